@@ -1,0 +1,44 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test test-slow lint ui lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(INSTALLED) ## Set up, then compare two baselines with a transformer on the bundled reviews, offline
+	HF_HUB_OFFLINE=1 $(BIN)/python -m textclf.run -m model=naive_bayes,tfidf_logreg,minilm
+
+test: $(INSTALLED) ## Set up, then run the tests; no network but loopback
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED) ## Run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+ui: $(INSTALLED) ## Browse the runs of ./mlruns at http://127.0.0.1:5000
+	@mkdir -p mlruns
+	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false \
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port 5000
+
+lock: $(INSTALLED) ## Write requirements.lock anew from pyproject.toml
+	@# The CUDA packages are left out: torch itself names them exactly where its build needs them.
+	echo 'torch==2.13.0' | $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 \
+	  --constraint - --no-header --no-annotate --quiet --output-file requirements.lock
+	sed -i -E '/^(nvidia-|cuda-|triton)/d; s/\+cpu//' requirements.lock
+
+clean: ## Remove the environment; outputs/ and mlruns/ stay
+	rm -rf $(VENV) dist build
