@@ -1,0 +1,53 @@
+"""The errors a person sees, and how they are worded.
+
+Each says in one paragraph what was found, what is required and what to do about it. The
+commands print that paragraph alone; the traceback goes to the run's log.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TextclfError(Exception):
+    """Base of every error that a person can put right."""
+
+
+class ConfigError(TextclfError):
+    """An option is unknown, of the wrong type, out of range, or contradicts another."""
+
+
+class DataError(TextclfError):
+    """A dataset cannot be reached, read, split or labelled as asked."""
+
+
+class ArtifactError(TextclfError):
+    """A checkpoint, a saved classifier or a run folder is missing, damaged or refused."""
+
+
+def refuse_unless(*checks: tuple[bool, str]) -> None:
+    """Raise one `ConfigError` that names every failed check.
+
+    Args:
+        checks: Pairs of a condition and the sentence to say when it does not hold.
+
+    Raises:
+        ConfigError: If any condition is false; one line for each.
+    """
+    problems = [message for holds, message in checks if not holds]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean 'x' or 'y'?` for the known names close to `name`, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+def listed(names: Iterable[str], limit: int = 20) -> str:
+    """Return names joined by commas, cut after `limit` with the number left out."""
+    names = [str(name) for name in names]
+    more = f", and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
