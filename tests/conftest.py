@@ -1,0 +1,117 @@
+"""A small world for the tests: a loopback Hub, a random two-layer BERT, a few texts. No network."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.hub import serving
+
+# The client libraries read these when they are imported, so they are set before anything else.
+_WORLD = tempfile.TemporaryDirectory(prefix="textclf-tests-")
+WORLD = Path(_WORLD.name)
+HUB = WORLD / "hub"
+_SERVING = serving(HUB)
+os.environ.update(
+    HF_ENDPOINT=_SERVING.__enter__(),
+    HF_HOME=str(WORLD / "hf_home"),
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    MPLCONFIGDIR=str(WORLD / "matplotlib"),
+    TOKENIZERS_PARALLELISM="false",
+)
+for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "MLFLOW_TRACKING_URI"):
+    os.environ.pop(name, None)
+
+import datasets  # noqa: E402
+import torch  # noqa: E402
+from transformers import BertConfig, BertModel  # noqa: E402
+
+from textclf.data.text_data import TextData  # noqa: E402
+
+datasets.disable_progress_bars()
+
+GOOD = ["lovely", "great", "fine", "superb"]
+BAD = ["awful", "poor", "dull", "broken"]
+THINGS = ["film", "kettle", "song", "chair", "book", "lamp", "tent"]
+
+
+def sentences(count, start=0):
+    """Return `count` short texts with their labels; every second one is positive."""
+    rows = []
+    for i in range(start, start + count):
+        words = GOOD if i % 2 else BAD
+        extra = " and it stays that way" * (i % 4)
+        text = f"it is a {words[i // 2 % 4]} {THINGS[i % 7]}{extra}"
+        rows.append({"text": text, "label": "positive" if i % 2 else "negative"})
+    return rows
+
+
+def write_jsonl(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def make_tiny_bert(folder):
+    """Write a random two-layer BERT with a tokenizer of letters and a few words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + [str(d) for d in range(10)]
+    words = [*GOOD, *BAD, *THINGS, "number", "is", "and", "it", "stays", "that", "way"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters, *(f"##{c}" for c in letters)]
+    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocabulary)), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(dict.fromkeys(vocabulary)), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=64, initializer_range=0.15,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def pytest_sessionfinish():
+    _SERVING.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hub():
+    """The repositories of the loopback Hub: a checkpoint, a dataset with and one without validation."""
+    make_tiny_bert(HUB / "models" / "tests" / "tiny-bert")
+    full = HUB / "datasets" / "tests" / "reviews" / "data"
+    for split, rows in {"train": sentences(80), "validation": sentences(20, 80), "test": sentences(40, 100)}.items():
+        write_jsonl(full / f"{split}.jsonl", rows)
+    hidden = HUB / "datasets" / "tests" / "pairs" / "data"
+    pairs = [{"first": row["text"], "second": row["text"][:9], "label": i % 2} for i, row in enumerate(sentences(60))]
+    write_jsonl(hidden / "train.jsonl", pairs)
+    write_jsonl(hidden / "validation.jsonl", pairs[:20])
+    write_jsonl(hidden / "test.jsonl", [row | {"label": -1} for row in pairs[:10]])
+    return HUB
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(hub):
+    """Folder of the random BERT."""
+    return hub / "models" / "tests" / "tiny-bert"
+
+
+def make_data(train=64, evaluation=24, pairs=False):
+    """Return a small `TextData` of two classes."""
+
+    def split(count, start):
+        rows = sentences(count, start)
+        columns = {"example": list(range(count)), "text": [row["text"] for row in rows]}
+        if pairs:
+            columns["text_pair"] = [f"it is {row['label']}" for row in rows]
+        columns["label"] = [int(row["label"] == "positive") for row in rows]
+        return datasets.Dataset.from_dict(columns)
+
+    parts = {"train": split(train, 0), "validation": split(evaluation, 1000), "test": split(evaluation, 2000)}
+    return TextData("tiny", label_names=("negative", "positive"), source="tests", **parts)
+
+
+@pytest.fixture
+def tiny_data():
+    return make_data()

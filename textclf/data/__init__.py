@@ -1,0 +1,1 @@
+"""Texts and labels: from the Hub, from files, split and checked."""

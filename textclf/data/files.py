@@ -1,0 +1,64 @@
+"""Datasets from local files, among them those that come with textclf."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from datasets import Dataset
+from datasets.exceptions import DatasetGenerationError
+
+from textclf.data.columns import to_text_data
+from textclf.data.options import FilesDataset
+from textclf.data.text_data import SPLITS, TextData
+from textclf.errors import DataError, listed
+
+log = logging.getLogger(__name__)
+
+BUNDLED = Path(__file__).parent / "bundled"
+READERS = {
+    ".jsonl": Dataset.from_json,
+    ".json": Dataset.from_json,
+    ".csv": Dataset.from_csv,
+    ".tsv": lambda path, **kwargs: Dataset.from_csv(path, sep="\t", **kwargs),
+    ".parquet": Dataset.from_parquet,
+}
+
+
+def load_files_dataset(options: FilesDataset) -> TextData:
+    """Load, split and label local files.
+
+    Raises:
+        DataError: If a file is missing, of an unknown kind, or cannot be parsed, or lacks a
+            column or label.
+    """
+    files = {split: getattr(options, split) for split in SPLITS}
+    raw = {split: _read(file, f"dataset.{split}") for split, file in files.items() if file is not None}
+    return to_text_data(options, raw, options.train, options.test_fraction)
+
+
+def resolve(file: str) -> Path:
+    """Return the path that a file option names; `bundled:` stands for textclf's own data."""
+    if file.startswith("bundled:"):
+        return BUNDLED / file.removeprefix("bundled:")
+    return Path(file).expanduser()
+
+
+def _read(file: str, option: str) -> Dataset:
+    """Return the rows of one file as they are."""
+    path = resolve(file)
+    if not path.is_file():
+        if file.startswith("bundled:"):
+            known = sorted(str(p.relative_to(BUNDLED)) for p in BUNDLED.rglob("*.jsonl"))
+            raise DataError(f"{option}={file}: no such bundled file; there are {listed(known)}.")
+        raise DataError(f"{option}={file}: there is no such file (looked at {path.absolute()}).")
+    if path.stat().st_size == 0:
+        raise DataError(f"{option}={file}: the file is empty.")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{option}={file}: files must end in {listed(READERS)}; got {path.suffix or 'no ending'!r}.")
+    try:
+        return reader(str(path), keep_in_memory=path.stat().st_size < 50_000_000)
+    except (DatasetGenerationError, OSError, ValueError) as error:
+        cause = error.__cause__ or error
+        raise DataError(f"{option}={file}: the file could not be read as {path.suffix[1:]}: {cause}") from error

@@ -1,0 +1,92 @@
+"""The data of a run: three splits of texts with integer labels, and the names of the labels."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class TextData:
+    """Texts and labels, split for training, selection and one final test."""
+
+    name: str
+    """Name of the dataset, with the size of the subset where it is one."""
+    train: Dataset
+    """Columns `text`, optionally `text_pair`, `label` (int64 in [0, num_labels)), and `example`."""
+    validation: Dataset
+    """What the best epoch, and the best system of a sweep, are chosen on."""
+    test: Dataset
+    """What is looked at once, after all choices are made. `example` is the row in the source's
+    own split, so that the predictions of two runs can be paired."""
+    label_names: tuple[str, ...]
+    """Names of the classes; the label is the index."""
+    source: str
+    """Where the data came from, for a person."""
+
+    @property
+    def num_labels(self) -> int:
+        """Number of classes."""
+        return len(self.label_names)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether each example is a pair of texts."""
+        return "text_pair" in self.train.column_names
+
+    def split(self, name: str) -> Dataset:
+        """Return the split of that name."""
+        if name not in SPLITS:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of every text and label in order: 16 hexadecimal digits."""
+        digest = hashlib.blake2b("\0".join(self.label_names).encode(), digest_size=8)
+        for name in SPLITS:
+            digest.update(name.encode())
+            columns = ["text", "text_pair"] if self.has_pairs else ["text"]
+            for batch in self.split(name).select_columns([*columns, "label"]).iter(batch_size=4096):
+                for column in columns:
+                    texts = [text.encode("utf-8", "surrogatepass") for text in batch[column]]
+                    digest.update(np.array([len(text) for text in texts], dtype=np.int64).tobytes())
+                    digest.update(b"".join(texts))
+                digest.update(np.array(batch["label"], dtype=np.int64).tobytes())
+        return digest.hexdigest()
+
+
+def labels_of(split: Dataset) -> NDArray[np.int64]:
+    """Return a split's labels, int64 (n,)."""
+    return np.asarray(split.with_format("numpy")["label"][:], dtype=np.int64)
+
+
+def texts_of(split: Dataset) -> tuple[list[str], list[str] | None]:
+    """Return a split's texts, and the second texts where the examples are pairs."""
+    pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
+    return list(split["text"]), pairs
+
+
+def summary(data: TextData) -> str:
+    """Return a few lines on the size of each split, its classes and its lengths, for a person."""
+    lines = [f"{data.name}: {data.num_labels} classes, {'pairs of texts' if data.has_pairs else 'texts'}"]
+    for name in SPLITS:
+        split = data.split(name)
+        counts = np.bincount(labels_of(split), minlength=data.num_labels)
+        shares = [f"{label} {count / len(split):.0%}" for label, count in zip(data.label_names, counts, strict=True)]
+        if data.num_labels > 6:
+            shares = [f"classes of {counts.min():,} to {counts.max():,} examples"]
+        words = [len(text.split()) for text in split.select(range(min(len(split), 2000)))["text"]]
+        median, high = np.percentile(words, [50, 95])
+        lines.append(
+            f"  {name:<10} {len(split):>9,} examples   {', '.join(shares)}   "
+            f"words: median {median:.0f}, 95 % up to {high:.0f}"
+        )
+    return "\n".join(lines)
