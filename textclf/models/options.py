@@ -1,0 +1,110 @@
+"""What can be said about a model in a config: a transformer's checkpoint, a classical pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import MISSING
+
+from textclf.errors import refuse_unless
+from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
+
+if TYPE_CHECKING:
+    from textclf.data.text_data import TextData
+    from textclf.training.options import TrainerOptions
+
+
+class Padding(Enum):
+    """How far the texts of a batch are padded."""
+
+    dynamic = "dynamic"
+    max_length = "max_length"
+
+
+class Attention(Enum):
+    """Implementation of attention."""
+
+    auto = "auto"
+    eager = "eager"
+    sdpa = "sdpa"
+    flash_attention_2 = "flash_attention_2"
+
+
+@dataclass(frozen=True)
+class TransformerModel(ModelOptions):
+    """A pretrained encoder with a classification head, fine-tuned as a whole."""
+
+    checkpoint: str = MISSING
+    """`owner/name` on the Hub, or a local folder."""
+    revision: str | None = None
+    """A commit, tag or branch to pin."""
+    max_length: int = 128
+    """Longest input kept, in tokens; of a pair, the longer text is cut first."""
+    padding: Padding = Padding.dynamic
+    """dynamic pads to the longest text of the batch, max_length always to max_length."""
+    attention: Attention = Attention.auto
+    """auto takes sdpa where the architecture has it, else eager."""
+    dropout: float | None = None
+    """Dropout of hidden states and attention, 0 to 1; none keeps the checkpoint's own."""
+
+    def __post_init__(self) -> None:
+        """Refuse lengths and rates that no encoder has."""
+        refuse_unless(
+            (self.max_length >= 4, f"max_length must be at least 4 tokens, got {self.max_length}."),
+            (
+                self.dropout is None or 0 <= self.dropout < 1,
+                f"dropout must be 0 or more and below 1, got {self.dropout}.",
+            ),
+        )
+
+    def check(self) -> None:
+        """Find the checkpoint and read its small files.
+
+        Raises:
+            ArtifactError: If there is no such checkpoint, or it cannot be reached.
+        """
+        from textclf.models.checkpoint import open_checkpoint
+
+        open_checkpoint(self)
+
+    def fit(self, data: TextData, trainer: TrainerOptions, context: RunContext) -> tuple[Classifier, FitResult]:
+        """Load the checkpoint and hand it to the trainer."""
+        from textclf.models.transformer import load_checkpoint
+
+        classifier = load_checkpoint(self, data.label_names, seed=context.seed)
+        return classifier, trainer.fit(classifier, data, context)
+
+
+@dataclass(frozen=True)
+class ClassicalModel(ModelOptions):
+    """A scikit-learn pipeline: a vectorizer of the text and a classifier on top.
+
+    Both are written as scikit-learn writes them: `_target_` names a class of scikit-learn (or
+    `textclf.models.nb_svm.NBSVM`), and the rest are its own arguments.
+    """
+
+    vectorizer: dict[str, Any] = field(
+        default_factory=lambda: {"_target_": "sklearn.feature_extraction.text.TfidfVectorizer"}
+    )
+    """The vectorizer. A pair gets one for each text, and two measures of their overlap beside it."""
+    classifier: dict[str, Any] = MISSING
+    """The classifier. One without probabilities is calibrated by a sigmoid fitted on held-out folds
+    (Platt 1999)."""
+
+    def check(self) -> None:
+        """Make the two scikit-learn objects once.
+
+        Raises:
+            ConfigError: If a class is not allowed or not there, or refuses its arguments.
+        """
+        from textclf.models.classical import make_parts
+
+        make_parts(self)
+
+    def fit(self, data: TextData, trainer: TrainerOptions, context: RunContext) -> tuple[Classifier, FitResult]:
+        """Fit the pipeline; `trainer` has no part in it."""
+        from textclf.models.classical import fit_classical
+
+        return fit_classical(self, data, context)

@@ -1,0 +1,95 @@
+"""What a folder with a saved classifier says of itself, and how it is read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from textclf.errors import ArtifactError, listed
+from textclf.models.base import Classifier
+
+DESCRIPTION = "classifier.json"
+FORMAT = 1
+"""Raised when a folder written before can no longer be read."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """The contents of `classifier.json`."""
+
+    family: str
+    label_names: tuple[str, ...]
+    options: dict[str, Any]
+    """What the family itself wrote."""
+
+
+def write_description(directory: Path, family: str, label_names: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Write `classifier.json`, which says how the files beside it are read."""
+    libraries = {name: version(name) for name in ("textclf", "torch", "transformers", "scikit-learn")}
+    content = {
+        "format": FORMAT,
+        "family": family,
+        "label_names": list(label_names),
+        "options": dict(options),
+        "versions": libraries,
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def read_description(directory: Path, family: str | None = None) -> Description:
+    """Read `classifier.json`.
+
+    Args:
+        directory: The folder of the classifier.
+        family: The family that is expected; none for any.
+
+    Raises:
+        ArtifactError: If the file is missing, damaged, of a later format or of another family.
+    """
+    path = Path(directory) / DESCRIPTION
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        description = Description(content["family"], tuple(content["label_names"]), content["options"])
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{directory} holds no classifier: there is no {DESCRIPTION} in it.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path} is damaged: {error}") from error
+    if content.get("format") != FORMAT:
+        raise ArtifactError(
+            f"{path} is of format {content.get('format')!r} and this textclf reads {FORMAT}; use the version of "
+            f"textclf that wrote it ({content.get('versions', {}).get('textclf', 'unknown')})."
+        )
+    if family is not None and description.family != family:
+        raise ArtifactError(f"{path} describes a {description.family} classifier, not a {family} one.")
+    return description
+
+
+def load_classifier(directory: Path | str) -> Classifier:
+    """Read a saved classifier of any family.
+
+    Args:
+        directory: A folder with a `classifier.json`, or a run folder with such a `classifier/` in it.
+
+    Raises:
+        ArtifactError: If it holds no classifier, or one that is damaged or of an unknown family.
+    """
+    directory = Path(directory)
+    if not (directory / DESCRIPTION).exists() and (directory / "classifier" / DESCRIPTION).exists():
+        directory = directory / "classifier"
+    family = read_description(directory).family
+    if family == "transformer":
+        from textclf.models.transformer import load_transformer
+
+        return load_transformer(directory)
+    if family == "classical":
+        from textclf.models.classical import load_classical
+
+        return load_classical(directory)
+    raise ArtifactError(
+        f"{directory} holds a classifier of family {family!r}; known: {listed(['transformer', 'classical'])}."
+    )

@@ -1,0 +1,219 @@
+"""A fine-tuned transformer: loaded from a checkpoint, predicting, saved and read again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from textclf.errors import ArtifactError, ConfigError
+from textclf.hub import hub_or_cache
+from textclf.models.base import Classifier
+from textclf.models.checkpoint import open_checkpoint
+from textclf.models.options import Attention, Padding, TransformerModel
+from textclf.models.saved import read_description, write_description
+from textclf.models.tokens import pad, tokenize
+
+log = logging.getLogger(__name__)
+
+FAMILY = "transformer"
+WINDOW = 16_384
+"""Texts that are tokenised and sorted by length together when predicting."""
+TOKENS_PER_BATCH = {"cpu": 2048}
+"""Padded tokens of a prediction batch: on CPUs about as many as stay in the cache."""
+TOKENS_PER_GPU_BATCH = 65_536
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Names of the arithmetics of a forward pass."""
+DROPOUT_NAMES = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "dropout",
+    "attention_dropout",
+    "seq_classif_dropout",
+    "summary_last_dropout",
+    "pooler_dropout",
+    "classifier_dropout",
+)
+
+
+@dataclass
+class TransformerClassifier(Classifier):
+    """An encoder with a classification head, its tokenizer, and where and how it computes."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int = 128
+    """Longest input kept, in tokens."""
+    padding: Padding = Padding.dynamic
+    autocast: torch.dtype | None = None
+    """Arithmetic of the forward pass; none for that of the weights (float32)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    def move_to(self, device: torch.device) -> PreTrainedModel:
+        """Move the weights to a device, and return the model."""
+        nn.Module.to(self.model, device)
+        return self.model
+
+    @property
+    def pad_length(self) -> int | None:
+        """Tokens that every text is padded to; none where the batch decides."""
+        return self.max_length if self.padding is Padding.max_length else None
+
+    def arithmetic(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context in which a forward pass belongs."""
+        if self.autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.autocast)
+
+    def predict_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """Return each class's probability for each text: float32 (n, num_labels)."""
+        out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
+        self.model.eval()
+        for start in range(0, len(texts), WINDOW):
+            part = slice(start, start + WINDOW)
+            pairs = None if text_pairs is None else text_pairs[part]
+            tokens = tokenize(self.tokenizer, texts[part], pairs, self.max_length)
+            for rows in self._batches(tokens.lengths):
+                batch = {k: v.to(self.device) for k, v in pad(self.tokenizer, tokens, rows, self.pad_length).items()}
+                with torch.inference_mode(), self.arithmetic():
+                    logits = self.model(**batch).logits  # (batch, num_labels)
+                out[start + rows] = logits.float().softmax(dim=-1).cpu().numpy()
+        return out
+
+    def _batches(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Return row numbers in batches of similar length, the longest first."""
+        order = np.argsort(-lengths, kind="stable")
+        budget = TOKENS_PER_BATCH.get(self.device.type, TOKENS_PER_GPU_BATCH)
+        batches, start = [], 0
+        while start < len(order):
+            size = max(1, budget // int(self.pad_length or lengths[order[start]]))
+            batches.append(order[start : start + size])
+            start += size
+        return batches
+
+    def save(self, directory: Path) -> None:
+        """Write weights (safetensors), tokenizer and description."""
+        self.model.save_pretrained(directory)
+        self.tokenizer.save_pretrained(directory)
+        precision = next(name for name, dtype in AUTOCAST.items() if dtype is self.autocast)
+        write_description(
+            directory,
+            FAMILY,
+            self.label_names,
+            {"max_length": self.max_length, "padding": self.padding.value, "precision": precision},
+        )
+
+
+def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed: int) -> TransformerClassifier:
+    """Load a pretrained checkpoint with a new head for these labels.
+
+    Args:
+        options: Which checkpoint, and how it is used.
+        label_names: Names of the classes, in label order.
+        seed: Seed of the head's initial weights.
+
+    Raises:
+        ArtifactError: If the checkpoint cannot be had.
+        ConfigError: If the architecture does not have what the options ask for.
+    """
+    checkpoint = open_checkpoint(options)
+    config = checkpoint.config
+    config.id2label = dict(enumerate(label_names))
+    config.label2id = {name: label for label, name in enumerate(label_names)}
+    config.problem_type = "single_label_classification"
+    if options.dropout is not None:
+        for name in DROPOUT_NAMES:
+            if getattr(config, name, None) is not None:
+                setattr(config, name, options.dropout)
+    torch.manual_seed(seed)
+    local = Path(checkpoint.source).is_dir()
+    with contextlib.nullcontext() if local else hub_or_cache():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                checkpoint.source, revision=checkpoint.revision, trust_remote_code=False
+            )
+            model = AutoModelForSequenceClassification.from_pretrained(
+                checkpoint.source,
+                revision=checkpoint.revision,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation=_attention(options, config),
+                ignore_mismatched_sizes=True,  # another task's head is replaced
+                trust_remote_code=False,
+            )
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"Checkpoint {options.checkpoint!r} could not be loaded: {error}") from error
+    if tokenizer.pad_token_id is None:
+        raise ArtifactError(f"Checkpoint {options.checkpoint!r} has no padding token, so its texts cannot be batched.")
+    return TransformerClassifier(
+        label_names=tuple(label_names),
+        model=model,
+        tokenizer=tokenizer,
+        max_length=options.max_length,
+        padding=options.padding,
+    )
+
+
+def _attention(options: TransformerModel, config: PretrainedConfig) -> str:
+    """Return the implementation of attention to use, by what the architecture has."""
+    classes = AutoModelForSequenceClassification._model_mapping
+    if type(config) not in classes:
+        raise ConfigError(f"model.checkpoint={options.checkpoint}: a {config.model_type} cannot classify texts.")
+    architecture: Any = classes[type(config)]
+    has = {
+        Attention.eager: True,
+        Attention.sdpa: architecture._supports_sdpa,
+        Attention.flash_attention_2: architecture._supports_flash_attn,
+    }
+    if options.attention is Attention.auto:
+        return "sdpa" if has[Attention.sdpa] else "eager"
+    if not has[options.attention]:
+        available = ", ".join(kind.value for kind, there in has.items() if there)
+        raise ConfigError(
+            f"model.attention={options.attention.value}: {architecture.__name__} does not have it, only {available}."
+        )
+    return options.attention.value
+
+
+def load_transformer(directory: Path) -> TransformerClassifier:
+    """Read what `TransformerClassifier.save` wrote.
+
+    Raises:
+        ArtifactError: If a file is missing or damaged.
+    """
+    description = read_description(directory, FAMILY)
+    options = description.options
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
+        raise ArtifactError(f"{directory} does not hold a usable transformer: {error}") from error
+    return TransformerClassifier(
+        label_names=description.label_names,
+        model=model,
+        tokenizer=tokenizer,
+        max_length=int(options["max_length"]),
+        padding=Padding(options["padding"]),
+        autocast=AUTOCAST[options["precision"]],
+    )
