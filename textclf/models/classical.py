@@ -1,0 +1,214 @@
+"""Classical baselines: scikit-learn pipelines with probabilities, for texts and pairs of texts."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import Pipeline
+
+from textclf.data.text_data import TextData, labels_of, texts_of
+from textclf.errors import ArtifactError, ConfigError, DataError, did_you_mean, listed
+from textclf.models.base import Classifier, FitResult, RunContext
+from textclf.models.options import ClassicalModel
+from textclf.models.overlap import WordOverlap
+from textclf.models.saved import read_description, write_description
+
+log = logging.getLogger(__name__)
+
+FAMILY = "classical"
+PIPELINE = "pipeline.skops"
+ALLOWED = ("sklearn.", "textclf.models.")
+"""Where the classes that a config names must come from."""
+TRUSTED = (
+    "textclf.models.nb_svm.NBSVM",
+    "textclf.models.overlap.WordOverlap",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.model_selection._split.StratifiedKFold",
+)
+"""Types beyond skops' own list that a saved pipeline may hold."""
+CALIBRATION_FOLDS = 5
+WEIGHTS = ("coef_", "intercept_", "feature_log_prob_", "class_log_prior_", "class_prior_")
+"""Attributes in which scikit-learn's linear and naive Bayes classifiers keep what they learned."""
+
+
+@dataclass
+class ClassicalClassifier(Classifier):
+    """A fitted scikit-learn pipeline."""
+
+    pipeline: Pipeline
+
+    def predict_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """Return each class's probability for each text: float32 (n, num_labels)."""
+        out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
+        if len(texts):
+            out[:, self.pipeline.classes_] = self.pipeline.predict_proba(_inputs(texts, text_pairs))
+        return out
+
+    def save(self, directory: Path) -> None:
+        """Write the pipeline (skops, never pickle) and its description."""
+        write_description(directory, FAMILY, self.label_names, {})
+        skops.io.dump(self.pipeline, directory / PIPELINE)
+
+
+def fit_classical(
+    options: ClassicalModel, data: TextData, context: RunContext
+) -> tuple[ClassicalClassifier, FitResult]:
+    """Fit the pipeline that the options describe.
+
+    Raises:
+        ConfigError: If a part is not allowed, not there, or refuses its arguments.
+        DataError: If a class has too few examples to calibrate on, or no word is left of the texts.
+    """
+    vectorizer, classifier = make_parts(options)
+    labels = labels_of(data.train)
+    texts, pairs = texts_of(data.train)
+    features: BaseEstimator = vectorizer
+    if pairs is not None:
+        features = ColumnTransformer(
+            [("text", vectorizer, 0), ("text_pair", clone(vectorizer), 1), ("overlap", WordOverlap(), [0, 1])]
+        )
+    for part in (vectorizer, classifier):
+        if part.get_params().get("random_state", 0) is None:
+            part.set_params(random_state=context.seed)
+    if not hasattr(classifier, "predict_proba"):
+        classifier = _calibrated(classifier, labels, data.label_names, context.seed)
+    pipeline = Pipeline([("features", features), ("classifier", classifier)])
+
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        try:
+            pipeline.fit(_inputs(texts, pairs), labels)
+        except ValueError as error:
+            raise DataError(f"{options.name} could not be fitted to {data.name}: {error}") from error
+    seconds = time.perf_counter() - start
+    for message in dict.fromkeys(str(w.message).split("\n")[0] for w in caught if w.category is ConvergenceWarning):
+        log.warning("%s: %s", options.name, message)
+    result = FitResult(
+        num_parameters=_count_weights(classifier),
+        train_seconds=seconds,
+        train_examples=len(labels),
+        device="cpu",
+        precision="fp64",
+    )
+    return ClassicalClassifier(label_names=data.label_names, pipeline=pipeline), result
+
+
+def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
+    """Make the vectorizer and the classifier, unfitted.
+
+    Raises:
+        ConfigError: If a class is not allowed or not there, or refuses its arguments.
+    """
+    vectorizer = _make(options.vectorizer, "model.vectorizer")
+    classifier = _make(options.classifier, "model.classifier")
+    if not hasattr(vectorizer, "transform"):
+        raise ConfigError(f"model.vectorizer: a {type(vectorizer).__name__} does not turn texts into features.")
+    if not hasattr(classifier, "predict"):
+        raise ConfigError(f"model.classifier: a {type(classifier).__name__} does not predict classes.")
+    return vectorizer, classifier
+
+
+def _make(node: Mapping[str, Any], option: str) -> BaseEstimator:
+    """Make one scikit-learn object from its `_target_` and arguments."""
+    target = node.get("_target_")
+    if not isinstance(target, str) or not target.startswith(ALLOWED):
+        raise ConfigError(
+            f"{option}._target_ must name a class of scikit-learn or of textclf.models, got {target!r}. "
+            f"A config is data and cannot run other code."
+        )
+    module, _, name = target.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{option}._target_={target}: there is no such class ({error}).") from error
+    if not (isinstance(cls, type) and issubclass(cls, BaseEstimator)):
+        raise ConfigError(f"{option}._target_={target} is no scikit-learn estimator.")
+    arguments = {key: _argument(value, f"{option}.{key}") for key, value in node.items() if key != "_target_"}
+    try:
+        known = set(cls._get_param_names())
+        for key in arguments:
+            if key not in known:
+                raise ConfigError(
+                    f"{option}.{key}: {name} has no such argument; it has {listed(sorted(known), 40)}."
+                    f"{did_you_mean(key, known)}"
+                )
+        estimator = cls(**arguments)
+        estimator._validate_params()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{option}: {error}") from error
+    return estimator
+
+
+def _argument(value: Any, option: str) -> Any:
+    """Return an argument as scikit-learn wants it: lists as tuples, nested estimators made."""
+    if isinstance(value, Mapping):
+        return _make(value, option) if "_target_" in value else dict(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _calibrated(
+    classifier: BaseEstimator, labels: NDArray[np.int64], label_names: Sequence[str], seed: int
+) -> CalibratedClassifierCV:
+    """Give a classifier probabilities, by a sigmoid of its scores on held-out folds."""
+    counts = np.bincount(labels, minlength=len(label_names))
+    scarce = int(counts.argmin())
+    if counts[scarce] < 2:
+        raise DataError(
+            f"class {label_names[scarce]!r} has {counts[scarce]} training example, and a classifier without "
+            f"probabilities of its own needs 2 of each to be calibrated. Use model=tfidf_logreg or add examples."
+        )
+    folds = StratifiedKFold(min(CALIBRATION_FOLDS, counts.min()), shuffle=True, random_state=seed)
+    return CalibratedClassifierCV(classifier, method="sigmoid", ensemble=False, cv=folds)
+
+
+def _inputs(texts: Sequence[str], text_pairs: Sequence[str] | None) -> list[str] | NDArray[np.object_]:
+    """Return what the pipeline takes: texts, or pairs as object (n, 2)."""
+    if text_pairs is None:
+        return list(texts)
+    return np.array(list(zip(texts, text_pairs, strict=True)), dtype=object).reshape(-1, 2)
+
+
+def _count_weights(classifier: BaseEstimator) -> int:
+    """Return how many numbers the fitted classifier has learned."""
+    if isinstance(classifier, CalibratedClassifierCV):
+        return _count_weights(classifier.calibrated_classifiers_[0].estimator)
+    return sum(int(np.size(getattr(classifier, name))) for name in WEIGHTS if hasattr(classifier, name))
+
+
+def load_classical(directory: Path) -> ClassicalClassifier:
+    """Read what `ClassicalClassifier.save` wrote.
+
+    Raises:
+        ArtifactError: If a file is missing or damaged, or holds a type that is not trusted.
+    """
+    description = read_description(directory, FAMILY)
+    path = Path(directory) / PIPELINE
+    try:
+        unknown = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED)
+        if unknown:
+            raise ArtifactError(f"{path} holds types that are not trusted ({listed(sorted(unknown))}); not loaded.")
+        pipeline = skops.io.load(path, trusted=list(TRUSTED))
+    except ArtifactError:
+        raise
+    except Exception as error:  # a damaged archive raises whatever its parser does
+        raise ArtifactError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
+    if not isinstance(pipeline, Pipeline):
+        raise ArtifactError(f"{path} holds a {type(pipeline).__name__}, not a pipeline.")
+    return ClassicalClassifier(label_names=description.label_names, pipeline=pipeline)
