@@ -1,0 +1,236 @@
+"""The metrics: `evaluate.Metric` classes over scikit-learn, shipped here so that they work offline.
+
+An undefined metric (a ratio without cases) is left out and the log says why; no value is made up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import datasets
+import evaluate
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    log_loss,
+    matthews_corrcoef,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+from textclf.errors import ConfigError, did_you_mean, listed
+from textclf.hub import hub_or_cache
+
+if TYPE_CHECKING:
+    from textclf.evaluation.predictions import Predictions
+
+log = logging.getLogger(__name__)
+
+CITATION = "Pedregosa et al. (2011). Scikit-learn: Machine Learning in Python. JMLR 12, 2825-2830."
+
+
+class UndefinedMetric(Exception):  # noqa: N818  (an answer, not a fault)
+    """A metric has no value for these predictions; the message says why."""
+
+
+class _LabelMetric(evaluate.Metric):
+    """A metric of predicted against true classes."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        features = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
+        return evaluate.MetricInfo(
+            description=(type(self).__doc__ or "").strip(),
+            citation=CITATION,
+            features=features,
+            inputs_description="predictions and references: class numbers from 0.",
+        )
+
+
+class _ProbabilityMetric(evaluate.Metric):
+    """A metric of every class's probability against the true classes."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        features = datasets.Features(
+            {
+                "predictions": datasets.Sequence(datasets.Value("float64")),
+                "references": datasets.Value("int64"),
+            }
+        )
+        return evaluate.MetricInfo(
+            description=(type(self).__doc__ or "").strip(),
+            citation=CITATION,
+            features=features,
+            inputs_description="predictions: each class's probability; references: class numbers from 0.",
+        )
+
+
+class Accuracy(_LabelMetric):
+    """Share of examples whose most probable class is the true one."""
+
+    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
+        return {"accuracy": float(accuracy_score(references, predictions))}
+
+
+class PrecisionRecallF1(_LabelMetric):
+    """Precision, recall and F1, as the mean over classes (macro) or weighted by their true counts.
+
+    A class that is never predicted has no precision, and one that never occurs has no recall: the
+    means over classes are then undefined. F1 is 0 for the first, and undefined only for a class
+    that neither occurs nor is predicted.
+    """
+
+    def _compute(self, predictions: list[int], references: list[int], num_labels: int) -> dict[str, float]:
+        figures = class_figures(predictions, references, num_labels)
+        weights = figures["support"] / figures["support"].sum()
+        means: dict[str, float] = {}
+        for name in ("f1", "precision", "recall"):
+            means[f"macro_{name}"] = float(np.mean(figures[name]))  # nan where a class has none
+            counted = weights > 0
+            means[f"weighted_{name}"] = float(np.sum((figures[name] * weights)[counted]))
+        return means
+
+
+class MatthewsCorrelation(_LabelMetric):
+    """Matthews correlation coefficient, -1 to 1, for any number of classes (Gorodkin 2004)."""
+
+    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
+        for values, what in [(predictions, "all predictions are"), (references, "all labels are")]:
+            if len(set(values)) == 1:
+                raise UndefinedMetric(f"{what} of one class")
+        return {"mcc": float(matthews_corrcoef(references, predictions))}
+
+
+class LogLoss(_ProbabilityMetric):
+    """Mean negative log-probability of the true class, in nats."""
+
+    def _compute(self, predictions: list[list[float]], references: list[int]) -> dict[str, float]:
+        probabilities = np.asarray(predictions)
+        probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+        return {"log_loss": float(log_loss(references, probabilities, labels=range(probabilities.shape[1])))}
+
+
+class RocAuc(_ProbabilityMetric):
+    """Area under the ROC curve; for more than two classes, the mean of each against the rest."""
+
+    def _compute(self, predictions: list[list[float]], references: list[int]) -> dict[str, float]:
+        probabilities = np.asarray(predictions)
+        truth = np.eye(probabilities.shape[1])[references]
+        if not (truth.any(axis=0) & ~truth.all(axis=0)).all():
+            raise UndefinedMetric("a class has no examples, or all of them")
+        if probabilities.shape[1] == 2:
+            return {"roc_auc": float(roc_auc_score(references, probabilities[:, 1]))}
+        return {"roc_auc": float(roc_auc_score(truth, probabilities, average="macro"))}
+
+
+@dataclass(frozen=True)
+class MetricName:
+    """What is known of a metric by its name alone."""
+
+    higher_is_better: bool = True
+
+
+METRICS: dict[str, MetricName] = {
+    "accuracy": MetricName(),
+    **{f"{mean}_{name}": MetricName() for name in ("f1", "precision", "recall") for mean in ("macro", "weighted")},
+    "mcc": MetricName(),
+    "roc_auc": MetricName(),
+    "log_loss": MetricName(higher_is_better=False),
+}
+"""Every metric of this module, in the order in which they are shown."""
+
+
+def check_objective(objective: str) -> None:
+    """Refuse an objective that is no validation metric.
+
+    Raises:
+        ConfigError: With the metrics there are.
+    """
+    split, _, name = objective.partition("/")
+    if split == "test" and name in METRICS:
+        raise ConfigError(
+            f"objective={objective} would select on the test split, which is looked at once, at the end; "
+            f"use objective=validation/{name}."
+        )
+    if split != "validation" or name not in METRICS:
+        known = [f"validation/{metric}" for metric in METRICS]
+        raise ConfigError(f"objective={objective} is not one of {listed(known)}.{did_you_mean(objective, known)}")
+
+
+def higher_is_better(objective: str) -> bool:
+    """Whether more of an objective, such as `validation/log_loss`, is better."""
+    return METRICS[objective.partition("/")[2]].higher_is_better
+
+
+def evaluate_predictions(predictions: Predictions, further_metrics: Iterable[str] = ()) -> dict[str, float]:
+    """Return every metric that is defined for these predictions, by name.
+
+    Args:
+        predictions: Labels and probabilities of at least one example.
+        further_metrics: Names of metrics in `evaluate`; each is loaded from the Hub, as code.
+    """
+    labels = predictions.labels.tolist()
+    predicted = predictions.predicted.tolist()
+    probabilities = predictions.probabilities.astype(np.float64)
+    num_labels = len(predictions.label_names)
+    results: dict[str, float] = {}
+    for metric, inputs, options in [
+        (Accuracy, predicted, {}),
+        (PrecisionRecallF1, predicted, {"num_labels": num_labels}),
+        (MatthewsCorrelation, predicted, {}),
+        (RocAuc, probabilities, {}),
+        (LogLoss, probabilities, {}),
+    ]:
+        try:
+            values = metric(keep_in_memory=True).compute(predictions=inputs, references=labels, **options)
+        except UndefinedMetric as reason:
+            log.debug("%s is undefined: %s", metric.__name__, reason)
+            continue
+        results.update(values or {})
+    for name in further_metrics:
+        results.update(_further(name, predicted, labels))
+    ordered = {name: results.pop(name) for name in METRICS if name in results} | results
+    return {name: value for name, value in ordered.items() if np.isfinite(value)}
+
+
+def undefined_metrics(predictions: Predictions, metrics: Iterable[str]) -> str:
+    """Return why metrics of `METRICS` are missing from those computed, for a person; empty if none is."""
+    missing = [name for name in METRICS if name not in set(metrics)]
+    if not missing:
+        return ""
+    names = predictions.label_names
+    never = [names[k] for k in set(range(len(names))) - set(predictions.predicted.tolist())]
+    absent = [names[k] for k in set(range(len(names))) - set(predictions.labels.tolist())]
+    reasons = [f"{listed(never, 5)} never predicted"] if never else []
+    reasons += [f"{listed(absent, 5)} without examples"] if absent else []
+    return f"undefined and left out: {listed(missing)} ({'; '.join(reasons) or 'not finite'})"
+
+
+def _further(name: str, predicted: list[int], labels: list[int]) -> dict[str, float]:
+    """Compute a metric of the Hub's by name."""
+    try:
+        with hub_or_cache():
+            result = evaluate.load(name, keep_in_memory=True).compute(predictions=predicted, references=labels)
+    except Exception as error:  # code from elsewhere; its faults must not cost a finished training
+        log.warning("metric %r could not be computed: %s", name, str(error).split("\n")[0])
+        return {}
+    return {key: float(value) for key, value in (result or {}).items() if isinstance(value, (int, float, np.number))}
+
+
+def class_figures(predictions: Any, references: Any, num_labels: int) -> dict[str, NDArray[np.float64]]:
+    """Return `precision`, `recall`, `f1` and `support` of each class, float64 (num_labels,).
+
+    A figure that is undefined for a class is nan.
+    """
+    precision, recall, _, support = precision_recall_fscore_support(
+        references, predictions, labels=list(range(num_labels)), zero_division=np.nan
+    )
+    matrix = confusion_matrix(references, predictions, labels=list(range(num_labels)))
+    hits = np.diag(matrix)
+    cases = matrix.sum(axis=0) + matrix.sum(axis=1)
+    f1 = np.divide(2 * hits, cases, out=np.full(num_labels, np.nan), where=cases > 0)
+    return {"precision": precision, "recall": recall, "f1": f1, "support": support}

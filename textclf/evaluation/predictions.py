@@ -1,0 +1,109 @@
+"""What a classifier predicted on a split, beside what is true."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from textclf.data.text_data import TextData, labels_of, texts_of
+from textclf.evaluation.metrics import evaluate_predictions
+
+if TYPE_CHECKING:
+    from textclf.models.base import Classifier
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Labels and predicted probabilities of n examples."""
+
+    labels: NDArray[np.int64]
+    """The true classes, int64 (n,)."""
+    probabilities: NDArray[np.float32]
+    """Each class's probability, float32 (n, num_labels); rows sum to 1."""
+    label_names: tuple[str, ...]
+    """Names of the classes, in label order."""
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class of each example, int64 (n,); of equals, the first."""
+        return self.probabilities.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A split's predictions, their metrics, and what predicting took."""
+
+    split: str
+    predictions: Predictions
+    metrics: dict[str, float]
+    """Metrics by name, as `test/accuracy`; an undefined one is absent."""
+    seconds: float
+    """Duration of predicting alone."""
+
+    @property
+    def examples_per_second(self) -> float:
+        """Prediction throughput, over the whole split."""
+        return len(self.predictions.labels) / self.seconds
+
+
+def evaluate_split(
+    classifier: Classifier, data: TextData, split: str, further_metrics: tuple[str, ...] = ()
+) -> Evaluation:
+    """Predict a split and measure how well.
+
+    Args:
+        classifier: A fitted classifier of the same classes.
+        data: The data.
+        split: `train`, `validation` or `test`.
+        further_metrics: Names of metrics in `evaluate` to compute as well.
+    """
+    rows = data.split(split)
+    texts, pairs = texts_of(rows)
+    start = time.perf_counter()
+    probabilities = classifier.predict_proba(texts, pairs)
+    seconds = time.perf_counter() - start
+    predictions = Predictions(labels_of(rows), probabilities, data.label_names)
+    metrics = evaluate_predictions(predictions, further_metrics)
+    return Evaluation(split, predictions, {f"{split}/{name}": value for name, value in metrics.items()}, seconds)
+
+
+def prediction_table(data: TextData, split: str, predictions: Predictions) -> pd.DataFrame:
+    """Return a row per example, in order.
+
+    Columns: `example` (its row in the source's split), `text`, `text_pair` for pairs, `label`,
+    `prediction`, and `probability_<class>` for each class.
+    """
+    rows = data.split(split)
+    texts, pairs = texts_of(rows)
+    names = np.array(data.label_names, dtype=object)
+    columns: dict[str, object] = {"example": list(rows["example"]), "text": texts}
+    if pairs is not None:
+        columns["text_pair"] = pairs
+    columns["label"] = names[predictions.labels]
+    columns["prediction"] = names[predictions.predicted]
+    for label, name in enumerate(data.label_names):
+        columns[f"probability_{name}"] = predictions.probabilities[:, label]
+    return pd.DataFrame(columns)
+
+
+def sample_lines(data: TextData, predictions: Predictions, count: int = 4, width: int = 70) -> list[str]:
+    """Return a few test predictions with every class's probability, right and wrong, for a person.
+
+    The sample is the same for every model on the same test split: rows evenly spread over it.
+    """
+    texts, pairs = texts_of(data.test)
+    lines = []
+    for row in np.unique(np.linspace(0, len(texts) - 1, count).astype(int)):
+        text = " ".join((texts[row] if pairs is None else f"{texts[row]} ⇒ {pairs[row]}").split())
+        text = text if len(text) <= width else text[: width - 1] + "…"
+        truth, guess = predictions.labels[row], predictions.predicted[row]
+        order = np.argsort(-predictions.probabilities[row], kind="stable")[:6]
+        scores = ", ".join(f"{data.label_names[k]} {predictions.probabilities[row, k]:.2f}" for k in order)
+        verdict = "right" if truth == guess else f"wrong: {data.label_names[truth]}"
+        lines += [f"  “{text}”", f"    {scores}   ({verdict})"]
+    return lines
