@@ -1,0 +1,150 @@
+"""The two engines: that they learn, that they agree, and what happens around the epochs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import make_data
+from textclf.errors import ConfigError
+from textclf.models.base import RunContext
+from textclf.models.options import TransformerModel
+from textclf.models.transformer import load_checkpoint
+from textclf.training.options import HFTrainer, Precision, TorchTrainer
+
+ENGINES = [TorchTrainer, HFTrainer]
+FAST = {"epochs": 3, "batch_size": 16, "learning_rate": 3e-3, "log_every": 1, "precision": Precision.fp32}
+
+
+def fit(engine, checkpoint, data=None, seed=1, objective="validation/macro_f1", dropout=None, **options):
+    data = data or make_data(train=70)
+    model = TransformerModel(name="tiny", checkpoint=str(checkpoint), max_length=32, dropout=dropout)
+    classifier = load_checkpoint(model, data.label_names, seed)
+    logged = []
+    context = RunContext(seed, objective, log_metrics=lambda values, step: logged.append((step, dict(values))))
+    result = engine(**FAST | options).fit(classifier, data, context)
+    return classifier, result, logged
+
+
+def losses(result):
+    return np.array([loss for _, loss in result.step_losses])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_learns(engine, tiny_checkpoint):
+    _, result, logged = fit(engine, tiny_checkpoint, epochs=6)
+    assert result.epochs[-1].metrics["validation/accuracy"] > 0.9
+    assert result.epochs[-1].train_loss < 0.5 < result.epochs[0].train_loss
+    assert result.train_examples == 6 * 70
+    assert [step for step, _ in result.step_losses] == list(range(1, 31))
+    assert {"train/loss", "train/learning_rate", "train/epoch_loss", "validation/macro_f1"} <= set().union(
+        *(values for _, values in logged)
+    )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_both_engines_take_the_same_steps(parts, smoothing, tiny_checkpoint):
+    """70 examples in batches of 16: the last step of an epoch has 6, so a wrong scale would show."""
+    options = {"gradient_accumulation": parts, "label_smoothing": smoothing, "max_grad_norm": 0.5}
+    (one, first, _), (two, second, _) = (fit(engine, tiny_checkpoint, **options) for engine in ENGINES)
+    np.testing.assert_allclose(losses(first), losses(second), rtol=1e-4, atol=1e-5)
+    for mine, theirs in zip(first.epochs, second.epochs, strict=True):
+        assert mine.metrics == pytest.approx(theirs.metrics, abs=1e-3)
+    for (name, a), b in zip(one.model.state_dict().items(), two.model.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_cutting_a_batch_into_parts_changes_nothing_but_rounding(engine, tiny_checkpoint):
+    (_, whole, _), (_, parts, _) = (fit(engine, tiny_checkpoint, dropout=0.0, gradient_accumulation=n) for n in (1, 4))
+    np.testing.assert_allclose(losses(whole), losses(parts), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_same_seed_same_weights_other_seed_other(engine, tiny_checkpoint):
+    first, again, other = (
+        fit(engine, tiny_checkpoint, seed=seed, epochs=1)[0].model.state_dict() for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first.values(), again.values(), strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(first.values(), other.values(), strict=True))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_best_epoch_is_kept_and_patience_stops(engine, tiny_checkpoint, monkeypatch):
+    scores = iter([0.5, 0.9, 0.6, 0.7, 0.8])
+    snapshots = []
+
+    def scripted(classifier, data, split, further=()):
+        snapshots.append(classifier.model.classifier.weight.detach().clone())
+        return type("Scored", (), {"metrics": {"validation/macro_f1": next(scores)}})
+
+    monkeypatch.setattr("textclf.training.monitor.evaluate_split", scripted)
+    classifier, result, _ = fit(engine, tiny_checkpoint, epochs=5, patience=2)
+    assert len(result.epochs) == 4
+    assert result.best_epoch == 2
+    assert torch.equal(classifier.model.classifier.weight, snapshots[1])
+
+
+def test_less_is_better_where_the_objective_is_a_loss(tiny_checkpoint, monkeypatch):
+    scores = iter([0.9, 0.2, 0.5])
+    scored = lambda *args: type("S", (), {"metrics": {"validation/log_loss": next(scores)}})  # noqa: E731
+    monkeypatch.setattr("textclf.training.monitor.evaluate_split", scored)
+    assert fit(TorchTrainer, tiny_checkpoint, objective="validation/log_loss")[1].best_epoch == 2
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_bf16_learns_too_and_predicts_in_it(engine, tiny_checkpoint):
+    classifier, result, _ = fit(engine, tiny_checkpoint, epochs=6, precision=Precision.bf16)
+    assert result.precision == "bf16"
+    assert classifier.autocast is torch.bfloat16
+    assert result.epochs[-1].metrics["validation/accuracy"] > 0.9
+    assert next(classifier.model.parameters()).dtype is torch.float32
+
+
+def test_the_plain_loop_is_not_for_torchrun(tiny_checkpoint, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="use trainer=hf"):
+        fit(TorchTrainer, tiny_checkpoint)
+
+
+def test_two_processes_take_the_steps_of_one(tiny_checkpoint, tmp_path):
+    """torchrun with two CPU processes: one record, logged once, and the loss of each step as in one process."""
+    overrides = [
+        "trainer=hf", "model=bert", f"model.checkpoint={tiny_checkpoint}", "model.max_length=32", "model.dropout=0.0",
+        "trainer.epochs=2", "trainer.batch_size=16", "trainer.learning_rate=0.003", "trainer.log_every=1",
+        "trainer.precision=fp32", "trainer.device=cpu", "tracker.system_metrics=false",
+        "dataset.max_train_examples=72",
+    ]  # fmt: skip
+    root = Path(__file__).parents[2]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    found = []
+    for name, launcher in [
+        ("alone", [sys.executable]),
+        ("shared", [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]),
+    ]:
+        folder = tmp_path / name
+        command = [*launcher, "-m", "textclf.run", *overrides, f"hydra.run.dir={folder}/run"]
+        folder.mkdir()
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        from textclf.records import find_records
+
+        records = find_records(folder / "run")
+        assert len(records) == 1
+        found.append(records[0])
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+        runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+        assert [run.info.status for run in runs] == ["FINISHED"]
+    alone, shared = (np.array([loss for _, loss in record.fit["step_losses"]]) for record in found)
+    assert len(alone) == 10  # 72 examples in batches of 16, twice
+    np.testing.assert_allclose(shared, alone, rtol=0.5)  # a process's own half of the batch stands for both
+    a, b = (record.fit["epochs"][0]["train_loss"] for record in found)
+    assert a == pytest.approx(b, rel=1e-3)
+    assert found[0].metrics["test/accuracy"] == pytest.approx(found[1].metrics["test/accuracy"], abs=0.02)

@@ -1,0 +1,1 @@
+"""The two engines that fine-tune a transformer, and what they share."""

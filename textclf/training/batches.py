@@ -1,0 +1,142 @@
+"""The batches of training, the same for both engines: bucketed by length, seeded, cut into parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from textclf.data.text_data import TextData, labels_of, texts_of
+from textclf.errors import ConfigError
+from textclf.models.tokens import TokenizedTexts, pad, tokenize
+from textclf.models.transformer import TransformerClassifier
+from textclf.training.options import TrainerOptions
+
+POOL = 50
+"""Batches whose examples are sorted by length together."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of each batch that one of several data-parallel processes takes."""
+
+    rank: int = 0
+    world_size: int = 1
+
+
+class BatchPlan(Sampler[list[int]]):
+    """Which examples make each micro-batch of an epoch.
+
+    Each epoch draws a new order from (seed, epoch). With bucketing, pools of `POOL` batches are
+    sorted by length and cut into batches, whose order is then shuffled. Every example occurs
+    once. An incomplete batch comes last, so that only the last step of an epoch has fewer
+    examples or fewer micro-batches than the others.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], options: TrainerOptions, seed: int, share: Share | None = None):
+        """Plan for n texts.
+
+        Args:
+            lengths: Tokens of each text, int64 (n,).
+            options: Sizes of batches and parts, and whether to bucket.
+            seed: Seed of the order.
+            share: The part of each micro-batch that this process takes; none for all of it.
+
+        Raises:
+            ConfigError: If the micro-batches cannot be shared out evenly.
+        """
+        self.lengths = lengths
+        self.options = options
+        self.seed = seed
+        self.share = share or Share()
+        self.epoch = 0
+        """Set before each epoch, counted from 1."""
+        if options.micro_batch_size % self.share.world_size:
+            raise ConfigError(
+                f"trainer.batch_size / gradient_accumulation ({options.micro_batch_size}) must be a multiple of the "
+                f"number of processes ({self.share.world_size}), which share each micro-batch."
+            )
+
+    @property
+    def examples(self) -> int:
+        """Examples of an epoch; up to world_size - 1 are left out to share the rest evenly."""
+        return len(self.lengths) - len(self.lengths) % self.share.world_size
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of an epoch."""
+        return -(-self.examples // self.options.batch_size)
+
+    def __len__(self) -> int:
+        """Micro-batches of an epoch."""
+        return -(-self.examples // self.options.micro_batch_size)
+
+    def batches(self) -> list[NDArray[np.int64]]:
+        """Return the examples of each optimizer step of this epoch, over all processes."""
+        size = self.options.batch_size
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = generator.permutation(len(self.lengths))[: self.examples]
+        if self.options.length_bucketing:
+            pools = [order[start : start + POOL * size] for start in range(0, len(order), POOL * size)]
+            order = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
+            # The incomplete batch is cut from anywhere, lest it always hold the longest texts of the last pool.
+            rest = len(order) % size
+            start = size * int(generator.integers(len(order) // size + 1))
+            order = np.concatenate([order[:start], order[start + rest :], order[start : start + rest]])
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        whole = [batch for batch in batches if len(batch) == size]
+        generator.shuffle(whole)
+        return whole + [batch for batch in batches if len(batch) < size]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield this process's part of each micro-batch."""
+        micro = self.options.micro_batch_size
+        for batch in self.batches():
+            for start in range(0, len(batch), micro):
+                yield batch[start : start + micro][self.share.rank :: self.share.world_size].tolist()
+
+
+class TokenizedDataset(Dataset[int]):
+    """Examples by number; `collate` makes the batch, so nothing is padded twice."""
+
+    def __init__(self, classifier: TransformerClassifier, tokens: TokenizedTexts, labels: NDArray[np.int64]):
+        self.classifier = classifier
+        self.tokens = tokens
+        self.labels = torch.from_numpy(labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+    def collate(self, rows: list[int]) -> dict[str, torch.Tensor]:
+        """Return the padded inputs of the model, int64 (rows, tokens), and `labels`, int64 (rows,)."""
+        batch = pad(self.classifier.tokenizer, self.tokens, rows, self.classifier.pad_length)
+        return {**batch, "labels": self.labels[rows]}
+
+
+def training_batches(
+    classifier: TransformerClassifier,
+    data: TextData,
+    options: TrainerOptions,
+    seed: int,
+    share: Share | None = None,
+) -> tuple[DataLoader, BatchPlan]:
+    """Tokenise the training split and return its micro-batches, and the plan that orders them."""
+    texts, pairs = texts_of(data.train)
+    tokens = tokenize(classifier.tokenizer, texts, pairs, classifier.max_length)
+    dataset = TokenizedDataset(classifier, tokens, labels_of(data.train))
+    plan = BatchPlan(tokens.lengths, options, seed, share)
+    loader = DataLoader(
+        dataset,
+        batch_sampler=plan,
+        collate_fn=dataset.collate,
+        pin_memory=classifier.device.type == "cuda",
+        generator=torch.Generator(),  # its own, so that iterating leaves dropout's random numbers alone
+    )
+    return loader, plan

@@ -1,0 +1,112 @@
+"""What both engines optimise and how: loss, parameter groups, schedule, device and precision."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import LambdaLR
+from transformers.trainer_pt_utils import get_parameter_names
+
+from textclf.errors import ConfigError
+from textclf.training.options import Device, Precision, Schedule, TrainerOptions
+
+NO_DECAY = [r"bias", r"layernorm", r"layer_norm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+
+
+def summed_loss(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float) -> torch.Tensor:
+    """Return the cross-entropy summed over examples, computed in float32.
+
+    A step divides by its number of examples, so that parts of any size add up to the mean over
+    the step.
+
+    Args:
+        logits: (n, num_labels) of any floating type.
+        labels: int64 (n,).
+        label_smoothing: Probability spread evenly over all classes.
+    """
+    return cross_entropy(logits.float(), labels, reduction="sum", label_smoothing=label_smoothing)
+
+
+def make_optimizer(model: nn.Module, options: TrainerOptions) -> torch.optim.AdamW:
+    """Return AdamW with weight decay on all but biases and normalisation weights."""
+    decayed = set(get_parameter_names(model, [nn.LayerNorm], NO_DECAY))
+    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for name, w in named if name in decayed], "weight_decay": options.weight_decay},
+        {"params": [w for name, w in named if name not in decayed], "weight_decay": 0.0},
+    ]
+    device = next(model.parameters()).device.type
+    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=device in ("cuda", "cpu"))
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, options: TrainerOptions, total_steps: int) -> LambdaLR:
+    """Return the course of the learning rate: a linear warm-up, then decay to 0 or nothing."""
+    warmup = math.ceil(options.warmup_fraction * total_steps)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return step / warmup
+        progress = (step - warmup) / max(1, total_steps - warmup)
+        if options.schedule is Schedule.linear:
+            return max(0.0, 1 - progress)
+        if options.schedule is Schedule.cosine:
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return 1.0
+
+    return LambdaLR(optimizer, factor)
+
+
+def choose_device(options: TrainerOptions) -> torch.device:
+    """Return where to compute.
+
+    Raises:
+        ConfigError: If the device asked for is not there.
+    """
+    there = {
+        Device.cuda: torch.cuda.is_available(),
+        Device.mps: torch.backends.mps.is_available(),
+        Device.cpu: True,
+    }
+    if options.device is Device.auto:
+        kind = next(device for device, available in there.items() if available)
+    else:
+        kind = options.device
+        if not there[kind]:
+            found = ", ".join(device.value for device, available in there.items() if available)
+            raise ConfigError(f"trainer.device={kind.value}: this machine has none that PyTorch can use, only {found}.")
+    if kind is Device.cuda:
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(kind.value)
+
+
+def choose_precision(options: TrainerOptions, device: torch.device) -> Precision:
+    """Return the arithmetic to compute in; never `auto`.
+
+    Raises:
+        ConfigError: If the device cannot compute in the one asked for.
+    """
+    if options.precision is Precision.fp16 and device.type != "cuda":
+        raise ConfigError(
+            f"trainer.precision=fp16 needs a CUDA GPU, and training is on {device.type}; use bf16 or fp32."
+        )
+    if options.precision is not Precision.auto:
+        return options.precision
+    if device.type == "cuda":
+        return Precision.bf16 if torch.cuda.get_device_capability(device) >= (8, 0) else Precision.fp16
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return Precision.bf16 if able.get("amx_tile") or able.get("avx512_bf16") else Precision.fp32
+    return Precision.fp32
+
+
+def describe_device(device: torch.device) -> str:
+    """Return the device's name for a person, such as `cpu (2 threads)`."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return device.type

@@ -1,0 +1,161 @@
+"""How a transformer is trained: the options that both engines share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from textclf.errors import refuse_unless
+
+if TYPE_CHECKING:
+    from textclf.data.text_data import TextData
+    from textclf.models.base import FitResult, RunContext
+    from textclf.models.transformer import TransformerClassifier
+
+
+class Precision(Enum):
+    """Arithmetic of the forward and backward pass; weights stay float32."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class Schedule(Enum):
+    """Course of the learning rate after warm-up."""
+
+    linear = "linear"
+    cosine = "cosine"
+    constant = "constant"
+
+
+class Device(Enum):
+    """Where the arithmetic is done."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+@dataclass(frozen=True)
+class TrainerOptions(ABC):
+    """Gradient training of a pretrained transformer.
+
+    Defaults are from the ranges of BERT's authors for fine-tuning (Devlin et al. 2019, appendix
+    A.3), with a warm-up as in RoBERTa (Liu et al. 2019, table 10).
+    """
+
+    epochs: int = 4
+    """Most passes over the training data."""
+    batch_size: int = 16
+    """Examples per optimizer step, over all devices."""
+    gradient_accumulation: int = 1
+    """Parts that a step's batch is cut into, so that only one need fit in memory at a time."""
+    learning_rate: float = 5e-5
+    """Peak learning rate of AdamW, reached at the end of the warm-up."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; biases and normalisation weights are left out."""
+    warmup_fraction: float = 0.06
+    """Share of all steps, 0 to 1, over which the learning rate rises from 0."""
+    schedule: Schedule = Schedule.linear
+    """What follows the warm-up: linear or cosine decay to 0, or constant."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 leaves them alone."""
+    label_smoothing: float = 0.0
+    """Probability, 0 to 1, spread evenly over all classes in the training target."""
+    patience: int | None = None
+    """Stop after this many epochs without a better objective; none runs every epoch."""
+    length_bucketing: bool = True
+    """Batch texts of similar length together, which saves padding; the order stays random."""
+    precision: Precision = Precision.auto
+    """auto: bf16 where the hardware is fast at it, fp16 on older GPUs, else fp32."""
+    device: Device = Device.auto
+    """auto: the first of CUDA, MPS and CPU that is there."""
+    log_every: int = 10
+    """Steps between two points of the logged training curve."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train."""
+        refuse_unless(
+            *(
+                (value >= 1, f"{option} must be at least 1, got {value}.")
+                for option, value in [
+                    ("epochs", self.epochs),
+                    ("batch_size", self.batch_size),
+                    ("gradient_accumulation", self.gradient_accumulation),
+                    ("log_every", self.log_every),
+                    ("patience", 1 if self.patience is None else self.patience),
+                ]
+            ),
+            (
+                0 < self.learning_rate < 1,
+                f"learning_rate must lie between 0 and 1, got {self.learning_rate}.",
+            ),
+            (
+                0 <= self.weight_decay < 1,
+                f"weight_decay must be 0 or more and below 1, got {self.weight_decay}.",
+            ),
+            (
+                0 <= self.warmup_fraction < 1,
+                f"warmup_fraction must be in [0, 1), got {self.warmup_fraction}.",
+            ),
+            (
+                0 <= self.label_smoothing < 1,
+                f"label_smoothing must be in [0, 1), got {self.label_smoothing}.",
+            ),
+            (self.max_grad_norm >= 0, f"max_grad_norm must be 0 (off) or more, got {self.max_grad_norm}."),
+            (
+                self.gradient_accumulation < 1 or self.batch_size % self.gradient_accumulation == 0,
+                f"batch_size ({self.batch_size}) must be a multiple of gradient_accumulation "
+                f"({self.gradient_accumulation}): each step's batch is cut into that many equal parts.",
+            ),
+            (
+                not (self.precision is Precision.fp16 and self.device in (Device.cpu, Device.mps)),
+                f"precision=fp16 needs a CUDA GPU and contradicts device={self.device.value}; use bf16 or fp32.",
+            ),
+        )
+
+    @property
+    def micro_batch_size(self) -> int:
+        """Examples in one forward pass of training, over all devices."""
+        return self.batch_size // self.gradient_accumulation
+
+    def check(self) -> None:
+        """Find the device.
+
+        Raises:
+            ConfigError: If the device asked for is not there, or cannot compute in the precision.
+        """
+        from textclf.training.optim import choose_device, choose_precision
+
+        choose_precision(self, choose_device(self))
+
+    @abstractmethod
+    def fit(self, classifier: TransformerClassifier, data: TextData, context: RunContext) -> FitResult:
+        """Train `classifier` in place, and leave it with the best epoch's weights."""
+
+
+@dataclass(frozen=True)
+class TorchTrainer(TrainerOptions):
+    """A plain PyTorch loop: forward, loss, backward, step."""
+
+    def fit(self, classifier: TransformerClassifier, data: TextData, context: RunContext) -> FitResult:
+        """Train with `textclf.training.loop`."""
+        from textclf.training.loop import fit_with_torch
+
+        return fit_with_torch(self, classifier, data, context)
+
+
+@dataclass(frozen=True)
+class HFTrainer(TrainerOptions):
+    """`transformers.Trainer` over the same batches, optimizer and schedule; runs under torchrun too."""
+
+    def fit(self, classifier: TransformerClassifier, data: TextData, context: RunContext) -> FitResult:
+        """Train with `textclf.training.hf`."""
+        from textclf.training.hf import fit_with_transformers
+
+        return fit_with_transformers(self, classifier, data, context)
