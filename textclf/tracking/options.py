@@ -1,0 +1,97 @@
+"""What can be said about tracking in a config, and what a tracked run can be told."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textclf.data.text_data import TextData
+
+
+VIEW = "textclf"
+"""Name of the view in MLflow that has the columns to compare runs by."""
+
+
+class TrackedRun:
+    """A run that a tracker follows. This one, the base, forgets all that it is told."""
+
+    run_id: str | None = None
+    """The tracker's own id of the run."""
+    url: str | None = None
+    """Where a person finds the run."""
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Log options, by their flat names."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics that belong to a step."""
+
+    def log_dataset(self, data: TextData) -> None:
+        """Log the data as the run's input."""
+
+    def log_artifacts(self, directory: Path, names: list[str]) -> None:
+        """Copy files and folders of `directory` to the tracker."""
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Tag the run."""
+
+
+def comparison_url(run_url: str) -> str:
+    """Return where a person compares a tracked run with the others of its experiment."""
+    return f"{run_url.rpartition('/')[0]}?viewStateShareKey={VIEW}"
+
+
+@dataclass(frozen=True)
+class TrackerOptions(ABC):
+    """Where runs are logged. A tracker's own faults warn and never end a run."""
+
+    log_model: bool = False
+    """Copy the classifier's weights to the tracker as well."""
+
+    @abstractmethod
+    def start(self, experiment: str, run_name: str, tags: Mapping[str, str]) -> AbstractContextManager[TrackedRun]:
+        """Open a run; leaving the context closes it, as failed where an exception passes."""
+
+
+@dataclass(frozen=True)
+class NullTracker(TrackerOptions):
+    """No tracking: the run folder alone is the record."""
+
+    def start(self, experiment: str, run_name: str, tags: Mapping[str, str]) -> AbstractContextManager[TrackedRun]:
+        """Return a run that forgets all that it is told."""
+        return nullcontext(TrackedRun())
+
+
+MLFLOW_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+}
+"""Set before MLflow is imported, where the person has not set them: no telemetry, no long waits, no pickle."""
+
+
+@dataclass(frozen=True)
+class MlflowTracker(TrackerOptions):
+    """MLflow, in a local SQLite store unless a server is named."""
+
+    directory: str = "mlruns"
+    """Folder of the local store: `mlflow.db` and the artifacts."""
+    tracking_uri: str | None = None
+    """A tracking server or store; none takes MLFLOW_TRACKING_URI where it is set, else `directory`."""
+    system_metrics: bool = True
+    """Sample the machine's CPU, memory and GPU during the run."""
+
+    def start(self, experiment: str, run_name: str, tags: Mapping[str, str]) -> AbstractContextManager[TrackedRun]:
+        """Open a run in MLflow."""
+        for name, value in MLFLOW_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from textclf.tracking.mlflow_run import start_mlflow_run
+
+        return start_mlflow_run(self, experiment, run_name, tags)
