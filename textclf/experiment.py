@@ -1,0 +1,239 @@
+"""One experiment, from data to record: the main path, top to bottom.
+
+experiment = Experiment(dataset, model, trainer, tracker, seed=1)
+record = run_experiment(experiment, Path("outputs/mine"))
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from textclf import records
+from textclf.data.options import DatasetOptions
+from textclf.data.text_data import SPLITS, TextData, labels_of, summary
+from textclf.errors import ArtifactError
+from textclf.evaluation.metrics import check_objective, undefined_metrics
+from textclf.evaluation.predictions import Evaluation, evaluate_split, sample_lines
+from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
+from textclf.models.options import TransformerModel
+from textclf.records import RunRecord
+from textclf.results import write_results
+from textclf.tracking.options import NullTracker, TrackedRun, TrackerOptions
+from textclf.training.options import TorchTrainer, TrainerOptions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that decides a run."""
+
+    dataset: DatasetOptions
+    model: ModelOptions
+    trainer: TrainerOptions = field(default_factory=TorchTrainer)
+    tracker: TrackerOptions = field(default_factory=NullTracker)
+    seed: int = 1
+    """Seed of initial weights, order of examples and dropout."""
+    objective: str = "validation/macro_f1"
+    """The validation metric that chooses the best epoch and is returned to a sweeper."""
+    name: str = "textclf"
+    """The tracker's experiment."""
+    run_name: str | None = None
+    """Name of the run; none makes it from dataset, model and seed."""
+    save_classifier: bool = True
+    """Keep the fitted classifier in the run folder."""
+
+    @property
+    def title(self) -> str:
+        """The name of the run, such as `imdb/bert/seed1`."""
+        return self.run_name or f"{self.dataset.display_name}/{self.model.name}/seed{self.seed}"
+
+    @property
+    def engine(self) -> str:
+        """What trains the model: `torch`, `hf`, or `none` for models that need no trainer."""
+        if not isinstance(self.model, TransformerModel):
+            return "none"
+        return type(self.trainer).__name__.removesuffix("Trainer").lower()
+
+
+def run_experiment(experiment: Experiment, run_dir: Path, command: str = "") -> RunRecord:
+    """Run an experiment and write its record.
+
+    Args:
+        experiment: What to run.
+        run_dir: The folder to write to; made where it is not there. It must hold no finished run.
+        command: What a person types to run it again, for the record.
+
+    Returns:
+        The record, as written to `run_dir`.
+
+    Raises:
+        TextclfError: If the options, the data or the checkpoint are not usable; before anything
+            expensive wherever it can be known then.
+    """
+    started, clock = datetime.now(UTC).astimezone(), time.perf_counter()
+    run_dir = Path(run_dir)
+    _prepare(run_dir)
+    check_objective(experiment.objective)
+    experiment.model.check()
+    if experiment.engine != "none":
+        experiment.trainer.check()
+    config = resolved_options(experiment)
+    environment = records.environment()
+    fingerprint = records.config_fingerprint(config)
+    tags = _tags(experiment, fingerprint, environment)
+
+    with experiment.tracker.start(experiment.name, experiment.title, tags) as tracked:
+        tracked.log_params(records.flat(config))
+        data = experiment.dataset.load()
+        log.info("%s", summary(data))
+        tracked.log_dataset(data)
+
+        classifier, fit = fit_model(experiment, data, tracked)
+        validation = fit.best_metrics or evaluate_split(classifier, data, "validation").metrics
+        test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
+        metrics = {**validation, **test.metrics}
+        costs = {
+            "num_parameters": float(fit.num_parameters),
+            "train_seconds": fit.train_seconds,
+            "train_examples_per_second": fit.examples_per_second,
+            "test_examples_per_second": test.examples_per_second,
+        }
+        tracked.log_metrics({**metrics, **{f"cost/{key}": value for key, value in costs.items()}}, _last_step(fit))
+
+        record = RunRecord(
+            name=experiment.title,
+            experiment=experiment.name,
+            dataset=data.name,
+            model=experiment.model.name,
+            trainer=experiment.engine,
+            seed=experiment.seed,
+            objective=experiment.objective,
+            metrics=metrics,
+            costs=costs,
+            data=_describe(data),
+            fit=records.plain(asdict(fit)),
+            config=config,
+            config_fingerprint=fingerprint,
+            command=command,
+            environment=environment,
+            started=started.isoformat(timespec="seconds"),
+            seconds=round(time.perf_counter() - clock, 3),
+            tracking={"run_id": tracked.run_id, "url": tracked.url},
+        )
+        files = write_results(run_dir, record, data, fit, test)
+        if experiment.save_classifier:
+            classifier.save(run_dir / records.CLASSIFIER)
+        records.write_record(run_dir, record)
+        tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
+        if experiment.tracker.log_model and experiment.save_classifier:
+            tracked.log_artifacts(run_dir, [records.CLASSIFIER])
+    _announce(record, data, test, run_dir)
+    return record
+
+
+def follow_experiment(experiment: Experiment) -> None:
+    """Take part in a data-parallel experiment beside the process that runs and records it."""
+    data = experiment.dataset.load()
+    experiment.model.fit(data, experiment.trainer, RunContext(experiment.seed, experiment.objective, is_main=False))
+
+
+def fit_model(experiment: Experiment, data: TextData, tracked: TrackedRun) -> tuple[Classifier, FitResult]:
+    """Fit the model, its course logged to the tracker."""
+    context = RunContext(experiment.seed, experiment.objective, log_metrics=tracked.log_metrics)
+    if experiment.engine == "none":
+        log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
+    classifier, fit = experiment.model.fit(data, experiment.trainer, context)
+    log.info(
+        "%s fitted in %.1f s: %s parameters, %s in %s",
+        experiment.model.name,
+        fit.train_seconds,
+        f"{fit.num_parameters:,}",
+        fit.device,
+        fit.precision,
+    )
+    return classifier, fit
+
+
+def resolved_options(experiment: Experiment) -> dict[str, Any]:
+    """Return every option as plain values, by group."""
+    groups = {
+        "dataset": experiment.dataset,
+        "model": experiment.model,
+        "trainer": experiment.trainer,
+        "tracker": experiment.tracker,
+    }
+    config: dict[str, Any] = {
+        group: {"_target_": f"{type(node).__module__}.{type(node).__name__}", **records.plain(asdict(node))}
+        for group, node in groups.items()
+    }
+    config["seed"] = experiment.seed
+    config["objective"] = experiment.objective
+    config["experiment"] = experiment.name
+    config["run_name"] = experiment.title
+    config["save_classifier"] = experiment.save_classifier
+    return config
+
+
+def _prepare(run_dir: Path) -> None:
+    """Make the run folder, and refuse one that cannot be written or holds a finished run."""
+    if (run_dir / records.RUN_FILE).exists():
+        raise ArtifactError(f"{run_dir} holds a finished run, which is never overwritten; name another folder.")
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        probe = run_dir / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ArtifactError(
+            f"The run folder {run_dir} cannot be written: {error.strerror or error}. Name another with "
+            f"hydra.run.dir=/path/to/it (hydra.sweep.dir for sweeps)."
+        ) from error
+
+
+def _tags(experiment: Experiment, fingerprint: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a run is found by in the tracker."""
+    return {
+        "dataset": experiment.dataset.display_name,
+        "model": experiment.model.name,
+        "trainer": experiment.engine,
+        "seed": str(experiment.seed),
+        "config_fingerprint": fingerprint,
+        **{key: environment[key] for key in ("git_commit", "textclf", "torch", "transformers") if key in environment},
+    }
+
+
+def _describe(data: TextData) -> dict[str, Any]:
+    """Return what a record says of the data."""
+    return {
+        "source": data.source,
+        "fingerprint": data.fingerprint,
+        "label_names": list(data.label_names),
+        "pairs": data.has_pairs,
+        "examples": {split: len(data.split(split)) for split in SPLITS},
+    }
+
+
+def _last_step(fit: FitResult) -> int:
+    """Return the step that the kept weights belong to."""
+    return next((epoch.step for epoch in fit.epochs if epoch.epoch == fit.best_epoch), 0)
+
+
+def _announce(record: RunRecord, data: TextData, test: Evaluation, run_dir: Path) -> None:
+    """Print how it ended: a few predictions, what is undefined, the scores, and where to look."""
+    log.info("test predictions, for example:\n%s", "\n".join(sample_lines(data, test.predictions)))
+    missing = undefined_metrics(test.predictions, [name.removeprefix("test/") for name in test.metrics])
+    if missing:
+        log.info("test metrics %s", missing)
+    majority = max(labels_of(data.test).tolist().count(k) for k in range(data.num_labels)) / len(data.test)
+    shown = [f"{key} {record.metrics[key]:.4f}" for key in ("test/accuracy", "test/macro_f1") if key in record.metrics]
+    log.info("%s: %s (the most frequent class alone: accuracy %.4f)", record.name, ", ".join(shown), majority)
+    log.info("all of it in %s", run_dir)
+    if url := record.tracking["url"]:
+        log.info("in MLflow (make ui): %s", url)

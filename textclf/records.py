@@ -1,0 +1,170 @@
+"""The run folder, which is the record of a run: what it holds, how it is written and read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from textclf.errors import ArtifactError
+
+RUN_FILE = "run.json"
+METRICS_FILE = "evaluation_metrics.json"
+PREDICTIONS_FILE = "predictions.parquet"
+REPORT_FILE = "report.md"
+CONFIG_FILE = "config.yaml"
+FIGURES = "figures"
+CLASSIFIER = "classifier"
+FORMAT = 1
+"""Raised when a record written before can no longer be read."""
+LIBRARIES = ("textclf", "torch", "transformers", "datasets", "scikit-learn", "evaluate", "mlflow", "numpy")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that is known of a finished run, but its predictions and weights."""
+
+    name: str
+    """Such as `imdb/bert/seed1`."""
+    experiment: str
+    dataset: str
+    """Name of the dataset, with the size of the subset where it is one."""
+    model: str
+    trainer: str
+    """The engine that trained it; `none` for models that need none."""
+    seed: int
+    objective: str
+    metrics: dict[str, float]
+    """Metrics by name, as `test/accuracy`; an undefined one is absent."""
+    costs: dict[str, float]
+    """`num_parameters`, `train_seconds`, `train_examples_per_second`, `test_examples_per_second`."""
+    data: dict[str, Any]
+    """Source, fingerprint, label names, and examples of each split."""
+    fit: dict[str, Any]
+    """How training went: device, precision, epochs, and which was kept."""
+    config: dict[str, Any]
+    """The resolved config."""
+    config_fingerprint: str
+    """Digest of the options that affect the result."""
+    command: str
+    """What to type to run it again."""
+    environment: dict[str, str]
+    """Versions, platform and commit."""
+    started: str
+    """Time of the start, ISO 8601 with zone."""
+    seconds: float
+    """Duration of the whole run."""
+    tracking: dict[str, str | None] = field(default_factory=dict)
+    """The tracker's id of the run, and where a person finds it."""
+    format: int = FORMAT
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: under a temporary name, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values as JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def write_record(directory: Path, record: RunRecord) -> None:
+    """Write `run.json`, which comes last of a run's files: where it is, the run is finished."""
+    write_json(directory / RUN_FILE, asdict(record))
+
+
+def read_record(directory: Path) -> RunRecord:
+    """Read `run.json`.
+
+    Raises:
+        ArtifactError: If it is missing, damaged, or of a later format.
+    """
+    path = Path(directory) / RUN_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("format") != FORMAT:
+            raise ArtifactError(f"{path} is of format {content.get('format')!r}; this textclf reads {FORMAT}.")
+        return RunRecord(**{f.name: content[f.name] for f in fields(RunRecord)})
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{directory} holds no finished run: there is no {RUN_FILE} in it.") from error
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ArtifactError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def find_records(directory: Path) -> list[RunRecord]:
+    """Return the records of all finished runs below a folder, in order of their paths."""
+    return [read_record(path.parent) for path in sorted(Path(directory).rglob(RUN_FILE))]
+
+
+def config_fingerprint(config: dict[str, Any]) -> str:
+    """Return a digest (12 hexadecimal digits) of the options that affect a run's result."""
+    relevant = {key: config[key] for key in ("dataset", "model", "trainer", "seed", "objective")}
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of the libraries, the platform, and the commit of textclf's code."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    commit = git_commit()
+    return found | ({"git_commit": commit} if commit else {})
+
+
+def git_commit() -> str | None:
+    """Return the commit of the checkout that textclf runs from, `-dirty` where it was changed since."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():  # installed: a checkout around it would be somebody else's
+        return None
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip() or None
+
+
+def command_line(arguments: list[str]) -> str:
+    """Return the command that runs an experiment with these overrides."""
+    return shlex.join(["python", "-m", "textclf.run", *arguments])
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """Return nested options by dotted names, as in `trainer.batch_size`."""
+    out: dict[str, object] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            out.update(flat(value, f"{prefix}{key}."))
+        else:
+            out[f"{prefix}{key}"] = value
+    return out
+
+
+def plain(value: Any) -> Any:
+    """Return a value with its enums by name."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
