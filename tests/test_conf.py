@@ -1,0 +1,132 @@
+"""Every file in conf/ composes and builds."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from textclf import schema
+from textclf.build import build, build_all
+from textclf.command import CONF, choices_of, help_text
+from textclf.errors import ConfigError
+from textclf.schema import GROUPS, SCHEMAS
+
+EXPECTED = {
+    "dataset": {"amazon_polarity", "imdb", "ag_news", "glue/rte", "reviews", "headlines", "entailment"},
+    "model": {
+        "distilbert", "bert", "roberta", "xlnet", "deberta", "xlm-roberta", "minilm",
+        "majority", "naive_bayes", "nb_svm", "tfidf_logreg", "tfidf_svm",
+    },
+    "trainer": {"torch", "hf"},
+    "tracker": {"mlflow", "none"},
+}  # fmt: skip
+CHECKPOINTS = {
+    "distilbert": "distilbert/distilbert-base-uncased",
+    "bert": "google-bert/bert-base-uncased",
+    "roberta": "FacebookAI/roberta-base",
+    "xlnet": "xlnet/xlnet-base-cased",
+    "deberta": "microsoft/deberta-base",
+    "xlm-roberta": "FacebookAI/xlm-roberta-base",
+    "minilm": "sentence-transformers/all-MiniLM-L6-v2",
+}
+PATHS = {
+    "imdb": ("stanfordnlp/imdb", None),
+    "ag_news": ("fancyzhx/ag_news", None),
+    "amazon_polarity": ("fancyzhx/amazon_polarity", None),
+    "glue/rte": ("nyu-mll/glue", "rte"),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _hydra():
+    schema.register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def test_the_groups_hold_exactly_these():
+    assert {group: set(choices_of(group)) for group in GROUPS} == EXPECTED
+    files = {path for path in CONF.rglob("*.yaml") if "hydra" not in path.parts and path.name != "config.yaml"}
+    assert len(files) == sum(map(len, EXPECTED.values()))
+
+
+@pytest.mark.parametrize(("group", "choice"), [(g, c) for g, choices in EXPECTED.items() for c in sorted(choices)])
+def test_each_choice_composes_and_builds(group, choice):
+    built = build_all(compose("config", [f"{group}={choice}"]))
+    assert set(built) == set(GROUPS)
+    if group in ("dataset", "model"):
+        assert built[group].name == choice
+    if choice in CHECKPOINTS:
+        assert built["model"].checkpoint == CHECKPOINTS[choice]
+    if choice in PATHS:
+        assert (built["dataset"].path, built["dataset"].config) == PATHS[choice]
+    if group == "model" and choice not in CHECKPOINTS:
+        built["model"].check()
+
+
+def test_any_checkpoint_and_any_dataset_by_override():
+    cfg = compose(
+        "config",
+        [
+            "model=transformer",
+            "model.name=mine",
+            "model.checkpoint=a/b",
+            "dataset=hub",
+            "dataset.name=d",
+            "dataset.path=c/d",
+        ],
+    )
+    built = build_all(cfg)
+    assert (built["model"].checkpoint, built["dataset"].path) == ("a/b", "c/d")
+
+
+def test_a_model_may_say_how_it_is_trained_and_the_command_line_has_the_last_word():
+    assert compose("config", ["model=minilm"]).trainer.learning_rate == 2e-4
+    assert compose("config", ["model=bert"]).trainer.learning_rate == 5e-5
+    assert compose("config", ["model=minilm", "trainer=hf", "trainer.learning_rate=1e-3"]).trainer.learning_rate == 1e-3
+
+
+def test_what_must_be_given_is_named():
+    with pytest.raises(ConfigError, match=r"model.checkpoint, model.name must be given"):
+        build(compose("config", ["model=transformer"]), "model")
+
+
+def test_every_mistake_is_named_at_once():
+    cfg = compose("config", ["trainer.epochs=0", "trainer.batch_size=-1", "dataset.validation_fraction=2"])
+    with pytest.raises(ConfigError) as caught:
+        build_all(cfg)
+    problems = str(caught.value).split("\n")
+    assert [problem.split(" ")[0] for problem in problems] == [
+        "dataset.validation_fraction", "trainer.epochs", "trainer.batch_size",
+    ]  # fmt: skip
+
+
+def test_a_config_cannot_choose_the_code_that_runs():
+    cfg = compose("config", ["+model._target_=os.system"])
+    with pytest.raises(ConfigError, match="model._target_: there is no such option"):
+        build(cfg, "model")
+    foreign = OmegaConf.create({"model": {"_target_": "os.system", "command": "true"}})
+    with pytest.raises(ConfigError, match="cannot choose the code that runs"):
+        build(foreign, "model")
+
+
+def test_every_option_says_what_it_is():
+    import ast
+    import inspect
+
+    for options in {cls for base in SCHEMAS.values() for cls in base.__mro__ if cls.__module__.startswith("textclf")}:
+        body = ast.parse(inspect.getsource(options)).body[0].body
+        for field, after in zip(body, [*body[1:], None], strict=True):
+            if isinstance(field, ast.AnnAssign):
+                said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                assert said, f"{options.__name__}.{field.target.id} has no docstring under it"
+
+
+def test_help_names_every_choice():
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    text = help_text(["model=bert"])
+    for choices in EXPECTED.values():
+        for choice in choices:
+            assert choice in text
+    assert "checkpoint: google-bert/bert-base-uncased" in text

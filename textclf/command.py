@@ -1,0 +1,124 @@
+"""What the command line needs beyond Hydra: where the config is, choices, and plain error messages."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from textclf.errors import TextclfError, did_you_mean, listed
+from textclf.schema import GROUPS, RunConfig
+
+_PACKAGE = Path(__file__).resolve().parent
+CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+"""The config groups: inside an installed package, beside it in a checkout."""
+
+
+class ConsoleFormatter(logging.Formatter):
+    """One plain line an event: tracebacks are for the log file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message, with its level in front where that says something."""
+        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return prefix + record.getMessage()
+
+
+def choices_of(group: str) -> list[str]:
+    """Return what can be chosen in a group, nested choices such as `glue/rte` among them."""
+    files = [str(path.relative_to(CONF / group).with_suffix("")) for path in (CONF / group).rglob("*.yaml")]
+    return sorted(name.replace(os.sep, "/") for name in files)
+
+
+HELP = """\
+textclf: which model is worth its cost on your texts?
+
+  python -m textclf.run [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
+  python -m textclf.run -m model=tfidf_logreg,distilbert,bert seed=1,2,3
+
+Choices:
+{choices}
+
+The config as it would run; each value is changed by GROUP.OPTION=VALUE:
+
+{config}
+-m runs every combination of values given with commas; --cfg job -p model shows one group;
+--hydra-help says what else Hydra can do."""
+
+
+def help_text(overrides: list[str]) -> str:
+    """Return the help, with the config that these overrides compose.
+
+    Hydra's own help lists every group of every plugin, which takes it seconds.
+    """
+    choices = "\n".join(f"  {group}={' | '.join(choices_of(group))}" for group in GROUPS)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides)
+    return HELP.format(choices=choices, config=OmegaConf.to_yaml(cfg))
+
+
+def is_follower() -> bool:
+    """Whether this process is one of several data-parallel ones, and not the first."""
+    return int(os.environ.get("RANK", "0")) > 0
+
+
+def follower_overrides() -> list[str]:
+    """Return overrides that keep a data-parallel follower from writing or saying anything of its own."""
+    folder = tempfile.mkdtemp(prefix="textclf-follower-")
+    return [f"hydra.run.dir={folder}", "hydra.output_subdir=null", "hydra/job_logging=none"]
+
+
+def explain(error: BaseException) -> str:
+    """Return one paragraph on an error: what, required, got, remedy."""
+    if isinstance(error, TextclfError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        group, _, name = error.missing_cfg_file.partition("/")
+        known = choices_of(group) if group in GROUPS else list(error.options or ())
+        return f"{group}={name}: there is no such choice; there are {listed(known, 40)}.{did_you_mean(name, known)}"
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return _explain_composition(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return (
+            f"{error.filename}: {error.strerror}. If this is where the run should be written, name another folder "
+            f"with hydra.run.dir=/path/to/it (hydra.sweep.dir for sweeps, tracker.directory for MLflow)."
+        )
+    return f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+
+
+def _explain_composition(error: BaseException) -> str:
+    """Return what Hydra or OmegaConf refused, with the names that come near."""
+    said = " ".join(line.strip() for line in str(error).split("\n") if line.strip())
+    cause = next((e for e in _causes(error) if isinstance(e, OmegaConfBaseException)), None)
+    unknown = re.search(r"Could not override '([^']+)'", said)
+    if cause is None:
+        return _unknown_option(unknown[1]) if unknown else said
+    key = str(cause.full_key or cause.key or "")
+    what = str(cause.msg or cause).split("\n")[0]
+    if unknown or re.search(r"Key '.*' (is )?not in", what):
+        parent = cause.parent_node
+        return _unknown_option(key, [str(name) for name in parent] if isinstance(parent, DictConfig) else [])
+    return f"{key}: {what[:1].lower()}{what[1:]}."
+
+
+def _unknown_option(key: str, known: Iterable[str] = ()) -> str:
+    """Return that there is no such option, with the ones there are and those that come near."""
+    head, _, last = key.rpartition(".")
+    names = list(known) or ([] if head else [*GROUPS, *(f.name for f in fields(RunConfig) if f.name not in GROUPS)])
+    there = f" {head or 'A run'} has {listed(names, 40)}." if names else ""
+    return f"{key}: there is no such option.{there}{did_you_mean(last, names)}"
+
+
+def _causes(error: BaseException | None) -> Iterable[BaseException]:
+    """Yield an error and what it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

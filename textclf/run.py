@@ -1,0 +1,106 @@
+"""Run one experiment, or a sweep of them.
+
+python -m textclf.run                                       MiniLM on the bundled reviews, offline
+python -m textclf.run model=bert dataset=imdb
+python -m textclf.run -m model=distilbert,bert,roberta seed=1,2,3
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from textclf import schema
+from textclf.build import build_all
+from textclf.command import CONF, explain, follower_overrides, help_text, is_follower
+
+if TYPE_CHECKING:
+    from textclf.experiment import Experiment
+
+log = logging.getLogger("textclf.run")
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+class JobFailedError(Exception):
+    """A job has failed, and the person has been told why."""
+
+
+def experiment_from(cfg: DictConfig) -> Experiment:
+    """Return the checked experiment that a composed config describes.
+
+    Raises:
+        ConfigError: With every mistake in the config.
+    """
+    options = build_all(cfg)
+    from textclf.experiment import Experiment
+
+    return Experiment(
+        **options,
+        seed=cfg.seed,
+        objective=cfg.objective,
+        name=cfg.experiment,
+        run_name=cfg.run_name,
+        save_classifier=cfg.save_classifier,
+    )
+
+
+def run(cfg: DictConfig) -> float:
+    """Run the experiment that a composed config describes, and return its objective."""
+    experiment = experiment_from(cfg)
+    from textclf.experiment import follow_experiment, run_experiment
+    from textclf.records import command_line
+
+    if is_follower():
+        follow_experiment(experiment)
+        return float("nan")
+    hydra_config = HydraConfig.get()
+    command = command_line(list(hydra_config.overrides.task))
+    record = run_experiment(experiment, Path(hydra_config.runtime.output_dir), command)
+    return record.metrics[experiment.objective]
+
+
+def job(cfg: DictConfig) -> float:
+    """Run one job of Hydra's: an error becomes a paragraph on the screen and a traceback in the log."""
+    try:
+        return run(cfg)
+    except Exception as error:
+        log.error("%s", explain(error), exc_info=True)
+        log.info("the traceback is in %s", Path(HydraConfig.get().runtime.output_dir) / "run.log")
+        raise JobFailedError from error
+
+
+def main() -> None:
+    """Compose and run what the command line says; exit with 0 only if all of it went well."""
+    schema.register()
+    if is_follower():
+        sys.argv += follower_overrides()
+    wants_traceback = "HYDRA_FULL_ERROR" in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise; what is shown is decided below
+    try:
+        if {"--help", "-h"} & set(sys.argv[1:]):
+            print(help_text([argument for argument in sys.argv[1:] if not argument.startswith("-")]))
+            return
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    except JobFailedError:
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if wants_traceback:
+            raise
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()
