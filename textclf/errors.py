@@ -51,3 +51,9 @@ def listed(names: Iterable[str], limit: int = 20) -> str:
     names = [str(name) for name in names]
     more = f", and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def first_line(error: Exception) -> str:
+    """Return an error's own first line, ended as a sentence."""
+    line = str(error).strip().split("\n")[0] or type(error).__name__
+    return line if line.endswith((".", "!", "?")) else line + "."

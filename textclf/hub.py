@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
+from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import constants
@@ -70,6 +71,11 @@ def hub_or_cache() -> Iterator[bool]:
         yield False
     finally:
         constants.HF_HUB_OFFLINE, datasets_config.HF_HUB_OFFLINE = before
+
+
+def names_a_folder(name: str) -> bool:
+    """Whether a name can only be a local folder's, and not `owner/name` on the Hub."""
+    return name.startswith((".", "~")) or Path(name).is_absolute() or name.count("/") > 1
 
 
 def ways_on(what: str, option: str, bundled: str) -> str:

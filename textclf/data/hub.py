@@ -11,8 +11,8 @@ from datasets.exceptions import DatasetNotFoundError
 from textclf.data.columns import to_text_data
 from textclf.data.options import HubDataset
 from textclf.data.text_data import TextData
-from textclf.errors import DataError, did_you_mean, listed
-from textclf.hub import hub_or_cache, ways_on
+from textclf.errors import DataError, did_you_mean, first_line, listed
+from textclf.hub import hub_or_cache, names_a_folder, ways_on
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ def load_hub_dataset(options: HubDataset) -> TextData:
 
 def _read(options: HubDataset, source: str) -> DatasetDict:
     """Return every split of the dataset as it is."""
-    local = Path(options.path).expanduser()
-    if local.is_absolute() or options.path.startswith(".") or options.path.count("/") > 1:
+    if names_a_folder(options.path):
+        local = Path(options.path).expanduser()
         if not local.is_dir():
             raise DataError(f"dataset.path={options.path}: there is no such folder, and it is no Hub id (owner/name).")
         return _load(str(local), options, source)
@@ -54,7 +54,7 @@ def _read(options: HubDataset, source: str) -> DatasetDict:
             return _load(options.path, options, source)
         except (ConnectionError, OSError) as error:
             if online:
-                raise DataError(f"{source} could not be read from the Hub: {_first_line(error)}") from error
+                raise DataError(f"{source} could not be read from the Hub: {first_line(error)}") from error
             bundled = "dataset=reviews, headlines or entailment"
             raise DataError(ways_on(f"Dataset {source!r}", "dataset.path", bundled)) from error
 
@@ -65,21 +65,15 @@ def _load(path: str, options: HubDataset, source: str) -> DatasetDict:
         found = load_dataset(path, options.config, revision=options.revision)
     except DatasetNotFoundError as error:
         raise DataError(
-            f"{source} is not on the Hub, or is private: {_first_line(error)} Check dataset.path (owner/name) and "
+            f"{source} is not on the Hub, or is private: {first_line(error)} Check dataset.path (owner/name) and "
             f"dataset.revision; for a private one, log in with `hf auth login`."
         ) from error
     except ValueError as error:  # an unknown or missing configuration
-        raise DataError(f"{source} could not be loaded: {_first_line(error)}") from error
+        raise DataError(f"{source} could not be loaded: {first_line(error)}") from error
     except RuntimeError as error:
         raise DataError(
-            f"{source} could not be loaded: {_first_line(error)} Datasets that need a script of their own are not "
+            f"{source} could not be loaded: {first_line(error)} Datasets that need a script of their own are not "
             f"run; look for a copy of it as Parquet files."
         ) from error
     assert isinstance(found, DatasetDict)
     return found
-
-
-def _first_line(error: Exception) -> str:
-    """Return an error's own first line, ended as a sentence."""
-    line = str(error).strip().split("\n")[0] or type(error).__name__
-    return line if line.endswith((".", "!", "?")) else line + "."

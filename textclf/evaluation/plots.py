@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from sklearn.metrics import (
     average_precision_score,
     confusion_matrix,
@@ -90,25 +91,17 @@ def plot_roc_curves(predictions: Predictions, title: str, path: Path) -> bool:
     Returns:
         Whether there was anything to draw: a class needs examples of it and of others.
     """
-    classes = _drawable(predictions)
-    if not classes:
-        return False
-    with _figure(path) as axes:
-        for label in classes:
-            truth, scores = predictions.labels == label, predictions.probabilities[:, label]
-            wrong, right, _ = roc_curve(truth, scores)
-            name = f"{_short(predictions.label_names[label])} (AUC {roc_auc_score(truth, scores):.3f})"
-            axes.plot(wrong, right, label=name, linewidth=1.8)
+
+    def draw(axes: Axes, truth: NDArray[np.bool_], scores: NDArray[np.float32], name: str) -> None:
+        wrong, right, _ = roc_curve(truth, scores)
+        axes.plot(wrong, right, label=f"{name} (AUC {roc_auc_score(truth, scores):.3f})", linewidth=1.8)
+
+    def finish(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", label="chance")
-        axes.set(
-            title=title,
-            xlabel="false positive rate",
-            ylabel="true positive rate",
-            xlim=(-0.01, 1.01),
-            ylim=(-0.01, 1.02),
-        )
+        axes.set(title=title, xlabel="false positive rate", ylabel="true positive rate")
         axes.legend(loc="lower right")
-    return True
+
+    return _plot_curves(predictions, path, draw, finish)
 
 
 def plot_precision_recall_curves(predictions: Predictions, title: str, path: Path) -> bool:
@@ -117,17 +110,35 @@ def plot_precision_recall_curves(predictions: Predictions, title: str, path: Pat
     Returns:
         Whether there was anything to draw: a class needs examples of it and of others.
     """
+
+    def draw(axes: Axes, truth: NDArray[np.bool_], scores: NDArray[np.float32], name: str) -> None:
+        precision, recall, _ = precision_recall_curve(truth, scores)
+        label = f"{name} (AP {average_precision_score(truth, scores):.3f})"
+        axes.step(recall, precision, where="post", label=label, linewidth=1.8)
+
+    def finish(axes: Axes) -> None:
+        axes.set(title=title, xlabel="recall", ylabel="precision")
+        axes.legend(loc="lower left")
+
+    return _plot_curves(predictions, path, draw, finish)
+
+
+def _plot_curves(
+    predictions: Predictions,
+    path: Path,
+    draw: Callable[[Axes, NDArray[np.bool_], NDArray[np.float32], str], None],
+    finish: Callable[[Axes], None],
+) -> bool:
+    """Draw a curve for each class that has one, or say that none has."""
     classes = _drawable(predictions)
     if not classes:
         return False
     with _figure(path) as axes:
         for label in classes:
-            truth, scores = predictions.labels == label, predictions.probabilities[:, label]
-            precision, recall, _ = precision_recall_curve(truth, scores)
-            name = f"{_short(predictions.label_names[label])} (AP {average_precision_score(truth, scores):.3f})"
-            axes.step(recall, precision, where="post", label=name, linewidth=1.8)
-        axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
-        axes.legend(loc="lower left")
+            name = _short(predictions.label_names[label])
+            draw(axes, predictions.labels == label, predictions.probabilities[:, label], name)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+        finish(axes)
     return True
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import transformers
 from transformers import AutoConfig, PretrainedConfig
 
-from textclf.errors import ArtifactError, ConfigError
-from textclf.hub import hub_or_cache, ways_on
+from textclf.errors import ArtifactError, ConfigError, first_line
+from textclf.hub import hub_or_cache, names_a_folder, ways_on
 from textclf.models.options import TransformerModel
 
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # a conversion service is no part of a run
@@ -65,11 +65,11 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
             config = AutoConfig.from_pretrained(source, revision=options.revision, trust_remote_code=False)
         except (OSError, ValueError) as error:
             if local:
-                raise ArtifactError(f"{what} has no usable config.json: {_first_line(error)}") from error
+                raise ArtifactError(f"{what} has no usable config.json: {first_line(error)}") from error
             if not online:
                 raise ArtifactError(ways_on(what, "model.checkpoint", "model=minilm or model=tfidf_logreg")) from error
             raise ArtifactError(
-                f"{what} could not be read from the Hub: {_first_line(error)} Check model.checkpoint (owner/name, or "
+                f"{what} could not be read from the Hub: {first_line(error)} Check model.checkpoint (owner/name, or "
                 f"a local folder with a / or . in front) and model.revision."
             ) from error
     longest = _longest_input(config)
@@ -90,9 +90,8 @@ def _locate(options: TransformerModel) -> str:
             _check_digest(folder / "model.safetensors", packaged)
             return str(folder)
     name = options.checkpoint
-    looks_local = name.startswith((".", "~")) or Path(name).is_absolute() or name.count("/") > 1
     folder = Path(name).expanduser()
-    if looks_local and not folder.is_dir():
+    if names_a_folder(name) and not folder.is_dir():
         raise ArtifactError(f"model.checkpoint={name}: there is no such folder, and it is no Hub id (owner/name).")
     return str(folder) if folder.is_dir() else name
 
@@ -119,9 +118,3 @@ def _longest_input(config: PretrainedConfig) -> int | None:
     if "roberta" in config.model_type:  # positions are counted from the padding index + 1
         return positions - (config.pad_token_id or 0) - 1
     return positions
-
-
-def _first_line(error: Exception) -> str:
-    """Return an error's own first line, ended as a sentence."""
-    line = str(error).strip().split("\n")[0] or type(error).__name__
-    return line if line.endswith((".", "!", "?")) else line + "."
