@@ -144,6 +144,10 @@ def test_what_cannot_work_is_refused_before_any_data_is_loaded(changes, message,
         run_experiment(experiment(dataset=nowhere, **changes), tmp_path)
 
 
-def test_an_undefined_objective_is_told(tmp_path):
-    with pytest.raises(ConfigError, match="validation/mcc is undefined"):
-        run_experiment(experiment(objective="validation/mcc", trainer=replace(TRAINER, learning_rate=1e-9)), tmp_path)
+def test_an_undefined_objective_costs_no_run(tmp_path, caplog):
+    caplog.set_level("INFO")
+    hopeless = replace(TRAINER, learning_rate=1e-9, epochs=2)
+    record = run_experiment(experiment(objective="validation/mcc", trainer=hopeless), tmp_path)
+    assert "validation/mcc undefined" in caplog.text
+    assert "validation/mcc" not in record.metrics
+    assert record.fit["best_epoch"] == 1

@@ -80,6 +80,7 @@ def run_experiment(experiment: Experiment, run_dir: Path, command: str = "") -> 
     started, clock = datetime.now(UTC).astimezone(), time.perf_counter()
     run_dir = Path(run_dir)
     _prepare(run_dir)
+    log.info("== %s", experiment.title)
     check_objective(experiment.objective)
     experiment.model.check()
     if experiment.engine != "none":

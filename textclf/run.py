@@ -65,7 +65,9 @@ def run(cfg: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     command = command_line(list(hydra_config.overrides.task))
     record = run_experiment(experiment, Path(hydra_config.runtime.output_dir), command)
-    return record.metrics[experiment.objective]
+    if experiment.objective not in record.metrics:
+        log.warning("%s is undefined for this run, so a sweeper learns nothing from it", experiment.objective)
+    return record.metrics.get(experiment.objective, float("nan"))
 
 
 def job(cfg: DictConfig) -> float:

@@ -161,7 +161,7 @@ def plot_training_curves(fit: FitResult, objective: str, title: str, path: Path)
         best = next(epoch for epoch in fit.epochs if epoch.epoch == fit.best_epoch)
         axes.axvline(best.step, color="#009E73", linestyle="--", linewidth=1)
         axes.annotate(
-            f"kept: epoch {best.epoch}\n{objective} {best.metrics[objective]:.3f}",
+            f"kept: epoch {best.epoch}\n{objective} {best.metrics.get(objective, float('nan')):.3f}",
             (best.step, 0.98),
             xycoords=("data", "axes fraction"),
             xytext=(-5, 0),

@@ -10,7 +10,6 @@ import torch
 from tqdm import tqdm
 
 from textclf.data.text_data import TextData
-from textclf.errors import ConfigError
 from textclf.evaluation.metrics import higher_is_better
 from textclf.evaluation.predictions import evaluate_split
 from textclf.models.base import EpochResult, FitResult, RunContext
@@ -129,29 +128,26 @@ class TrainingMonitor:
         return stop
 
     def _score(self, result: EpochResult) -> float:
-        """Return the objective, signed so that more is better."""
+        """Return the objective, signed so that more is better; an undefined one is worse than any."""
         value = result.metrics.get(self.context.objective)
-        if value is None:
-            raise ConfigError(
-                f"objective={self.context.objective} is undefined on this validation split (see the warning above); "
-                f"choose another, such as validation/accuracy."
-            )
-        return self._sign * value
+        return float("-inf") if value is None else self._sign * value
 
     def _announce(self, result: EpochResult, improved: bool) -> None:
         """Say in one line how the epoch went."""
-        if self.is_main:
-            log.info(
-                "epoch %d/%d: train loss %.4f, %s %.4f%s, %.0f examples/s, %.1f s",
-                result.epoch,
-                self.options.epochs,
-                result.train_loss,
-                self.context.objective,
-                result.metrics[self.context.objective],
-                " (best)" if improved else "",
-                self._epoch_examples / result.seconds,
-                result.seconds,
-            )
+        if not self.is_main:
+            return
+        value = result.metrics.get(self.context.objective)
+        log.info(
+            "epoch %d/%d: train loss %.4f, %s %s%s, %.0f examples/s, %.1f s",
+            result.epoch,
+            self.options.epochs,
+            result.train_loss,
+            self.context.objective,
+            "undefined" if value is None else f"{value:.4f}",
+            " (best)" if improved and value is not None else "",
+            self._epoch_examples / result.seconds,
+            result.seconds,
+        )
 
     def finish(self, device: str, precision: str) -> FitResult:
         """Give the classifier the best epoch's weights, and return how it went."""
