@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import fields
@@ -47,6 +49,10 @@ textclf: which model is worth its cost on your texts?
 Choices:
 {choices}
 
+Any other checkpoint:  model=transformer model.name=NAME model.checkpoint=OWNER/NAME
+Any other dataset:     dataset=hub dataset.name=NAME dataset.path=OWNER/NAME
+Your own files:        dataset=files dataset.name=NAME dataset.train=FILE
+
 The config as it would run; each value is changed by GROUP.OPTION=VALUE:
 
 {config}
@@ -73,6 +79,7 @@ def is_follower() -> bool:
 def follower_overrides() -> list[str]:
     """Return overrides that keep a data-parallel follower from writing or saying anything of its own."""
     folder = tempfile.mkdtemp(prefix="textclf-follower-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return [f"hydra.run.dir={folder}", "hydra.output_subdir=null", "hydra/job_logging=none"]
 
 
