@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from datasets import Dataset
+from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from datasets.exceptions import DatasetGenerationError
 
 from textclf.data.columns import to_text_data
@@ -23,6 +25,8 @@ READERS = {
     ".tsv": lambda path, **kwargs: Dataset.from_csv(path, sep="\t", **kwargs),
     ".parquet": Dataset.from_parquet,
 }
+SMALL_BYTES = 50_000_000
+"""Files below this size are kept in memory, and read without a progress bar."""
 
 
 def load_files_dataset(options: FilesDataset) -> TextData:
@@ -57,8 +61,22 @@ def _read(file: str, option: str) -> Dataset:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{option}={file}: files must end in {listed(READERS)}; got {path.suffix or 'no ending'!r}.")
+    small = path.stat().st_size < SMALL_BYTES
     try:
-        return reader(str(path), keep_in_memory=path.stat().st_size < 50_000_000)
+        with _without_progress_bars() if small else nullcontext():
+            return reader(str(path), keep_in_memory=small)
     except (DatasetGenerationError, OSError, ValueError) as error:
         cause = error.__cause__ or error
         raise DataError(f"{option}={file}: the file could not be read as {path.suffix[1:]}: {cause}") from error
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Silence the progress bars of `datasets` inside the context."""
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bars()
