@@ -36,6 +36,8 @@ def hub_is_reachable() -> bool:
         reachable = False
     pool.shutdown(wait=False)
     _last_probe = (now, reachable)
+    if not reachable:
+        log.warning("%s does not answer; looking in the local cache", constants.ENDPOINT)
     return reachable
 
 
@@ -64,7 +66,6 @@ def hub_or_cache() -> Iterator[bool]:
         return
     from datasets import config as datasets_config
 
-    log.warning("%s does not answer; looking in the local cache", constants.ENDPOINT)
     before = (constants.HF_HUB_OFFLINE, datasets_config.HF_HUB_OFFLINE)
     constants.HF_HUB_OFFLINE = datasets_config.HF_HUB_OFFLINE = True
     try:

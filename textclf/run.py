@@ -94,6 +94,9 @@ def main() -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except JobFailedError:
         sys.exit(FAILED)
+    except BrokenPipeError:  # the reader of `--help | head` has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (stays open, for the interpreter's last flush)
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

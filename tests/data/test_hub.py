@@ -69,13 +69,14 @@ def test_without_network_the_cache_serves_and_the_rest_is_told_within_seconds(tm
         assert way in paragraph
 
 
-def test_the_probe_is_asked_once_a_minute(monkeypatch):
+def test_the_probe_is_asked_once_a_minute(monkeypatch, caplog):
     asked = []
     monkeypatch.setattr(hub, "_last_probe", None)
     monkeypatch.setattr(hub, "_ask", lambda: asked.append(1) or False)
     assert not hub.hub_is_reachable()
     assert not hub.hub_is_reachable()
     assert len(asked) == 1
+    assert caplog.text.count("does not answer; looking in the local cache") == 1
     with hub.hub_or_cache() as online:
         assert not online
         assert constants.is_offline_mode()
