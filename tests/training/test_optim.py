@@ -101,7 +101,7 @@ def test_auto_precision_is_one_the_device_is_fast_at(monkeypatch):
         choose_precision(TorchTrainer(precision=Precision.fp16), cpu)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
-def test_a_device_that_is_not_there_is_refused():
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="this machine has none"):
         choose_device(TorchTrainer(device=Device.cuda))
