@@ -5,13 +5,11 @@ import pytest
 from sklearn import metrics as reference
 
 from textclf.errors import ConfigError
+from textclf.evaluation.metric_names import METRICS, check_objective, higher_is_better
 from textclf.evaluation.metrics import (
-    METRICS,
     Accuracy,
-    check_objective,
     class_figures,
     evaluate_predictions,
-    higher_is_better,
     undefined_metrics,
 )
 from textclf.evaluation.predictions import Predictions

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import (
@@ -23,42 +18,16 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from textclf.evaluation.figure import figure, short
 from textclf.evaluation.predictions import Predictions
 
 if TYPE_CHECKING:
     from textclf.models.base import FitResult
 
-STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    # The palette of Okabe and Ito (2008), told apart by colour-blind readers too.
-    "axes.prop_cycle": cycler(
-        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
-    ),
-}
 MOST_CURVES = 8
 """Classes that get a curve of their own; of more, those with most examples do."""
 MOST_ANNOTATED = 20
 """Classes up to which the cells of a confusion matrix bear figures."""
-
-
-@contextmanager
-def _figure(path: Path, width: float = 5.6, height: float = 4.4) -> Iterator[Axes]:
-    """Open a figure of one plot and write it to `path` on leaving."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure.add_subplot()
-        figure.savefig(path, dpi=130)
 
 
 def plot_confusion_matrix(predictions: Predictions, title: str, path: Path) -> None:
@@ -67,14 +36,14 @@ def plot_confusion_matrix(predictions: Predictions, title: str, path: Path) -> N
     counts = confusion_matrix(predictions.labels, predictions.predicted, labels=list(range(len(names))))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = min(3.4 + 0.55 * len(names), 14)
-    with _figure(path, size + 1.0, size) as axes:
+    with figure(path, size + 1.0, size) as axes:
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(False)
         axes.figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
         axes.set(title=title, xlabel="predicted", ylabel="true")
         step = max(1, len(names) // 40)
         ticks = range(0, len(names), step)
-        shown = [_short(names[tick]) for tick in ticks]
+        shown = [short(names[tick]) for tick in ticks]
         axes.set_xticks(ticks, shown, rotation=45 if max(map(len, shown)) > 8 or len(shown) > 6 else 0)
         axes.set_yticks(ticks, shown)
         if len(names) <= MOST_ANNOTATED:
@@ -133,9 +102,9 @@ def _plot_curves(
     classes = _drawable(predictions)
     if not classes:
         return False
-    with _figure(path) as axes:
+    with figure(path) as axes:
         for label in classes:
-            name = _short(predictions.label_names[label])
+            name = short(predictions.label_names[label])
             draw(axes, predictions.labels == label, predictions.probabilities[:, label], name)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
         finish(axes)
@@ -151,7 +120,7 @@ def plot_training_curves(fit: FitResult, objective: str, title: str, path: Path)
     if not fit.epochs:
         return False
     steps = [epoch.step for epoch in fit.epochs]
-    with _figure(path, 6.4, 4.2) as axes:
+    with figure(path, 6.4, 4.2) as axes:
         if fit.step_losses:
             at, losses = zip(*fit.step_losses, strict=True)
             axes.plot(at, losses, color="#0072B2", alpha=0.3, linewidth=1, label="training, single steps")
@@ -185,8 +154,3 @@ def _drawable(predictions: Predictions) -> list[int]:
     if len(predictions.label_names) == 2:
         return [1] if 1 in able else []
     return sorted(able[:MOST_CURVES])
-
-
-def _short(name: str, width: int = 24) -> str:
-    """Return a class's name cut to fit, its dollar signs kept from being read as formulas."""
-    return (name if len(name) <= width else name[: width - 1] + "…").replace("$", r"\$")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from textclf.data.text_data import TextData, labels_of, texts_of
+from textclf.evaluation.cost import timed
 from textclf.evaluation.metrics import evaluate_predictions
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def evaluate_split(
     """
     rows = data.split(split)
     texts, pairs = texts_of(rows)
-    start = time.perf_counter()
-    probabilities = classifier.predict_proba(texts, pairs)
-    seconds = time.perf_counter() - start
+    probabilities, seconds = timed(lambda: classifier.predict_proba(texts, pairs))
     predictions = Predictions(labels_of(rows), probabilities, data.label_names)
     metrics = evaluate_predictions(predictions, further_metrics)
     return Evaluation(split, predictions, {f"{split}/{name}": value for name, value in metrics.items()}, seconds)

@@ -1,0 +1,46 @@
+"""What all pictures share: their style, the file they end in, and names that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    # The palette of Okabe and Ito (2008), told apart by colour-blind readers too.
+    "axes.prop_cycle": cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
+    ),
+}
+
+
+@contextmanager
+def figure(path: Path, width: float = 5.6, height: float = 4.4) -> Iterator[Axes]:
+    """Open a figure of one plot and write it to `path` on leaving."""
+    with mpl.rc_context(STYLE):
+        canvas = FigureCanvasAgg(Figure(figsize=(width, height), layout="constrained"))
+        yield canvas.figure.add_subplot()
+        canvas.figure.savefig(path, dpi=130)
+
+
+def short(name: str, width: int = 24) -> str:
+    """Return a class's name cut to fit, its dollar signs kept from being read as formulas."""
+    return (name if len(name) <= width else name[: width - 1] + "…").replace("$", r"\$")
