@@ -13,11 +13,26 @@ from textclf.schema import GROUPS, SCHEMAS
 EXPECTED = {
     "dataset": {"amazon_polarity", "imdb", "ag_news", "glue/rte", "reviews", "headlines", "entailment"},
     "model": {
-        "distilbert", "bert", "roberta", "xlnet", "deberta", "xlm-roberta", "minilm",
-        "majority", "naive_bayes", "nb_svm", "tfidf_logreg", "tfidf_svm",
+        "distilbert",
+        "bert",
+        "roberta",
+        "xlnet",
+        "deberta",
+        "xlm-roberta",
+        "minilm",
+        "minilm_half",
+        "majority",
+        "naive_bayes",
+        "nb_svm",
+        "tfidf_logreg",
+        "tfidf_svm",
     },
     "trainer": {"torch", "hf"},
     "tracker": {"mlflow", "none"},
+}
+STUDIES = {
+    "quickstart", "baseline_vs_transformer", "bert_vs_distilbert", "model_zoo", "data_efficiency", "multilingual",
+    "tune_transformer", "tune_linear", "tune_naive_bayes",
 }  # fmt: skip
 CHECKPOINTS = {
     "distilbert": "distilbert/distilbert-base-uncased",
@@ -27,6 +42,7 @@ CHECKPOINTS = {
     "deberta": "microsoft/deberta-base",
     "xlm-roberta": "FacebookAI/xlm-roberta-base",
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
+    "minilm_half": "sentence-transformers/all-MiniLM-L6-v2",
 }
 PATHS = {
     "imdb": ("stanfordnlp/imdb", None),
@@ -45,6 +61,7 @@ def _hydra():
 
 def test_the_groups_hold_exactly_these():
     assert {group: set(choices_of(group)) for group in GROUPS} == EXPECTED
+    assert set(choices_of("study")) == STUDIES
     files = {path for path in CONF.rglob("*.yaml") if "hydra" not in path.parts and path.name != "config.yaml"}
     assert len(files) == sum(map(len, EXPECTED.values()))
 

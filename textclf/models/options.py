@@ -48,6 +48,8 @@ class TransformerModel(ModelOptions):
     """auto takes sdpa where the architecture has it, else eager."""
     dropout: float | None = None
     """Dropout of hidden states and attention, 0 to 1; none keeps the checkpoint's own."""
+    keep_layers: list[int] = field(default_factory=list)
+    """Layers of the encoder to keep, by number from 0; empty keeps all."""
 
     def __post_init__(self) -> None:
         """Refuse lengths and rates that no encoder has."""
@@ -56,6 +58,10 @@ class TransformerModel(ModelOptions):
             (
                 self.dropout is None or 0 <= self.dropout < 1,
                 f"dropout must be 0 or more and below 1, got {self.dropout}.",
+            ),
+            (
+                len(set(self.keep_layers)) == len(self.keep_layers),
+                f"keep_layers must name each layer once, got {list(self.keep_layers)}.",
             ),
         )
 

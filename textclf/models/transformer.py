@@ -25,6 +25,7 @@ from textclf.errors import ArtifactError, ConfigError
 from textclf.hub import hub_or_cache
 from textclf.models.base import Classifier
 from textclf.models.checkpoint import open_checkpoint
+from textclf.models.layers import keep_layers
 from textclf.models.options import Attention, Padding, TransformerModel
 from textclf.models.saved import read_description, write_description
 from textclf.models.tokens import pad, tokenize
@@ -162,6 +163,8 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
             )
         except (OSError, ValueError) as error:
             raise ArtifactError(f"Checkpoint {options.checkpoint!r} could not be loaded: {error}") from error
+    if options.keep_layers:
+        keep_layers(model, options.keep_layers)
     if tokenizer.pad_token_id is None:
         raise ArtifactError(f"Checkpoint {options.checkpoint!r} has no padding token, so its texts cannot be batched.")
     return TransformerClassifier(
