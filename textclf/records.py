@@ -46,9 +46,11 @@ class RunRecord:
     metrics: dict[str, float]
     """Metrics by name, as `test/accuracy`; an undefined one is absent."""
     costs: dict[str, float]
-    """`num_parameters`, `train_seconds`, `train_examples_per_second`, `test_examples_per_second`."""
+    """`num_parameters`, `size_bytes` of the saved classifier, `train_seconds`, `train_examples_per_second`,
+    `test_examples_per_second`, `latency_median_seconds`, `latency_p95_seconds`, `peak_memory_bytes`,
+    `peak_gpu_memory_bytes`; one that was not measured is absent."""
     data: dict[str, Any]
-    """Source, fingerprint, label names, and examples of each split."""
+    """Source, fingerprints, label names, and examples of each split."""
     fit: dict[str, Any]
     """How training went: device, precision, epochs, and which was kept."""
     config: dict[str, Any]
@@ -103,9 +105,20 @@ def read_record(directory: Path) -> RunRecord:
         raise ArtifactError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
+def run_folders(directory: Path) -> list[Path]:
+    """Return the folders of all finished runs at or below a folder, in order; copies in MLflow's store are not runs."""
+    found = sorted(path.parent for path in Path(directory).rglob(RUN_FILE))
+    return [folder for folder in found if folder == Path(directory) or folder.name != "artifacts"]
+
+
 def find_records(directory: Path) -> list[RunRecord]:
-    """Return the records of all finished runs below a folder, in order of their paths."""
-    return [read_record(path.parent) for path in sorted(Path(directory).rglob(RUN_FILE))]
+    """Return the records of all finished runs at or below a folder, in order of their paths."""
+    return [read_record(folder) for folder in run_folders(directory)]
+
+
+def folder_bytes(directory: Path) -> int:
+    """Return the size of all files below a folder, in bytes."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def config_fingerprint(config: dict[str, Any]) -> str:

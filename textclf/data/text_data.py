@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,17 +51,27 @@ class TextData:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of every text and label in order: 16 hexadecimal digits."""
-        digest = hashlib.blake2b("\0".join(self.label_names).encode(), digest_size=8)
-        for name in SPLITS:
-            digest.update(name.encode())
-            columns = ["text", "text_pair"] if self.has_pairs else ["text"]
-            for batch in self.split(name).select_columns([*columns, "label"]).iter(batch_size=4096):
-                for column in columns:
-                    texts = [text.encode("utf-8", "surrogatepass") for text in batch[column]]
-                    digest.update(np.array([len(text) for text in texts], dtype=np.int64).tobytes())
-                    digest.update(b"".join(texts))
-                digest.update(np.array(batch["label"], dtype=np.int64).tobytes())
-        return digest.hexdigest()
+        return fingerprint_of(self.label_names, self.train, self.validation, self.test)
+
+    @cached_property
+    def test_fingerprint(self) -> str:
+        """Digest of the classes and of the test texts and labels: what two runs must share to be compared."""
+        return fingerprint_of(self.label_names, self.test)
+
+
+def fingerprint_of(label_names: Sequence[str], *splits: Dataset) -> str:
+    """Return a digest of the classes and of every text and label of splits, in order: 16 hexadecimal digits."""
+    digest = hashlib.blake2b("\0".join(label_names).encode(), digest_size=8)
+    for split in splits:
+        digest.update(f"{len(split)} examples".encode())
+        columns = [name for name in ("text", "text_pair") if name in split.column_names]
+        for batch in split.select_columns([*columns, "label"]).iter(batch_size=4096):
+            for column in columns:
+                texts = [text.encode("utf-8", "surrogatepass") for text in batch[column]]
+                digest.update(np.array([len(text) for text in texts], dtype=np.int64).tobytes())
+                digest.update(b"".join(texts))
+            digest.update(np.array(batch["label"], dtype=np.int64).tobytes())
+    return digest.hexdigest()
 
 
 def labels_of(split: Dataset) -> NDArray[np.int64]:

@@ -1,0 +1,1 @@
+"""Which system is better, is the difference real, and what does it cost?"""

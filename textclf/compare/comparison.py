@@ -1,0 +1,118 @@
+"""One test set's systems compared: rows, pairs, and what is to be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from textclf.compare.options import CompareOptions
+from textclf.compare.pairs import Pair, compare_pairs
+from textclf.compare.scores import TESTED, TestScores
+from textclf.compare.systems import SharedTest, System
+from textclf.compare.table import SystemRow, system_rows
+from textclf.compare.wording import missing, sentence, words
+from textclf.errors import ConfigError, did_you_mean, listed
+from textclf.evaluation.metric_names import METRICS
+
+ALSO_TESTED = ("accuracy", "macro_f1")
+"""Metrics whose pairs are shown even where the verdicts are about another."""
+FLATTERED = 3
+"""With so many systems or more the best one's score is flattered by having been picked."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The systems of one test set, compared."""
+
+    scores: TestScores
+    options: CompareOptions
+
+    @property
+    def test(self) -> SharedTest:
+        """The test set and its systems."""
+        return self.scores.test
+
+    @cached_property
+    def metric(self) -> str:
+        """The metric that verdicts are about: the one asked for, else what the runs were selected by.
+
+        Raises:
+            ConfigError: If the metric asked for cannot be tested.
+        """
+        if self.options.metric is not None:
+            if self.options.metric not in TESTED:
+                raise ConfigError(
+                    f"compare.metric={self.options.metric}: differences can be tested in {listed(TESTED)}."
+                    f"{did_you_mean(self.options.metric, TESTED)}"
+                )
+            return self.options.metric
+        objectives = {run.record.objective.partition("/")[2] for system in self.test.systems for run in system.runs}
+        (only,) = objectives if len(objectives) == 1 else ("accuracy",)
+        return only if only in TESTED else "accuracy"
+
+    @cached_property
+    def rows(self) -> list[SystemRow]:
+        """A row for each system, the best first; those without the metric last."""
+        sign = 1 if METRICS[self.metric].higher_is_better else -1
+
+        def rank(row: SystemRow) -> tuple[bool, float, str]:
+            level = row.levels.get(self.metric)
+            return level is None, -sign * level.mean if level is not None else 0.0, row.name
+
+        return sorted(system_rows(self.scores), key=rank)
+
+    @cached_property
+    def by_name(self) -> dict[str, SystemRow]:
+        """The rows by the system's name."""
+        return {row.name: row for row in self.rows}
+
+    def system(self, name: str) -> System:
+        """Return the system of that name."""
+        return next(system for system in self.test.systems if system.name == name)
+
+    @property
+    def reference(self) -> SystemRow:
+        """The system that others are shown in relation to: the one asked for where it was run, else the best."""
+        return self.by_name.get(self.options.reference or "", self.rows[0])
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """Every pair, judged by the metric."""
+        return compare_pairs(self.scores, self.metric, self.options)
+
+    @cached_property
+    def other_pairs(self) -> dict[str, list[Pair]]:
+        """Every pair, judged by each of the further metrics."""
+        others = [metric for metric in ALSO_TESTED if metric != self.metric and metric in self.scores.metrics]
+        return {metric: compare_pairs(self.scores, metric, self.options) for metric in others}
+
+    @cached_property
+    def leading_pairs(self) -> list[Pair]:
+        """The pairs that answer the question: all with the reference, or else with the best; its own size first."""
+        chosen = self.reference.name
+        return [pair for pair in self.pairs if chosen in (pair.first, pair.second)]
+
+    def sentences(self, pairs: Sequence[Pair]) -> list[str]:
+        """Return the verdicts on pairs, a sentence each."""
+        count = len(self.pairs)
+        return [sentence(pair, self.by_name, self.options.margin, count) for pair in pairs]
+
+    @cached_property
+    def cautions(self) -> list[str]:
+        """What a reader should know before quoting a verdict, a sentence or two each."""
+        said = missing(self.rows)
+        if self.options.reference is not None and self.options.reference not in self.by_name:
+            said.append(
+                f"compare.reference={self.options.reference} is none of the systems here, so they are shown in "
+                f"relation to {self.rows[0].name}.{did_you_mean(self.options.reference, self.by_name)}"
+            )
+        if len(self.rows) >= FLATTERED:
+            said.append(
+                f"{self.rows[0].name} was picked as the best of {len(self.rows)} on this very test set, so its score "
+                f"is a little flattered; the corrected p-values allow for the number of pairs, its mean does not."
+            )
+        without = [row.name for row in self.rows if self.metric not in row.levels]
+        if without:
+            said.append(f"{listed(without)} had no {words(self.metric)} in some run, where it is undefined.")
+        return [*said, *self.test.problems]

@@ -1,0 +1,73 @@
+"""The test examples on which two systems part: one right, the other wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from textclf.compare.systems import System
+from textclf.records import PREDICTIONS_FILE
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """An example that one system gets right and the other wrong, by the majority of their seeds."""
+
+    example: int
+    """Its row in the source's test split."""
+    text: str
+    label: str
+    right: str
+    """The system that is right."""
+    wrong: str
+    prediction: str
+    """What the other predicts most often."""
+    certainty: float
+    """Share of right predictions among the seeds of the right one, plus that of wrong ones of the other, 0 to 2."""
+
+
+def disagreements(first: System, second: System) -> list[Disagreement]:
+    """Return the examples on which the majority of seeds of two systems part, the clearest first."""
+    labels = first.runs[0].labels
+    right = [(system.predicted == labels).mean(axis=0) for system in (first, second)]
+    rows = np.flatnonzero((right[0] > 0.5) != (right[1] > 0.5))
+    rows = rows[np.argsort(-np.abs(right[0] - right[1])[rows], kind="stable")]
+    if not len(rows):
+        return []
+    texts = _texts(first, rows)
+    names = first.runs[0].label_names
+    found = []
+    for row, (_, text) in zip(rows, texts.iterrows(), strict=True):
+        winner, loser = (first, second) if right[0][row] > right[1][row] else (second, first)
+        found.append(
+            Disagreement(
+                example=int(text["example"]),
+                text=str(text["text"]),
+                label=names[labels[row]],
+                right=winner.name,
+                wrong=loser.name,
+                prediction=names[_most_frequent_wrong(loser.predicted[:, row], int(labels[row]))],
+                certainty=float(1 + abs(right[0][row] - right[1][row])),
+            )
+        )
+    return found
+
+
+def _most_frequent_wrong(predicted: NDArray[np.int64], label: int) -> int:
+    """Return the class that the wrong predictions name most often."""
+    values, counts = np.unique(predicted[predicted != label], return_counts=True)
+    return int(values[np.argmax(counts)])
+
+
+def _texts(system: System, rows: NDArray[np.int64]) -> pd.DataFrame:
+    """Return number and text of some test examples; the two texts of a pair joined by an arrow."""
+    path = system.runs[0].folder / PREDICTIONS_FILE
+    held = [name for name in ("example", "text", "text_pair") if name in parquet.read_schema(path).names]
+    table = parquet.read_table(path, columns=held).take(rows).to_pandas()
+    if "text_pair" in table:
+        table["text"] = table["text"] + " ⇒ " + table["text_pair"]
+    return table

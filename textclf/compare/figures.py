@@ -1,0 +1,128 @@
+"""Draws the pictures of a comparison, each with the table it was drawn from beside it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from textclf.compare.comparison import Comparison
+from textclf.compare.document import Picture
+from textclf.compare.drawing import Mark, marks
+from textclf.compare.pairs import Pair
+from textclf.compare.plots import (
+    cost_data,
+    learning_curve_data,
+    plot_cost,
+    plot_learning_curves,
+    plot_scores,
+    scores_data,
+)
+from textclf.compare.prediction_plots import (
+    agreement_data,
+    class_difference_data,
+    confusion_difference_data,
+    plot_agreement,
+    plot_class_differences,
+    plot_confusion_difference,
+)
+from textclf.compare.systems import SIZE_OPTION
+from textclf.compare.table import SystemRow
+from textclf.compare.wording import words
+
+DATA = "data"
+"""Folder of the tables beside that of the pictures."""
+
+
+def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture]:
+    """Draw every picture that has something to show.
+
+    Args:
+        comparison: What to draw.
+        folder: Where the pictures go; their data goes to `data` in it.
+        prefix: What the names of the files begin with.
+
+    Returns:
+        The pictures by what they show.
+    """
+    (folder / DATA).mkdir(parents=True, exist_ok=True)
+    drawn: dict[str, Picture] = {}
+    metric, dataset = comparison.metric, comparison.test.dataset
+    colours = marks(row.name for row in comparison.rows)
+
+    def keep(name: str, frame: pd.DataFrame, done: bool, caption: str, alt: str) -> None:
+        if done:
+            frame.to_csv(folder / DATA / f"{prefix}{name}.csv", index=False)
+            drawn[name] = Picture(folder / f"{prefix}{name}.png", caption, alt)
+
+    def path(name: str) -> Path:
+        return folder / f"{prefix}{name}.png"
+
+    frame = scores_data(comparison.test, comparison.rows, metric)
+    title = f"{dataset}: {words(metric)}"
+    caption = "Mean and 95 % interval of each system; the faint marks are its seeds."
+    alt = f"{words(metric)} of each system with its interval; the same figures are in the table of systems."
+    keep("scores", frame, plot_scores(frame, metric, colours, title, path("scores")), caption, alt)
+    for cost, name, what in [
+        ("train_seconds", "score_by_training_time", "training time"),
+        ("latency_median_ms", "score_by_prediction_time", "time to predict one text"),
+    ]:
+        frame = cost_data(comparison.rows, metric, cost)
+        title = f"{dataset}: {words(metric)} against {what}"
+        caption = f"Up and to the left is better. No system on the line is beaten at lower {what}."
+        alt = f"{words(metric)} of each system over its {what}; the same figures are in the tables."
+        keep(name, frame, plot_cost(frame, metric, cost, colours, title, path(name)), caption, alt)
+    frame = learning_curve_data(_lines(comparison), metric)
+    lines = marks(frame["line"].unique()) if len(frame) else {}
+    title = f"{dataset}: learning curve"
+    caption = f"{words(metric).capitalize()} by number of training examples, with 95 % intervals."
+    done = plot_learning_curves(frame, metric, lines, title, path("learning_curve"))
+    keep("learning_curve", frame, done, caption, "Score of each model over the number of training examples.")
+    if len(comparison.test.systems) > 1:
+        frame = agreement_data(comparison.test.systems)
+        caption = (
+            "Share of test examples on which two systems predict the same class, over all pairs of their seeds; on the "
+            "diagonal, between seeds of one system."
+        )
+        done = plot_agreement(frame, f"{dataset}: agreement", path("agreement"))
+        keep("agreement", frame, done, caption, "Matrix of the agreement between systems.")
+    if comparison.leading_pairs:
+        _draw_pair(comparison, comparison.leading_pairs[0], keep, path, colours)
+    return drawn
+
+
+def _draw_pair(
+    comparison: Comparison,
+    pair: Pair,
+    keep: Callable[[str, pd.DataFrame, bool, str, str], None],
+    path: Callable[[str], Path],
+    colours: Mapping[str, Mark],
+) -> None:
+    """Draw by how much two systems differ in each class, and in what they confuse."""
+    first, second = comparison.system(pair.first), comparison.system(pair.second)
+    title = f"{comparison.test.dataset}: {first.name} against {second.name}"
+    frame = class_difference_data(first, second)
+    caption = f"F1 of {first.name} less that of {second.name} in each class, with a 95 % interval of each class alone."
+    done = plot_class_differences(frame, colours, title, path("class_differences"))
+    keep("class_differences", frame, done, caption, "Difference of each class's F1 between the two systems.")
+    frame = confusion_difference_data(first, second)
+    caption = (
+        f"How much more often, in points of the true class, {first.name} predicts a class than {second.name} does. "
+        f"On the diagonal more is better, elsewhere less."
+    )
+    done = plot_confusion_difference(frame, title, path("confusion_difference"))
+    keep("confusion_difference", frame, done, caption, "Difference of the confusion matrices of the two systems.")
+
+
+def _lines(comparison: Comparison) -> dict[str, list[SystemRow]]:
+    """Return the systems that differ in nothing but the number of training examples, by what they share."""
+    lines: dict[tuple[tuple[str, str], ...], list[SystemRow]] = defaultdict(list)
+    names: dict[tuple[tuple[str, str], ...], str] = {}
+    for system in comparison.test.systems:
+        key = tuple(sorted((k, str(value)) for k, value in system.options.items() if k != SIZE_OPTION))
+        lines[key].append(comparison.by_name[system.name])
+        said = [word for word in system.name.split(" ") if not word.startswith("train=")]
+        names[key] = " ".join(said)
+    return {names[key]: rows for key, rows in lines.items()}

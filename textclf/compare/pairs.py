@@ -1,0 +1,220 @@
+"""Every pair of systems on one test set, tested, corrected for their number, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from statsmodels.stats.multitest import multipletests
+
+from textclf.compare.options import Claim, CompareOptions
+from textclf.compare.scores import TestScores
+from textclf.compare.significance import (
+    Estimates,
+    Scores,
+    differences,
+    mcnemar_p_value,
+    superiority,
+)
+from textclf.compare.systems import SIZE_OPTION, System
+from textclf.evaluation.metric_names import METRICS
+
+FEWEST_SEEDS = 3
+"""Seeds that each system needs for a claim about recipes: with two, the test was found to be too liberal."""
+
+
+class Verdict(Enum):
+    """What a test allows to be said of the first system against the second."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two systems, their difference in one metric, and the verdict on it."""
+
+    first: str
+    second: str
+    metric: str
+    claim: Claim
+    """`recipe` or `checkpoint`."""
+    seeds: tuple[int, int]
+    """Seeds that each side has in the test."""
+    num_examples: int
+    difference: float
+    """First minus second."""
+    low: float
+    """Lower end of the 95 % interval of this pair alone."""
+    high: float
+    p_value: float
+    """Of this pair alone."""
+    p_corrected: float
+    """By Holm, over all pairs."""
+    p_equivalent: float
+    """Of the hypothesis that the systems differ by the margin or more; by Holm, over all pairs."""
+    superiority: float
+    """P(first > second): over pairs of seeds for recipes, over draws of the examples for checkpoints."""
+    smallest_detectable: float
+    """The smallest true difference that this test, corrected for all pairs, finds with a chance of 80 %."""
+    seed_share: float
+    """Share of the variance that is due to seeds."""
+    verdict: Verdict
+
+
+def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> list[Pair]:
+    """Return every pair of systems that may be compared, tested and judged.
+
+    Systems trained on different numbers of examples make a learning curve, no pair.
+
+    Args:
+        scores: The scores of the systems of one test set.
+        metric: A metric of `TESTED`.
+        options: How to compare.
+    """
+    systems = scores.test.systems
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    means = scores.recipes(metric).means * sign
+    numbers = [
+        _ordered(a, b, systems, means, options.reference)
+        for a, b in combinations(range(len(systems)), 2)
+        if systems[a].options.get(SIZE_OPTION) == systems[b].options.get(SIZE_OPTION)
+    ]
+    claims = [_claim(systems[a], systems[b], options.claim) for a, b in numbers]
+    recipes = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.recipe]
+    checkpoints = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.checkpoint]
+    strict = options.alpha / max(len(numbers), 1)
+    rows = {
+        **_test_recipes(scores.recipes(metric), recipes, strict, options.margin),
+        **_test_checkpoints(scores, metric, checkpoints, strict, options.margin),
+    }
+    if not numbers:
+        return []
+    order = sorted(numbers, key=lambda pair: (-means[pair[0]], -means[pair[1]], pair))
+    found = [rows[pair] for pair in order]
+    holm = multipletests([row.p_value for row in found], alpha=options.alpha, method="holm")[1]
+    same = multipletests([row.p_equivalent for row in found], alpha=options.alpha, method="holm")[1]
+    pairs = []
+    for (a, b), row, p, p_equivalent in zip(order, found, holm, same, strict=True):
+        claim = _claim(systems[a], systems[b], options.claim)
+        counts = (len(systems[a].runs), len(systems[b].runs)) if claim is Claim.recipe else (1, 1)
+        pairs.append(
+            Pair(
+                first=systems[a].name,
+                second=systems[b].name,
+                metric=metric,
+                claim=claim,
+                seeds=counts,
+                num_examples=len(scores.test.labels),
+                difference=row.difference,
+                low=row.low,
+                high=row.high,
+                p_value=row.p_value,
+                p_corrected=float(p),
+                p_equivalent=float(p_equivalent),
+                superiority=row.superiority if sign > 0 else 1 - row.superiority,
+                smallest_detectable=row.smallest_detectable,
+                seed_share=row.seed_share,
+                verdict=_verdict(sign * row.difference, float(p), float(p_equivalent), options.alpha),
+            )
+        )
+    return pairs
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A pair's test before the correction for the number of pairs."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_equivalent: float
+    superiority: float
+    smallest_detectable: float
+    seed_share: float
+
+
+def _ordered(
+    a: int, b: int, systems: Sequence[System], means: NDArray[np.float64], reference: str | None
+) -> tuple[int, int]:
+    """Return a pair with the reference second, or else with the better system first."""
+    if reference in (systems[a].name, systems[b].name):
+        return (b, a) if systems[a].name == reference else (a, b)
+    return (a, b) if means[a] >= means[b] else (b, a)
+
+
+def _claim(first: System, second: System, asked: Claim) -> Claim:
+    """Return what can be claimed of a pair."""
+    several = min(len(first.runs), len(second.runs)) >= FEWEST_SEEDS
+    return Claim.recipe if several and asked is not Claim.checkpoint else Claim.checkpoint
+
+
+def _verdict(gain: float, p: float, p_equivalent: float, alpha: float) -> Verdict:
+    """Return the verdict on a gain (positive is better) from its corrected p-values."""
+    if p < alpha:
+        return Verdict.BETTER if gain > 0 else Verdict.WORSE
+    return Verdict.EQUIVALENT if p_equivalent < alpha else Verdict.CANNOT_TELL
+
+
+def _test_recipes(
+    scores: Scores, pairs: list[tuple[int, int]], strict: float, margin: float
+) -> dict[tuple[int, int], _Row]:
+    """Test pairs of recipes: seeds and examples both vary."""
+    if not pairs:
+        return {}
+    estimates = differences(scores, *np.array(pairs).T)
+    chances = [superiority(scores.by_seed[a], scores.by_seed[b]) for a, b in pairs]
+    return _rows(pairs, estimates, estimates.p_values(), estimates.equivalence_p_values(margin), chances, strict)
+
+
+def _test_checkpoints(
+    scores: TestScores, metric: str, pairs: list[tuple[int, int]], strict: float, margin: float
+) -> dict[tuple[int, int], _Row]:
+    """Test pairs of single classifiers: only the examples vary.
+
+    For accuracy the p-value is McNemar's. For every metric of the confusion matrix the error and the
+    interval are the paired bootstrap's over the examples.
+    """
+    if not pairs:
+        return {}
+    systems = scores.test.systems
+    estimates = differences(scores.checkpoints(metric), *np.array(pairs).T)
+    p_values, chances = estimates.p_values(), []
+    low, high = estimates.interval()
+    for row, (a, b) in enumerate(pairs):
+        first, second = systems[a].chosen_run, systems[b].chosen_run
+        if metric == "accuracy":
+            p_values[row] = mcnemar_p_value(first.right, second.right)
+        if metric not in scores.draws:
+            chances.append(float("nan"))
+            continue
+        drawn = scores.draws[metric][id(first)] - scores.draws[metric][id(second)]
+        chances.append(superiority(drawn, [0.0]))
+        if drawn.any():
+            low[row], high[row] = np.quantile(drawn, [0.025, 0.975])
+    found = _rows(pairs, estimates, p_values, estimates.equivalence_p_values(margin), chances, strict)
+    return {pair: replace(found[pair], low=float(low[row]), high=float(high[row])) for row, pair in enumerate(pairs)}
+
+
+def _rows(
+    pairs: list[tuple[int, int]],
+    estimates: Estimates,
+    p_values: NDArray[np.float64],
+    p_equivalent: NDArray[np.float64],
+    chances: list[float],
+    strict: float,
+) -> dict[tuple[int, int], _Row]:
+    """Return what was estimated, by pair."""
+    low, high = estimates.interval()
+    smallest = estimates.smallest_detectable(strict)
+    columns = zip(
+        estimates.value, low, high, p_values, p_equivalent, chances, smallest, estimates.seed_share, strict=True
+    )
+    return {pair: _Row(*(float(value) for value in row)) for pair, row in zip(pairs, columns, strict=True)}

@@ -1,0 +1,151 @@
+"""The finished runs to compare, read from their folders; what cannot be used is named and left out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+from pyarrow import ArrowException
+
+from textclf.compare.resampling import accuracy, confusions
+from textclf.errors import ArtifactError
+from textclf.records import PREDICTIONS_FILE, RUN_FILE, RunRecord, read_record, run_folders
+
+log = logging.getLogger(__name__)
+
+STATUS_FILE = "status.json"
+LOG_FILE = "run.log"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run's record with its test predictions."""
+
+    folder: Path
+    record: RunRecord
+    labels: NDArray[np.int64]
+    """True classes of the test examples, int64 (n,)."""
+    predicted: NDArray[np.int64]
+    """Predicted classes, int64 (n,)."""
+    surprise: NDArray[np.float32]
+    """Negative log-probability of each true class in nats, float32 (n,): the log loss of each example."""
+    test_set: str
+    """Fingerprint of the test texts, labels and classes."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes, in label order."""
+        return tuple(self.record.data["label_names"])
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Where the prediction is right, bool (n,)."""
+        return self.labels == self.predicted
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in some folders."""
+
+    runs: tuple[FinishedRun, ...]
+    problems: tuple[str, ...] = field(default=())
+    """What could not be used, a sentence each with its path."""
+
+
+def find_runs(folders: Iterable[Path]) -> Found:
+    """Read all finished runs at or below folders, the same whatever order they are named in.
+
+    Raises:
+        ArtifactError: If a folder is not there, or none holds a finished run that can be read.
+    """
+    runs: dict[Path, FinishedRun] = {}
+    problems: list[str] = []
+    for folder in sorted({Path(folder).resolve() for folder in folders}):
+        if not folder.is_dir():
+            raise ArtifactError(f"{folder}: there is no such folder. Name run folders, or folders that hold some.")
+        for path in run_folders(folder):
+            if path not in runs:
+                try:
+                    runs[path] = read_run(path)
+                except ArtifactError as error:
+                    problems.append(str(error))
+        problems += unfinished(folder)
+    if not runs:
+        said = "\n".join(problems) or "No folder below has a run.json, which a run writes when it is finished."
+        raise ArtifactError(f"There is no finished run to compare in {', '.join(map(str, folders))}.\n{said}")
+    ordered = sorted(runs.values(), key=lambda run: (run.record.name, run.record.started, str(run.folder)))
+    return Found(tuple(ordered), tuple(dict.fromkeys(problems)))
+
+
+def unfinished(folder: Path) -> list[str]:
+    """Return what is known of runs at or below a folder that began and left no record."""
+    problems = []
+    for path in sorted({log_file.parent for log_file in folder.rglob(LOG_FILE)}):
+        if (path / RUN_FILE).exists() or path.name == "artifacts":
+            continue
+        why = "it never finished"
+        try:
+            status = json.loads((path / STATUS_FILE).read_text(encoding="utf-8"))
+            why = f"it failed: {status['error']}" if status.get("failed") else why
+        except (OSError, ValueError, KeyError):
+            pass  # a killed run has no status
+        problems.append(f"{path}: {why}")
+    return problems
+
+
+def read_run(folder: Path) -> FinishedRun:
+    """Read a run's record and predictions, and hold the one against the other.
+
+    Raises:
+        ArtifactError: If either is missing, damaged, or contradicts the other.
+    """
+    record = read_record(folder)
+    path = folder / PREDICTIONS_FILE
+    try:
+        names = [str(name) for name in record.data["label_names"]]
+        counted = int(record.data["examples"]["test"])
+        columns = ["label", "prediction", *(f"probability_{name}" for name in names)]
+        table = parquet.read_table(path, columns=columns)
+        index = pd.Index(names)
+        labels, predicted = (
+            index.get_indexer(table[column].to_pandas()).astype(np.int64) for column in ("label", "prediction")
+        )
+        probabilities = np.stack([table[column].to_numpy() for column in columns[2:]], axis=1)
+        test_set = record.data.get("test_fingerprint") or _fingerprint(path, labels, names)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{folder} has a record but no {PREDICTIONS_FILE}, so it cannot be compared.") from error
+    except (ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        raise ArtifactError(f"{path} is damaged or does not fit its record: {error}") from error
+    if len(labels) != counted or labels.min(initial=0) < 0 or predicted.min(initial=0) < 0 or not counted:
+        raise ArtifactError(
+            f"{path} does not fit its record: {len(labels):,} rows where {counted:,} were tested, or classes "
+            f"that the record does not name."
+        )
+    found = float(accuracy(confusions(labels, predicted, len(names))))
+    if abs(found - record.metrics.get("test/accuracy", found)) > 1e-6:
+        raise ArtifactError(
+            f"{path} has an accuracy of {found:.4f} where the record says {record.metrics['test/accuracy']:.4f}: "
+            f"one of them was changed after the run."
+        )
+    truth = probabilities[np.arange(len(labels)), labels]
+    surprise = -np.log(np.clip(truth, np.finfo(np.float32).tiny, 1)).astype(np.float32)
+    return FinishedRun(folder, record, labels, predicted, surprise, test_set)
+
+
+def _fingerprint(path: Path, labels: NDArray[np.int64], names: list[str]) -> str:
+    """Return the fingerprint of the test set of a run whose record has none, from its predictions."""
+    from datasets import Dataset
+
+    from textclf.data.text_data import fingerprint_of
+
+    table = parquet.read_table(path)
+    texts = {name: table[name].to_pylist() for name in ("text", "text_pair") if name in table.column_names}
+    return fingerprint_of(names, Dataset.from_dict({**texts, "label": labels}))

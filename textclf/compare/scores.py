@@ -1,0 +1,125 @@
+"""The scores of systems on one test set, metric by metric, ready for the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textclf.compare.resampling import OF_CONFUSIONS, bootstrap, confusions
+from textclf.compare.runs import FinishedRun
+from textclf.compare.significance import Scores, levels, scores_of_draws, scores_of_means
+from textclf.compare.systems import SharedTest, System
+from textclf.evaluation.metric_names import METRICS
+
+Floats = NDArray[np.float64]
+
+OF_EXAMPLES: dict[str, Callable[[FinishedRun], NDArray]] = {
+    "accuracy": lambda run: run.right,
+    "log_loss": lambda run: run.surprise,
+}
+"""Metrics that are means over the test examples, by the value of each example."""
+TESTED = (*OF_EXAMPLES, *(name for name in OF_CONFUSIONS if name not in OF_EXAMPLES))
+"""Metrics whose differences can be tested."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A system's score."""
+
+    mean: float
+    """Mean over seeds."""
+    deviation: float
+    """Standard deviation over seeds; nan for one seed."""
+    low: float
+    """Lower end of the 95 % interval; nan where there is none."""
+    high: float
+    over: str
+    """What the interval allows for: `seeds and examples`, `examples` (one seed), `seeds`, or `nothing`."""
+
+
+class TestScores:
+    """Scores of the systems of one test set, computed once for each metric."""
+
+    __test__ = False  # no test of pytest's
+
+    def __init__(self, test: SharedTest):
+        self.test = test
+
+    @cached_property
+    def draws(self) -> dict[str, dict[FinishedRunId, Floats]]:
+        """Each run's metrics in the same bootstrap draws of the test examples."""
+        runs = [run for system in self.test.systems for run in system.runs]
+        metrics = [metric for metric in OF_CONFUSIONS if metric != "log_loss"]
+        predicted = np.stack([run.predicted for run in runs])
+        drawn = bootstrap(self.test.labels, predicted, len(self.test.label_names), metrics)
+        return {metric: {id(run): row for run, row in zip(runs, rows, strict=True)} for metric, rows in drawn.items()}
+
+    def recipes(self, metric: str) -> Scores:
+        """Return the scores of the recipes, over all their seeds."""
+        return self._scores(metric, [system.runs for system in self.test.systems])
+
+    def checkpoints(self, metric: str) -> Scores:
+        """Return the scores of one trained classifier of each system, the one best on validation."""
+        return self._scores(metric, [(system.chosen_run,) for system in self.test.systems])
+
+    def _scores(self, metric: str, runs: Sequence[Sequence[FinishedRun]]) -> Scores:
+        if metric in OF_EXAMPLES:
+            return scores_of_means([np.stack([OF_EXAMPLES[metric](run) for run in same]) for same in runs])
+        by_seed = [[self._score(metric, run) for run in same] for same in runs]
+        draws = [np.mean([self.draws[metric][id(run)] for run in same], axis=0) for same in runs]
+        return scores_of_draws(by_seed, draws, len(self.test.labels))
+
+    def _score(self, metric: str, run: FinishedRun) -> float:
+        return float(OF_CONFUSIONS[metric](confusions(run.labels, run.predicted, len(run.label_names))))
+
+    def levels(self, metric: str) -> dict[str, Level]:
+        """Return each system's score of a metric with its interval; systems without the metric are left out.
+
+        Metrics that are neither means over examples nor functions of the confusion matrix (ROC AUC,
+        metrics from the Hub) have an interval over seeds alone.
+        """
+        systems = self.test.systems
+        given = {system.name: _recorded(system, metric) for system in systems}
+        found: dict[str, Level] = {}
+        both = levels(self.recipes(metric)) if metric in TESTED else None
+        for number, system in enumerate(systems):
+            values = given[system.name]
+            if values is None:
+                continue
+            deviation = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+            if both is not None:
+                low, high = (float(end[number]) for end in both.interval())
+                over = "seeds and examples" if len(values) > 1 else "examples"
+            elif len(values) > 1:
+                alone = levels(Scores((values,), np.zeros((1, 1)), 10**9))
+                low, high = (float(end[0]) for end in alone.interval())
+                over = "seeds"
+            else:
+                low, high, over = float("nan"), float("nan"), "nothing"
+            found[system.name] = Level(float(values.mean()), deviation, low, high, over)
+        return found
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every test metric that a record holds, in the order in which metrics are shown."""
+        held = dict.fromkeys(
+            key.removeprefix("test/")
+            for system in self.test.systems
+            for run in system.runs
+            for key in run.record.metrics
+            if key.startswith("test/")
+        )
+        return [name for name in METRICS if name in held] + [name for name in held if name not in METRICS]
+
+
+FinishedRunId = int
+
+
+def _recorded(system: System, metric: str) -> Floats | None:
+    """Return a metric of each seed as its record has it, or nothing where a seed has none."""
+    values = [run.record.metrics.get(f"test/{metric}") for run in system.runs]
+    return None if any(value is None for value in values) else np.array(values, dtype=np.float64)

@@ -1,0 +1,179 @@
+"""Tests between systems that were run with several seeds on the same test examples.
+
+A score varies for two reasons: another seed would have trained another classifier, and another
+draw of test examples would have scored it otherwise. A claim about a *recipe* (train it again and
+it will still be better) must allow for both. The two-way t test used here adds them up:
+
+    variance of a difference = s²_A / k_A + s²_B / k_B + variance over draws of the test examples
+
+with s² the variance of a system's score over its k seeds, and Student's t with Satterthwaite's
+degrees of freedom. For a score that is a mean over examples (accuracy, log loss) the last term is
+exact; for others (macro F1) it is the bootstrap variance over examples of the mean over seeds.
+Seeds need no resampling: the bootstrap variance of a mean of k is the closed form times
+(k - 1) / k, and dividing by that factor, the correction for few seeds, gives back s² / k.
+
+A test over one seed, or over seeds alone, calls identical recipes different far more often than
+it says (Reimers & Gurevych 2018; Sellam et al. 2022). `experiments/calibration.py` measures how
+often this one does.
+
+Nothing here knows of runs or files: arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+
+Floats = NDArray[np.float64]
+
+POWER = 0.8
+"""The chance with which the smallest detectable difference would have been found."""
+FEW_DISAGREEMENTS = 25
+"""Below this many, McNemar's test is computed exactly rather than by its chi-squared approximation."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One metric of S systems on the same test examples, reduced to what the tests need."""
+
+    by_seed: tuple[Floats, ...]
+    """Each system's score for each of its seeds, float64 (k,), over the whole test set."""
+    covariance: Floats
+    """Covariance of the systems' means over seeds, over draws of the test examples, float64 (S, S)."""
+    num_examples: int
+    """Test examples that every score was computed on."""
+
+    @property
+    def means(self) -> Floats:
+        """Each system's mean over seeds, float64 (S,)."""
+        return np.array([scores.mean() for scores in self.by_seed])
+
+    @property
+    def seed_counts(self) -> NDArray[np.int64]:
+        """Each system's number of seeds, int64 (S,)."""
+        return np.array([len(scores) for scores in self.by_seed])
+
+    @property
+    def seed_variances(self) -> Floats:
+        """Variance of each system's mean due to its seeds, float64 (S,); 0 for one seed, which shows none."""
+        return np.array([scores.var(ddof=1) / len(scores) if len(scores) > 1 else 0.0 for scores in self.by_seed])
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimates with what is known of their error; each field is an array over pairs or systems."""
+
+    value: Floats
+    """The difference A - B, or the score of a system."""
+    standard_error: Floats
+    degrees_of_freedom: Floats
+    seed_share: Floats
+    """Share of the variance that is due to seeds, 0 to 1; the rest is due to the test examples."""
+
+    def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
+        """Return the lower and upper ends of the central interval at this level."""
+        reach = stats.t.ppf(0.5 + level / 2, self.degrees_of_freedom) * self.standard_error
+        return self.value - reach, self.value + reach
+
+    def p_values(self) -> Floats:
+        """Return two-sided p-values of the hypothesis that the value is 0."""
+        return 2 * stats.t.sf(np.abs(self.value) / self.standard_error, self.degrees_of_freedom)
+
+    def equivalence_p_values(self, margin: float) -> Floats:
+        """Return p-values of the hypothesis that the value lies outside ±margin (two one-sided tests)."""
+        return stats.t.sf((margin - np.abs(self.value)) / self.standard_error, self.degrees_of_freedom)
+
+    def smallest_detectable(self, alpha: float | Floats = 0.05) -> Floats:
+        """Return the smallest true difference that a test at level alpha finds with a chance of `POWER`."""
+        t = stats.t.ppf(1 - np.asarray(alpha) / 2, self.degrees_of_freedom) + stats.t.ppf(
+            POWER, self.degrees_of_freedom
+        )
+        return t * self.standard_error
+
+
+def scores_of_means(values: Sequence[ArrayLike]) -> Scores:
+    """Return the scores of systems where a score is a mean over examples.
+
+    Args:
+        values: For each system, its value on each example for each seed, float (k, n); such as
+            1 where the prediction is right and 0 where it is wrong.
+    """
+    arrays = [np.asarray(system, dtype=np.float64) for system in values]
+    over_seeds = np.stack([system.mean(axis=0) for system in arrays])
+    num_examples = over_seeds.shape[1]
+    covariance = np.atleast_2d(np.cov(over_seeds)) / num_examples if num_examples > 1 else np.zeros((len(arrays),) * 2)
+    return Scores(tuple(system.mean(axis=1) for system in arrays), covariance, num_examples)
+
+
+def scores_of_draws(by_seed: Sequence[ArrayLike], draws: Sequence[Floats], num_examples: int) -> Scores:
+    """Return the scores of systems where a score is not a mean over examples.
+
+    Args:
+        by_seed: For each system, its score for each seed on all examples, float (k,).
+        draws: For each system, its mean over seeds in each bootstrap draw of the examples, float64
+            (draws,). The draws must be the same examples for every system.
+        num_examples: Number of examples.
+    """
+    covariance = np.atleast_2d(np.cov(np.stack(draws)))
+    return Scores(tuple(np.asarray(scores, dtype=np.float64) for scores in by_seed), covariance, num_examples)
+
+
+def differences(scores: Scores, first: ArrayLike, second: ArrayLike) -> Estimates:
+    """Return the two-way estimates of `first - second` for pairs of systems.
+
+    Where both systems have one seed, the estimate is of these two classifiers and says nothing of
+    their recipes: the seeds' part of the variance is unknown and counted as 0.
+
+    Args:
+        scores: The scores of all systems.
+        first: Numbers of systems, int (pairs,).
+        second: Numbers of systems, int (pairs,).
+    """
+    a, b = np.atleast_1d(first), np.atleast_1d(second)
+    covariance = scores.covariance
+    examples = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
+    return _estimates(scores, scores.means[a] - scores.means[b], examples, np.stack([a, b]))
+
+
+def levels(scores: Scores) -> Estimates:
+    """Return each system's own score with its error over seeds and test examples."""
+    systems = np.arange(len(scores.by_seed))
+    return _estimates(scores, scores.means, np.diag(scores.covariance), systems[None, :])
+
+
+def _estimates(scores: Scores, values: Floats, examples: Floats, systems: NDArray[np.int64]) -> Estimates:
+    """Return estimates from the examples' variance and the seeds' of the systems involved, (parts, pairs)."""
+    # Where no example told two systems apart, the variance is taken as if one had: agreement on a few
+    # examples is no proof of agreement on all.
+    examples = np.maximum(examples, 1.0 / scores.num_examples**2)
+    seeds = scores.seed_variances[systems]
+    seed_freedom = np.maximum(scores.seed_counts[systems] - 1, 1)
+    total = seeds.sum(axis=0) + examples
+    freedom = total**2 / ((seeds**2 / seed_freedom).sum(axis=0) + examples**2 / max(scores.num_examples - 1, 1))
+    return Estimates(values, np.sqrt(total), freedom, seeds.sum(axis=0) / total)
+
+
+def superiority(first: ArrayLike, second: ArrayLike) -> float:
+    """Return the share of pairs of seeds in which the first scores higher; ties count half."""
+    gaps = np.subtract.outer(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+    return float(((gaps > 0) + 0.5 * (gaps == 0)).mean())
+
+
+def mcnemar_p_value(right_first: NDArray[np.bool_], right_second: NDArray[np.bool_]) -> float:
+    """Return McNemar's p-value for two classifiers on the same examples.
+
+    Args:
+        right_first: Where the first classifier is right, bool (n,).
+        right_second: Where the second is.
+    """
+    only_first = int(np.sum(right_first & ~right_second))
+    only_second = int(np.sum(~right_first & right_second))
+    if only_first + only_second == 0:
+        return 1.0
+    exact = only_first + only_second < FEW_DISAGREEMENTS
+    return float(mcnemar([[0, only_first], [only_second, 0]], exact=exact, correction=True).pvalue)
