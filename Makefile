@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LOCKED := dev joblib submitit optuna
 
-.PHONY: help demo test test-slow lint ui lock clean
+.PHONY: help demo test test-slow calibration benchmark lint ui lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -16,13 +17,19 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(INSTALLED) ## Set up, then compare two baselines with a transformer on the bundled reviews, offline
-	HF_HUB_OFFLINE=1 $(BIN)/python -m textclf.run -m model=naive_bayes,tfidf_logreg,minilm
+	HF_HUB_OFFLINE=1 $(BIN)/python -m textclf.run study=quickstart
 
 test: $(INSTALLED) ## Set up, then run the tests; no network but loopback
 	$(BIN)/python -m pytest
 
 test-slow: $(INSTALLED) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+calibration: $(INSTALLED) ## Simulate how often the tests of a comparison are wrong (half an hour)
+	$(BIN)/python experiments/calibration.py --write experiments/results/calibration.md
+
+benchmark: $(INSTALLED) ## Time a comparison of 200 runs with 25,000 test predictions each
+	$(BIN)/python experiments/comparison_benchmark.py
 
 lint: $(INSTALLED) ## Check style and types
 	$(BIN)/ruff check .
@@ -35,8 +42,9 @@ ui: $(INSTALLED) ## Browse the runs of ./mlruns at http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port 5000
 
 lock: $(INSTALLED) ## Write requirements.lock anew from pyproject.toml
-	@# The CUDA packages are left out: torch itself names them exactly where its build needs them.
-	echo 'torch==2.13.0' | $(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 \
+	@# The CUDA packages are left out: torch itself names them exactly where its build needs them. So is the
+	@# extra ray, which wants older versions of packages that the others share.
+	echo 'torch==2.13.0' | $(BIN)/uv pip compile pyproject.toml $(LOCKED:%=--extra %) --python-version 3.11 \
 	  --constraint - --no-header --no-annotate --quiet --output-file requirements.lock
 	sed -i -E '/^(nvidia-|cuda-|triton)/d; s/\+cpu//' requirements.lock
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -41,24 +42,128 @@ def test_one_run_from_any_folder(tmp_path):
     assert (tmp_path / "mlruns" / "mlflow.db").is_file()
 
 
-def test_a_sweep_goes_on_after_a_failure_and_says_so(tmp_path):
-    """The second job asks for a checkpoint that is not there."""
+def children_of(client, parent):
+    found = client.search_runs([parent.info.experiment_id], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+    return sorted((run.info.run_name, run.info.status) for run in found)
+
+
+def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path):
+    """The second job asks for a checkpoint that is not there, the last for no epochs."""
     done = run(
-        "-m", "model=naive_bayes,bert,tfidf_logreg", "seed=1", *FAST, cwd=tmp_path, HF_ENDPOINT="http://127.0.0.1:9"
-    )
+        "-m", "model=naive_bayes,bert,tfidf_logreg", "seed=1", "trainer.epochs=1", *FAST, "dataset.max_train_examples=100,400",
+        cwd=tmp_path, HF_ENDPOINT="http://127.0.0.1:9",
+    )  # fmt: skip
     assert done.returncode == 3
     out = done.stdout
-    for said in ("reviews/naive_bayes/seed1", "FAILED", "reviews/tfidf_logreg/seed1", "1 of 3 jobs failed"):
-        assert said in out
+    for said in (
+        "sweep of model, dataset.max_train_examples", "6 jobs",
+        "[1/6] reviews[train=100]/naive_bayes/seed1: test accuracy 0.", "[3/6] model=bert", "FAILED",
+        "system", "95 % interval", "No difference shown between", "the report: ", "2 of 6 jobs failed",
+    ):  # fmt: skip
+        assert said in out, said
     assert "google-bert/bert-base-uncased" in out
     assert "Traceback" not in out + done.stderr
     (sweep,) = (tmp_path / "outputs" / "sweeps").glob("*/*")
-    assert json.loads((sweep / "job1" / "status.json").read_text())["failed"]
-    assert "Traceback" in (sweep / "job1" / "run.log").read_text()
-    assert len(find_records(sweep)) == 2
+    assert json.loads((sweep / "job2" / "status.json").read_text())["failed"]
+    assert "Traceback" in (sweep / "job2" / "run.log").read_text()
+    assert len(find_records(sweep)) == 4
+    report = (sweep / "comparison" / "report.md").read_text()
+    assert "job2: it failed: Checkpoint" in report.replace("\\", "")
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("textclf").experiment_id], "tags.sweep != ''")
+    (parent,) = runs
+    assert parent.info.status == "FINISHED"
+    assert "No difference shown" in parent.data.tags["mlflow.note.content"]
+    assert (parent.data.metrics["jobs"], parent.data.metrics["jobs_failed"]) == (6, 2)
+    logged = {file.path for file in client.list_artifacts(parent.info.run_id, "comparison")}
+    assert "comparison/report.html" in logged
+    statuses = [status for _, status in children_of(client, parent)]
+    assert sorted(statuses) == ["FAILED", "FAILED", "FINISHED", "FINISHED", "FINISHED", "FINISHED"]
+
+
+def test_a_study_sweeps_without_a_flag_and_the_command_line_has_the_last_word(tmp_path):
+    done = run("study=baseline_vs_transformer", "model=majority,naive_bayes", "seed=3,4", *FAST, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "study baseline_vs_transformer: 4 jobs" in done.stdout
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name("baseline_vs_transformer").experiment_id
+    (parent,) = client.search_runs([experiment], "tags.sweep = 'baseline_vs_transformer'")
+    assert len(children_of(client, parent)) == 4
+    (record, *_) = find_records(tmp_path / "outputs")
+    # The command in a record runs that one job again, and no sweep.
+    done = run(*shlex.split(record.command)[3:], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "study" not in done.stdout
+    assert len(find_records(tmp_path / "outputs" / "runs")) == 1
+
+
+def test_jobs_side_by_side_belong_to_the_same_sweep(tmp_path):
+    done = run(
+        "-m", "model=majority,naive_bayes", "trainer.epochs=0,1", *FAST, "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.stdout.count("FAILED after") == 2
+    assert "[4/4]" in done.stdout
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    (parent,) = client.search_runs([client.get_experiment_by_name("textclf").experiment_id], "tags.sweep != ''")
+    assert [status for _, status in children_of(client, parent)].count("FAILED") == 2
+    assert len(children_of(client, parent)) == 4
+
+
+def test_a_search_goes_on_from_its_storage_and_chooses_on_validation_alone(tmp_path):
+    command = ["study=tune_naive_bayes", "hydra.sweeper.n_trials=2", "tracker=none"]
+    first = run(*command, cwd=tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "best of 2 trials with a score" in first.stdout
+    assert "test accuracy" not in first.stdout
+    second = run(*command, cwd=tmp_path)
+    assert "going on from 2 trials" in second.stdout
+    assert "best of 4 trials with a score" in second.stdout
+    tried = {record.config["model"]["classifier"]["alpha"] for record in find_records(tmp_path / "outputs")}
+    assert len(tried) == 4  # the second search proposes points of its own
+
+
+def test_a_search_of_which_every_trial_fails_ends_with_a_table(tmp_path):
+    done = run(
+        "study=tune_naive_bayes", "hydra.sweeper.n_trials=2", "tracker=none", "dataset.train=none.jsonl", cwd=tmp_path
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "no trial of the search ended with a score" in done.stdout
+    assert "2 of 2 jobs failed" in done.stdout
+
+
+def test_a_stopped_sweep_says_how_far_it_came_and_marks_its_runs(tmp_path):
+    command = [sys.executable, "-m", "textclf.run", "-m", "model=majority,minilm", "trainer.epochs=500", *FAST]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while (
+        not (logs := list(tmp_path.glob("outputs/sweeps/*/*/job1/run.log"))) or "training on" not in logs[0].read_text()
+    ):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(2)
+    said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130
+    assert "the sweep was stopped; 1 of 2 jobs had ended" in said
+    assert "Traceback" not in said
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("textclf").experiment_id])
-    assert sorted(run.info.status for run in runs) == ["FINISHED", "FINISHED"]
+    assert sorted(found.info.status for found in runs) == ["FINISHED", "KILLED", "KILLED"]
+
+
+def test_a_sweep_that_is_refused_runs_nothing(tmp_path):
+    done = run("-m", "model=majority,brt", "tracker=none", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Did you mean 'bert'" in done.stderr
+    assert "job" not in done.stdout.replace("2 jobs", "")
+    for wrong, said in (("compare.margin=0", "margin must be greater than 0"), ("study=quikstart", "'quickstart'")):
+        done = run("-m", "model=majority,naive_bayes", "tracker=none", wrong, cwd=tmp_path)
+        assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+    assert not find_records(tmp_path)
 
 
 @pytest.mark.parametrize(

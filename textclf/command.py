@@ -13,7 +13,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,6 +26,8 @@ from textclf.schema import GROUPS, RunConfig
 _PACKAGE = Path(__file__).resolve().parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 """The config groups: inside an installed package, beside it in a checkout."""
+EXPERIMENTS = _PACKAGE / "experiments" if (_PACKAGE / "experiments").is_dir() else _PACKAGE.parent / "experiments"
+"""The second place of configs: the group `study`."""
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -36,8 +41,20 @@ class ConsoleFormatter(logging.Formatter):
 
 def choices_of(group: str) -> list[str]:
     """Return what can be chosen in a group, nested choices such as `glue/rte` among them."""
-    files = [str(path.relative_to(CONF / group).with_suffix("")) for path in (CONF / group).rglob("*.yaml")]
+    folder = (EXPERIMENTS if group == "study" else CONF) / group
+    files = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
     return sorted(name.replace(os.sep, "/") for name in files)
+
+
+class StudySearchPath(SearchPathPlugin):
+    """Lets Hydra find the group `study`."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add the folder of the studies after the main one."""
+        search_path.append("textclf-experiments", f"file://{EXPERIMENTS}")
+
+
+Plugins.instance().register(StudySearchPath)
 
 
 HELP = """\
@@ -45,6 +62,7 @@ textclf: which model is worth its cost on your texts?
 
   python -m textclf.run [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
   python -m textclf.run -m model=tfidf_logreg,distilbert,bert seed=1,2,3
+  python -m textclf.run study=STUDY [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
 
 Choices:
 {choices}
@@ -65,7 +83,7 @@ def help_text(overrides: list[str]) -> str:
 
     Hydra's own help lists every group of every plugin, which takes it seconds.
     """
-    choices = "\n".join(f"  {group}={' | '.join(choices_of(group))}" for group in GROUPS)
+    choices = "\n".join(f"  {group}={' | '.join(choices_of(group))}" for group in (*GROUPS, "study"))
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides)
     return HELP.format(choices=choices, config=OmegaConf.to_yaml(cfg))
@@ -89,7 +107,7 @@ def explain(error: BaseException) -> str:
         return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         group, _, name = error.missing_cfg_file.partition("/")
-        known = choices_of(group) if group in GROUPS else list(error.options or ())
+        known = choices_of(group) if group in (*GROUPS, "study") else list(error.options or ())
         return f"{group}={name}: there is no such choice; there are {listed(known, 40)}.{did_you_mean(name, known)}"
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return _explain_composition(error)

@@ -16,14 +16,16 @@ from typing import Any
 
 from textclf import records
 from textclf.data.options import DatasetOptions
-from textclf.data.text_data import SPLITS, TextData, labels_of, summary
+from textclf.data.text_data import SPLITS, TextData, summary
 from textclf.errors import ArtifactError
-from textclf.evaluation.metrics import check_objective, undefined_metrics
-from textclf.evaluation.predictions import Evaluation, evaluate_split, sample_lines
+from textclf.evaluation.cost import latency
+from textclf.evaluation.metric_names import check_objective
+from textclf.evaluation.predictions import evaluate_split
+from textclf.memory import watch_memory
 from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
 from textclf.models.options import TransformerModel
-from textclf.records import RunRecord
-from textclf.results import write_results
+from textclf.records import RunRecord, folder_bytes
+from textclf.results import announce, write_results
 from textclf.tracking.options import NullTracker, TrackedRun, TrackerOptions
 from textclf.training.options import TorchTrainer, TrainerOptions
 
@@ -62,13 +64,16 @@ class Experiment:
         return type(self.trainer).__name__.removesuffix("Trainer").lower()
 
 
-def run_experiment(experiment: Experiment, run_dir: Path, command: str = "") -> RunRecord:
+def run_experiment(
+    experiment: Experiment, run_dir: Path, command: str = "", parent_run_id: str | None = None
+) -> RunRecord:
     """Run an experiment and write its record.
 
     Args:
         experiment: What to run.
         run_dir: The folder to write to; made where it is not there. It must hold no finished run.
         command: What a person types to run it again, for the record.
+        parent_run_id: The tracker's id of the run that holds the sweep that this one is part of.
 
     Returns:
         The record, as written to `run_dir`.
@@ -81,31 +86,40 @@ def run_experiment(experiment: Experiment, run_dir: Path, command: str = "") -> 
     run_dir = Path(run_dir)
     _prepare(run_dir)
     log.info("== %s", experiment.title)
-    check_objective(experiment.objective)
-    experiment.model.check()
-    if experiment.engine != "none":
-        experiment.trainer.check()
+    if parent_run_id is None:
+        check(experiment)  # before anything else: a person waits for the answer
     config = resolved_options(experiment)
     environment = records.environment()
     fingerprint = records.config_fingerprint(config)
     tags = _tags(experiment, fingerprint, environment)
 
-    with experiment.tracker.start(experiment.name, experiment.title, tags) as tracked:
+    with experiment.tracker.start(experiment.name, experiment.title, tags, parent_run_id) as tracked:
+        if parent_run_id is not None:
+            check(experiment)  # the tracker's record of the sweep then shows what failed
         tracked.log_params(records.flat(config))
         data = experiment.dataset.load()
         log.info("%s", summary(data))
         tracked.log_dataset(data)
 
-        classifier, fit = fit_model(experiment, data, tracked)
-        validation = fit.best_metrics or evaluate_split(classifier, data, "validation").metrics
-        test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
+        with watch_memory() as peak:
+            classifier, fit = fit_model(experiment, data, tracked)
+            validation = fit.best_metrics or evaluate_split(classifier, data, "validation").metrics
+            single = latency(classifier, data)
+            test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
         metrics = {**validation, **test.metrics}
         costs = {
             "num_parameters": float(fit.num_parameters),
             "train_seconds": fit.train_seconds,
             "train_examples_per_second": fit.examples_per_second,
             "test_examples_per_second": test.examples_per_second,
+            **single,
+            "peak_memory_bytes": float(peak.memory_bytes),
         }
+        if peak.gpu_memory_bytes is not None:
+            costs["peak_gpu_memory_bytes"] = float(peak.gpu_memory_bytes)
+        if experiment.save_classifier:
+            classifier.save(run_dir / records.CLASSIFIER)
+            costs["size_bytes"] = float(folder_bytes(run_dir / records.CLASSIFIER))
         tracked.log_metrics({**metrics, **{f"cost/{key}": value for key, value in costs.items()}}, _last_step(fit))
 
         record = RunRecord(
@@ -129,14 +143,24 @@ def run_experiment(experiment: Experiment, run_dir: Path, command: str = "") -> 
             tracking={"run_id": tracked.run_id, "url": tracked.url},
         )
         files = write_results(run_dir, record, data, fit, test)
-        if experiment.save_classifier:
-            classifier.save(run_dir / records.CLASSIFIER)
         records.write_record(run_dir, record)
         tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
         if experiment.tracker.log_model and experiment.save_classifier:
             tracked.log_artifacts(run_dir, [records.CLASSIFIER])
-    _announce(record, data, test, run_dir)
+    announce(record, data, test, run_dir)
     return record
+
+
+def check(experiment: Experiment) -> None:
+    """Raise before any data is loaded where the objective, the model or the trainer cannot be had.
+
+    Raises:
+        TextclfError: With what is wrong and what would help.
+    """
+    check_objective(experiment.objective)
+    experiment.model.check()
+    if experiment.engine != "none":
+        experiment.trainer.check()
 
 
 def follow_experiment(experiment: Experiment) -> None:
@@ -215,6 +239,7 @@ def _describe(data: TextData) -> dict[str, Any]:
     return {
         "source": data.source,
         "fingerprint": data.fingerprint,
+        "test_fingerprint": data.test_fingerprint,
         "label_names": list(data.label_names),
         "pairs": data.has_pairs,
         "examples": {split: len(data.split(split)) for split in SPLITS},
@@ -224,17 +249,3 @@ def _describe(data: TextData) -> dict[str, Any]:
 def _last_step(fit: FitResult) -> int:
     """Return the step that the kept weights belong to."""
     return next((epoch.step for epoch in fit.epochs if epoch.epoch == fit.best_epoch), 0)
-
-
-def _announce(record: RunRecord, data: TextData, test: Evaluation, run_dir: Path) -> None:
-    """Print how it ended: a few predictions, what is undefined, the scores, and where to look."""
-    log.info("test predictions, for example:\n%s", "\n".join(sample_lines(data, test.predictions)))
-    missing = undefined_metrics(test.predictions, [name.removeprefix("test/") for name in test.metrics])
-    if missing:
-        log.info("test metrics %s", missing)
-    majority = max(labels_of(data.test).tolist().count(k) for k in range(data.num_labels)) / len(data.test)
-    shown = [f"{key} {record.metrics[key]:.4f}" for key in ("test/accuracy", "test/macro_f1") if key in record.metrics]
-    log.info("%s: %s (the most frequent class alone: accuracy %.4f)", record.name, ", ".join(shown), majority)
-    log.info("all of it in %s", run_dir)
-    if url := record.tracking["url"]:
-        log.info("in MLflow (make ui): %s", url)

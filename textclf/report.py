@@ -42,7 +42,14 @@ def run_report(record: RunRecord, per_class: Mapping[str, Mapping[str, float | N
             f"{record.costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}{course}",
         ],
         ["parameters", f"{record.costs['num_parameters']:,.0f}"],
-        ["predicting the test split", f"{record.costs['test_examples_per_second']:,.0f} examples/s"],
+        ["size of the saved classifier", _bytes(record.costs.get("size_bytes"))],
+        ["peak memory of training and testing", _bytes(record.costs.get("peak_memory_bytes"))],
+        [
+            "predicting",
+            f"{record.costs['test_examples_per_second']:,.0f} examples/s over the test split; a single example in "
+            f"{_milliseconds(record.costs.get('latency_median_seconds'))} (median), "
+            f"{_milliseconds(record.costs.get('latency_p95_seconds'))} (95 % within)",
+        ],
         ["seed", str(record.seed)],
         ["started", record.started],
         [
@@ -91,6 +98,14 @@ def run_report(record: RunRecord, per_class: Mapping[str, Mapping[str, float | N
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+def _bytes(value: float | None) -> str:
+    return "–" if value is None else f"{value / 1e6:,.1f} MB"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value * 1000:,.1f} ms"
 
 
 def _cell(text: str) -> str:

@@ -1,20 +1,23 @@
-"""What a run leaves in its folder: figures, predictions, pictures and a report."""
+"""What a run leaves: figures, predictions, pictures and a report in its folder, and a word on the screen."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from omegaconf import OmegaConf
 from sklearn.metrics import classification_report
 
 from textclf import records
-from textclf.data.text_data import TextData
+from textclf.data.text_data import TextData, labels_of
 from textclf.evaluation import plots
-from textclf.evaluation.metrics import class_figures
-from textclf.evaluation.predictions import Evaluation, prediction_table
+from textclf.evaluation.metrics import class_figures, undefined_metrics
+from textclf.evaluation.predictions import Evaluation, prediction_table, sample_lines
 from textclf.models.base import FitResult
 from textclf.records import RunRecord
 from textclf.report import run_report
+
+log = logging.getLogger("textclf.experiment")
 
 
 def write_results(run_dir: Path, record: RunRecord, data: TextData, fit: FitResult, test: Evaluation) -> list[str]:
@@ -59,3 +62,17 @@ def write_results(run_dir: Path, record: RunRecord, data: TextData, fit: FitResu
         records.FIGURES,
         records.REPORT_FILE,
     ]
+
+
+def announce(record: RunRecord, data: TextData, test: Evaluation, run_dir: Path) -> None:
+    """Print how it ended: a few predictions, what is undefined, the scores, and where to look."""
+    log.info("test predictions, for example:\n%s", "\n".join(sample_lines(data, test.predictions)))
+    missing = undefined_metrics(test.predictions, [name.removeprefix("test/") for name in test.metrics])
+    if missing:
+        log.info("test metrics %s", missing)
+    majority = max(labels_of(data.test).tolist().count(k) for k in range(data.num_labels)) / len(data.test)
+    shown = [f"{key} {record.metrics[key]:.4f}" for key in ("test/accuracy", "test/macro_f1") if key in record.metrics]
+    log.info("%s: %s (the most frequent class alone: accuracy %.4f)", record.name, ", ".join(shown), majority)
+    log.info("all of it in %s", run_dir)
+    if url := record.tracking["url"]:
+        log.info("in MLflow (make ui): %s", url)

@@ -3,10 +3,12 @@
 python -m textclf.run                                       MiniLM on the bundled reviews, offline
 python -m textclf.run model=bert dataset=imdb
 python -m textclf.run -m model=distilbert,bert,roberta seed=1,2,3
+python -m textclf.run study=baseline_vs_transformer dataset=ag_news
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -15,11 +17,14 @@ from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from textclf import schema
-from textclf.build import build_all
+from textclf.build import build, build_all
 from textclf.command import CONF, explain, follower_overrides, help_text, is_follower
+from textclf.errors import ConfigError
+from textclf.sweep import read_sweep
 
 if TYPE_CHECKING:
     from textclf.experiment import Experiment
@@ -55,26 +60,44 @@ def experiment_from(cfg: DictConfig) -> Experiment:
 
 def run(cfg: DictConfig) -> float:
     """Run the experiment that a composed config describes, and return its objective."""
-    experiment = experiment_from(cfg)
+    hydra_config = HydraConfig.get()
+    sweep = read_sweep(Path(hydra_config.sweep.dir)) if hydra_config.mode is RunMode.MULTIRUN else None
+    parent = sweep.parent_run_id if sweep is not None else None
+    try:
+        experiment = experiment_from(cfg)
+    except ConfigError as error:
+        _track_refusal(cfg, parent, error)
+        raise
     from textclf.experiment import follow_experiment, run_experiment
     from textclf.records import command_line
 
     if is_follower():
         follow_experiment(experiment)
         return float("nan")
-    hydra_config = HydraConfig.get()
-    command = command_line(list(hydra_config.overrides.task))
-    record = run_experiment(experiment, Path(hydra_config.runtime.output_dir), command)
+    arguments = list(hydra_config.overrides.task)
+    alone = ["hydra.mode=RUN"] if hydra_config.runtime.choices.get("study") else []
+    command = command_line([*arguments, *alone])
+    record = run_experiment(experiment, Path(hydra_config.runtime.output_dir), command, parent)
     if experiment.objective not in record.metrics:
         log.warning("%s is undefined for this run, so a sweeper learns nothing from it", experiment.objective)
     return record.metrics.get(experiment.objective, float("nan"))
+
+
+def _track_refusal(cfg: DictConfig, parent: str | None, error: ConfigError) -> None:
+    """Leave a failed run in the tracker's record of a sweep for a job whose config is refused."""
+    if parent is None:
+        return
+    with contextlib.suppress(ConfigError):
+        name = " ".join(HydraConfig.get().overrides.task)
+        with build(cfg, "tracker").start_sweep(cfg.experiment, name, {"mlflow.parentRunId": parent}):
+            raise error
 
 
 def job(cfg: DictConfig) -> float:
     """Run one job of Hydra's: an error becomes a paragraph on the screen and a traceback in the log."""
     try:
         return run(cfg)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.error("%s", explain(error), exc_info=True)
         log.info("the traceback is in %s", Path(HydraConfig.get().runtime.output_dir) / "run.log")
         raise JobFailedError from error
@@ -104,7 +127,17 @@ def main() -> None:
         if wants_traceback:
             raise
         print(f"error: {explain(error)}", file=sys.stderr)
+        _close_sweep()
         sys.exit(FAILED)
+
+
+def _close_sweep() -> None:
+    """Tell how far a sweep came whose launcher broke down, and compare what finished."""
+    if "textclf.callbacks" in sys.modules:
+        from textclf.callbacks import UNDER_WAY
+
+        for sweep in UNDER_WAY:
+            sweep.close()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from textclf.compare.options import CompareOptions
 from textclf.data.options import FilesDataset, HubDataset
 from textclf.models.options import ClassicalModel, TransformerModel
 from textclf.tracking.options import MlflowTracker, NullTracker
@@ -28,6 +29,7 @@ SCHEMAS: dict[tuple[str, str], type] = {
     ("trainer", "hf_options"): HFTrainer,
     ("tracker", "mlflow_options"): MlflowTracker,
     ("tracker", "null_options"): NullTracker,
+    ("compare", "compare_options"): CompareOptions,
 }
 GROUPS = ("dataset", "model", "trainer", "tracker")
 
@@ -50,6 +52,7 @@ class RunConfig:
     model: Any = MISSING
     trainer: Any = MISSING
     tracker: Any = MISSING
+    compare: Any = MISSING
 
 
 def register() -> None:

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,15 +55,30 @@ class TrackerOptions(ABC):
     """Copy the classifier's weights to the tracker as well."""
 
     @abstractmethod
-    def start(self, experiment: str, run_name: str, tags: Mapping[str, str]) -> AbstractContextManager[TrackedRun]:
-        """Open a run; leaving the context closes it, as failed where an exception passes."""
+    def start(
+        self, experiment: str, run_name: str, tags: Mapping[str, str], parent_run_id: str | None = None
+    ) -> AbstractContextManager[TrackedRun]:
+        """Open a run; leaving the context closes it, as failed where an exception passes.
+
+        Args:
+            experiment: What the run belongs to.
+            run_name: Name of the run.
+            tags: What it is found by.
+            parent_run_id: The tracker's id of the run that holds the sweep that this run is part of.
+        """
+
+    def start_sweep(self, experiment: str, name: str, tags: Mapping[str, str]) -> AbstractContextManager[TrackedRun]:
+        """Open a run that holds the runs of a sweep."""
+        return self.start(experiment, name, tags)
 
 
 @dataclass(frozen=True)
 class NullTracker(TrackerOptions):
     """No tracking: the run folder alone is the record."""
 
-    def start(self, experiment: str, run_name: str, tags: Mapping[str, str]) -> AbstractContextManager[TrackedRun]:
+    def start(
+        self, experiment: str, run_name: str, tags: Mapping[str, str], parent_run_id: str | None = None
+    ) -> AbstractContextManager[TrackedRun]:
         """Return a run that forgets all that it is told."""
         return nullcontext(TrackedRun())
 
@@ -88,10 +103,17 @@ class MlflowTracker(TrackerOptions):
     system_metrics: bool = True
     """Sample the machine's CPU, memory and GPU during the run."""
 
-    def start(self, experiment: str, run_name: str, tags: Mapping[str, str]) -> AbstractContextManager[TrackedRun]:
-        """Open a run in MLflow."""
+    def start(
+        self, experiment: str, run_name: str, tags: Mapping[str, str], parent_run_id: str | None = None
+    ) -> AbstractContextManager[TrackedRun]:
+        """Open a run in MLflow, nested under its parent where it has one."""
         for name, value in MLFLOW_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from textclf.tracking.mlflow_run import start_mlflow_run
 
-        return start_mlflow_run(self, experiment, run_name, tags)
+        nested = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
+        return start_mlflow_run(self, experiment, run_name, {**tags, **nested})
+
+    def start_sweep(self, experiment: str, name: str, tags: Mapping[str, str]) -> AbstractContextManager[TrackedRun]:
+        """Open a run in MLflow that holds the runs of a sweep; the machine is watched by those."""
+        return replace(self, system_metrics=False).start(experiment, name, tags)

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from textclf.data.text_data import TextData
-from textclf.evaluation.metrics import higher_is_better
+from textclf.evaluation.metric_names import higher_is_better
 from textclf.evaluation.predictions import evaluate_split
 from textclf.models.base import EpochResult, FitResult, RunContext
 from textclf.models.transformer import TransformerClassifier
