@@ -147,3 +147,16 @@ def test_many_runs_are_compared_in_little_memory(tmp_path):
     compare([tmp_path / "runs"], CompareOptions(), tmp_path / "out")
     assert psutil.Process().memory_info().rss - before < 1e9
     assert time.monotonic() - start < 120  # no measurement, a guard against work that grows with the square
+
+
+def test_languages_have_a_table_of_their_own(tmp_path):
+    for model, accuracy in (("a", 1.0), ("b", 0.7)):
+        folder = write_run(tmp_path / "runs" / model, model, 1, LABELS, guess(LABELS, accuracy, 1, 3), names=NAMES)
+        table = pd.read_parquet(folder / "predictions.parquet")
+        table["language"] = ["en", "de"] * (len(table) // 2)
+        table.to_parquet(folder / "predictions.parquet")
+    compare([tmp_path / "runs"], CompareOptions(), tmp_path / "out")
+    report = (tmp_path / "out" / "report.md").read_text()
+    row = next(line for line in report.splitlines() if line.startswith("| a ") and "1.000 (" in line)
+    assert row.count("to 1.000)") == 2  # no interval passes what a score can be
+    assert "de (60)" in report

@@ -20,7 +20,7 @@ from textclf.compare.document import (
 )
 from textclf.compare.examples import disagreements
 from textclf.compare.pairs import Pair
-from textclf.compare.report_tables import MOST_PAIRS, costs_table, pairs_table, scores_table
+from textclf.compare.report_tables import MOST_PAIRS, costs_table, languages_table, pairs_table, scores_table
 from textclf.compare.wording import words
 
 MOST_QUOTES = 8
@@ -36,6 +36,8 @@ def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture]) -
         blocks += [Paragraph("Before quoting:"), Bullets(tuple(comparison.cautions))]
     blocks += [Heading(3, "Scores"), scores_table(comparison)]
     blocks += [pictures[name] for name in ("scores", "learning_curve") if name in pictures]
+    if (by_language := languages_table(comparison)) is not None:
+        blocks += [Heading(3, "By language"), by_language]
     blocks += [Heading(3, "Costs"), costs_table(comparison)]
     costs = ("score_by_training_time", "score_by_prediction_time")
     blocks += [pictures[name] for name in costs if name in pictures]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from textclf.compare.comparison import Comparison
 from textclf.compare.document import Cell, Column, Table
 from textclf.compare.options import Claim
 from textclf.compare.pairs import Pair, Verdict
+from textclf.compare.scores import accuracy_levels
 from textclf.compare.table import SystemRow, pareto_front
 from textclf.compare.wording import IN_POINTS, amount, ends, p_text, percent, times, words
 from textclf.evaluation.metric_names import METRICS
@@ -95,6 +98,28 @@ def costs_table(comparison: Comparison) -> Table:
         ]
         rows.append(tuple(cells))
     return Table(tuple(columns), tuple(rows), "What each system costs")
+
+
+def languages_table(comparison: Comparison) -> Table | None:
+    """Return the systems' accuracy on the examples of each language; nothing where languages are not known."""
+    languages = comparison.test.systems[0].runs[0].languages
+    if languages is None:
+        return None
+    names, counts = np.unique(languages, return_counts=True)
+    columns = [Column("system"), Column("trained on")]
+    columns += [Column(f"{name} ({count:,})", numeric=True) for name, count in zip(names, counts, strict=True)]
+    found = {name: accuracy_levels(comparison.test, languages == name) for name in names}
+    rows = []
+    for row in comparison.rows:
+        trained = comparison.system(row.name).options.get("dataset.train_languages") or ["all"]
+        cells: list[str | Cell] = [row.name, ", ".join(map(str, trained))]
+        for name in names:
+            level = found[name][row.name]
+            said = f"{level.mean:.3f} ({level.low:.3f} to {level.high:.3f})"
+            cells.append(Cell(said, level.mean, strong=str(name) in trained))
+        rows.append(tuple(cells))
+    caption = "Accuracy by language, with 95 % intervals; languages that a system was trained on stand out"
+    return Table(tuple(columns), tuple(rows), caption)
 
 
 def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyarrow import ArrowException
 
 from textclf.compare.resampling import accuracy, confusions
+from textclf.data.options import LANGUAGE_COLUMN
 from textclf.errors import ArtifactError
 from textclf.records import PREDICTIONS_FILE, RUN_FILE, RunRecord, read_record, run_folders
 
@@ -39,6 +40,8 @@ class FinishedRun:
     """Negative log-probability of each true class in nats, float32 (n,): the log loss of each example."""
     test_set: str
     """Fingerprint of the test texts, labels and classes."""
+    languages: NDArray[np.str_] | None = None
+    """Language of each test example, str (n,); none where it is not known."""
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -113,12 +116,14 @@ def read_run(folder: Path) -> FinishedRun:
         names = [str(name) for name in record.data["label_names"]]
         counted = int(record.data["examples"]["test"])
         columns = ["label", "prediction", *(f"probability_{name}" for name in names)]
-        table = parquet.read_table(path, columns=columns)
+        spoken = [LANGUAGE_COLUMN] * (LANGUAGE_COLUMN in parquet.read_schema(path).names)
+        table = parquet.read_table(path, columns=[*columns, *spoken])
         index = pd.Index(names)
         labels, predicted = (
             index.get_indexer(table[column].to_pandas()).astype(np.int64) for column in ("label", "prediction")
         )
         probabilities = np.stack([table[column].to_numpy() for column in columns[2:]], axis=1)
+        languages = np.array(table[LANGUAGE_COLUMN].to_pylist(), dtype=str) if spoken else None
         test_set = record.data.get("test_fingerprint") or _fingerprint(path, labels, names)
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder} has a record but no {PREDICTIONS_FILE}, so it cannot be compared.") from error
@@ -137,7 +142,7 @@ def read_run(folder: Path) -> FinishedRun:
         )
     truth = probabilities[np.arange(len(labels)), labels]
     surprise = -np.log(np.clip(truth, np.finfo(np.float32).tiny, 1)).astype(np.float32)
-    return FinishedRun(folder, record, labels, predicted, surprise, test_set)
+    return FinishedRun(folder, record, labels, predicted, surprise, test_set, languages)
 
 
 def _fingerprint(path: Path, labels: NDArray[np.int64], names: list[str]) -> str:

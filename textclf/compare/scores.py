@@ -92,7 +92,7 @@ class TestScores:
                 continue
             deviation = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
             if both is not None:
-                low, high = (float(end[number]) for end in both.interval())
+                low, high = (_within(float(end[number]), metric) for end in both.interval())
                 over = "seeds and examples" if len(values) > 1 else "examples"
             elif len(values) > 1:
                 alone = levels(Scores((values,), np.zeros((1, 1)), 10**9))
@@ -117,6 +117,28 @@ class TestScores:
 
 
 FinishedRunId = int
+
+
+def accuracy_levels(test: SharedTest, chosen: NDArray[np.bool_]) -> dict[str, Level]:
+    """Return each system's accuracy on some of the test examples, bool (n,), with its interval."""
+    rights = [np.stack([run.right[chosen] for run in system.runs]) for system in test.systems]
+    scores = scores_of_means(rights)
+    low, high = levels(scores).interval()
+    found = {}
+    for number, (system, own) in enumerate(zip(test.systems, scores.by_seed, strict=True)):
+        several = len(own) > 1
+        deviation = float(own.std(ddof=1)) if several else float("nan")
+        over = "seeds and examples" if several else "examples"
+        ends = (_within(float(end[number]), "accuracy") for end in (low, high))
+        found[system.name] = Level(float(own.mean()), deviation, *ends, over)
+    return found
+
+
+def _within(end: float, metric: str) -> float:
+    """Return the end of an interval, cut to what the metric can be."""
+    if metric == "log_loss":
+        return max(end, 0.0)
+    return min(max(end, -1.0 if metric == "mcc" else 0.0), 1.0)
 
 
 def _recorded(system: System, metric: str) -> Floats | None:

@@ -9,7 +9,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Features, Value
 from numpy.typing import NDArray
 
-from textclf.data.options import DatasetOptions
+from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions
 from textclf.data.splits import stratified_choice, stratified_slice
 from textclf.data.text_data import SPLITS, TextData
 from textclf.errors import DataError, did_you_mean, listed
@@ -40,12 +40,16 @@ def to_text_data(
     label_names, lookup = _label_lookup(options, raw["train"], source)
     labels = {split: _labels(options, rows, lookup, label_names, f"{source}, {split}") for split, rows in raw.items()}
     _check_classes(labels["train"], label_names, source)
-    rows = _rows_of_splits(options, labels, label_names, test_fraction)
+    languages = _languages(options, raw, source)
+    rows = _rows_of_splits(options, labels, label_names, test_fraction, languages)
 
     splits = {}
     for split in SPLITS:
         origin = split if split in raw else "train"
-        splits[split] = _select(options, raw[origin], labels[origin], rows[split], f"{source}, {split}")
+        chosen = _select(options, raw[origin], labels[origin], rows[split], f"{source}, {split}")
+        if languages:
+            chosen = chosen.add_column(LANGUAGE_COLUMN, languages[origin][rows[split]].tolist())  # type: ignore[call-arg]
+        splits[split] = chosen
     return TextData(options.display_name, label_names=label_names, source=source, **splits)
 
 
@@ -53,7 +57,7 @@ def _check_columns(options: DatasetOptions, split: str, rows: Dataset, source: s
     """Refuse an empty split, and one that lacks a column that the options name."""
     if len(rows) == 0:
         raise DataError(f"{source}: the {split} split is empty; it needs at least one example of each class.")
-    for option in ("text_column", "text_pair_column", "title_column", "label_column"):
+    for option in ("text_column", "text_pair_column", "title_column", "label_column", "language_column"):
         column = getattr(options, option)
         if column is not None and column not in rows.column_names:
             raise DataError(
@@ -126,6 +130,7 @@ def _rows_of_splits(
     labels: Mapping[str, NDArray[np.int64]],
     label_names: tuple[str, ...],
     test_fraction: float,
+    languages: Mapping[str, NDArray[np.str_]],
 ) -> dict[str, NDArray[np.int64]]:
     """Return which rows make each split; a split that is not in `labels` is taken from train."""
     train = np.arange(len(labels["train"]))
@@ -137,6 +142,17 @@ def _rows_of_splits(
             rows[split], train = train[taken], train[kept]
             log.info("%s: no %s split; %d stratified examples of train are it", options.name, split, len(taken))
     rows["train"] = train
+    if options.train_languages:
+        for split in ("train", "validation"):
+            own = languages[split if split in labels else "train"][rows[split]]
+            rows[split] = rows[split][np.isin(own, options.train_languages)]
+            left = np.unique(labels[split if split in labels else "train"][rows[split]])
+            if len(left) < (len(label_names) if split == "train" else 1):
+                lacking = [name for label, name in enumerate(label_names) if label not in left]
+                raise DataError(
+                    f"{options.name}: {split} has no example of {listed(lacking)} in "
+                    f"{listed(options.train_languages)}; name more languages with dataset.train_languages."
+                )
     limits = {"train": options.max_train_examples, "validation": options.max_eval_examples}
     for split in SPLITS:
         limit = limits.get(split, options.max_eval_examples)
@@ -145,6 +161,25 @@ def _rows_of_splits(
             chosen = stratified_choice(own, limit, options.split_seed, label_names, f"the {split} subset")
             rows[split] = rows[split][chosen]
     return rows
+
+
+def _languages(options: DatasetOptions, raw: Mapping[str, Dataset], source: str) -> dict[str, NDArray[np.str_]]:
+    """Return each example's language by raw split; nothing where no column names it."""
+    column = options.languages_from
+    if column is None:
+        return {}
+    found = {}
+    for split, rows in raw.items():
+        values = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
+        if unnamed := [row for row, value in enumerate(values) if not isinstance(value, str)]:
+            raise DataError(f"{source}, {split}, row {unnamed[0]}: column {column!r} names no language.")
+        found[split] = np.array(values, dtype=object).astype(str)
+    known = sorted(set(found["train"].tolist()))
+    if unknown := [language for language in options.train_languages if language not in known]:
+        raise DataError(
+            f"{source}: train has no example in {listed(unknown)} (dataset.train_languages); it has {listed(known)}."
+        )
+    return found
 
 
 def _select(

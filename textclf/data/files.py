@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets import (
+    Dataset,
+    are_progress_bars_disabled,
+    concatenate_datasets,
+    disable_progress_bars,
+    enable_progress_bars,
+)
 from datasets.exceptions import DatasetGenerationError
 
 from textclf.data.columns import to_text_data
-from textclf.data.options import FilesDataset
+from textclf.data.options import LANGUAGE, LANGUAGE_COLUMN, FilesDataset
 from textclf.data.text_data import SPLITS, TextData
 from textclf.errors import DataError, listed
 
@@ -37,7 +44,7 @@ def load_files_dataset(options: FilesDataset) -> TextData:
             column or label.
     """
     files = {split: getattr(options, split) for split in SPLITS}
-    raw = {split: _read(file, f"dataset.{split}") for split, file in files.items() if file is not None}
+    raw = {split: _read_all(file, f"dataset.{split}") for split, file in files.items() if file is not None}
     return to_text_data(options, raw, options.train, options.test_fraction)
 
 
@@ -46,6 +53,26 @@ def resolve(file: str) -> Path:
     if file.startswith("bundled:"):
         return BUNDLED / file.removeprefix("bundled:")
     return Path(file).expanduser()
+
+
+def _read_all(file: str, option: str) -> Dataset:
+    """Return the rows of a file, or of one file for each language with a column that names it."""
+    if LANGUAGE not in file:
+        return _read(file, option)
+    pattern = resolve(file)
+    before, _, after = str(pattern).partition(LANGUAGE)
+    found = sorted(glob.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
+    if not found:
+        raise DataError(f"{option}={file}: there is no file for any language (looked for {before}*{after}).")
+    parts = []
+    for path in found:
+        rows = _read(path, option)
+        language = path[len(before) : len(path) - len(after)]
+        parts.append(rows.add_column(LANGUAGE_COLUMN, [language] * len(rows)))  # type: ignore[call-arg]
+    try:
+        return concatenate_datasets(parts)
+    except ValueError as error:
+        raise DataError(f"{option}={file}: the files of the languages do not fit together: {error}") from error
 
 
 def _read(file: str, option: str) -> Dataset:

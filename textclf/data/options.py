@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from textclf.data.text_data import TextData
 
 
+LANGUAGE = "%language%"
+"""Stands for the language in the names of files."""
+LANGUAGE_COLUMN = "language"
+"""textclf's own column of languages."""
+
+
 @dataclass(frozen=True)
 class DatasetOptions(ABC):
     """Options that every dataset shares: its columns, its labels, its splits."""
@@ -30,6 +36,10 @@ class DatasetOptions(ABC):
     """Class labels: strings, or integers from 0."""
     label_names: list[str] = field(default_factory=list)
     """Names of the classes in label order; empty takes them from the data."""
+    language_column: str | None = None
+    """A column that names each example's language; scores are then given by language too."""
+    train_languages: list[str] = field(default_factory=list)
+    """Train and validate on these languages alone, and test on all: zero-shot transfer. Empty trains on all."""
     validation_fraction: float = 0.1
     """Share of train, 0 to 1, set aside (stratified) where there is no validation split."""
     max_train_examples: int | None = None
@@ -49,6 +59,11 @@ class DatasetOptions(ABC):
             (
                 self.label_column not in (self.text_column, self.text_pair_column, self.title_column),
                 f"label_column must be a column of its own, got {self.label_column!r} for it and for a text.",
+            ),
+            (
+                not self.train_languages or self.languages_from is not None,
+                "train_languages needs to know each example's language: give language_column (or, of files, one file "
+                "per language, as in dataset.train=train.%language%.jsonl).",
             ),
             (
                 0 < self.validation_fraction < 1,
@@ -72,9 +87,15 @@ class DatasetOptions(ABC):
         )
 
     @property
+    def languages_from(self) -> str | None:
+        """The column that names each example's language."""
+        return self.language_column
+
+    @property
     def display_name(self) -> str:
-        """The name of the dataset with the size of the subset asked for, as in `imdb[train=4000]`."""
-        sizes = {"train": self.max_train_examples, "eval": self.max_eval_examples}
+        """The name of the dataset with the subset asked for, as in `imdb[train=4000]`."""
+        sizes: dict[str, object] = {"train": self.max_train_examples, "eval": self.max_eval_examples}
+        sizes["from"] = "+".join(self.train_languages) or None
         said = ",".join(f"{part}={size}" for part, size in sizes.items() if size is not None)
         return f"{self.name}[{said}]" if said else self.name
 
@@ -125,7 +146,8 @@ class FilesDataset(DatasetOptions):
     """Local files, one per split: JSON Lines, CSV, TSV or Parquet."""
 
     train: str = MISSING
-    """File to train on. `bundled:reviews/train.jsonl` names a file that comes with textclf."""
+    """File to train on. `bundled:reviews/train.jsonl` names a file that comes with textclf; `%language%` in a name
+    stands for one file per language, as in `train.%language%.jsonl`."""
     validation: str | None = None
     """File to select on; none takes a stratified slice of train."""
     test: str | None = None
@@ -146,6 +168,12 @@ class FilesDataset(DatasetOptions):
                 "test_fraction and validation_fraction must leave something to train on.",
             ),
         )
+
+    @property
+    def languages_from(self) -> str | None:
+        """The column that names each example's language; of files by language, one that is made of their names."""
+        by_file = any(LANGUAGE in (file or "") for file in (self.train, self.validation, self.test))
+        return self.language_column or (LANGUAGE_COLUMN if by_file else None)
 
     def load(self) -> TextData:
         """Read, split and label the files."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from textclf.data.options import LANGUAGE_COLUMN
 from textclf.data.text_data import TextData, labels_of, texts_of
 from textclf.evaluation.cost import timed
 from textclf.evaluation.metrics import evaluate_predictions
@@ -67,14 +68,27 @@ def evaluate_split(
     probabilities, seconds = timed(lambda: classifier.predict_proba(texts, pairs))
     predictions = Predictions(labels_of(rows), probabilities, data.label_names)
     metrics = evaluate_predictions(predictions, further_metrics)
+    if LANGUAGE_COLUMN in rows.column_names:
+        metrics |= _by_language(predictions, np.array(rows[LANGUAGE_COLUMN][:]))
     return Evaluation(split, predictions, {f"{split}/{name}": value for name, value in metrics.items()}, seconds)
+
+
+def _by_language(predictions: Predictions, languages: NDArray[np.str_]) -> dict[str, float]:
+    """Return accuracy and macro F1 on the examples of each language, as `accuracy/de`."""
+    metrics = {}
+    for language in np.unique(languages).tolist():
+        own = languages == language
+        part = Predictions(predictions.labels[own], predictions.probabilities[own], predictions.label_names)
+        found = evaluate_predictions(part)
+        metrics |= {f"{name}/{language}": found[name] for name in ("accuracy", "macro_f1") if name in found}
+    return metrics
 
 
 def prediction_table(data: TextData, split: str, predictions: Predictions) -> pd.DataFrame:
     """Return a row per example, in order.
 
-    Columns: `example` (its row in the source's split), `text`, `text_pair` for pairs, `label`,
-    `prediction`, and `probability_<class>` for each class.
+    Columns: `example` (its row in the source's split), `text`, `text_pair` for pairs, `language` where
+    it is known, `label`, `prediction`, and `probability_<class>` for each class.
     """
     rows = data.split(split)
     texts, pairs = texts_of(rows)
@@ -82,6 +96,8 @@ def prediction_table(data: TextData, split: str, predictions: Predictions) -> pd
     columns: dict[str, object] = {"example": list(rows["example"]), "text": texts}
     if pairs is not None:
         columns["text_pair"] = pairs
+    if LANGUAGE_COLUMN in rows.column_names:
+        columns[LANGUAGE_COLUMN] = list(rows[LANGUAGE_COLUMN])
     columns["label"] = names[predictions.labels]
     columns["prediction"] = names[predictions.predicted]
     for label, name in enumerate(data.label_names):
