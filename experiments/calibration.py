@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import stats
 from tabulate import tabulate
@@ -45,7 +47,7 @@ EASE = 1.5
 """Mean logit of being right: about 0.78 of predictions are."""
 PRIORS = np.array([0.7, 0.2, 0.1])
 """Shares of the classes where macro F1 is compared."""
-DRAWS = 400
+DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -228,19 +230,25 @@ def report(results: dict[Cell, Rates], repetitions: int, seconds: float) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _named(cell: Cell, repetitions: int) -> tuple[Cell, Rates]:
+    return cell, simulate(cell, repetitions)
+
+
 def main() -> None:
     """Simulate the whole grid and print or write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=4000, help="repetitions per cell")
     parser.add_argument("--metric", choices=list(METRICS), action="append", help="only this metric")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="cells simulated side by side")
     parser.add_argument("--write", type=Path, help="file to write the report to")
     arguments = parser.parse_args()
     start = time.perf_counter()
+    cells = [cell for metric in arguments.metric or METRICS for cell in grid(metric)]
+    work = (delayed(_named)(cell, arguments.repetitions) for cell in cells)
     results = {}
-    for metric in arguments.metric or METRICS:
-        for cell in grid(metric):
-            results[cell] = simulate(cell, arguments.repetitions)
-            print(cell, results[cell], flush=True)
+    for cell, rates in Parallel(arguments.workers, return_as="generator")(work):
+        results[cell] = rates
+        print(f"[{len(results)}/{len(cells)}] {cell} {rates}", flush=True)
     text = report(results, arguments.repetitions, time.perf_counter() - start)
     if arguments.write:
         arguments.write.write_text(text, encoding="utf-8")

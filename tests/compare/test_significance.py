@@ -22,7 +22,7 @@ B = np.tile([[0, 1, 0, 0], [0, 0, 0, 1]], 3)  # 0.25 and 0.25
 def test_a_difference_worked_by_hand():
     estimate = differences(scores_of_means([A, B]), 0, 1)
     # by example, over seeds: A 1, .5, 0, 1 and B 0, .5, 0, .5, so their difference 1, 0, 0, .5 with mean .375
-    seeds, examples = 0.03125 / 2, 3 * (0.625**2 + 2 * 0.375**2 + 0.125**2) / 11 / 12
+    seeds, examples = 0.03125 / 1, 3 * (0.625**2 + 2 * 0.375**2 + 0.125**2) / 11 / 12
     assert estimate.value[0] == pytest.approx(0.375)
     assert estimate.standard_error[0] == pytest.approx(np.sqrt(seeds + examples))
     assert estimate.degrees_of_freedom[0] == pytest.approx((seeds + examples) ** 2 / (seeds**2 / 1 + examples**2 / 11))
@@ -49,7 +49,12 @@ def test_where_examples_hardly_matter_it_is_welch_over_seeds():
     a, b = rng.normal(0.80, 0.02, 5), rng.normal(0.78, 0.04, 4)
     draws = [np.full(10, 0.8) + 1e-9 * np.arange(10), np.full(10, 0.78)]
     estimate = differences(scores_of_draws([a, b], draws, 10**9), 0, 1)
-    assert estimate.p_values()[0] == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
+    welch = stats.ttest_ind(a, b, equal_var=False)
+    corrected = (a.mean() - b.mean()) / np.sqrt(a.var(ddof=1) / 4 + b.var(ddof=1) / 3)  # for few seeds: k - 1
+    assert abs(corrected) < abs(welch.statistic)
+    df = estimate.degrees_of_freedom[0]
+    assert estimate.p_values()[0] == pytest.approx(2 * stats.t.sf(abs(corrected), df))
+    assert df == pytest.approx(welch.df, rel=0.1)
 
 
 def test_order_of_a_pair_changes_the_sign_alone():
@@ -88,7 +93,7 @@ def test_a_level_has_the_error_of_its_seeds_and_examples():
     level = levels(scores_of_means([A]))
     assert level.value[0] == pytest.approx(0.625)
     over_seeds = np.tile([1, 0.5, 0, 1], 3)
-    assert level.standard_error[0] == pytest.approx(np.sqrt(0.03125 / 2 + over_seeds.var(ddof=1) / 12))
+    assert level.standard_error[0] == pytest.approx(np.sqrt(0.03125 / 1 + over_seeds.var(ddof=1) / 12))
 
 
 def test_mcnemar_against_its_definition():
@@ -113,7 +118,8 @@ CELLS = [
     Cell("accuracy", 3, 200, 0.0, "different"),
     Cell("accuracy", 3, 1000, 3.0, "different"),
     Cell("accuracy", 5, 1000, 1.0, "deterministic"),
-    Cell("macro_f1", 3, 300, 3.0, "identical"),
+    Cell("accuracy", 3, 1000, 3.0, "deterministic"),
+    Cell("macro_f1", 3, 300, 3.0, "deterministic"),
 ]
 
 
@@ -138,16 +144,12 @@ def test_a_true_difference_is_covered_and_found():
 
 def test_the_smallest_detectable_difference_is_found_eight_times_in_ten():
     rng = np.random.default_rng(3)
-    n, k, sd = 2000, 5, 0.02
+    n, k, sd, truth = 2000, 5, 0.02, 0.045
     found, promised = [], []
     for _ in range(400):
-        seeds = [rng.normal(0.80 + shift, sd, k) for shift in (0.04, 0.0)]
+        seeds = [rng.normal(0.80 + shift, sd, k) for shift in (truth, 0.0)]
         estimate = differences(scores_of_draws(seeds, [rng.normal(0, 1e-4, 50) for _ in range(2)], n), 0, 1)
         found.append(estimate.p_values()[0] < 0.05)
         promised.append(estimate.smallest_detectable()[0])
-    power = stats.norm.cdf(0.8416 * 1)  # what the promise says at the promised difference
-    assert power == pytest.approx(0.8, abs=1e-3)
-    share = np.mean(found)
-    # the difference of 0.04 is about the mean promise here, so about eight in ten are found
-    assert np.mean(promised) == pytest.approx(0.04, rel=0.12)
-    assert 0.7 < share < 0.9
+    assert np.mean(promised) == pytest.approx(truth, rel=0.1)  # the truth is about what is promised to be found
+    assert 0.75 < np.mean(found) < 0.93
