@@ -160,7 +160,13 @@ def test_a_sweep_that_is_refused_runs_nothing(tmp_path):
     assert done.returncode == 1
     assert "Did you mean 'bert'" in done.stderr
     assert "job" not in done.stdout.replace("2 jobs", "")
-    for wrong, said in (("compare.margin=0", "margin must be greater than 0"), ("study=quikstart", "'quickstart'")):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "sweep.json").write_text("{}")
+    for wrong, said in (
+        ("hydra.sweep.dir=taken", "holds a sweep already"),
+        ("compare.margin=0", "margin must be greater than 0"),
+        ("study=quikstart", "'quickstart'"),
+    ):
         done = run("-m", "model=majority,naive_bayes", "tracker=none", wrong, cwd=tmp_path)
         assert (done.returncode, said in done.stderr) == (1, True), done.stderr
     assert not find_records(tmp_path)

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from textclf import schema
 from textclf.build import build, build_all
-from textclf.command import CONF, choices_of, help_text
+from textclf.command import CONF, EXPERIMENTS, choices_of, help_text
 from textclf.errors import ConfigError
 from textclf.schema import GROUPS, SCHEMAS
 
@@ -136,6 +136,39 @@ def test_every_option_says_what_it_is():
             if isinstance(field, ast.AnnAssign):
                 said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
                 assert said, f"{options.__name__}.{field.target.id} has no docstring under it"
+
+
+@pytest.mark.parametrize("study", sorted(STUDIES))
+def test_each_study_composes_builds_and_says_what_it_asks(study):
+    overrides = [f"study={study}"]
+    if study == "multilingual":
+        overrides += ["dataset=files", "dataset.name=m", "dataset.train=train.%language%.csv"]
+    cfg = compose("config", overrides, return_hydra_config=True)
+    assert cfg.hydra.mode.name == "MULTIRUN"
+    assert cfg.experiment == study
+    built = build_all(cfg)
+    assert set(built) == set(GROUPS)
+    build(cfg, "compare")
+    text = (EXPERIMENTS / "study" / f"{study}.yaml").read_text()
+    assert text.splitlines()[0] == "# @package _global_"
+    assert text.splitlines()[1].startswith("# ")
+    params = cfg.hydra.sweeper.params
+    for key, values in params.items():
+        if key in ("model", "seed", "dataset.max_train_examples"):
+            for value in str(values).split(","):
+                build_all(compose("config", [*overrides, f"{key}={value}"]))
+
+
+def test_a_tuning_study_has_its_options_and_storage():
+    cfg = compose("config", ["study=tune_transformer", "model=bert"], return_hydra_config=True)
+    assert cfg.hydra.sweeper._target_ == "hydra_plugins.textclf_optuna.OptunaSweeper"
+    assert cfg.hydra.sweeper.storage == "sqlite:///outputs/searches/reviews-bert.db"
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm"])
+def test_launchers_compose(launcher):
+    cfg = compose("config", [f"hydra/launcher={launcher}"], return_hydra_config=True)
+    assert "Launcher" in cfg.hydra.launcher._target_
 
 
 def test_help_names_every_choice():

@@ -51,6 +51,12 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert json.loads(path.read_text()) == {"a": 1}
 
 
+def test_the_environment_names_versions_and_machine():
+    found = records.environment()
+    assert {"python", "platform", "machine", *records.LIBRARIES} <= set(found)
+    assert found["machine"].split(" × ")[0].isdigit()
+
+
 def test_fingerprint_follows_what_affects_the_result():
     config = {key: {"a": 1} for key in ("dataset", "model", "trainer", "tracker")} | {"seed": 1, "objective": "x"}
     same = records.config_fingerprint(config | {"tracker": {"a": 2}, "run_name": "y"})

@@ -26,12 +26,21 @@ from omegaconf import DictConfig, OmegaConf
 from textclf.build import build
 from textclf.command import explain
 from textclf.compare.options import CompareOptions
-from textclf.errors import TextclfError, first_line
+from textclf.errors import ArtifactError, TextclfError, first_line
 from textclf.gpus import claim_gpu
 from textclf.memory import release_memory
 from textclf.progress import SweepWatch
 from textclf.records import command_line, read_record
-from textclf.sweep import JobStatus, Sweep, options_of, read_statuses, sweep_table, write_status, write_sweep
+from textclf.sweep import (
+    SWEEP_FILE,
+    JobStatus,
+    Sweep,
+    options_of,
+    read_statuses,
+    sweep_table,
+    write_status,
+    write_sweep,
+)
 from textclf.tracking.options import TrackedRun, comparison_url
 
 log = logging.getLogger("textclf.sweep")
@@ -116,6 +125,11 @@ class OpenSweep:
     def __init__(self, config: DictConfig):
         self.folder = Path(config.hydra.sweep.dir).absolute()
         self.options: CompareOptions = build(config, "compare")
+        if (self.folder / SWEEP_FILE).exists():
+            raise ArtifactError(
+                f"{self.folder} holds a sweep already, which is never overwritten; name another folder with "
+                f"hydra.sweep.dir=/path/to/it."
+            )
         self.context = ExitStack()
         arguments = list(config.hydra.overrides.task)
         study = config.hydra.runtime.choices.get("study")

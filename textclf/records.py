@@ -8,6 +8,7 @@ import os
 import platform
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
@@ -129,7 +130,7 @@ def config_fingerprint(config: dict[str, Any]) -> str:
 
 def environment() -> dict[str, str]:
     """Return the versions of the libraries, the platform, and the commit of textclf's code."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    found = {"python": platform.python_version(), "platform": platform.platform(), "machine": machine()}
     for library in LIBRARIES:
         try:
             found[library] = version(library)
@@ -137,6 +138,22 @@ def environment() -> dict[str, str]:
             found[library] = "not installed"
     commit = git_commit()
     return found | ({"git_commit": commit} if commit else {})
+
+
+def machine() -> str:
+    """Return what computes: the number and kind of the processors, and the GPUs that torch sees."""
+    kind = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        kind = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), kind)
+    except OSError:
+        pass  # not Linux
+    said = f"{os.cpu_count()} × {kind}"
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        said += "".join(f", {names.count(name)} × {name}" for name in dict.fromkeys(names))
+    return said
 
 
 def git_commit() -> str | None:

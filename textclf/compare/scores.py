@@ -50,10 +50,10 @@ class TestScores:
         self.test = test
 
     @cached_property
-    def draws(self) -> dict[str, dict[FinishedRunId, Floats]]:
-        """Each run's metrics in the same bootstrap draws of the test examples."""
+    def draws(self) -> dict[str, dict[int, Floats]]:
+        """Each run's metrics in the same bootstrap draws of the test examples, by the run's identity."""
         runs = [run for system in self.test.systems for run in system.runs]
-        metrics = [metric for metric in OF_CONFUSIONS if metric != "log_loss"]
+        metrics = list(OF_CONFUSIONS)
         predicted = np.stack([run.predicted for run in runs])
         drawn = bootstrap(self.test.labels, predicted, len(self.test.label_names), metrics)
         return {metric: {id(run): row for run, row in zip(runs, rows, strict=True)} for metric, rows in drawn.items()}
@@ -114,9 +114,6 @@ class TestScores:
             if key.startswith("test/")
         )
         return [name for name in METRICS if name in held] + [name for name in held if name not in METRICS]
-
-
-FinishedRunId = int
 
 
 def accuracy_levels(test: SharedTest, chosen: NDArray[np.bool_]) -> dict[str, Level]:

@@ -189,10 +189,10 @@ def _versions(systems: Sequence[System]) -> list[str]:
     """Return what of the software or machine differed between the runs."""
     said = []
     records = [run.record for system in systems for run in system.runs]
-    for name in (*VERSIONED, "platform"):
+    for name in (*VERSIONED, "platform", "machine"):
         found = sorted({record.environment.get(name, "unknown") for record in records})
         if len(found) > 1:
-            what = "costs" if name == "platform" else "scores and costs"
+            what = "costs" if name in ("platform", "machine") else "scores and costs"
             said.append(f"The runs were made with {name} {', '.join(found)}; {what} may differ for that reason.")
     devices = sorted({str(record.fit.get("device")) for record in records if record.trainer != "none"})
     if len(devices) > 1:

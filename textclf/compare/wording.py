@@ -96,26 +96,34 @@ def sentence(pair: Pair, rows: dict[str, SystemRow], margin: float, num_pairs: i
         f"no difference shown between {of}{winner} and {loser} in {metric} "
         f"(difference {ends(low, high, pair.metric)}, {corrected}): {_why(pair)}"
     )
-    return _capital(said + ".")
+    saved = cheaper(loser, winner, rows)
+    return _capital(f"{said}{f'. {loser} costs less, {saved}' if saved else ''}.")
+
+
+def cheaper(small: str, large: str, rows: dict[str, SystemRow]) -> str:
+    """Return in what a system is cheaper than another; empty where it is not."""
+    a, b = rows[small], rows[large]
+    size = _ratio(a.costs.get("num_parameters"), b.costs.get("num_parameters"))
+    speed = _ratio(a.costs.get("test_examples_per_second"), b.costs.get("test_examples_per_second"))
+    if not (size < SMALLER or speed > 1 / SMALLER):
+        return ""
+    parts = [f"with {percent(size)} of the parameters"] if size < SMALLER else []
+    return " ".join([*parts, *([f"at {times(speed)} the speed"] if math.isfinite(speed) else [])])
 
 
 def keeps(small: str, large: str, rows: dict[str, SystemRow], metric: str) -> str:
     """Return what a system keeps of a better one, at what cost; empty where it is no cheaper."""
-    a, b = rows[small], rows[large]
-    size = _ratio(a.costs.get("num_parameters"), b.costs.get("num_parameters"))
-    speed = _ratio(a.costs.get("test_examples_per_second"), b.costs.get("test_examples_per_second"))
-    if not (size < SMALLER or speed > 1 / SMALLER) or metric not in IN_POINTS:
+    saved = cheaper(small, large, rows)
+    if not saved or metric not in IN_POINTS:
         return ""
-    share = _ratio(a.levels[metric].mean, b.levels[metric].mean)
-    if share < WORTH_KEEPING:
-        return ""
-    parts = [f"with {percent(size)} of the parameters"] if size < SMALLER else []
-    parts += [f"at {times(speed)} the speed"] if math.isfinite(speed) else []
-    return f"{small} keeps {share * 100:.1f} % of its {words(metric)} {' '.join(parts)}"
+    share = _ratio(rows[small].levels[metric].mean, rows[large].levels[metric].mean)
+    return f"{small} keeps {share * 100:.1f} % of its {words(metric)} {saved}" if share >= WORTH_KEEPING else ""
 
 
 def percent(share: float) -> str:
     """Return a share in per cent, with as many digits as it needs."""
+    if share < 0.0001:
+        return "under 0.01 %"
     return f"{share * 100:.0f} %" if share >= 0.095 else f"{share * 100:.2g} %"
 
 
