@@ -62,7 +62,8 @@ def write_run(
     }  # fmt: skip
     fields = {
         "name": f"{dataset}/{model}/seed{seed}", "dataset": dataset, "model": model, "seed": seed, "trainer": "torch",
-        "metrics": {"test/accuracy": accuracy, "test/macro_f1": float(np.mean(f1)), "validation/accuracy": accuracy},
+        "metrics": {"test/accuracy": accuracy, "test/macro_f1": float(np.mean(f1)), "validation/accuracy": accuracy,
+                    "test/log_loss": float(np.where(labels == predicted, -np.log(0.8), -np.log(0.2 / (len(names) - 1))).mean())},
         "costs": costs, "data": data, "config": config, "fit": {"device": "cpu"}, "environment": {"torch": "2"},
     }  # fmt: skip
     records.write_record(folder, records.RunRecord(**{**RECORD.__dict__, **fields, **changes}))

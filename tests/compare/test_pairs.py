@@ -136,15 +136,33 @@ def test_macro_f1_and_log_loss_are_compared_too(tmp_path):
     write(tmp_path, {"a": 0.9, "b": 0.8}, num_labels=3)
     pair = compared(tmp_path, metric="macro_f1").pairs[0]
     assert pair.verdict is Verdict.BETTER
-    metrics = {"test/accuracy": 0.0}
     loss = compared(tmp_path, metric="log_loss")
     (pair,) = loss.pairs
-    assert (pair.first, pair.verdict, metrics["test/accuracy"]) == ("a", Verdict.BETTER, 0.0)
+    assert (pair.first, pair.verdict) == ("a", Verdict.BETTER)
     assert pair.difference < 0 < pair.superiority
     said = loss.sentences([pair])[0]
     assert said.startswith("a beats b by ")
     low, high = said.split("(95 % ")[1].split(",")[0].split(" to ")
     assert 0 < float(low) < float(high)
+
+
+def test_a_system_for_which_the_metric_is_undefined_makes_no_pair(tmp_path):
+    write(tmp_path, {"a": 0.9, "b": 0.8}, n=100)
+    labels = labels_of(100)
+    metrics = {"test/accuracy": float((labels == 0).mean()), "validation/accuracy": 0.5}
+    names = ("class0", "class1")
+    write_run(tmp_path / "constant", "constant", 1, labels, 0 * labels, names=names, metrics=metrics)
+    comparison = compared(tmp_path, metric="macro_f1")
+    assert [(pair.first, pair.second) for pair in comparison.pairs] == [("a", "b")]
+    assert comparison.sentences(comparison.pairs)
+    assert any("constant had no macro F1" in caution for caution in comparison.cautions)
+
+
+def test_an_objective_that_cannot_be_tested_gives_way_to_accuracy(tmp_path):
+    write(tmp_path, {"a": 0.9, "b": 0.8}, n=100, objective="validation/roc_auc")
+    comparison = compared(tmp_path)
+    assert comparison.metric == "accuracy"
+    assert any("were selected by ROC AUC" in caution for caution in comparison.cautions)
 
 
 def test_a_metric_that_cannot_be_tested_is_refused(tmp_path):

@@ -81,7 +81,7 @@ def compare(
     prefixes = _prefixes(comparisons)
     for comparison, prefix in zip(comparisons, prefixes, strict=True):
         blocks += comparison_blocks(comparison, draw(comparison, output / FIGURES, prefix))
-    blocks += closing_blocks(comparisons, found.problems, "")
+    blocks += closing_blocks(comparisons, found.problems)
     write_text(output / PAGE, to_html(title, blocks))
     _write_tables(comparisons, found.problems, output)
     if latex:

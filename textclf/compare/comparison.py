@@ -102,6 +102,12 @@ class Comparison:
     def cautions(self) -> list[str]:
         """What a reader should know before quoting a verdict, a sentence or two each."""
         said = missing(self.rows)
+        objective = self.test.systems[0].runs[0].record.objective.partition("/")[2]
+        if self.options.metric is None and objective != self.metric:
+            said.append(
+                f"The runs were selected by {words(objective)}, in which differences cannot be tested (or not "
+                f"all by the same metric), so the verdicts are about {words(self.metric)}."
+            )
         if self.options.reference is not None and self.options.reference not in self.by_name:
             said.append(
                 f"compare.reference={self.options.reference} is none of the systems here, so they are shown in "

@@ -71,7 +71,8 @@ class Pair:
 def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> list[Pair]:
     """Return every pair of systems that may be compared, tested and judged.
 
-    Systems trained on different numbers of examples make a learning curve, no pair.
+    Systems trained on different numbers of examples make a learning curve, no pair; nor does one for
+    which the metric is undefined in some run.
 
     Args:
         scores: The scores of the systems of one test set.
@@ -81,10 +82,12 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
     systems = scores.test.systems
     sign = 1 if METRICS[metric].higher_is_better else -1
     means = scores.recipes(metric).means * sign
+    able = scores.levels(metric)
     numbers = [
         _ordered(a, b, systems, means, options.reference)
         for a, b in combinations(range(len(systems)), 2)
         if systems[a].options.get(SIZE_OPTION) == systems[b].options.get(SIZE_OPTION)
+        and {systems[a].name, systems[b].name} <= set(able)
     ]
     claims = [_claim(systems[a], systems[b], options.claim) for a, b in numbers]
     recipes = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.recipe]

@@ -9,7 +9,6 @@ from textclf.compare.document import (
     Block,
     Bullets,
     Cell,
-    Code,
     Column,
     Details,
     Heading,
@@ -119,7 +118,7 @@ METHOD = (
 )
 
 
-def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str], command: str) -> list[Block]:
+def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -> list[Block]:
     """Return what a report ends with: what was left out, how it was tested, and with what."""
     blocks: list[Block] = []
     if problems:
@@ -135,7 +134,6 @@ def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str], c
             f"{options.margin:g}."
         ),
         Heading(2, "What was run"),
-        *([Code(command)] if command else []),
         Bullets(tuple(versions)),
     ]
     return blocks
