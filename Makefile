@@ -23,9 +23,9 @@ test: $(INSTALLED) ## Set up, then run the tests; no network but loopback
 	$(BIN)/python -m pytest
 
 test-slow: $(INSTALLED) ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 0
 
-calibration: $(INSTALLED) ## Simulate how often the tests of a comparison are wrong (half an hour)
+calibration: $(INSTALLED) ## Simulate how often the tests of a comparison are wrong (20 minutes)
 	$(BIN)/python experiments/calibration.py --write experiments/results/calibration.md
 
 benchmark: $(INSTALLED) ## Time a comparison of 200 runs with 25,000 test predictions each

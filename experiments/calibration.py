@@ -237,7 +237,7 @@ def _named(cell: Cell, repetitions: int) -> tuple[Cell, Rates]:
 def main() -> None:
     """Simulate the whole grid and print or write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=4000, help="repetitions per cell")
+    parser.add_argument("--repetitions", type=int, default=2000, help="repetitions per cell")
     parser.add_argument("--metric", choices=list(METRICS), action="append", help="only this metric")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="cells simulated side by side")
     parser.add_argument("--write", type=Path, help="file to write the report to")

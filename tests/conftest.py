@@ -18,6 +18,7 @@ os.environ.update(
     HF_ENDPOINT=_SERVING.__enter__(),
     HF_HOME=str(WORLD / "hf_home"),
     HF_HUB_DISABLE_PROGRESS_BARS="1",
+    OMP_NUM_THREADS="1",  # two workers of the suite would wait for each other's threads
     MLFLOW_DISABLE_TELEMETRY="true",
     MPLCONFIGDIR=str(WORLD / "matplotlib"),
     TOKENIZERS_PARALLELISM="false",

@@ -56,6 +56,7 @@ def test_no_model_outlives_its_job_in_one_process(tiny_checkpoint, tmp_path):
     assert done.stdout.count("FAILED after") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["submitit_local"])
 def test_a_sweep_in_other_processes_is_one_sweep(launcher, tmp_path):
     done = subprocess.run(

