@@ -126,8 +126,8 @@ def accuracy_levels(test: SharedTest, chosen: NDArray[np.bool_]) -> dict[str, Le
         several = len(own) > 1
         deviation = float(own.std(ddof=1)) if several else float("nan")
         over = "seeds and examples" if several else "examples"
-        ends = (_within(float(end[number]), "accuracy") for end in (low, high))
-        found[system.name] = Level(float(own.mean()), deviation, *ends, over)
+        lowest, highest = (_within(float(end[number]), "accuracy") for end in (low, high))
+        found[system.name] = Level(float(own.mean()), deviation, lowest, highest, over)
     return found
 
 
