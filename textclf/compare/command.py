@@ -12,7 +12,6 @@ import pandas as pd
 from tabulate import tabulate
 
 from textclf.compare.comparison import Comparison
-from textclf.compare.document import Block, Code, Heading, Paragraph, to_html, to_markdown
 from textclf.compare.figures import draw
 from textclf.compare.options import CompareOptions
 from textclf.compare.report import MOST_QUOTES, closing_blocks, comparison_blocks
@@ -22,6 +21,7 @@ from textclf.compare.scores import TestScores
 from textclf.compare.systems import shared_tests
 from textclf.errors import ArtifactError
 from textclf.records import plain, write_json, write_text
+from textclf.reporting.document import Block, Code, Heading, Paragraph, to_html, to_markdown
 
 REPORT = "report.md"
 PAGE = "report.html"

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 
 from textclf.compare.comparison import Comparison
-from textclf.compare.document import Picture
 from textclf.compare.drawing import Mark, marks
 from textclf.compare.pairs import Pair
 from textclf.compare.plots import (
@@ -31,6 +30,7 @@ from textclf.compare.prediction_plots import (
 from textclf.compare.systems import SIZE_OPTION
 from textclf.compare.table import SystemRow
 from textclf.compare.wording import words
+from textclf.reporting.document import Picture
 
 DATA = "data"
 """Folder of the tables beside that of the pictures."""

@@ -19,7 +19,7 @@ from textclf.compare.drawing import Mark, picture, wrapped
 from textclf.compare.resampling import DRAWS, class_f1, confusions, drawn_confusions, example_weights
 from textclf.compare.significance import differences, scores_of_draws
 from textclf.compare.systems import System
-from textclf.evaluation.figure import short
+from textclf.reporting.figure import short
 
 Floats = NDArray[np.float64]
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from textclf.compare.comparison import Comparison
-from textclf.compare.document import (
+from textclf.compare.examples import disagreements
+from textclf.compare.pairs import Pair
+from textclf.compare.report_tables import MOST_PAIRS, costs_table, languages_table, pairs_table, scores_table
+from textclf.compare.wording import words
+from textclf.reporting.document import (
     Block,
     Bullets,
     Cell,
@@ -17,10 +21,6 @@ from textclf.compare.document import (
     Quote,
     Table,
 )
-from textclf.compare.examples import disagreements
-from textclf.compare.pairs import Pair
-from textclf.compare.report_tables import MOST_PAIRS, costs_table, languages_table, pairs_table, scores_table
-from textclf.compare.wording import words
 
 MOST_QUOTES = 8
 """Verdicts that stand out; the others are in the table of pairs."""

@@ -146,7 +146,7 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
     Raises:
         OSError: A picture cannot be read.
     """
-    loader = PackageLoader("textclf.compare", ".")
+    loader = PackageLoader("textclf.reporting", ".")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

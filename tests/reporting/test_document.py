@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from textclf.compare.document import (
+from textclf.reporting.document import (
     Bullets,
     Cell,
     Code,
