@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ def run_experiment(
             metrics=metrics,
             costs=costs,
             data=_describe(data),
-            fit=records.plain(asdict(fit)),
+            fit=_course(fit),
             config=config,
             config_fingerprint=fingerprint,
             command=command,
@@ -244,6 +244,13 @@ def _describe(data: TextData) -> dict[str, Any]:
         "pairs": data.has_pairs,
         "examples": {split: len(data.split(split)) for split in SPLITS},
     }
+
+
+def _course(fit: FitResult) -> dict[str, Any]:
+    """Return what a record says of a fit: all but its predictions."""
+    said = records.plain(asdict(replace(fit, validation_probabilities=None)))
+    del said["validation_probabilities"]
+    return said
 
 
 def _last_step(fit: FitResult) -> int:

@@ -11,6 +11,7 @@ import torch
 
 from tests.conftest import make_data
 from textclf.errors import ConfigError
+from textclf.evaluation.predictions import Evaluation, Predictions
 from textclf.models.base import RunContext
 from textclf.models.options import TransformerModel
 from textclf.models.transformer import load_checkpoint
@@ -74,6 +75,13 @@ def test_same_seed_same_weights_other_seed_other(engine, tiny_checkpoint):
     assert any(not torch.equal(a, b) for a, b in zip(first.values(), other.values(), strict=True))
 
 
+def scored_validation(metric, score):
+    """Return an evaluation of one example that scored so."""
+    probabilities = np.array([[1 - score, score]], dtype=np.float32)
+    predictions = Predictions(np.array([1]), probabilities, ("negative", "positive"))
+    return Evaluation("validation", predictions, {metric: score}, 1.0)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_best_epoch_is_kept_and_patience_stops(engine, tiny_checkpoint, monkeypatch):
     scores = iter([0.5, 0.9, 0.6, 0.7, 0.8])
@@ -81,18 +89,19 @@ def test_best_epoch_is_kept_and_patience_stops(engine, tiny_checkpoint, monkeypa
 
     def scripted(classifier, data, split, further=()):
         snapshots.append(classifier.model.classifier.weight.detach().clone())
-        return type("Scored", (), {"metrics": {"validation/macro_f1": next(scores)}})
+        return scored_validation("validation/macro_f1", next(scores))
 
     monkeypatch.setattr("textclf.training.monitor.evaluate_split", scripted)
     classifier, result, _ = fit(engine, tiny_checkpoint, epochs=5, patience=2)
     assert len(result.epochs) == 4
     assert result.best_epoch == 2
+    assert result.validation_probabilities.tolist() == [pytest.approx([0.1, 0.9])]
     assert torch.equal(classifier.model.classifier.weight, snapshots[1])
 
 
 def test_less_is_better_where_the_objective_is_a_loss(tiny_checkpoint, monkeypatch):
     scores = iter([0.9, 0.2, 0.5])
-    scored = lambda *args: type("S", (), {"metrics": {"validation/log_loss": next(scores)}})  # noqa: E731
+    scored = lambda *args: scored_validation("validation/log_loss", next(scores))  # noqa: E731
     monkeypatch.setattr("textclf.training.monitor.evaluate_split", scored)
     assert fit(TorchTrainer, tiny_checkpoint, objective="validation/log_loss")[1].best_epoch == 2
 

@@ -72,6 +72,8 @@ class FitResult:
     """The epoch whose weights were kept."""
     step_losses: tuple[tuple[int, float], ...] = ()
     """Training loss of single steps, as (step, loss), every `log_every` steps."""
+    validation_probabilities: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """What the kept weights predict on `data.validation`, float32 (n, num_labels), where training predicted it."""
 
     @property
     def examples_per_second(self) -> float:
@@ -105,6 +107,8 @@ class Classifier(ABC):
 
     label_names: tuple[str, ...] = field(kw_only=True)
     """Names of the classes, in the order of the probabilities."""
+    temperature: float = field(default=1.0, kw_only=True)
+    """What the logits are divided by before they become probabilities; above 1 makes them less sure."""
 
     @abstractmethod
     def predict_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:

@@ -6,7 +6,9 @@ import logging
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from textclf.data.text_data import TextData
@@ -57,6 +59,7 @@ class TrainingMonitor:
         self.step_losses: list[tuple[int, float]] = []
         self.best: EpochResult | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
+        self.best_probabilities: NDArray[np.float32] | None = None
         self.train_examples = 0
         self._sign = 1 if higher_is_better(context.objective) else -1
 
@@ -107,13 +110,15 @@ class TrainingMonitor:
         seconds = time.perf_counter() - self._started
         self._bar.close()
         self.train_examples += self._epoch_examples
-        metrics = evaluate_split(self.classifier, self.data, "validation").metrics
+        validation = evaluate_split(self.classifier, self.data, "validation")
+        metrics = validation.metrics
         result = EpochResult(len(self.epochs) + 1, self.step, train_loss, metrics, seconds)
         self.epochs.append(result)
         score = self._score(result)
         improved = self.best is None or score > self._score(self.best)
         if improved:
             self.best = result
+            self.best_probabilities = validation.predictions.probabilities
             self.best_weights = {
                 name: weight.detach().to("cpu", copy=True)
                 for name, weight in self.classifier.model.state_dict().items()
@@ -165,4 +170,5 @@ class TrainingMonitor:
             epochs=tuple(self.epochs),
             best_epoch=self.best.epoch,
             step_losses=tuple(self.step_losses),
+            validation_probabilities=self.best_probabilities,
         )
