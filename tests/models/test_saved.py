@@ -1,16 +1,22 @@
 import json
 
 import pytest
+from sklearn.pipeline import Pipeline
 
 from textclf import load_classifier
 from textclf.errors import ArtifactError
-from textclf.models.saved import DESCRIPTION, read_description, write_description
+from textclf.models.base import Cleaning
+from textclf.models.classical import ClassicalClassifier
+from textclf.models.saved import DESCRIPTION, Description, read_description, write_description
 
 
 def test_description_round_trip(tmp_path):
-    write_description(tmp_path, "classical", ["ja", "nein"], {"n": 1})
+    classifier = ClassicalClassifier(
+        label_names=("ja", "nein"), cleaning=(Cleaning.lowercase,), temperature=1.5, pipeline=Pipeline([("a", "drop")])
+    )
+    write_description(tmp_path, "classical", classifier, {"n": 1})
     description = read_description(tmp_path)
-    assert (description.family, description.label_names, description.options) == ("classical", ("ja", "nein"), {"n": 1})
+    assert description == Description("classical", ("ja", "nein"), (Cleaning.lowercase,), 1.5, {"n": 1})
 
 
 @pytest.mark.parametrize(

@@ -66,3 +66,15 @@ def test_processes_share_each_batch_without_overlap_or_loss():
 def test_batches_that_cannot_be_shared_are_refused():
     with pytest.raises(ConfigError, match="must be a multiple of the number of processes"):
         plan(share=Share(0, 3))
+
+
+def test_balanced_epochs_draw_each_class_equally_often_and_anew():
+    labels = np.array([0] * 90 + [1] * 10)
+    plan = BatchPlan(np.arange(1, 101), TorchTrainer(batch_size=16), 1, balanced=labels)
+    epochs = []
+    for plan.epoch in (1, 2):
+        drawn = np.concatenate(plan.batches())
+        assert len(drawn) == plan.examples == 100
+        assert np.bincount(labels[drawn]).tolist() == [50, 50]
+        epochs.append(set(drawn.tolist()))
+    assert epochs[0] != epochs[1]

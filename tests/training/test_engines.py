@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,8 @@ import torch
 from tests.conftest import make_data
 from textclf.errors import ConfigError
 from textclf.evaluation.predictions import Evaluation, Predictions
-from textclf.models.base import RunContext
-from textclf.models.options import TransformerModel
+from textclf.models.base import Imbalance, RunContext
+from textclf.models.options import LongText, TransformerModel, Truncation
 from textclf.models.transformer import load_checkpoint
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
 
@@ -157,3 +159,66 @@ def test_two_processes_take_the_steps_of_one(tiny_checkpoint, tmp_path):
     a, b = (record.fit["epochs"][0]["train_loss"] for record in found)
     assert a == pytest.approx(b, rel=1e-3)
     assert found[0].metrics["test/accuracy"] == pytest.approx(found[1].metrics["test/accuracy"], abs=0.02)
+
+
+def long_data(train=48):
+    """Return texts whose class is told by their last word alone, far beyond 16 tokens."""
+    data = make_data(train=train)
+
+    def at_the_end(row):
+        return {"text": " ".join(["it", "is", "a", "chair"] * 8) + (" lovely" if row["label"] else " awful")}
+
+    return replace(data, **{split: data.split(split).map(at_the_end) for split in ("train", "validation", "test")})
+
+
+@pytest.mark.parametrize(
+    ("engine", "reading", "seen"),
+    [
+        (TorchTrainer, {}, False),
+        (TorchTrainer, {"truncation": Truncation.tail}, True),
+        (TorchTrainer, {"truncation": Truncation.head_tail}, True),
+        (TorchTrainer, {"long_text": LongText.sliding_window, "window_overlap": 4}, True),
+        (HFTrainer, {"long_text": LongText.sliding_window, "window_overlap": 4}, True),
+    ],
+)
+def test_what_is_read_of_long_texts(engine, reading, seen, tiny_checkpoint):
+    data = long_data()
+    model = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=16, dropout=0.0, **reading)
+    classifier = load_checkpoint(model, data.label_names, seed=1)
+    options = engine(**FAST | {"epochs": 8})
+    result = options.fit(classifier, data, RunContext())
+    assert (result.best_metrics["validation/accuracy"] > 0.9) == seen
+
+
+@pytest.mark.parametrize("imbalance", Imbalance)
+def test_engines_agree_on_windows_and_rare_classes(imbalance, tiny_checkpoint):
+    """With parts of a step too, the loss of each step is the same in both."""
+    curves = []
+    for engine in ENGINES:
+        model = TransformerModel(
+            name="tiny", checkpoint=str(tiny_checkpoint), max_length=16, dropout=0.0, imbalance=imbalance,
+            long_text=LongText.sliding_window, window_overlap=4,
+        )  # fmt: skip
+        data = long_data(train=40)
+        classifier = load_checkpoint(model, data.label_names, seed=1)
+        options = engine(**FAST | {"epochs": 2, "gradient_accumulation": 4})
+        result = options.fit(classifier, data, RunContext(), model.balance)
+        curves.append([loss for _, loss in result.step_losses])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("imbalance", "expected"),
+    [(Imbalance.none, 0.1), (Imbalance.class_weights, 0.5), (Imbalance.oversample, 0.5), (Imbalance.focal, 0.31)],
+)
+def test_what_a_rare_class_gets_where_texts_say_nothing(imbalance, expected, tiny_checkpoint):
+    """One text for all, one label in ten positive: the probability that minimises each loss is known."""
+    labels = [int(i % 10 == 0) for i in range(2000)]
+    same = datasets.Dataset.from_dict({"example": range(2000), "text": ["a lamp"] * 2000, "label": labels})
+    data = replace(make_data(), train=same)
+    model = TransformerModel(
+        name="tiny", checkpoint=str(tiny_checkpoint), max_length=8, imbalance=imbalance, dropout=0.0
+    )
+    classifier = load_checkpoint(model, data.label_names, seed=1)
+    TorchTrainer(**FAST | {"epochs": 1}).fit(classifier, data, RunContext(), model.balance)
+    assert classifier.predict_proba(["a lamp"])[0, 1] == pytest.approx(expected, abs=0.05)

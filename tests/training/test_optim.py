@@ -8,7 +8,8 @@ from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_wi
 from textclf.errors import ConfigError
 from textclf.models.options import TransformerModel
 from textclf.models.transformer import load_checkpoint
-from textclf.training.optim import choose_device, choose_precision, make_optimizer, make_schedule, summed_loss
+from textclf.training.loss import Loss
+from textclf.training.optim import choose_device, choose_precision, make_optimizer, make_schedule
 from textclf.training.options import Device, HFTrainer, Precision, Schedule, TorchTrainer
 
 
@@ -56,10 +57,10 @@ def test_biases_and_norms_do_not_decay(tiny_checkpoint):
 def test_parts_of_the_loss_add_up_to_the_mean(smoothing):
     torch.manual_seed(0)
     logits, labels = torch.randn(7, 3), torch.tensor([0, 1, 2, 0, 1, 2, 0])
-    parts = sum(summed_loss(logits[i : i + 3], labels[i : i + 3], smoothing) for i in (0, 3, 6)) / 7
+    parts = sum(Loss(smoothing)(logits[i : i + 3], labels[i : i + 3]) for i in (0, 3, 6)) / 7
     assert parts.item() == pytest.approx(cross_entropy(logits, labels, label_smoothing=smoothing).item(), abs=1e-6)
     uniform = torch.zeros(5, 4)
-    assert summed_loss(uniform, torch.zeros(5, dtype=torch.long), smoothing).item() == pytest.approx(5 * math.log(4))
+    assert Loss(smoothing)(uniform, torch.zeros(5, dtype=torch.long)).item() == pytest.approx(5 * math.log(4))
 
 
 @pytest.mark.parametrize("cls", [TorchTrainer, HFTrainer])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
+
+from textclf.errors import refuse_unless
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,12 +89,77 @@ class FitResult:
         return next((epoch.metrics for epoch in self.epochs if epoch.epoch == self.best_epoch), {})
 
 
+class Cleaning(Enum):
+    """A step of cleaning texts; they are done in this order."""
+
+    strip_markup = "strip_markup"
+    normalize_unicode = "normalize_unicode"
+    normalize_whitespace = "normalize_whitespace"
+    lowercase = "lowercase"
+
+
+class Imbalance(Enum):
+    """What to do where some classes are rare."""
+
+    none = "none"
+    class_weights = "class_weights"
+    oversample = "oversample"
+    focal = "focal"
+
+
+class Calibration(Enum):
+    """How probabilities are made to mean what they say."""
+
+    none = "none"
+    temperature = "temperature"
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How examples and classes are weighed in training."""
+
+    imbalance: Imbalance = Imbalance.none
+    focal_gamma: float = 2.0
+
+
+UNWEIGHED = Balance()
+"""Every example counts the same."""
+
+
 @dataclass(frozen=True)
 class ModelOptions(ABC):
     """Options of a model, whichever family it is of."""
 
     name: str = MISSING
     """What the runs of this model are called."""
+    text_cleaning: list[Cleaning] = field(default_factory=list)
+    """Steps of cleaning before a text is read, in training and prediction alike: strip_markup (HTML), normalize_unicode
+    (form C, wrongly decoded characters repaired), normalize_whitespace, lowercase. None by default: vectorizers and
+    tokenizers do their own."""
+    imbalance: Imbalance = Imbalance.none
+    """For rare classes: class_weights weighs examples in inverse proportion to their class's share; oversample shows
+    each class equally often; focal weighs examples that are still hard (Lin et al. 2017). All of them shift the
+    probabilities away from the classes' true shares."""
+    focal_gamma: float = 2.0
+    """Exponent of imbalance=focal: an example weighs (1 - probability of its class) to this power."""
+    calibration: Calibration = Calibration.none
+    """temperature divides the logits by a number fitted on validation (Guo et al. 2017): labels stay, probabilities
+    come nearer to the shares that are right."""
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        refuse_unless(
+            (
+                len(set(self.text_cleaning)) == len(self.text_cleaning),
+                f"text_cleaning must name each step once, got {[step.value for step in self.text_cleaning]}.",
+            ),
+            (self.focal_gamma > 0, f"focal_gamma must be above 0, got {self.focal_gamma}."),
+        )
+
+    @property
+    def balance(self) -> Balance:
+        """How examples and classes are weighed in training."""
+        return Balance(self.imbalance, self.focal_gamma)
 
     def check(self) -> None:  # noqa: B027  (a model without anything to check is a whole model)
         """Raise before any data is loaded if the model cannot be had (a checkpoint is missing, say)."""
@@ -107,10 +175,19 @@ class Classifier(ABC):
 
     label_names: tuple[str, ...] = field(kw_only=True)
     """Names of the classes, in the order of the probabilities."""
+    cleaning: tuple[Cleaning, ...] = field(default=(), kw_only=True)
+    """Steps of cleaning that every text goes through first."""
     temperature: float = field(default=1.0, kw_only=True)
     """What the logits are divided by before they become probabilities; above 1 makes them less sure."""
 
-    @abstractmethod
+    def clean(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return the texts as the model is to read them."""
+        if not self.cleaning:
+            return texts
+        from textclf.models.cleaning import clean
+
+        return clean(texts, self.cleaning)
+
     def predict_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
         """Return each class's probability for each text.
 
@@ -121,6 +198,17 @@ class Classifier(ABC):
         Returns:
             float32 (n, num_labels); rows sum to 1. An empty input gives (0, num_labels).
         """
+        pairs = None if text_pairs is None else self.clean(text_pairs)
+        probabilities = self.uncalibrated_proba(self.clean(texts), pairs)
+        if self.temperature == 1.0:
+            return probabilities
+        from textclf.models.temperature import tempered
+
+        return tempered(probabilities, self.temperature)
+
+    @abstractmethod
+    def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
+        """Return each class's probability for each cleaned text, before the temperature: float32 (n, num_labels)."""
 
     @abstractmethod
     def save(self, directory: Path) -> None:

@@ -23,7 +23,9 @@ from sklearn.pipeline import Pipeline
 
 from textclf.data.text_data import TextData, labels_of, texts_of
 from textclf.errors import ArtifactError, ConfigError, DataError, did_you_mean, listed
+from textclf.models.balanced_fit import check_balance, fit_balanced
 from textclf.models.base import Classifier, FitResult, RunContext
+from textclf.models.cleaning import clean
 from textclf.models.options import ClassicalModel
 from textclf.models.overlap import WordOverlap
 from textclf.models.saved import read_description, write_description
@@ -53,8 +55,8 @@ class ClassicalClassifier(Classifier):
 
     pipeline: Pipeline
 
-    def predict_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
-        """Return each class's probability for each text: float32 (n, num_labels)."""
+    def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
+        """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
         out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
         if len(texts):
             out[:, self.pipeline.classes_] = self.pipeline.predict_proba(_inputs(texts, text_pairs))
@@ -62,7 +64,7 @@ class ClassicalClassifier(Classifier):
 
     def save(self, directory: Path) -> None:
         """Write the pipeline (skops, never pickle) and its description."""
-        write_description(directory, FAMILY, self.label_names, {})
+        write_description(directory, FAMILY, self, {})
         skops.io.dump(self.pipeline, directory / PIPELINE)
 
 
@@ -78,6 +80,8 @@ def fit_classical(
     vectorizer, classifier = make_parts(options)
     labels = labels_of(data.train)
     texts, pairs = texts_of(data.train)
+    if options.text_cleaning:
+        texts, pairs = clean(texts, options.text_cleaning), pairs and clean(pairs, options.text_cleaning)
     features: BaseEstimator = vectorizer
     if pairs is not None:
         features = ColumnTransformer(
@@ -88,15 +92,16 @@ def fit_classical(
             part.set_params(random_state=context.seed)
     if not hasattr(classifier, "predict_proba"):
         classifier = _calibrated(classifier, labels, data.label_names, context.seed)
-    pipeline = Pipeline([("features", features), ("classifier", classifier)])
 
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         try:
-            pipeline.fit(_inputs(texts, pairs), labels)
+            inputs = features.fit_transform(_inputs(texts, pairs), labels)
+            fit_balanced(classifier, inputs, labels, options.balance, context.seed)
         except ValueError as error:
             raise DataError(f"{options.name} could not be fitted to {data.name}: {error}") from error
+    pipeline = Pipeline([("features", features), ("classifier", classifier)])
     seconds = time.perf_counter() - start
     for message in dict.fromkeys(str(w.message).split("\n")[0] for w in caught if w.category is ConvergenceWarning):
         log.warning("%s: %s", options.name, message)
@@ -107,7 +112,8 @@ def fit_classical(
         device="cpu",
         precision="fp64",
     )
-    return ClassicalClassifier(label_names=data.label_names, pipeline=pipeline), result
+    cleaning = tuple(options.text_cleaning)
+    return ClassicalClassifier(label_names=data.label_names, cleaning=cleaning, pipeline=pipeline), result
 
 
 def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
@@ -122,6 +128,7 @@ def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
         raise ConfigError(f"model.vectorizer: a {type(vectorizer).__name__} does not turn texts into features.")
     if not hasattr(classifier, "predict"):
         raise ConfigError(f"model.classifier: a {type(classifier).__name__} does not predict classes.")
+    check_balance(classifier, options.balance)
     return vectorizer, classifier
 
 
@@ -211,4 +218,9 @@ def load_classical(directory: Path) -> ClassicalClassifier:
         raise ArtifactError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(pipeline, Pipeline):
         raise ArtifactError(f"{path} holds a {type(pipeline).__name__}, not a pipeline.")
-    return ClassicalClassifier(label_names=description.label_names, pipeline=pipeline)
+    return ClassicalClassifier(
+        label_names=description.label_names,
+        cleaning=description.cleaning,
+        temperature=description.temperature,
+        pipeline=pipeline,
+    )

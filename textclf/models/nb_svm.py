@@ -40,22 +40,29 @@ class NBSVM(ClassifierMixin, BaseEstimator):
         self.beta = beta
         self.random_state = random_state
 
-    def fit(self, X: csr_matrix, y: NDArray) -> NBSVM:  # noqa: N803
-        """Fit to non-negative features (n, num_features) and labels (n,)."""
+    def fit(self, X: csr_matrix, y: NDArray, sample_weight: NDArray | None = None) -> NBSVM:  # noqa: N803
+        """Fit to non-negative features (n, num_features), labels (n,) and weights of the examples (n,)."""
         X, y = validate_data(self, X, y, accept_sparse="csr")  # noqa: N806
+        weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         self.classes_ = np.unique(y)
         positives = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
-        fitted = [self._fit_one(X, y == label) for label in positives]
+        fitted = [self._fit_one(X, y == label, weights) for label in positives]
         self.coef_ = np.stack([weights for weights, _ in fitted])
         self.intercept_ = np.array([intercept for _, intercept in fitted])
         return self
 
-    def _fit_one(self, X: csr_matrix, positive: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:  # noqa: N803
+    def _fit_one(
+        self,
+        X: csr_matrix,  # noqa: N803
+        positive: NDArray[np.bool_],
+        sample_weight: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], float]:
         """Return weights (num_features,) and intercept of one class against the rest."""
-        inside = self.alpha + np.asarray(X[positive].sum(axis=0)).ravel()
-        outside = self.alpha + np.asarray(X[~positive].sum(axis=0)).ravel()
+        inside = self.alpha + X[positive].T @ sample_weight[positive]
+        outside = self.alpha + X[~positive].T @ sample_weight[~positive]
         ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
-        svm = LinearSVC(C=self.C, random_state=self.random_state).fit(X.multiply(ratio).tocsr(), positive)
+        svm = LinearSVC(C=self.C, random_state=self.random_state)
+        svm.fit(X.multiply(ratio).tocsr(), positive, sample_weight)
         weights = svm.coef_.ravel()
         drawn = (1 - self.beta) * np.abs(weights).mean() + self.beta * weights
         return drawn * ratio, float(svm.intercept_[0])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from textclf.errors import ArtifactError, listed
-from textclf.models.base import Classifier
+from textclf.models.base import Classifier, Cleaning
 
 DESCRIPTION = "classifier.json"
 FORMAT = 1
@@ -23,17 +23,28 @@ class Description:
 
     family: str
     label_names: tuple[str, ...]
+    cleaning: tuple[Cleaning, ...]
+    temperature: float
     options: dict[str, Any]
     """What the family itself wrote."""
 
 
-def write_description(directory: Path, family: str, label_names: Sequence[str], options: Mapping[str, Any]) -> None:
-    """Write `classifier.json`, which says how the files beside it are read."""
+def write_description(directory: Path, family: str, classifier: Classifier, options: Mapping[str, Any]) -> None:
+    """Write `classifier.json`, which says how the files beside it are read.
+
+    Args:
+        directory: The folder of the classifier; made where it is not there.
+        family: How the classifier is read again.
+        classifier: What is saved.
+        options: What its family needs to read it.
+    """
     libraries = {name: version(name) for name in ("textclf", "torch", "transformers", "scikit-learn")}
     content = {
         "format": FORMAT,
         "family": family,
-        "label_names": list(label_names),
+        "label_names": list(classifier.label_names),
+        "text_cleaning": [step.value for step in classifier.cleaning],
+        "temperature": classifier.temperature,
         "options": dict(options),
         "versions": libraries,
     }
@@ -54,7 +65,13 @@ def read_description(directory: Path, family: str | None = None) -> Description:
     path = Path(directory) / DESCRIPTION
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        description = Description(content["family"], tuple(content["label_names"]), content["options"])
+        description = Description(
+            family=content["family"],
+            label_names=tuple(content["label_names"]),
+            cleaning=tuple(Cleaning(step) for step in content.get("text_cleaning", [])),
+            temperature=float(content.get("temperature", 1.0)),
+            options=content["options"],
+        )
     except FileNotFoundError as error:
         raise ArtifactError(f"{directory} holds no classifier: there is no {DESCRIPTION} in it.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:

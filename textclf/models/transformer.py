@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ from textclf.hub import hub_or_cache
 from textclf.models.base import Classifier
 from textclf.models.checkpoint import open_checkpoint
 from textclf.models.layers import keep_layers
-from textclf.models.options import Attention, Padding, TransformerModel
+from textclf.models.options import Attention, LongText, Padding, TransformerModel, Truncation
 from textclf.models.saved import read_description, write_description
-from textclf.models.tokens import pad, tokenize
+from textclf.models.tokens import WINDOWS, Lengths, TokenizedTexts, pad, pool_windows, tokenize
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ class TransformerClassifier(Classifier):
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    max_length: int = 128
-    """Longest input kept, in tokens."""
+    lengths: Lengths = field(default_factory=Lengths)
+    """The longest input, and what becomes of longer texts."""
     padding: Padding = Padding.dynamic
     autocast: torch.dtype | None = None
     """Arithmetic of the forward pass; none for that of the weights (float32)."""
@@ -77,7 +77,7 @@ class TransformerClassifier(Classifier):
     @property
     def pad_length(self) -> int | None:
         """Tokens that every text is padded to; none where the batch decides."""
-        return self.max_length if self.padding is Padding.max_length else None
+        return self.lengths.max_length if self.padding is Padding.max_length else None
 
     def arithmetic(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which a forward pass belongs."""
@@ -85,18 +85,23 @@ class TransformerClassifier(Classifier):
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.autocast)
 
-    def predict_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
-        """Return each class's probability for each text: float32 (n, num_labels)."""
+    def tokenize(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> TokenizedTexts:
+        """Return the token ids of cleaned texts, or pairs of texts."""
+        return tokenize(self.tokenizer, texts, text_pairs, self.lengths)
+
+    def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
+        """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
         out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
         self.model.eval()
         for start in range(0, len(texts), WINDOW):
             part = slice(start, start + WINDOW)
             pairs = None if text_pairs is None else text_pairs[part]
-            tokens = tokenize(self.tokenizer, texts[part], pairs, self.max_length)
+            tokens = self.tokenize(texts[part], pairs)
             for rows in self._batches(tokens.lengths):
                 batch = {k: v.to(self.device) for k, v in pad(self.tokenizer, tokens, rows, self.pad_length).items()}
+                counts = batch.pop(WINDOWS, None)
                 with torch.inference_mode(), self.arithmetic():
-                    logits = self.model(**batch).logits  # (batch, num_labels)
+                    logits = pool_windows(self.model(**batch).logits, counts)  # (batch, num_labels)
                 out[start + rows] = logits.float().softmax(dim=-1).cpu().numpy()
         return out
 
@@ -119,8 +124,16 @@ class TransformerClassifier(Classifier):
         write_description(
             directory,
             FAMILY,
-            self.label_names,
-            {"max_length": self.max_length, "padding": self.padding.value, "precision": precision},
+            self,
+            {
+                "max_length": self.lengths.max_length,
+                "truncation": self.lengths.truncation.value,
+                "long_text": self.lengths.long_text.value,
+                "window_overlap": self.lengths.window_overlap,
+                "max_windows": self.lengths.max_windows,
+                "padding": self.padding.value,
+                "precision": precision,
+            },
         )
 
 
@@ -169,9 +182,12 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         raise ArtifactError(f"Checkpoint {options.checkpoint!r} has no padding token, so its texts cannot be batched.")
     return TransformerClassifier(
         label_names=tuple(label_names),
+        cleaning=tuple(options.text_cleaning),
         model=model,
         tokenizer=tokenizer,
-        max_length=options.max_length,
+        lengths=Lengths(
+            options.max_length, options.truncation, options.long_text, options.window_overlap, options.max_windows
+        ),
         padding=options.padding,
     )
 
@@ -212,11 +228,20 @@ def load_transformer(directory: Path) -> TransformerClassifier:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
         raise ArtifactError(f"{directory} does not hold a usable transformer: {error}") from error
+    default = Lengths()
     return TransformerClassifier(
         label_names=description.label_names,
+        cleaning=description.cleaning,
+        temperature=description.temperature,
         model=model,
         tokenizer=tokenizer,
-        max_length=int(options["max_length"]),
+        lengths=Lengths(
+            max_length=int(options["max_length"]),
+            truncation=Truncation(options.get("truncation", default.truncation.value)),
+            long_text=LongText(options.get("long_text", default.long_text.value)),
+            window_overlap=int(options.get("window_overlap", default.window_overlap)),
+            max_windows=int(options.get("max_windows", default.max_windows)),
+        ),
         padding=Padding(options["padding"]),
         autocast=AUTOCAST[options["precision"]],
     )

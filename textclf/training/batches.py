@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from textclf.data.text_data import TextData, labels_of, texts_of
 from textclf.errors import ConfigError
-from textclf.models.tokens import TokenizedTexts, pad, tokenize
+from textclf.models.base import Balance, Imbalance
+from textclf.models.imbalance import balanced_rows
+from textclf.models.tokens import TokenizedTexts, pad
 from textclf.models.transformer import TransformerClassifier
 from textclf.training.options import TrainerOptions
 
@@ -34,10 +36,18 @@ class BatchPlan(Sampler[list[int]]):
     Each epoch draws a new order from (seed, epoch). With bucketing, pools of `POOL` batches are
     sorted by length and cut into batches, whose order is then shuffled. Every example occurs
     once. An incomplete batch comes last, so that only the last step of an epoch has fewer
-    examples or fewer micro-batches than the others.
+    examples or fewer micro-batches than the others. With `balanced`, an epoch has as many examples as
+    there are, but draws each class equally often, anew in each epoch.
     """
 
-    def __init__(self, lengths: NDArray[np.int64], options: TrainerOptions, seed: int, share: Share | None = None):
+    def __init__(
+        self,
+        lengths: NDArray[np.int64],
+        options: TrainerOptions,
+        seed: int,
+        share: Share | None = None,
+        balanced: NDArray[np.int64] | None = None,
+    ):
         """Plan for n texts.
 
         Args:
@@ -45,6 +55,7 @@ class BatchPlan(Sampler[list[int]]):
             options: Sizes of batches and parts, and whether to bucket.
             seed: Seed of the order.
             share: The part of each micro-batch that this process takes; none for all of it.
+            balanced: Labels by which each class is drawn equally often, int64 (n,); none takes every example once.
 
         Raises:
             ConfigError: If the micro-batches cannot be shared out evenly.
@@ -53,6 +64,7 @@ class BatchPlan(Sampler[list[int]]):
         self.options = options
         self.seed = seed
         self.share = share or Share()
+        self.balanced = balanced
         self.epoch = 0
         """Set before each epoch, counted from 1."""
         if options.micro_batch_size % self.share.world_size:
@@ -79,7 +91,10 @@ class BatchPlan(Sampler[list[int]]):
         """Return the examples of each optimizer step of this epoch, over all processes."""
         size = self.options.batch_size
         generator = np.random.default_rng([self.seed, self.epoch])
-        order = generator.permutation(len(self.lengths))[: self.examples]
+        if self.balanced is None:
+            order = generator.permutation(len(self.lengths))[: self.examples]
+        else:
+            order = balanced_rows(self.balanced, self.examples, generator)
         if self.options.length_bucketing:
             pools = [order[start : start + POOL * size] for start in range(0, len(order), POOL * size)]
             order = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
@@ -125,13 +140,16 @@ def training_batches(
     data: TextData,
     options: TrainerOptions,
     seed: int,
+    balance: Balance,
     share: Share | None = None,
 ) -> tuple[DataLoader, BatchPlan]:
-    """Tokenise the training split and return its micro-batches, and the plan that orders them."""
+    """Clean and tokenise the training split; return its micro-batches, and the plan that orders them."""
     texts, pairs = texts_of(data.train)
-    tokens = tokenize(classifier.tokenizer, texts, pairs, classifier.max_length)
-    dataset = TokenizedDataset(classifier, tokens, labels_of(data.train))
-    plan = BatchPlan(tokens.lengths, options, seed, share)
+    tokens = classifier.tokenize(classifier.clean(texts), None if pairs is None else classifier.clean(pairs))
+    labels = labels_of(data.train)
+    dataset = TokenizedDataset(classifier, tokens, labels)
+    balanced = labels if balance.imbalance is Imbalance.oversample else None
+    plan = BatchPlan(tokens.lengths, options, seed, share, balanced)
     loader = DataLoader(
         dataset,
         batch_sampler=plan,

@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from textclf.data.text_data import TextData
-from textclf.models.base import FitResult, RunContext
+from textclf.data.text_data import TextData, labels_of
+from textclf.models.base import Balance, FitResult, RunContext
+from textclf.models.tokens import WINDOWS, pool_windows
 from textclf.models.transformer import AUTOCAST, TransformerClassifier
 from textclf.training.batches import BatchPlan, Share, training_batches
+from textclf.training.loss import make_loss
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.optim import (
     choose_device,
@@ -26,7 +29,6 @@ from textclf.training.optim import (
     describe_device,
     make_optimizer,
     make_schedule,
-    summed_loss,
 )
 from textclf.training.options import HFTrainer, Precision
 
@@ -34,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def fit_with_transformers(
-    options: HFTrainer, classifier: TransformerClassifier, data: TextData, context: RunContext
+    options: HFTrainer, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance
 ) -> FitResult:
     """Train `classifier` in place, and leave it with the best epoch's weights.
 
@@ -49,7 +51,9 @@ def fit_with_transformers(
         arguments = _arguments(options, folder, device, precision, context.seed)
         classifier.move_to(arguments.device)
         share = Share(arguments.process_index, arguments.world_size)
-        loader, plan = training_batches(classifier, data, options, context.seed, share)
+        loader, plan = training_batches(classifier, data, options, context.seed, balance, share)
+        labels = labels_of(data.train)
+        loss_of = make_loss(balance, options.label_smoothing, labels, data.num_labels, classifier.device)
         optimizer = make_optimizer(classifier.model, options)
         schedule = make_schedule(optimizer, options, total_steps=plan.steps * options.epochs)
 
@@ -68,7 +72,7 @@ def fit_with_transformers(
             # Stated here, since the model's own loss is a mean over the part, which the Trainer takes
             # for a share of the step's and does not scale under gradient accumulation.
             assert outputs.logits is not None
-            loss = summed_loss(outputs.logits, labels, options.label_smoothing) / num_items_in_batch
+            loss = loss_of(pool_windows(outputs.logits, trainer.windows), labels) / num_items_in_batch
             monitor.add_loss(loss)
             return loss
 
@@ -97,6 +101,12 @@ class _PlannedTrainer(Trainer):
     """The Trainer over batches that are planned, padded and shared out already."""
 
     planned_batches: DataLoader
+    windows: torch.Tensor | None = None
+    """How many rows each text of the current part has, where texts are read in windows."""
+
+    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        self.windows = inputs.pop(WINDOWS, None)  # no input of the model
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader:
         return self.planned_batches

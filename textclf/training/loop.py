@@ -9,11 +9,13 @@ from itertools import islice
 
 import torch
 
-from textclf.data.text_data import TextData
+from textclf.data.text_data import TextData, labels_of
 from textclf.errors import ConfigError
-from textclf.models.base import FitResult, RunContext
+from textclf.models.base import Balance, FitResult, RunContext
+from textclf.models.tokens import WINDOWS, pool_windows
 from textclf.models.transformer import AUTOCAST, TransformerClassifier
 from textclf.training.batches import training_batches
+from textclf.training.loss import make_loss
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.optim import (
     choose_device,
@@ -21,7 +23,6 @@ from textclf.training.optim import (
     describe_device,
     make_optimizer,
     make_schedule,
-    summed_loss,
 )
 from textclf.training.options import Precision, TorchTrainer
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def fit_with_torch(
-    options: TorchTrainer, classifier: TransformerClassifier, data: TextData, context: RunContext
+    options: TorchTrainer, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance
 ) -> FitResult:
     """Train `classifier` in place, and leave it with the best epoch's weights.
 
@@ -43,7 +44,8 @@ def fit_with_torch(
     classifier.autocast = AUTOCAST[precision.value]
     model = classifier.move_to(device)
 
-    loader, plan = training_batches(classifier, data, options, context.seed)
+    loader, plan = training_batches(classifier, data, options, context.seed, balance)
+    loss_of = make_loss(balance, options.label_smoothing, labels_of(data.train), data.num_labels, device)
     optimizer = make_optimizer(model, options)
     schedule = make_schedule(optimizer, options, total_steps=plan.steps * options.epochs)
     scaler = torch.amp.GradScaler("cuda", enabled=precision is Precision.fp16)
@@ -59,10 +61,10 @@ def fit_with_torch(
             examples = sum(len(part["labels"]) for part in step)
             for part in step:
                 batch = {name: values.to(device, non_blocking=True) for name, values in part.items()}
-                labels = batch.pop("labels")
+                labels, windows = batch.pop("labels"), batch.pop(WINDOWS, None)
                 with classifier.arithmetic():
-                    logits = model(**batch).logits  # (examples of the part, num_labels)
-                loss = summed_loss(logits, labels, options.label_smoothing) / examples
+                    logits = pool_windows(model(**batch).logits, windows)  # (examples of the part, num_labels)
+                loss = loss_of(logits, labels) / examples
                 scaler.scale(loss).backward()
                 monitor.add_loss(loss)
 

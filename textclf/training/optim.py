@@ -1,4 +1,4 @@
-"""What both engines optimise and how: loss, parameter groups, schedule, device and precision."""
+"""How both engines optimise: parameter groups, schedule, device and precision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 from transformers.trainer_pt_utils import get_parameter_names
 
@@ -15,20 +14,6 @@ from textclf.errors import ConfigError
 from textclf.training.options import Device, Precision, Schedule, TrainerOptions
 
 NO_DECAY = [r"bias", r"layernorm", r"layer_norm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
-
-
-def summed_loss(logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float) -> torch.Tensor:
-    """Return the cross-entropy summed over examples, computed in float32.
-
-    A step divides by its number of examples, so that parts of any size add up to the mean over
-    the step.
-
-    Args:
-        logits: (n, num_labels) of any floating type.
-        labels: int64 (n,).
-        label_smoothing: Probability spread evenly over all classes.
-    """
-    return cross_entropy(logits.float(), labels, reduction="sum", label_smoothing=label_smoothing)
 
 
 def make_optimizer(model: nn.Module, options: TrainerOptions) -> torch.optim.AdamW:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from textclf.errors import refuse_unless
+from textclf.models.base import UNWEIGHED, Balance
 
 if TYPE_CHECKING:
     from textclf.data.text_data import TextData
@@ -135,27 +136,40 @@ class TrainerOptions(ABC):
         choose_precision(self, choose_device(self))
 
     @abstractmethod
-    def fit(self, classifier: TransformerClassifier, data: TextData, context: RunContext) -> FitResult:
-        """Train `classifier` in place, and leave it with the best epoch's weights."""
+    def fit(
+        self, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance = UNWEIGHED
+    ) -> FitResult:
+        """Train `classifier` in place, and leave it with the best epoch's weights.
+
+        Args:
+            classifier: An encoder with a fresh head.
+            data: Trained on `data.train`, selected on `data.validation`.
+            context: The run that this is part of.
+            balance: How examples and classes are weighed.
+        """
 
 
 @dataclass(frozen=True)
 class TorchTrainer(TrainerOptions):
     """A plain PyTorch loop: forward, loss, backward, step."""
 
-    def fit(self, classifier: TransformerClassifier, data: TextData, context: RunContext) -> FitResult:
+    def fit(
+        self, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance = UNWEIGHED
+    ) -> FitResult:
         """Train with `textclf.training.loop`."""
         from textclf.training.loop import fit_with_torch
 
-        return fit_with_torch(self, classifier, data, context)
+        return fit_with_torch(self, classifier, data, context, balance)
 
 
 @dataclass(frozen=True)
 class HFTrainer(TrainerOptions):
     """`transformers.Trainer` over the same batches, optimizer and schedule; runs under torchrun too."""
 
-    def fit(self, classifier: TransformerClassifier, data: TextData, context: RunContext) -> FitResult:
+    def fit(
+        self, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance = UNWEIGHED
+    ) -> FitResult:
         """Train with `textclf.training.hf`."""
         from textclf.training.hf import fit_with_transformers
 
-        return fit_with_transformers(self, classifier, data, context)
+        return fit_with_transformers(self, classifier, data, context, balance)
