@@ -200,12 +200,20 @@ def test_bad_input_gets_one_paragraph_and_a_failure(overrides, said, tmp_path):
     assert len(shown.splitlines()) <= 5
 
 
-def test_no_network_is_told_within_seconds_with_the_ways_on(tmp_path):
+@pytest.mark.parametrize(
+    ("overrides", "ways"),
+    [
+        (["model=majority", "dataset=imdb"], ("dataset.path=", "dataset=reviews")),
+        (["model=bert"], ("model.checkpoint=", "model=minilm")),
+    ],
+    ids=["dataset", "checkpoint"],
+)
+def test_no_network_is_told_within_seconds_with_the_ways_on(overrides, ways, tmp_path):
     start = time.monotonic()
     env = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "empty")}
-    done = run("model=majority", "dataset=imdb", "tracker=none", cwd=tmp_path, **env)
+    done = run(*overrides, "tracker=none", cwd=tmp_path, **env)
     assert done.returncode == 1
-    for words in ("127.0.0.1:9 does not answer", "HF_HUB_OFFLINE=1", "dataset.path=", "dataset=reviews"):
+    for words in ("and http://127.0.0.1:9 does not answer", "HF_HUB_OFFLINE=1", *ways):
         assert words in done.stdout
     assert time.monotonic() - start < 100  # the libraries alone would retry for longer
 

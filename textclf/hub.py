@@ -87,7 +87,8 @@ def ways_on(what: str, option: str, bundled: str) -> str:
         option: The option that takes a local path instead.
         bundled: What to type for the same thing without any network.
     """
-    how = "HF_HUB_OFFLINE is set" if constants.is_offline_mode() else f"{constants.ENDPOINT} does not answer"
+    silent = _last_probe is not None and not _last_probe[1]  # then `hub_or_cache` has set the flag itself
+    how = f"{constants.ENDPOINT} does not answer" if silent else "HF_HUB_OFFLINE is set"
     return (
         f"{what} is not in the local cache ({constants.HF_HOME}), and {how}. Three ways on: "
         f"fill the cache where there is a network, copy it here and set HF_HUB_OFFLINE=1; "
