@@ -1,13 +1,17 @@
 import json
 
+import numpy as np
 import pytest
 from sklearn.pipeline import Pipeline
 
+from tests.conftest import make_data
 from textclf import load_classifier
 from textclf.errors import ArtifactError
-from textclf.models.base import Cleaning
+from textclf.models.base import Cleaning, RunContext
 from textclf.models.classical import ClassicalClassifier
+from textclf.models.options import ClassicalModel
 from textclf.models.saved import DESCRIPTION, Description, read_description, write_description
+from textclf.training.options import TorchTrainer
 
 
 def test_description_round_trip(tmp_path):
@@ -34,3 +38,22 @@ def test_what_cannot_be_read_is_named(tmp_path, content, message):
         (tmp_path / DESCRIPTION).write_text(content)
     with pytest.raises(ArtifactError, match=message):
         load_classifier(tmp_path)
+
+
+def test_what_is_done_before_and_after_the_model_is_saved_with_it(tmp_path):
+    data = make_data()
+    model = ClassicalModel(
+        name="m",
+        classifier={"_target_": "sklearn.linear_model.LogisticRegression"},
+        vectorizer={"_target_": "sklearn.feature_extraction.text.TfidfVectorizer", "lowercase": False},
+        text_cleaning=[Cleaning.strip_markup, Cleaning.lowercase],
+    )
+    classifier, _ = model.fit(data, TorchTrainer(), RunContext())
+    plain, shouted = classifier.predict_proba(["it is a lovely film", "It is A<br>LOVELY&nbsp;film"])
+    np.testing.assert_array_equal(plain, shouted)
+    classifier.temperature = 2.0
+    classifier.save(tmp_path)
+    again = load_classifier(tmp_path)
+    assert (again.cleaning, again.temperature) == (tuple(model.text_cleaning), 2.0)
+    odds = again.predict_proba(["it is a lovely film"])[0]
+    assert odds[1] / odds[0] == pytest.approx((plain[1] / plain[0]) ** 0.5, rel=1e-4)

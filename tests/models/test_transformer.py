@@ -8,8 +8,9 @@ import torch
 from textclf import load_classifier
 from textclf.errors import ArtifactError, ConfigError
 from textclf.models import checkpoint as checkpoint_module
+from textclf.models.base import Cleaning
 from textclf.models.checkpoint import PackagedCheckpoint, open_checkpoint
-from textclf.models.options import Attention, Padding, TransformerModel
+from textclf.models.options import Attention, LongText, Padding, TransformerModel, Truncation
 from textclf.models.transformer import load_checkpoint
 
 TEXTS = ["a lovely film", "number 3 is a broken lamp and it stays that way", "", "dull"]
@@ -17,7 +18,7 @@ NAMES = ("negative", "positive")
 
 
 def load(tiny_checkpoint, **changes):
-    options = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=32, **changes)
+    options = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), **{"max_length": 32, **changes})
     return load_checkpoint(options, NAMES, seed=1)
 
 
@@ -157,3 +158,43 @@ def test_every_family_keeps_its_layers_in_one_list(family):
     logits = model.eval()(input_ids=torch.tensor([[5, 6, 7]])).logits
     assert logits.shape == (1, 2)
     assert model.config.num_hidden_layers == 2
+
+
+def test_windows_and_cleaning_are_saved_with_the_classifier(tiny_checkpoint, tmp_path):
+    classifier = load(
+        tiny_checkpoint,
+        max_length=12,
+        long_text=LongText.sliding_window,
+        window_overlap=3,
+        max_windows=4,
+        text_cleaning=[Cleaning.strip_markup],
+    )
+    texts = ["<b>a lovely</b> film " * 20, "dull"]
+    expected = classifier.predict_proba(texts)
+    assert not np.array_equal(expected, load(tiny_checkpoint, max_length=12).predict_proba(texts))
+    classifier.save(tmp_path)
+    again = load_classifier(tmp_path)
+    assert again.lengths == classifier.lengths
+    np.testing.assert_allclose(again.predict_proba(texts), expected, atol=1e-6)
+
+
+def test_what_is_read_of_long_texts_does_not_depend_on_their_neighbours(tiny_checkpoint):
+    classifier = load(tiny_checkpoint, max_length=12, long_text=LongText.sliding_window, window_overlap=3)
+    texts = ["a lovely film " * length for length in (1, 9, 30, 2, 60)]
+    alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
+    np.testing.assert_allclose(classifier.predict_proba(texts), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"long_text": LongText.sliding_window, "truncation": Truncation.tail}, "contradicts long_text"),
+        ({"long_text": LongText.sliding_window, "max_length": 16, "window_overlap": 9}, "at most half of max_length"),
+        ({"max_windows": 0}, "max_windows must be at least 1"),
+        ({"text_cleaning": [Cleaning.lowercase, Cleaning.lowercase]}, "each step once"),
+        ({"focal_gamma": 0.0}, "focal_gamma must be above 0"),
+    ],
+)
+def test_contradictions_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        TransformerModel(name="m", checkpoint="x", **options)

@@ -202,7 +202,7 @@ class Classifier(ABC):
         probabilities = self.uncalibrated_proba(self.clean(texts), pairs)
         if self.temperature == 1.0:
             return probabilities
-        from textclf.models.temperature import tempered
+        from textclf.evaluation.calibration import tempered
 
         return tempered(probabilities, self.temperature)
 
