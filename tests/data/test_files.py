@@ -31,7 +31,7 @@ def test_each_kind_of_file_gives_the_same_data(tmp_path, ending):
         ("absent.jsonl", None, "there is no such file"),
         ("empty.jsonl", "", "the file is empty"),
         ("notes.docx", "x", "files must end in"),
-        ("broken.jsonl", '{"text": "a", "label"\n', "could not be read as jsonl"),
+        ("broken.jsonl", '{"text": "a", "label"\n', r"broken.jsonl:1: invalid JSON"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path, name, content, message):

@@ -60,8 +60,9 @@ def test_a_column_of_languages(tmp_path):
     assert (languages(data.train), len(data.train)) == (["de"], 20)
     assert languages(data.test) == ["de", "en"]
     write(tmp_path / "all.jsonl", [*content, {"text": "x", "label": "no", "lang": None}])
-    with pytest.raises(DataError, match="row 120: column 'lang' names no language"):
-        FilesDataset(**given).load()
+    assert FilesDataset(**given).load().rejected == {"train": {"no language": 1}}
+    with pytest.raises(DataError, match=r"1 no language. First .*all.jsonl:121 "):
+        FilesDataset(**given, max_rejected=0).load()
 
 
 def test_what_is_not_there_is_told(folder):

@@ -1,27 +1,35 @@
-"""From the raw splits of any source to `TextData`: columns, labels, subsets."""
+"""From the raw splits of any source to `TextData`: columns, labels, unusable rows, splits, subsets."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from itertools import combinations
 
 import numpy as np
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Dataset
 from numpy.typing import NDArray
 
-from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions
-from textclf.data.splits import stratified_choice, stratified_slice
+from textclf.data import rejected
+from textclf.data.column_names import check_columns, find_columns, text_columns
+from textclf.data.labels import MISSING, UNKNOWN, CodedColumn, classes_of, coded, coded_labels, labels_from
+from textclf.data.options import DatasetOptions, UnknownLabels
+from textclf.data.rejected import RejectedRows
+from textclf.data.selection import select_rows, taken
+from textclf.data.splits import rows_of_splits
 from textclf.data.text_data import SPLITS, TextData
-from textclf.errors import DataError, did_you_mean, listed
+from textclf.data.usable import CAUSES, place_of, reject, unusable_texts
+from textclf.errors import DataError, listed
 
 log = logging.getLogger(__name__)
 
-IN_MEMORY_EXAMPLES = 100_000
-"""Splits above this size are written to the cache of `datasets`, and read from there."""
-
 
 def to_text_data(
-    options: DatasetOptions, raw: Mapping[str, Dataset], source: str, test_fraction: float = 0.2
+    options: DatasetOptions,
+    raw: Mapping[str, Dataset],
+    source: str,
+    test_fraction: float = 0.2,
+    rejects: RejectedRows | None = None,
 ) -> TextData:
     """Check, label, split and cut down raw data.
 
@@ -30,91 +38,130 @@ def to_text_data(
         raw: `train`, and where the source has them `validation` and `test`.
         source: Where the data came from, for a person.
         test_fraction: Share of train, 0 to 1, that becomes the test split where there is none.
+        rejects: The rows rejected so far; takes those that are rejected here.
 
     Raises:
-        DataError: If a column is missing, a split is empty, a label is unknown or missing, or a
-            class is too small to be split.
+        DataError: If a column is missing, a split is empty, a label is unknown, more rows are unusable than
+            allowed, or a class or the groups are too few to be split.
     """
+    rejects = RejectedRows(options.max_rejected) if rejects is None else rejects
+    options = find_columns(options, raw["train"].column_names, f"{source}: the train split")
+    said = {split: rejects.sources.get(split, source) for split in raw}
     for split, rows in raw.items():
-        _check_columns(options, split, rows, source)
-    label_names, lookup = _label_lookup(options, raw["train"], source)
-    labels = {split: _labels(options, rows, lookup, label_names, f"{source}, {split}") for split, rows in raw.items()}
-    _check_classes(labels["train"], label_names, source)
-    languages = _languages(options, raw, source)
-    rows = _rows_of_splits(options, labels, label_names, test_fraction, languages)
+        if len(rows) + rejects.total(split) == 0:
+            raise DataError(f"{said[split]}: the {split} split is empty; it needs at least one example of each class.")
+        check_columns(options, rows.column_names, f"{said[split]}: the {split} split")
+    raw = {split: rows.flatten_indices() if rows._indices is not None else rows for split, rows in raw.items()}
+    try:
+        label_names, labels = _labels(options, raw, said)
+    except DataError:
+        for split, rows in raw.items():  # what was rejected while reading is the likelier cause
+            rejects.check(split, len(rows) + rejects.total(split), said[split])
+        raise
+    further = {
+        name: {split: coded(rows, name) for split, rows in raw.items()}
+        for name in (options.languages_from, options.group_column)
+        if name is not None
+    }
+    kept = {
+        split: _kept(options, rows, labels[split], further, split, said[split], rejects) for split, rows in raw.items()
+    }
+    _check_known(options, raw, labels, kept, label_names, said, rejects)
+    labels_kept = {split: labels[split][rows] for split, rows in kept.items()}
+    _check_classes(labels_kept["train"], label_names, source)
+    _check_texts(options, raw["train"], kept["train"], label_names, source)
+    languages = _values(further.get(options.languages_from or ""), kept)
+    _check_languages(options, languages, source)
+    groups = _values(further.get(options.group_column or ""), kept)
+    _warn_of_shared_groups(groups, source)
+    try:
+        chosen = rows_of_splits(options, labels_kept, label_names, test_fraction, languages, groups)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
 
     splits = {}
     for split in SPLITS:
         origin = split if split in raw else "train"
-        chosen = _select(options, raw[origin], labels[origin], rows[split], f"{source}, {split}")
-        if languages:
-            chosen = chosen.add_column(LANGUAGE_COLUMN, languages[origin][rows[split]].tolist())  # type: ignore[call-arg]
-        splits[split] = chosen
-    return TextData(options.display_name, label_names=label_names, source=source, **splits)
-
-
-def _check_columns(options: DatasetOptions, split: str, rows: Dataset, source: str) -> None:
-    """Refuse an empty split, and one that lacks a column that the options name."""
-    if len(rows) == 0:
-        raise DataError(f"{source}: the {split} split is empty; it needs at least one example of each class.")
-    for option in ("text_column", "text_pair_column", "title_column", "label_column", "language_column"):
-        column = getattr(options, option)
-        if column is not None and column not in rows.column_names:
-            raise DataError(
-                f"{source}: the {split} split has no column {column!r} (dataset.{option}); it has "
-                f"{listed(rows.column_names)}.{did_you_mean(column, rows.column_names)}"
-            )
-
-
-def _label_lookup(options: DatasetOptions, train: Dataset, source: str) -> tuple[tuple[str, ...], dict[str | int, int]]:
-    """Return the names of the classes (as asked, declared, or found in train) and each value's label."""
-    feature = train.features[options.label_column]
-    declared = tuple(feature.names) if isinstance(feature, ClassLabel) else ()
-    asked = tuple(options.label_names)
-    if asked and declared and len(declared) != len(asked):
-        raise DataError(
-            f"{source} declares {len(declared)} classes ({listed(declared)}), but dataset.label_names "
-            f"lists {len(asked)} ({listed(asked)})."
-        )
-    if names := asked or declared:
-        return names, {name: label for label, name in enumerate(names)} | {i: i for i in range(len(names))}
-    values = {value for value in train.unique(options.label_column) if value is not None}
-    if not (all(isinstance(v, str) for v in values) or all(isinstance(v, int) for v in values)):
-        raise DataError(
-            f"{source}: labels must be strings or integers, but column {options.label_column!r} holds "
-            f"{feature}. Name another column with dataset.label_column."
-        )
-    found = sorted(values)
-    return tuple(str(value) for value in found), {value: label for label, value in enumerate(found)}
+        own = further.get(options.languages_from or "", {}).get(origin)
+        splits[split] = select_rows(options, raw[origin], labels[origin], own, kept[origin][chosen[split]])
+    return TextData(
+        options.display_name,
+        label_names=label_names,
+        source=source,
+        rejected=rejects.by_split(),
+        slice_columns=tuple(options.slice_columns),
+        **splits,
+    )
 
 
 def _labels(
+    options: DatasetOptions, raw: Mapping[str, Dataset], said: Mapping[str, str]
+) -> tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]:
+    """Return the names of the classes, and the class of each row by split."""
+    columns = {
+        split: coded_labels(rows, options.label_column, f"{said[split]}, {split}", options.label_names)
+        for split, rows in raw.items()
+    }
+    names, lookup = classes_of(options, raw["train"], columns["train"], said["train"])
+    named = bool(options.label_names) or not set(names) <= set(columns["train"].values)
+    return names, {
+        split: labels_from(column, lookup, names, named, f"{said[split]}, {split}") for split, column in columns.items()
+    }
+
+
+def _kept(
     options: DatasetOptions,
     rows: Dataset,
-    lookup: Mapping[str | int, int],
-    names: tuple[str, ...],
-    where: str,
+    labels: NDArray[np.int64],
+    further: Mapping[str, Mapping[str, CodedColumn]],
+    split: str,
+    source: str,
+    rejects: RejectedRows,
 ) -> NDArray[np.int64]:
-    """Return the labels as integers, int64 (n,)."""
-    values = rows.select_columns([options.label_column]).with_format("arrow")[:].column(0).to_pylist()
-    labels = [lookup.get(value) if isinstance(value, (str, int)) else None for value in values]
-    if all(label is None and value in (-1, None) for label, value in zip(labels, values, strict=True)):
-        raise DataError(
-            f"{where}: the labels are hidden (all of them -1 or missing), so nothing can be measured on this "
-            f"split. Name another one, as in dataset.test_split=validation."
-        )
-    for row, label in enumerate(labels):
-        if label is None:
+    """Return the rows that can be used, int64 (m,); the others are rejected, and too many of them refused."""
+    causes = unusable_texts(options, rows, f"{source}, {split}")
+    causes[(causes == 0) & (labels == MISSING)] = CAUSES.index(rejected.NO_LABEL)
+    for name, cause in ((options.group_column, rejected.NO_GROUP), (options.languages_from, rejected.NO_LANGUAGE)):
+        if name is not None:
+            causes[(causes == 0) & (further[name][split].codes == MISSING)] = CAUSES.index(cause)
+    if options.unknown_labels is UnknownLabels.drop:
+        causes[(causes == 0) & (labels == UNKNOWN)] = CAUSES.index(rejected.UNKNOWN_LABEL)
+    total = len(rows) + rejects.total(split)
+    reject(options, rows, causes, split, source, rejects)
+    rejects.check(split, total, source)
+    rejects.warn(split, total, source)
+    kept = np.flatnonzero(causes == 0)
+    if len(kept) == 0:
+        raise DataError(f"{source}: every row of {split} has a label that is no class, so none is left.")
+    return kept
+
+
+def _check_known(
+    options: DatasetOptions,
+    raw: Mapping[str, Dataset],
+    labels: Mapping[str, NDArray[np.int64]],
+    kept: Mapping[str, NDArray[np.int64]],
+    names: tuple[str, ...],
+    said: Mapping[str, str],
+    rejects: RejectedRows,
+) -> None:
+    """Refuse a label that is no class."""
+    for split, rows in kept.items():
+        unknown = rows[labels[split][rows] == UNKNOWN]
+        if len(unknown):
+            row = int(unknown[0])
+            value = raw[split].data.column(options.label_column)[row].as_py()
+            more = f" (and {len(unknown) - 1:,} more rows)" if len(unknown) > 1 else ""
             raise DataError(
-                f"{where}, row {row}: label {values[row]!r} is not one of {listed(names)}. "
-                f"Correct it, or add it to dataset.label_names."
+                f"{place_of(raw[split], row, split, said[split], rejects)}: label {value!r} is not one of "
+                f"{listed(names)}{'' if options.label_names else ', the classes of train'}{more}. Correct it, add it "
+                f"to dataset.label_names (and to train), or leave such rows out with dataset.unknown_labels=drop."
             )
-    return np.array(labels, dtype=np.int64)
 
 
 def _check_classes(labels: NDArray[np.int64], label_names: tuple[str, ...], source: str) -> None:
     """Refuse a train split from which not every class can be learned."""
-    seen = np.unique(labels)
+    seen = np.flatnonzero(np.bincount(labels[labels >= 0], minlength=1))
     if len(seen) < 2:
         raise DataError(f"{source}: train holds one class only ({label_names[seen[0]]}); at least two are needed.")
     unseen = [name for label, name in enumerate(label_names) if label not in seen]
@@ -125,96 +172,48 @@ def _check_classes(labels: NDArray[np.int64], label_names: tuple[str, ...], sour
         )
 
 
-def _rows_of_splits(
-    options: DatasetOptions,
-    labels: Mapping[str, NDArray[np.int64]],
-    label_names: tuple[str, ...],
-    test_fraction: float,
-    languages: Mapping[str, NDArray[np.str_]],
-) -> dict[str, NDArray[np.int64]]:
-    """Return which rows make each split; a split that is not in `labels` is taken from train."""
-    train = np.arange(len(labels["train"]))
-    rows = {split: np.arange(len(values)) for split, values in labels.items()}
-    for split, fraction in [("test", test_fraction), ("validation", options.validation_fraction)]:
-        if split not in labels:
-            share = min(fraction * len(labels["train"]) / len(train), 0.9)
-            kept, taken = stratified_slice(labels["train"][train], share, options.split_seed, label_names, split)
-            rows[split], train = train[taken], train[kept]
-            log.info("%s: no %s split; %d stratified examples of train are it", options.name, split, len(taken))
-    rows["train"] = train
-    if options.train_languages:
-        for split in ("train", "validation"):
-            own = languages[split if split in labels else "train"][rows[split]]
-            rows[split] = rows[split][np.isin(own, options.train_languages)]
-            left = np.unique(labels[split if split in labels else "train"][rows[split]])
-            if len(left) < (len(label_names) if split == "train" else 1):
-                lacking = [name for label, name in enumerate(label_names) if label not in left]
-                raise DataError(
-                    f"{options.name}: {split} has no example of {listed(lacking)} in "
-                    f"{listed(options.train_languages)}; name more languages with dataset.train_languages."
-                )
-    limits = {"train": options.max_train_examples, "validation": options.max_eval_examples}
-    for split in SPLITS:
-        limit = limits.get(split, options.max_eval_examples)
-        if limit is not None:
-            own = labels[split if split in labels else "train"][rows[split]]
-            chosen = stratified_choice(own, limit, options.split_seed, label_names, f"the {split} subset")
-            rows[split] = rows[split][chosen]
-    return rows
+def _check_texts(
+    options: DatasetOptions, train: Dataset, rows: NDArray[np.int64], label_names: tuple[str, ...], source: str
+) -> None:
+    """Refuse a train split whose texts are all but the same."""
+    columns = [train.data.column(name) for name in text_columns(options)]
+    different: set[tuple] = set()
+    for start in range(0, len(rows), 1000):
+        batch = [taken(column, rows[start : start + 1000]).to_pylist() for column in columns]
+        different.update(zip(*batch, strict=True))
+        if len(different) >= len(label_names):
+            return
+    raise DataError(
+        f"{source}: the {len(rows):,} examples of train hold {len(different)} different "
+        f"text{'s' * (len(different) > 1)} for {len(label_names)} classes, so nothing can be learned from them."
+    )
 
 
-def _languages(options: DatasetOptions, raw: Mapping[str, Dataset], source: str) -> dict[str, NDArray[np.str_]]:
-    """Return each example's language by raw split; nothing where no column names it."""
-    column = options.languages_from
-    if column is None:
+def _values(
+    columns: Mapping[str, CodedColumn] | None, kept: Mapping[str, NDArray[np.int64]]
+) -> dict[str, NDArray[np.object_]]:
+    """Return the values of the kept rows by split, str objects (m,); nothing where there is no such column."""
+    if columns is None:
         return {}
-    found = {}
-    for split, rows in raw.items():
-        values = rows.select_columns([column]).with_format("arrow")[:].column(0).to_pylist()
-        if unnamed := [row for row, value in enumerate(values) if not isinstance(value, str)]:
-            raise DataError(f"{source}, {split}, row {unnamed[0]}: column {column!r} names no language.")
-        found[split] = np.array(values, dtype=object).astype(str)
-    known = sorted(set(found["train"].tolist()))
+    return {
+        split: np.array(column.values, dtype=object)[column.codes[kept[split]]] for split, column in columns.items()
+    }
+
+
+def _check_languages(options: DatasetOptions, languages: Mapping[str, NDArray[np.object_]], source: str) -> None:
+    """Refuse to train on a language that train does not have."""
+    known = sorted(set(languages["train"].tolist())) if languages else []
     if unknown := [language for language in options.train_languages if language not in known]:
         raise DataError(
             f"{source}: train has no example in {listed(unknown)} (dataset.train_languages); it has {listed(known)}."
         )
-    return found
 
 
-def _select(
-    options: DatasetOptions, raw: Dataset, labels: NDArray[np.int64], rows: NDArray[np.int64], where: str
-) -> Dataset:
-    """Return the chosen rows with textclf's own columns."""
-    columns = {"text": options.text_column, "text_pair": options.text_pair_column}
-    chosen = raw.select(rows) if len(rows) < len(raw) else raw
-
-    def standard(batch: dict[str, list], indices: list[int]) -> dict[str, list]:
-        out: dict[str, list] = {"example": rows[indices].tolist()}
-        for name, column in columns.items():
-            if column is not None:
-                out[name] = _texts(batch[column], column, rows[indices], where)
-        if options.title_column is not None:
-            titles = _texts(batch[options.title_column], options.title_column, rows[indices], where)
-            out["text"] = [f"{title}\n{text}" for title, text in zip(titles, out["text"], strict=True)]
-        out["label"] = labels[rows[indices]].tolist()
-        return out
-
-    names = ["example", "text", *(["text_pair"] if options.text_pair_column else []), "label"]
-    kinds = {"example": Value("int64"), "label": Value("int64")}
-    features = Features({name: kinds.get(name, Value("string")) for name in names})
-    if len(chosen) <= IN_MEMORY_EXAMPLES:
-        return Dataset.from_dict(standard(chosen[:], list(range(len(chosen)))), features=features)
-    return chosen.map(
-        standard, batched=True, with_indices=True, remove_columns=raw.column_names, features=features
-    ).select_columns(names)
-
-
-def _texts(values: list, column: str, rows: NDArray[np.int64], where: str) -> list[str]:
-    """Return the values, refusing any that is not a string."""
-    for row, value in zip(rows, values, strict=True):
-        if not isinstance(value, str):
-            raise DataError(
-                f"{where}, row {row}: column {column!r} holds {value!r}, not a text. Fill it in or remove the row."
-            )
-    return values
+def _warn_of_shared_groups(groups: Mapping[str, NDArray[np.object_]], source: str) -> None:
+    """Say where the source itself has a group on both sides of a split."""
+    for one, other in combinations(groups, 2):
+        if shared := set(groups[one].tolist()) & set(groups[other].tolist()):
+            log.warning(
+                "%s: %s groups of %s are also in %s (such as %r); scores on them may be too good",
+                source, f"{len(shared):,}", other, one, min(shared),
+            )  # fmt: skip

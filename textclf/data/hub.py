@@ -10,6 +10,7 @@ from datasets.exceptions import DatasetNotFoundError
 
 from textclf.data.columns import to_text_data
 from textclf.data.options import HubDataset
+from textclf.data.rejected import RejectedRows
 from textclf.data.text_data import TextData
 from textclf.errors import DataError, did_you_mean, first_line, listed
 from textclf.hub import hub_or_cache, names_a_folder, ways_on
@@ -19,11 +20,16 @@ log = logging.getLogger(__name__)
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 
 
-def load_hub_dataset(options: HubDataset) -> TextData:
+def load_hub_dataset(options: HubDataset, folder: Path | None = None) -> TextData:
     """Load, split and label a dataset.
 
+    Args:
+        options: What the person asked for.
+        folder: Where `rejected.jsonl` is written; none writes nothing.
+
     Raises:
-        DataError: If it is not there, cannot be reached, or lacks a split, column or label.
+        DataError: If it is not there, cannot be reached, lacks a split, column or label, or holds more unusable
+            rows than allowed.
     """
     source = options.path + (f" ({options.config})" if options.config else "")
     found = _read(options, source)
@@ -39,7 +45,11 @@ def load_hub_dataset(options: HubDataset) -> TextData:
                 f"{source} has no split {name!r} (dataset.{role}_split); it has {listed(found)}."
                 f"{did_you_mean(name, found)}"
             )
-    return to_text_data(options, {role: found[name] for role, name in names.items()}, source)
+    rejects = RejectedRows(options.max_rejected)
+    try:
+        return to_text_data(options, {role: found[name] for role, name in names.items()}, source, rejects=rejects)
+    finally:
+        rejects.write(folder)
 
 
 def _read(options: HubDataset, source: str) -> DatasetDict:

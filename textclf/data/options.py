@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 
@@ -13,11 +17,29 @@ from textclf.errors import refuse_unless
 if TYPE_CHECKING:
     from textclf.data.text_data import TextData
 
+log = logging.getLogger(__name__)
 
 LANGUAGE = "%language%"
 """Stands for the language in the names of files."""
 LANGUAGE_COLUMN = "language"
 """textclf's own column of languages."""
+OWN_COLUMNS = ("example", "text", "text_pair", "label", LANGUAGE_COLUMN)
+"""The columns of a loaded split."""
+
+
+class UnknownLabels(Enum):
+    """What becomes of a row whose label is no class of train."""
+
+    error = "error"
+    drop = "drop"
+
+
+class OnLeakage(Enum):
+    """What becomes of texts that stand on both sides of a split."""
+
+    warn = "warn"
+    drop = "drop"
+    fail = "fail"
 
 
 @dataclass(frozen=True)
@@ -27,19 +49,35 @@ class DatasetOptions(ABC):
     name: str = MISSING
     """What the runs on this dataset are called."""
     text_column: str = "text"
-    """The column to classify."""
+    """The column to classify. Where there is no `text`, a column with a usual name for it (`review`, `sentence`,
+    `content`, …) is taken, and the log says which."""
     text_pair_column: str | None = None
     """The second text of a pair (a hypothesis, an answer); none for single texts."""
     title_column: str | None = None
     """A column put in front of the text, on a line of its own."""
     label_column: str = "label"
-    """Class labels: strings, or integers from 0."""
+    """Class labels: strings or integers. Where there is no `label`, a column with a usual name for it (`class`,
+    `sentiment`, `stars`, …) is taken, and the log says which."""
     label_names: list[str] = field(default_factory=list)
     """Names of the classes in label order; empty takes them from the data."""
     language_column: str | None = None
     """A column that names each example's language; scores are then given by language too."""
     train_languages: list[str] = field(default_factory=list)
     """Train and validate on these languages alone, and test on all: zero-shot transfer. Empty trains on all."""
+    group_column: str | None = None
+    """A column of authors, products, patients: no group is on both sides of a slice taken from train."""
+    slice_columns: list[str] = field(default_factory=list)
+    """Further columns kept as strings; scores are then given by their values too."""
+    unknown_labels: UnknownLabels = UnknownLabels.error
+    """What to do with a label that is no class: `error` stops, `drop` leaves its rows out and counts them."""
+    max_rejected: float = 0.01
+    """Largest share, 0 to 1, of a split's rows that may be unusable (no text, no label, damaged) and left out; the
+    run stops above it. Rows that `unknown_labels=drop` leaves out do not count."""
+    max_text_characters: int = 1_000_000
+    """A row with a longer text than this is not used."""
+    on_leakage: OnLeakage = OnLeakage.warn
+    """What to do where texts of test (or validation) also occur in train: `warn` says how many, `drop` takes them
+    out of train, `fail` stops."""
     validation_fraction: float = 0.1
     """Share of train, 0 to 1, set aside (stratified) where there is no validation split."""
     max_train_examples: int | None = None
@@ -68,6 +106,20 @@ class DatasetOptions(ABC):
             (
                 0 < self.validation_fraction < 1,
                 f"validation_fraction must lie between 0 and 1, got {self.validation_fraction}.",
+            ),
+            (
+                0 <= self.max_rejected <= 1,
+                f"max_rejected is a share and must lie between 0 and 1, got {self.max_rejected}.",
+            ),
+            (
+                self.max_text_characters >= 1,
+                f"max_text_characters must be at least 1, got {self.max_text_characters}.",
+            ),
+            (
+                len(set(self.slice_columns)) == len(self.slice_columns)
+                and not set(self.slice_columns) & {*OWN_COLUMNS, self.label_column},
+                f"slice_columns must be distinct and none of {', '.join(OWN_COLUMNS)} or the label, "
+                f"got {list(self.slice_columns)}.",
             ),
             (
                 len(set(self.label_names)) == len(self.label_names),
@@ -99,9 +151,17 @@ class DatasetOptions(ABC):
         said = ",".join(f"{part}={size}" for part, size in sizes.items() if size is not None)
         return f"{self.name}[{said}]" if said else self.name
 
+    def plain_options(self) -> dict[str, Any]:
+        """Return the options by name, as plain values that a record can hold."""
+        return {option.name: getattr(self, option.name) for option in fields(self)}
+
     @abstractmethod
-    def load(self) -> TextData:
+    def load(self, folder: Path | None = None) -> TextData:
         """Read, split and label the data.
+
+        Args:
+            folder: Where `rejected.jsonl`, the rows that could not be used, is written (also where the load then
+                fails); none writes nothing.
 
         Raises:
             DataError: If the data cannot be reached, or does not hold what the options name.
@@ -134,20 +194,23 @@ class HubDataset(DatasetOptions):
             (self.validation_split != self.train_split, "validation_split must differ from train_split."),
         )
 
-    def load(self) -> TextData:
+    def load(self, folder: Path | None = None) -> TextData:
         """Download (or find in the cache), split and label the data."""
         from textclf.data.hub import load_hub_dataset
 
-        return load_hub_dataset(self)
+        return load_hub_dataset(self, folder)
 
 
 @dataclass(frozen=True)
 class FilesDataset(DatasetOptions):
-    """Local files, one per split: JSON Lines, CSV, TSV or Parquet."""
+    """Local files: JSON Lines, CSV, TSV (each also as .gz), Parquet, or a folder of `label/*.txt`."""
 
+    name: str = ""
+    """What the runs on this dataset are called; empty takes the name of the train file."""
     train: str = MISSING
-    """File to train on. `bundled:reviews/train.jsonl` names a file that comes with textclf; `%language%` in a name
-    stands for one file per language, as in `train.%language%.jsonl`."""
+    """File to train on; a pattern such as `data/*.csv` names several of one kind, and a folder holds one folder of
+    .txt files per label. `bundled:reviews/train.jsonl` names a file that comes with textclf; `%language%` in a
+    name stands for one file per language, as in `train.%language%.jsonl`."""
     validation: str | None = None
     """File to select on; none takes a stratified slice of train."""
     test: str | None = None
@@ -156,8 +219,11 @@ class FilesDataset(DatasetOptions):
     """Share of train, 0 to 1, set aside (stratified) where there is no test file."""
 
     def __post_init__(self) -> None:
-        """Refuse fractions that leave nothing to train on."""
+        """Refuse fractions that leave nothing to train on; name the dataset where it has no name."""
         super().__post_init__()
+        if not self.name:
+            object.__setattr__(self, "name", name_of_files(self.train))
+            log.info("dataset.name is not given: runs on %s are called %s", self.train, self.name)
         refuse_unless(
             (
                 0 < self.test_fraction < 1,
@@ -175,8 +241,19 @@ class FilesDataset(DatasetOptions):
         by_file = any(LANGUAGE in (file or "") for file in (self.train, self.validation, self.test))
         return self.language_column or (LANGUAGE_COLUMN if by_file else None)
 
-    def load(self) -> TextData:
+    def load(self, folder: Path | None = None) -> TextData:
         """Read, split and label the files."""
         from textclf.data.files import load_files_dataset
 
-        return load_files_dataset(self)
+        return load_files_dataset(self, folder)
+
+
+def name_of_files(file: str) -> str:
+    """Return what runs on a file are called: its own name, or its folder's where it is `train` or a pattern."""
+    path = PurePath(file.removeprefix("bundled:"))
+    for part in (path.name.replace(LANGUAGE, ""), *reversed(path.parent.parts)):
+        stem = re.sub(r"(\.(jsonl|json|csv|tsv|parquet|gz))+$", "", part, flags=re.IGNORECASE)
+        stem = re.sub(r"[^\w.-]+", "", stem).strip("._-")
+        if stem and stem.lower() != "train":
+            return stem
+    return "files"

@@ -1,13 +1,77 @@
-"""Stratified, seeded choices of rows: the validation slice and the subsets."""
+"""Stratified, seeded choices of rows: the slices that become validation and test, and the subsets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.errors import DataError
+from textclf.data.options import DatasetOptions
+from textclf.data.text_data import SPLITS
+from textclf.errors import DataError, listed
+
+log = logging.getLogger(__name__)
+
+MAX_FOLDS = 20
+"""Slices of whole groups are made of twentieths at the finest."""
+
+
+def rows_of_splits(
+    options: DatasetOptions,
+    labels: Mapping[str, NDArray[np.int64]],
+    label_names: tuple[str, ...],
+    test_fraction: float,
+    languages: Mapping[str, NDArray[np.object_]],
+    groups: Mapping[str, NDArray[np.object_]],
+) -> dict[str, NDArray[np.int64]]:
+    """Return which rows make each split; a split that is not in `labels` is taken from train.
+
+    Args:
+        options: Sizes of the slices and subsets, and the languages to train on.
+        labels: int64 (n,) for each split of the source.
+        label_names: Names of the classes.
+        test_fraction: Share of train, 0 to 1, that becomes the test split where there is none.
+        languages: The language of each row, by split; empty where they are not known.
+        groups: The group of each row, by split; empty where there are none.
+
+    Raises:
+        DataError: If the examples, or the groups, are too few.
+    """
+    train = np.arange(len(labels["train"]))
+    rows = {split: np.arange(len(values)) for split, values in labels.items()}
+    for split, fraction in [("test", test_fraction), ("validation", options.validation_fraction)]:
+        if split not in labels:
+            share = min(fraction * len(labels["train"]) / len(train), 0.9)
+            own = labels["train"][train]
+            if groups:
+                kept, taken = group_slice(own, groups["train"][train], share, options.split_seed, label_names, split)
+            else:
+                kept, taken = stratified_slice(own, share, options.split_seed, label_names, split)
+            rows[split], train = train[taken], train[kept]
+            log.info("%s: no %s split; %d stratified examples of train are it", options.name, split, len(taken))
+    rows["train"] = train
+    if options.train_languages:
+        for split in ("train", "validation"):
+            own = languages[split if split in labels else "train"][rows[split]]
+            rows[split] = rows[split][np.isin(own.astype(str), options.train_languages)]
+            left = np.unique(labels[split if split in labels else "train"][rows[split]])
+            if len(left) < (len(label_names) if split == "train" else 1):
+                lacking = [name for label, name in enumerate(label_names) if label not in left]
+                raise DataError(
+                    f"{options.name}: {split} has no example of {listed(lacking)} in "
+                    f"{listed(options.train_languages)}; name more languages with dataset.train_languages."
+                )
+    limits = {"train": options.max_train_examples, "validation": options.max_eval_examples}
+    for split in SPLITS:
+        limit = limits.get(split, options.max_eval_examples)
+        if limit is not None:
+            own = labels[split if split in labels else "train"][rows[split]]
+            chosen = stratified_choice(own, limit, options.split_seed, label_names, f"the {split} subset")
+            rows[split] = rows[split][chosen]
+    return rows
 
 
 def stratified_choice(
@@ -81,4 +145,54 @@ def stratified_slice(
     first = np.setdiff1d(np.arange(len(labels)), second)
     if len(first) == 0:
         raise DataError(f"{len(labels)} examples are too few to set a slice for {purpose} aside.")
+    return first, second
+
+
+def group_slice(
+    labels: NDArray[np.int64],
+    groups: NDArray[np.object_],
+    fraction: float,
+    seed: int,
+    label_names: Sequence[str],
+    purpose: str,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide rows in two, no group on both sides, and each class in its share as nearly as whole groups allow.
+
+    Args:
+        labels: int64 (n,), each in [0, len(label_names)).
+        groups: The group of each row, str objects (n,).
+        fraction: Share of the rows, 0 to 1, that goes to the second part; met about.
+        seed: Seed of the choice.
+        label_names: Names of the classes, for errors.
+        purpose: What the second part is for, for errors.
+
+    Returns:
+        Row numbers of the first and of the second part, each ascending.
+
+    Raises:
+        DataError: If the groups are too few for every class to be on both sides.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # takes seconds, and few need it
+
+    _, numbers = np.unique(groups.astype(str), return_inverse=True)
+    count, smallest = int(numbers.max()) + 1, int(np.bincount(labels)[np.unique(labels)].min())
+    too_few = (
+        f"its {count} groups (dataset.group_column) are too few to set a slice for {purpose} aside with every class "
+        f"on both sides"
+    )
+    remedy = f"Add groups, name a {purpose} split of your own, or leave dataset.group_column out."
+    folds = min(MAX_FOLDS, count, smallest)
+    if folds < 2:
+        raise DataError(f"{too_few}. {remedy}")
+    share = Fraction(fraction).limit_denominator(folds)
+    share = min(max(share, Fraction(1, folds)), Fraction(folds - 1, folds))
+    splitter = StratifiedGroupKFold(share.denominator, shuffle=True, random_state=seed)
+    parts = [part for _, part in splitter.split(np.zeros(len(labels)), labels, numbers)]
+    second = np.sort(np.concatenate(parts[: share.numerator]))
+    first = np.setdiff1d(np.arange(len(labels)), second)
+    for part in (first, second):
+        if lacking := set(np.unique(labels).tolist()) - set(np.unique(labels[part]).tolist()):
+            raise DataError(
+                f"{too_few} ({listed([str(label_names[label]) for label in sorted(lacking)])} is not). {remedy}"
+            )
     return first, second

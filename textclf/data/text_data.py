@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,10 @@ class TextData:
     """Names of the classes; the label is the index."""
     source: str
     """Where the data came from, for a person."""
+    rejected: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How many rows of the source could not be used, by its split and by cause."""
+    slice_columns: tuple[str, ...] = ()
+    """Further columns of every split, strings; scores are given by their values."""
 
     @property
     def num_labels(self) -> int:

@@ -1,0 +1,125 @@
+"""Which columns of a source hold the text, the second text and the label."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from textclf.data.options import DatasetOptions
+from textclf.errors import DataError, did_you_mean, listed
+
+log = logging.getLogger(__name__)
+
+Options = TypeVar("Options", bound=DatasetOptions)
+
+DEFAULTS = {"text_column": "text", "label_column": "label"}
+TEXTS = (
+    "text", "texts", "sentence", "review", "reviews", "review_text", "reviewtext", "content", "body", "comment",
+    "comments", "comment_text", "message", "tweet", "document", "headline", "utterance", "post", "sms", "full_text",
+    "description",
+)  # fmt: skip
+PAIRS = (
+    ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"), ("text1", "text2"),
+    ("sentence_1", "sentence_2"), ("text_1", "text_2"), ("sentence_a", "sentence_b"), ("text_a", "text_b"),
+    ("question", "answer"), ("question", "sentence"), ("query", "document"),
+)  # fmt: skip
+LABELS = (
+    "label", "labels", "class", "classes", "category", "sentiment", "target", "stars", "star_rating", "rating", "y",
+    "polarity", "topic", "intent", "emotion", "gold_label", "class_label", "label_name", "overall", "score",
+)  # fmt: skip
+
+
+def find_columns(options: Options, names: Sequence[str], where: str, further: str = "") -> Options:
+    """Return options that name columns of the source, each of which is there.
+
+    A column that the options leave at its default is looked for under usual names where there is none of that name.
+
+    Args:
+        options: What the person asked for.
+        names: The columns of the source.
+        where: The source, for a person.
+        further: What more to say where a column is missing.
+
+    Raises:
+        DataError: If a column is missing, or several could be meant.
+    """
+    found: dict[str, str] = {}
+    if options.text_column == DEFAULTS["text_column"] and options.text_column not in names:
+        found |= _find_texts(options, names, where)
+    if options.label_column == DEFAULTS["label_column"] and options.label_column not in names:
+        taken = {*_asked(options), *found.values()}
+        candidates = [name for name in names if _plain(name) in LABELS and name not in taken]
+        if choice := _only(candidates, "label_column", where):
+            found["label_column"] = choice
+    if found:
+        log.info("%s: %s", where, ", ".join(f"{name!r} is taken as {option}" for option, name in found.items()))
+        options = replace(options, **found)
+    check_columns(options, names, where, further)
+    return options
+
+
+def check_columns(options: DatasetOptions, names: Sequence[str], where: str, further: str = "") -> None:
+    """Refuse a source that lacks a column that the options name."""
+    for option in ("text_column", "text_pair_column", "title_column", "label_column", "language_column",
+                   "group_column", "slice_columns"):  # fmt: skip
+        value = getattr(options, option)
+        for column in value if isinstance(value, list) else [value]:
+            if column is not None and column not in names:
+                raise DataError(
+                    f"{where} has no column {column!r} (dataset.{option}); it has {listed(names) or 'none'}."
+                    f"{did_you_mean(column, names)}{further}"
+                )
+
+
+def wanted_columns(options: DatasetOptions) -> list[str]:
+    """Return the columns of the source that the options name, each once."""
+    named = [options.text_column, options.text_pair_column, options.title_column, options.label_column]
+    named += [options.language_column, options.group_column, *options.slice_columns]
+    return list(dict.fromkeys(name for name in named if name is not None))
+
+
+def text_columns(options: DatasetOptions) -> list[str]:
+    """Return the columns of the source that must hold texts."""
+    named = (options.text_column, options.text_pair_column, options.title_column)
+    return [name for name in named if name is not None]
+
+
+def _find_texts(options: DatasetOptions, names: Sequence[str], where: str) -> dict[str, str]:
+    """Return the column of the text, and that of the second text where there are two that belong together."""
+    taken = _asked(options) - {DEFAULTS["text_column"]}
+    free = {_plain(name): name for name in reversed(names) if name not in taken}
+    pairs = [] if options.text_pair_column else [pair for pair in PAIRS if set(pair) <= set(free)]
+    if len(pairs) > 1:
+        said = "; ".join(f"{free[one]} and {free[two]}" for one, two in pairs)
+        raise DataError(
+            f"{where} has no column 'text', and several pairs could be meant: {said}. Name the columns with "
+            f"dataset.text_column and dataset.text_pair_column."
+        )
+    belonging = {free[member] for pair in pairs for member in pair}
+    singles = [name for name in names if _plain(name) in TEXTS and name not in taken | belonging]
+    if pairs and not singles:
+        return {"text_column": free[pairs[0][0]], "text_pair_column": free[pairs[0][1]]}
+    choice = _only([*singles, *sorted(belonging)], "text_column", where)
+    return {"text_column": choice} if choice else {}
+
+
+def _only(candidates: list[str], option: str, where: str) -> str | None:
+    """Return the one candidate, or nothing where there is none."""
+    if len(candidates) > 1:
+        raise DataError(
+            f"{where} has no column {DEFAULTS[option]!r}, and several could be meant: {listed(candidates)}. "
+            f"Name one with dataset.{option}."
+        )
+    return candidates[0] if candidates else None
+
+
+def _asked(options: DatasetOptions) -> set[str]:
+    """Return the columns that the options name, the default one for labels apart."""
+    return {name for name in wanted_columns(options) if name != DEFAULTS["label_column"]}
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is compared."""
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
