@@ -1,0 +1,82 @@
+"""Audit a dataset before training on it.
+
+python -m textclf.audit dataset=imdb model=bert
+python -m textclf.audit dataset=files dataset.name=mine dataset.train=train.csv --output audits/mine
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+
+from textclf import schema
+from textclf.audit.options import AuditOptions
+from textclf.build import build
+from textclf.command import CONF, choices_of, explain
+from textclf.errors import ConfigError
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m textclf.audit",
+        description="What is wrong with a dataset: leakage between splits, copies, contradicting labels, labels that "
+        "are probably wrong, texts that the model cuts off, languages, leftover markup. The dataset is composed as "
+        "for a run; of the model only the tokenizer and max_length are used.",
+        epilog=f"dataset={' | '.join(choices_of('dataset'))}; model={' | '.join(choices_of('model'))}; and any option "
+        f"of theirs, such as dataset.max_train_examples=20000 or model.max_length=256.",
+    )
+    default = AuditOptions()
+    parser.add_argument("overrides", nargs="*", metavar="GROUP=CHOICE", help="such as dataset=imdb model=bert")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write to (outputs/audits/DATE/TIME)")
+    parser.add_argument("--no-label-errors", action="store_true", help="do not search for wrong labels")
+    parser.add_argument(
+        "--near-threshold",
+        type=float,
+        default=default.near_threshold,
+        help="share of their pieces that near duplicates have in common (%(default)s)",
+    )
+    return parser.parse_intermixed_args()
+
+
+def main() -> None:
+    """Audit what the command line names; exit with 1 where that cannot be done."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("textclf.audit").setLevel(logging.INFO)
+    given = arguments()
+    schema.register()
+    try:
+        if strange := [word for word in given.overrides if "=" not in word]:
+            raise ConfigError(f"{' '.join(strange)}: say what to audit as GROUP=CHOICE, such as dataset=imdb.")
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", given.overrides)
+        dataset, model = build(cfg, "dataset"), build(cfg, "model")
+        options = AuditOptions(near_threshold=given.near_threshold, label_errors=not given.no_label_errors)
+        from textclf.audit.command import PAGE, audit_dataset
+        from textclf.audit.report import verdict
+
+        output = given.output or Path(f"outputs/audits/{datetime.now():%Y-%m-%d/%H-%M-%S}")
+        command = shlex.join(["python", "-m", "textclf.audit", *sys.argv[1:]])
+        found = audit_dataset(dataset, model, output, options, command)
+        print(found.summary())
+        print(verdict(found))
+        print(f"the report: {output / PAGE}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""The report of an audit: findings by severity first, then tables and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textclf.audit.audit import Audit
+from textclf.audit.finding import Finding, Severity, excerpt, percent
+from textclf.data.text_data import SPLITS
+from textclf.reporting.document import (
+    Block,
+    Bullets,
+    Cell,
+    Code,
+    Column,
+    Details,
+    Heading,
+    Paragraph,
+    Picture,
+    Quote,
+    Table,
+)
+
+TITLES = {Severity.problem: "Problems", Severity.warning: "Warnings", Severity.note: "Notes"}
+MOST_CLASSES = 40
+"""Classes in the table; of more, the smallest are left to audit.json."""
+MOST_LABEL_ERRORS = 25
+CHARACTERS = 300
+
+
+def audit_blocks(audit: Audit, pictures: Mapping[str, Picture], command: str = "") -> list[Block]:
+    """Return what a report says of a dataset."""
+    data = audit.data
+    blocks: list[Block] = [Heading(1, f"Audit of {data.name}"), Paragraph(f"{data.source}.")]
+    blocks += [Code(command)] if command else []
+    blocks += [Quote(verdict(audit)), *([_overview(audit)] if audit.findings else [])]
+    for severity, title in TITLES.items():
+        if found := audit.of(severity):
+            blocks.append(Heading(2, title))
+            for finding in found:
+                blocks += _finding_blocks(finding)
+    blocks += [Heading(2, "Classes"), pictures["classes"], _classes_table(audit)]
+    blocks += [Heading(2, "Lengths"), _lengths_table(audit)]
+    blocks += [pictures[name] for name in ("tokens", "words") if name in pictures]
+    blocks += [Heading(2, "Languages"), *_language_blocks(audit)]
+    blocks += [Heading(2, "Labels"), *_label_blocks(audit)]
+    return [*blocks, Heading(2, "How it was done"), Bullets(_method(audit))]
+
+
+def verdict(audit: Audit) -> str:
+    """Return how many findings of each severity there are, in a sentence."""
+    counts = {severity: len(audit.of(severity)) for severity in Severity}
+    if not audit.findings:
+        return "Nothing was found to be wrong with this dataset."
+    said = [f"{count} {severity.value}{'s' * (count != 1)}" for severity, count in counts.items() if count]
+    worst = next(severity for severity in Severity if counts[severity])
+    close = {
+        Severity.problem: "Settle the problems before comparing models on this dataset.",
+        Severity.warning: "Nothing forbids training on it; look at the warnings first.",
+        Severity.note: "Nothing stands in the way of training on it.",
+    }[worst]
+    return f"{', '.join(said)}. {close}"
+
+
+def _overview(audit: Audit) -> Table:
+    """Return the table of all findings."""
+    rows = [
+        (
+            Cell(finding.severity.value, strong=finding.severity is Severity.problem),
+            finding.title,
+            Cell(f"{finding.count:,}", float(finding.count)),
+            Cell(percent(finding.share), finding.share),
+        )
+        for finding in audit.findings
+    ]
+    return Table((Column("severity"), Column("finding"), Column("count", True), Column("share", True)), tuple(rows))
+
+
+def _finding_blocks(finding: Finding) -> list[Block]:
+    """Return what is said of one finding."""
+    blocks: list[Block] = [Heading(3, finding.title)]
+    where = ", ".join(f"{count:,} {name}" for name, count in finding.by_split.items() if count)
+    blocks.append(Paragraph(f"{finding.amount}{f': {where}' if where else ''}. {finding.meaning}"))
+    blocks.append(Paragraph(f"What to do: {finding.remedy}"))
+    if finding.examples:
+        has_remarks = any(example.remark for example in finding.examples)
+        columns = (Column("split"), Column("row", True), Column("label"), Column("text"))
+        rows = [
+            (example.split, str(example.example), example.label, example.text)
+            + ((example.remark,) if has_remarks else ())
+            for example in finding.examples
+        ]
+        table = Table((*columns, Column("remark")) if has_remarks else columns, tuple(rows))
+        blocks.append(Details("1 example" if len(rows) == 1 else f"{len(rows)} examples", (table,)))
+    return blocks
+
+
+def _classes_table(audit: Audit) -> Table:
+    """Return the examples of each class by split."""
+    counts = audit.class_counts
+    shares = counts / np.maximum(counts.sum(axis=0), 1)
+    order = np.argsort(-counts[:, 0], kind="stable")[:MOST_CLASSES]
+    rows = [
+        (
+            audit.data.label_names[label],
+            *(
+                Cell(f"{counts[label, i]:,} ({percent(shares[label, i])})", float(counts[label, i]))
+                for i in range(len(SPLITS))
+            ),
+        )
+        for label in order
+    ]
+    left = len(counts) - len(rows)
+    caption = f"The {MOST_CLASSES} largest classes; {left} more are in audit.json" if left else ""
+    return Table((Column("class"), *(Column(name, True) for name in SPLITS)), tuple(rows), caption)
+
+
+def _lengths_table(audit: Audit) -> Table:
+    """Return percentiles of the lengths."""
+    points = (5, 50, 95, 100)
+    lengths: list[tuple[str, NDArray[np.int64]]] = [
+        ("characters", audit.lengths.characters),
+        ("words", audit.lengths.words),
+    ]
+    if audit.lengths.tokens is not None:
+        lengths.append(("tokens", audit.lengths.tokens.lengths))
+    rows = [
+        (
+            name,
+            Cell(f"{values.mean():,.0f}", float(values.mean())),
+            *(Cell(f"{value:,.0f}", float(value)) for value in np.percentile(values, points)),
+        )
+        for name, values in lengths
+    ]
+    heads = ("5 % up to", "median", "95 % up to", "longest")
+    return Table((Column("length in"), Column("mean", True), *(Column(head, True) for head in heads)), tuple(rows))
+
+
+def _language_blocks(audit: Audit) -> list[Block]:
+    """Return the table of languages."""
+    found = audit.languages
+    how = "as the data names them" if found.from_data else "as told by py3langid, of texts long enough to be told"
+    blocks: list[Block] = [Paragraph(f"Of a sample of {found.sampled:,} texts, {how}: {found.told:,}.")]
+    if found.rows:
+        rows = []
+        for row in found.rows:
+            fertility = "" if row.fertility is None else f"{row.fertility:.2f} per {row.per}"
+            rows.append(
+                (
+                    row.language,
+                    Cell(f"{row.examples:,}", float(row.examples)),
+                    Cell(percent(row.share), row.share),
+                    Cell(fertility, row.fertility),
+                )
+            )
+        hint = "pieces that the model's tokenizer makes of a word; of a character in scripts without spaces"
+        columns = (Column("language"), Column("texts", True), Column("share", True), Column("tokens", True, hint))
+        blocks.append(Table(columns, tuple(rows)))
+    return blocks
+
+
+def _label_blocks(audit: Audit) -> list[Block]:
+    """Return how labels were judged, and the head of the list."""
+    errors = audit.label_errors
+    if errors is None:
+        return [Paragraph("Labels were not judged.")]
+    said = (
+        f"A logistic regression of words and pairs of words, fitted on the other four fifths each time, predicts "
+        f"{percent(errors.accuracy)} of {len(errors.judged):,} labels; always answering the most frequent one is right "
+        f"in {percent(errors.majority)}."
+    )
+    if not errors.trusted:
+        said += " It knows too little of the task for its opinion on a label to count, so no label is called wrong."
+        return [Paragraph(said)]
+    names, corpus = audit.data.label_names, audit.corpus
+    rows = []
+    for row, label, score in list(zip(errors.rows, errors.suggested, errors.scores, strict=True))[:MOST_LABEL_ERRORS]:
+        example = corpus.example(int(row))
+        text = excerpt(corpus.whole(int(row)), width=CHARACTERS)
+        given, other = example.label, names[label]
+        rows.append((example.split, str(example.example), given, other, Cell(f"{score:.3f}", float(score)), text))
+    columns = (
+        Column("split"),
+        Column("row", True),
+        Column("label"),
+        Column("suggested"),
+        Column("score", True, "probability of the given label, 0 to 1; the lower the more suspect"),
+        Column("text"),
+    )
+    blocks: list[Block] = [Paragraph(said)]
+    if rows:
+        blocks.append(Table(columns, tuple(rows), f"The first {len(rows)} of {len(errors.rows):,} in label_errors.csv"))
+    return blocks
+
+
+def _method(audit: Audit) -> tuple[str, ...]:
+    """Return how the audit was made, a sentence each."""
+    leakage = audit.leakage
+    near = (
+        "Near duplicates across splits were proposed by MinHash (64 permutations in 16 bands) and decided by the exact "
+        "share of common pieces: groups of three words, or of five characters where one of two texts has fewer than "
+        "20 words."
+    )
+    said = ["Texts are the same when they differ in case and spaces at most; of pairs both texts have to be.", near]
+    if leakage.remark:
+        said.append(f"{leakage.remark[:1].upper()}{leakage.remark[1:]}.")
+    tokens = audit.lengths.tokens
+    if tokens is not None and tokens.sampled:
+        said.append(f"Tokens were counted in a random sample of {len(tokens.rows):,} texts.")
+    if audit.label_errors is not None and audit.label_errors.remark:
+        said.append(f"Labels: {audit.label_errors.remark}.")
+    said.append("Seconds: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in audit.seconds.items()) + ".")
+    return tuple(said)
