@@ -69,7 +69,7 @@ def test_the_groups_hold_exactly_these():
 @pytest.mark.parametrize(("group", "choice"), [(g, c) for g, choices in EXPECTED.items() for c in sorted(choices)])
 def test_each_choice_composes_and_builds(group, choice):
     built = build_all(compose("config", [f"{group}={choice}"]))
-    assert set(built) == set(GROUPS)
+    assert set(built) == {*GROUPS, "analysis"}
     if group in ("dataset", "model"):
         assert built[group].name == choice
     if choice in CHECKPOINTS:
@@ -147,7 +147,7 @@ def test_each_study_composes_builds_and_says_what_it_asks(study):
     assert cfg.hydra.mode.name == "MULTIRUN"
     assert cfg.experiment == study
     built = build_all(cfg)
-    assert set(built) == set(GROUPS)
+    assert set(built) == {*GROUPS, "analysis"}
     build(cfg, "compare")
     text = (EXPERIMENTS / "study" / f"{study}.yaml").read_text()
     assert text.splitlines()[0] == "# @package _global_"

@@ -13,6 +13,7 @@ from textclf import load_classifier
 from textclf.data.options import FilesDataset, HubDataset
 from textclf.errors import ArtifactError, ConfigError
 from textclf.experiment import Experiment, run_experiment
+from textclf.models.base import Calibration
 from textclf.models.options import ClassicalModel, TransformerModel
 from textclf.records import find_records, read_record
 from textclf.tracking.options import MlflowTracker
@@ -151,3 +152,19 @@ def test_an_undefined_objective_costs_no_run(tmp_path, caplog):
     assert "validation/mcc undefined" in caplog.text
     assert "validation/mcc" not in record.metrics
     assert record.fit["best_epoch"] == 1
+
+
+def test_a_run_tells_its_errors_and_can_be_calibrated(tmp_path, caplog):
+    caplog.set_level("INFO")
+    tracker = MlflowTracker(directory=str(tmp_path / "mlruns"), system_metrics=False)
+    record = run_experiment(experiment(model=replace(BAYES, calibration=Calibration.temperature)), tmp_path / "mended")
+    raw = run_experiment(experiment(model=BAYES, tracker=tracker), tmp_path / "raw")
+    assert record.metrics["validation/accuracy"] == raw.metrics["validation/accuracy"]
+    assert record.metrics["validation/log_loss"] <= raw.metrics["validation/log_loss"] + 1e-6
+    told = json.loads((tmp_path / "mended" / "analysis.json").read_text())
+    assert told["temperature"]["is_applied"] == (load_classifier(tmp_path / "mended").temperature != 1.0)
+    assert told["calibration"]["ece"] == pytest.approx(record.metrics["test/ece"], abs=1e-6)
+    assert "calibration error" in caplog.text
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    logged = {entry.path for entry in client.list_artifacts(raw.tracking["run_id"])}
+    assert {"analysis.json", "attributions.html", "attributions.json", "report.html"} <= logged

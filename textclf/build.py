@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from textclf.errors import ConfigError, did_you_mean, listed
 from textclf.schema import GROUPS, SCHEMAS
+
+if TYPE_CHECKING:
+    from textclf.experiment import Experiment
 
 
 def build(cfg: DictConfig, group: str) -> Any:
@@ -60,7 +63,7 @@ def build_all(cfg: DictConfig) -> dict[str, Any]:
     """
     built: dict[str, Any] = {}
     problems: list[str] = []
-    for group in GROUPS:
+    for group in (*GROUPS, "analysis"):
         try:
             built[group] = build(cfg, group)
         except ConfigError as error:
@@ -68,3 +71,22 @@ def build_all(cfg: DictConfig) -> dict[str, Any]:
     if problems:
         raise ConfigError("\n".join(problems))
     return built
+
+
+def build_experiment(cfg: DictConfig) -> Experiment:
+    """Return the checked experiment that a composed config describes.
+
+    Raises:
+        ConfigError: With every mistake in the config.
+    """
+    options = build_all(cfg)
+    from textclf.experiment import Experiment
+
+    return Experiment(
+        **options,
+        seed=cfg.seed,
+        objective=cfg.objective,
+        name=cfg.experiment,
+        run_name=cfg.run_name,
+        save_classifier=cfg.save_classifier,
+    )

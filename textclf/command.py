@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
@@ -20,8 +21,12 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from textclf.errors import TextclfError, did_you_mean, listed
-from textclf.schema import GROUPS, RunConfig
+from textclf.build import build_experiment
+from textclf.errors import ConfigError, TextclfError, did_you_mean, listed
+from textclf.schema import GROUPS, RunConfig, register
+
+if TYPE_CHECKING:
+    from textclf.experiment import Experiment
 
 _PACKAGE = Path(__file__).resolve().parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
@@ -84,9 +89,31 @@ def help_text(overrides: list[str]) -> str:
     Hydra's own help lists every group of every plugin, which takes it seconds.
     """
     choices = "\n".join(f"  {group}={' | '.join(choices_of(group))}" for group in (*GROUPS, "study"))
+    return HELP.format(choices=choices, config=OmegaConf.to_yaml(composed(overrides)))
+
+
+def composed(overrides: Iterable[str]) -> DictConfig:
+    """Return the config that overrides such as `dataset=imdb` compose.
+
+    Raises:
+        HydraException: If there is no such choice or option; `explain` says it in a paragraph.
+        OmegaConfBaseException: If a value is of the wrong type.
+    """
+    register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides)
-    return HELP.format(choices=choices, config=OmegaConf.to_yaml(cfg))
+        return compose("config", list(overrides))
+
+
+def compose_experiment(*overrides: str) -> Experiment:
+    """Return the experiment that `python -m textclf.run` would run with these overrides, for use from Python.
+
+    Raises:
+        ConfigError: With what is wrong with them.
+    """
+    try:
+        return build_experiment(composed(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error)) from error
 
 
 def is_follower() -> bool:

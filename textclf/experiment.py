@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from textclf import records
+from textclf.audit.gate import pass_gate
 from textclf.data.options import DatasetOptions
-from textclf.data.text_data import SPLITS, TextData, summary
+from textclf.data.text_data import TextData, labels_of, summary
 from textclf.errors import ArtifactError
+from textclf.evaluation.analysis import analyse
+from textclf.evaluation.calibration import calibrate
 from textclf.evaluation.cost import latency
 from textclf.evaluation.metric_names import check_objective
-from textclf.evaluation.predictions import evaluate_split
+from textclf.evaluation.options import AnalysisOptions
+from textclf.evaluation.predictions import Predictions, evaluate_split, measure_predictions
 from textclf.memory import watch_memory
-from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
+from textclf.models.base import Calibration, Classifier, FitResult, ModelOptions, RunContext
 from textclf.models.options import TransformerModel
+from textclf.provenance import course_of, described, resolved_options, tags_of
 from textclf.records import RunRecord, folder_bytes
 from textclf.results import announce, write_results
 from textclf.tracking.options import NullTracker, TrackedRun, TrackerOptions
@@ -40,6 +43,7 @@ class Experiment:
     model: ModelOptions
     trainer: TrainerOptions = field(default_factory=TorchTrainer)
     tracker: TrackerOptions = field(default_factory=NullTracker)
+    analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
     seed: int = 1
     """Seed of initial weights, order of examples and dropout."""
     objective: str = "validation/macro_f1"
@@ -91,21 +95,24 @@ def run_experiment(
     config = resolved_options(experiment)
     environment = records.environment()
     fingerprint = records.config_fingerprint(config)
-    tags = _tags(experiment, fingerprint, environment)
+    tags = tags_of(experiment, fingerprint, environment)
 
     with experiment.tracker.start(experiment.name, experiment.title, tags, parent_run_id) as tracked:
         if parent_run_id is not None:
             check(experiment)  # the tracker's record of the sweep then shows what failed
         tracked.log_params(records.flat(config))
-        data = experiment.dataset.load()
+        data = experiment.dataset.load(run_dir)
         log.info("%s", summary(data))
+        data, audited = pass_gate(data, experiment.dataset.on_leakage)
         tracked.log_dataset(data)
 
         with watch_memory() as peak:
             classifier, fit = fit_model(experiment, data, tracked)
-            validation = fit.best_metrics or evaluate_split(classifier, data, "validation").metrics
+            validated, validation = validate(experiment, classifier, data, fit)
             single = latency(classifier, data)
             test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
+        size = _save(experiment, classifier, run_dir)  # before all that could still fail
+        analysis = analyse(classifier, data, validated, test.predictions, experiment.analysis)
         metrics = {**validation, **test.metrics}
         costs = {
             "num_parameters": float(fit.num_parameters),
@@ -114,12 +121,10 @@ def run_experiment(
             "test_examples_per_second": test.examples_per_second,
             **single,
             "peak_memory_bytes": float(peak.memory_bytes),
+            **size,
         }
         if peak.gpu_memory_bytes is not None:
             costs["peak_gpu_memory_bytes"] = float(peak.gpu_memory_bytes)
-        if experiment.save_classifier:
-            classifier.save(run_dir / records.CLASSIFIER)
-            costs["size_bytes"] = float(folder_bytes(run_dir / records.CLASSIFIER))
         tracked.log_metrics({**metrics, **{f"cost/{key}": value for key, value in costs.items()}}, _last_step(fit))
 
         record = RunRecord(
@@ -132,8 +137,8 @@ def run_experiment(
             objective=experiment.objective,
             metrics=metrics,
             costs=costs,
-            data=_describe(data),
-            fit=_course(fit),
+            data=described(data) | {"audit": audited},
+            fit=course_of(fit),
             config=config,
             config_fingerprint=fingerprint,
             command=command,
@@ -142,12 +147,12 @@ def run_experiment(
             seconds=round(time.perf_counter() - clock, 3),
             tracking={"run_id": tracked.run_id, "url": tracked.url},
         )
-        files = write_results(run_dir, record, data, fit, test)
+        files = write_results(run_dir, record, data, fit, test, analysis)
         records.write_record(run_dir, record)
         tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
         if experiment.tracker.log_model and experiment.save_classifier:
             tracked.log_artifacts(run_dir, [records.CLASSIFIER])
-    announce(record, data, test, run_dir)
+    announce(record, data, test, analysis, run_dir)
     return record
 
 
@@ -165,7 +170,7 @@ def check(experiment: Experiment) -> None:
 
 def follow_experiment(experiment: Experiment) -> None:
     """Take part in a data-parallel experiment beside the process that runs and records it."""
-    data = experiment.dataset.load()
+    data, _ = pass_gate(experiment.dataset.load(), experiment.dataset.on_leakage, tell=False)
     experiment.model.fit(data, experiment.trainer, RunContext(experiment.seed, experiment.objective, is_main=False))
 
 
@@ -186,24 +191,28 @@ def fit_model(experiment: Experiment, data: TextData, tracked: TrackedRun) -> tu
     return classifier, fit
 
 
-def resolved_options(experiment: Experiment) -> dict[str, Any]:
-    """Return every option as plain values, by group."""
-    groups = {
-        "dataset": experiment.dataset,
-        "model": experiment.model,
-        "trainer": experiment.trainer,
-        "tracker": experiment.tracker,
-    }
-    config: dict[str, Any] = {
-        group: {"_target_": f"{type(node).__module__}.{type(node).__name__}", **records.plain(asdict(node))}
-        for group, node in groups.items()
-    }
-    config["seed"] = experiment.seed
-    config["objective"] = experiment.objective
-    config["experiment"] = experiment.name
-    config["run_name"] = experiment.title
-    config["save_classifier"] = experiment.save_classifier
-    return config
+def validate(
+    experiment: Experiment, classifier: Classifier, data: TextData, fit: FitResult
+) -> tuple[Predictions, dict[str, float]]:
+    """Return what the fitted classifier predicts on validation, with its metrics, calibrated first where asked for."""
+    if fit.validation_probabilities is None:
+        found = evaluate_split(classifier, data, "validation")
+        predictions, metrics = found.predictions, found.metrics
+    else:
+        predictions = Predictions(labels_of(data.validation), fit.validation_probabilities, data.label_names)
+        metrics = fit.best_metrics
+    if experiment.model.calibration is not Calibration.temperature:
+        return predictions, metrics
+    change = calibrate(classifier, predictions)
+    log.info(
+        "temperature %.2f, fitted on validation: log loss there %.4f, was %.4f; calibration error %.3f, was %.3f",
+        change.temperature,
+        change.after.log_loss,
+        change.before.log_loss,
+        change.after.ece,
+        change.before.ece,
+    )
+    return change.predictions, measure_predictions(data, "validation", change.predictions)
 
 
 def _prepare(run_dir: Path) -> None:
@@ -222,35 +231,12 @@ def _prepare(run_dir: Path) -> None:
         ) from error
 
 
-def _tags(experiment: Experiment, fingerprint: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what a run is found by in the tracker."""
-    return {
-        "dataset": experiment.dataset.display_name,
-        "model": experiment.model.name,
-        "trainer": experiment.engine,
-        "seed": str(experiment.seed),
-        "config_fingerprint": fingerprint,
-        **{key: environment[key] for key in ("git_commit", "textclf", "torch", "transformers") if key in environment},
-    }
-
-
-def _describe(data: TextData) -> dict[str, Any]:
-    """Return what a record says of the data."""
-    return {
-        "source": data.source,
-        "fingerprint": data.fingerprint,
-        "test_fingerprint": data.test_fingerprint,
-        "label_names": list(data.label_names),
-        "pairs": data.has_pairs,
-        "examples": {split: len(data.split(split)) for split in SPLITS},
-    }
-
-
-def _course(fit: FitResult) -> dict[str, Any]:
-    """Return what a record says of a fit: all but its predictions."""
-    said = records.plain(asdict(replace(fit, validation_probabilities=None)))
-    del said["validation_probabilities"]
-    return said
+def _save(experiment: Experiment, classifier: Classifier, run_dir: Path) -> dict[str, float]:
+    """Keep the classifier where that is asked for, and return its size as a cost."""
+    if not experiment.save_classifier:
+        return {}
+    classifier.save(run_dir / records.CLASSIFIER)
+    return {"size_bytes": float(folder_bytes(run_dir / records.CLASSIFIER))}
 
 
 def _last_step(fit: FitResult) -> int:

@@ -5,22 +5,33 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from omegaconf import OmegaConf
 from sklearn.metrics import classification_report
 
 from textclf import records
-from textclf.data.text_data import TextData, labels_of
-from textclf.evaluation import plots
+from textclf.data.text_data import SPLITS, TextData, labels_of
+from textclf.evaluation import analysis_plots, plots
+from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attributions
+from textclf.evaluation.analysis_blocks import ATTRIBUTIONS_PAGE
+from textclf.evaluation.attributions_page import attributions_page
 from textclf.evaluation.metrics import class_figures, undefined_metrics
 from textclf.evaluation.predictions import Evaluation, prediction_table, sample_lines
 from textclf.models.base import FitResult
 from textclf.records import RunRecord
-from textclf.report import run_report
+from textclf.report.run import ReportedRun, report_blocks
+from textclf.reporting.document import to_html, to_markdown
 
 log = logging.getLogger("textclf.experiment")
 
+ANALYSIS_FILE = "analysis.json"
+REPORT_PAGE = "report.html"
 
-def write_results(run_dir: Path, record: RunRecord, data: TextData, fit: FitResult, test: Evaluation) -> list[str]:
+
+def write_results(
+    run_dir: Path, record: RunRecord, data: TextData, fit: FitResult, test: Evaluation, analysis: Analysis
+) -> list[str]:
     """Write all of a run's files but `run.json` and the classifier.
 
     Returns:
@@ -52,20 +63,52 @@ def write_results(run_dir: Path, record: RunRecord, data: TextData, fit: FitResu
     plots.plot_roc_curves(predictions, title, folder / "roc_curve.png")
     plots.plot_precision_recall_curves(predictions, title, folder / "precision_recall_curve.png")
     plots.plot_training_curves(fit, record.objective, title, folder / "loss_curve.png")
-    drawn = sorted(path.name for path in folder.iterdir())
-    records.write_text(run_dir / records.REPORT_FILE, run_report(record, per_class, drawn))
+    analysis_plots.plot_class_scores(predictions, title, folder / "class_scores.png")
+    found = write_analysis(run_dir, analysis, title)
+    counts = {split: np.bincount(labels_of(data.split(split)), minlength=len(names)) for split in SPLITS}
+    class_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}
+    blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder))
+    records.write_text(run_dir / records.REPORT_FILE, to_markdown(blocks, run_dir))
+    records.write_text(run_dir / REPORT_PAGE, to_html(record.name, blocks))
     return [
         records.METRICS_FILE,
         records.CONFIG_FILE,
         "classification_report.txt",
         records.PREDICTIONS_FILE,
         records.FIGURES,
+        *found,
         records.REPORT_FILE,
+        REPORT_PAGE,
     ]
 
 
-def announce(record: RunRecord, data: TextData, test: Evaluation, run_dir: Path) -> None:
-    """Print how it ended: a few predictions, what is undefined, the scores, and where to look."""
+def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:
+    """Write the error analysis: figures as JSON and CSV, pictures, and the page of attributions.
+
+    Returns:
+        The names of the files, without the pictures.
+    """
+    folder = run_dir / records.FIGURES
+    analysis_plots.plot_reliability(analysis, title, folder / "reliability.png")
+    analysis_plots.plot_coverage(analysis, title, folder / "coverage.png")
+    analysis_plots.plot_slices(analysis, title, folder / "slices.png")
+    said = plain_analysis(analysis)
+    records.write_json(run_dir / ANALYSIS_FILE, said)
+    files = [ANALYSIS_FILE]
+    for name, rows in [("slices", pd.json_normalize(said["slices"], sep="_")), ("confused_pairs", said["pairs"])]:
+        table = pd.DataFrame(rows)
+        if len(table):
+            records.write_text(run_dir / f"{name}.csv", table.to_csv(index=False))
+            files.append(f"{name}.csv")
+    if analysis.attributions:
+        records.write_json(run_dir / "attributions.json", plain_attributions(analysis))
+        records.write_text(run_dir / ATTRIBUTIONS_PAGE, attributions_page(title, analysis.attributions))
+        files += ["attributions.json", ATTRIBUTIONS_PAGE]
+    return files
+
+
+def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Analysis, run_dir: Path) -> None:
+    """Print how it ended: a few predictions, what is undefined, the scores and errors, and where to look."""
     log.info("test predictions, for example:\n%s", "\n".join(sample_lines(data, test.predictions)))
     missing = undefined_metrics(test.predictions, [name.removeprefix("test/") for name in test.metrics])
     if missing:
@@ -73,6 +116,17 @@ def announce(record: RunRecord, data: TextData, test: Evaluation, run_dir: Path)
     majority = max(labels_of(data.test).tolist().count(k) for k in range(data.num_labels)) / len(data.test)
     shown = [f"{key} {record.metrics[key]:.4f}" for key in ("test/accuracy", "test/macro_f1") if key in record.metrics]
     log.info("%s: %s (the most frequent class alone: accuracy %.4f)", record.name, ", ".join(shown), majority)
+    worst = analysis.worst_slice
+    slice_words = "no slice worse than the rest beyond chance"
+    if worst is not None:
+        slice_words = f"worst slice {worst.by} {worst.value}: accuracy {worst.right} of {worst.right.total:,}"
+    log.info(
+        "calibration error %.3f (up to %.3f by chance); %s; the mistakes, thresholds and limits are in %s",
+        analysis.calibration.ece,
+        analysis.calibration.by_chance,
+        slice_words,
+        REPORT_PAGE,
+    )
     log.info("all of it in %s", run_dir)
     if url := record.tracking["url"]:
         log.info("in MLflow (make ui): %s", url)

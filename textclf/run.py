@@ -13,7 +13,6 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,13 +20,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from textclf import schema
-from textclf.build import build, build_all
+from textclf.build import build, build_experiment
 from textclf.command import CONF, explain, follower_overrides, help_text, is_follower
 from textclf.errors import ConfigError
 from textclf.sweep import read_sweep
-
-if TYPE_CHECKING:
-    from textclf.experiment import Experiment
 
 log = logging.getLogger("textclf.run")
 
@@ -39,32 +35,13 @@ class JobFailedError(Exception):
     """A job has failed, and the person has been told why."""
 
 
-def experiment_from(cfg: DictConfig) -> Experiment:
-    """Return the checked experiment that a composed config describes.
-
-    Raises:
-        ConfigError: With every mistake in the config.
-    """
-    options = build_all(cfg)
-    from textclf.experiment import Experiment
-
-    return Experiment(
-        **options,
-        seed=cfg.seed,
-        objective=cfg.objective,
-        name=cfg.experiment,
-        run_name=cfg.run_name,
-        save_classifier=cfg.save_classifier,
-    )
-
-
 def run(cfg: DictConfig) -> float:
     """Run the experiment that a composed config describes, and return its objective."""
     hydra_config = HydraConfig.get()
     sweep = read_sweep(Path(hydra_config.sweep.dir)) if hydra_config.mode is RunMode.MULTIRUN else None
     parent = sweep.parent_run_id if sweep is not None else None
     try:
-        experiment = experiment_from(cfg)
+        experiment = build_experiment(cfg)
     except ConfigError as error:
         _track_refusal(cfg, parent, error)
         raise

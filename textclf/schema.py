@@ -16,6 +16,7 @@ from omegaconf import MISSING, OmegaConf
 
 from textclf.compare.options import CompareOptions
 from textclf.data.options import FilesDataset, HubDataset
+from textclf.evaluation.options import AnalysisOptions
 from textclf.models.options import ClassicalModel, TransformerModel
 from textclf.tracking.options import MlflowTracker, NullTracker
 from textclf.training.options import HFTrainer, TorchTrainer
@@ -29,6 +30,7 @@ SCHEMAS: dict[tuple[str, str], type] = {
     ("trainer", "hf_options"): HFTrainer,
     ("tracker", "mlflow_options"): MlflowTracker,
     ("tracker", "null_options"): NullTracker,
+    ("analysis", "analysis_options"): AnalysisOptions,
     ("compare", "compare_options"): CompareOptions,
 }
 GROUPS = ("dataset", "model", "trainer", "tracker")
@@ -52,6 +54,7 @@ class RunConfig:
     model: Any = MISSING
     trainer: Any = MISSING
     tracker: Any = MISSING
+    analysis: Any = MISSING
     compare: Any = MISSING
 
 

@@ -35,6 +35,7 @@ def test_hand_worked_two_classes():
         "mcc": 2 / math.sqrt(2 * 3 * 2 * 1),
         "roc_auc": 1.0,
         "log_loss": -sum(map(math.log, [0.9, 0.8, 0.4, 0.7])) / 4,
+        "ece": (0.1 + 0.2 + 0.6 + 0.3) / 4,  # each in a bin of its own
     }
     assert found == pytest.approx(expected, abs=1e-6)
     assert list(found) == list(METRICS)

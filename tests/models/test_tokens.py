@@ -57,6 +57,7 @@ LONG = " ".join(["film"] * 10 + ["lamp"] * 10 + ["tent"] * 10)
 def test_which_part_of_a_long_text_is_kept(tokenizer, truncation, kept):
     tokens = tokenize(tokenizer, [LONG, "dull"], None, Lengths(10, truncation))
     assert tokens.lengths.tolist() == [10, 3]
+    assert tokens.num_cut == 1
     assert tokenizer.decode(tokens.ids[:10]) == f"[CLS] {' '.join(kept)} [SEP]"
     assert tokenizer.truncation_side == "right"
 
@@ -66,6 +67,9 @@ def test_windows_are_rows_of_their_text(tokenizer):
     tokens = tokenize(tokenizer, ["dull", LONG, "a lovely film"], None, lengths)
     assert len(tokens) == 3
     assert tokens.lengths.tolist() == [3, 36, 5]
+    assert tokens.num_cut == 0
+    few = tokenize(tokenizer, ["dull", LONG], None, Lengths(12, long_text=LongText.sliding_window, max_windows=2))
+    assert few.num_cut == 1
     batch = pad(tokenizer, tokens, [2, 1])
     assert batch["windows"].tolist() == [1, 3]
     assert [tokenizer.decode(row, skip_special_tokens=True) for row in batch["input_ids"]] == [

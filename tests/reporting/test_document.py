@@ -11,6 +11,7 @@ from textclf.reporting.document import (
     Column,
     Details,
     Heading,
+    Link,
     Paragraph,
     Picture,
     Quote,
@@ -261,3 +262,12 @@ def test_shapes_that_cannot_be_shown_are_refused():
         Table((Column("a"), Column("b")), (("x",),))
     with pytest.raises(ValueError, match="1, 2 or 3, got 4"):
         Heading(4, "x")
+
+
+def test_a_link_leads_beside_the_report_and_nowhere_else(tmp_path):
+    link = Link(HOSTILE, 'javascript:alert(1)/a b)".html')
+    line = to_markdown([link], tmp_path)
+    assert line.endswith("](javascript%3Aalert%281%29/a%20b%29%22.html)\n")
+    (found,) = Page(to_html("t", [link])).all("a")
+    assert found["href"] == "javascript%3Aalert%281%29/a%20b%29%22.html"
+    assert found["text"].startswith("<script>")

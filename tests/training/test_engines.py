@@ -188,6 +188,7 @@ def test_what_is_read_of_long_texts(engine, reading, seen, tiny_checkpoint):
     options = engine(**FAST | {"epochs": 8})
     result = options.fit(classifier, data, RunContext())
     assert (result.best_metrics["validation/accuracy"] > 0.9) == seen
+    assert result.truncated_share == (0 if "long_text" in reading else 1)
 
 
 @pytest.mark.parametrize("imbalance", Imbalance)

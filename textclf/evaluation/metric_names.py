@@ -20,6 +20,7 @@ METRICS: dict[str, MetricName] = {
     "mcc": MetricName(),
     "roc_auc": MetricName(),
     "log_loss": MetricName(higher_is_better=False),
+    "ece": MetricName(higher_is_better=False),
 }
 """Every metric of `evaluation.metrics`, in the order in which they are shown."""
 

@@ -23,6 +23,7 @@ from sklearn.metrics import (
 )
 
 from textclf.errors import listed
+from textclf.evaluation.calibration import expected_calibration_error
 from textclf.evaluation.metric_names import METRICS
 from textclf.hub import hub_or_cache
 
@@ -114,6 +115,13 @@ class LogLoss(_ProbabilityMetric):
         return {"log_loss": float(log_loss(references, probabilities, labels=range(probabilities.shape[1])))}
 
 
+class CalibrationError(_ProbabilityMetric):
+    """Expected calibration error of the most probable class, in 15 bins of equal width (Guo et al. 2017)."""
+
+    def _compute(self, predictions: list[list[float]], references: list[int]) -> dict[str, float]:
+        return {"ece": expected_calibration_error(np.asarray(predictions), np.asarray(references))}
+
+
 class RocAuc(_ProbabilityMetric):
     """Area under the ROC curve; for more than two classes, the mean of each against the rest."""
 
@@ -145,6 +153,7 @@ def evaluate_predictions(predictions: Predictions, further_metrics: Iterable[str
         (MatthewsCorrelation, predicted, {}),
         (RocAuc, probabilities, {}),
         (LogLoss, probabilities, {}),
+        (CalibrationError, probabilities, {}),
     ]:
         try:
             values = metric(keep_in_memory=True).compute(predictions=inputs, references=labels, **options)

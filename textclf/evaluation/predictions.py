@@ -67,10 +67,43 @@ def evaluate_split(
     texts, pairs = texts_of(rows)
     probabilities, seconds = timed(lambda: classifier.predict_proba(texts, pairs))
     predictions = Predictions(labels_of(rows), probabilities, data.label_names)
+    return Evaluation(split, predictions, measure_predictions(data, split, predictions, further_metrics), seconds)
+
+
+def measure_predictions(
+    data: TextData, split: str, predictions: Predictions, further_metrics: tuple[str, ...] = ()
+) -> dict[str, float]:
+    """Return the metrics of what was predicted on a split, by name, as `test/accuracy`.
+
+    Where languages are known, each has an accuracy and a macro F1 of its own (`test/accuracy/de`), and
+    `test/accuracy/average_of_languages` counts each language the same. Where some languages do not
+    occur in train, `test/zero_shot_gap` is the mean accuracy over those that do, less that over the others.
+
+    Args:
+        data: The data.
+        split: `train`, `validation` or `test`.
+        predictions: What was predicted on it.
+        further_metrics: Names of metrics in `evaluate` to compute as well.
+    """
     metrics = evaluate_predictions(predictions, further_metrics)
+    rows = data.split(split)
     if LANGUAGE_COLUMN in rows.column_names:
-        metrics |= _by_language(predictions, np.array(rows[LANGUAGE_COLUMN][:]))
-    return Evaluation(split, predictions, {f"{split}/{name}": value for name, value in metrics.items()}, seconds)
+        found = _by_language(predictions, np.array(rows[LANGUAGE_COLUMN][:]))
+        metrics |= found | _over_languages(found, set(data.train.unique(LANGUAGE_COLUMN)))
+    return {f"{split}/{name}": value for name, value in metrics.items()}
+
+
+def _over_languages(metrics: dict[str, float], trained: set[str]) -> dict[str, float]:
+    """Return the mean accuracy over languages, and how far it lies below in those that were not trained on."""
+    by_language = {name.partition("/")[2]: value for name, value in metrics.items() if name.startswith("accuracy/")}
+    if len(by_language) < 2:
+        return {}
+    found = {"accuracy/average_of_languages": float(np.mean(list(by_language.values())))}
+    seen = [value for language, value in by_language.items() if language in trained]
+    unseen = [value for language, value in by_language.items() if language not in trained]
+    if seen and unseen:
+        found["zero_shot_gap"] = float(np.mean(seen) - np.mean(unseen))
+    return found
 
 
 def _by_language(predictions: Predictions, languages: NDArray[np.str_]) -> dict[str, float]:

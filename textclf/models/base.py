@@ -75,6 +75,8 @@ class FitResult:
     """The epoch whose weights were kept."""
     step_losses: tuple[tuple[int, float], ...] = ()
     """Training loss of single steps, as (step, loss), every `log_every` steps."""
+    truncated_share: float | None = None
+    """Share of the training texts of which tokens were left out, 0 to 1; none where nothing is known of it."""
     validation_probabilities: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """What the kept weights predict on `data.validation`, float32 (n, num_labels), where training predicted it."""
 

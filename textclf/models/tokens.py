@@ -43,6 +43,8 @@ class TokenizedTexts:
     """int8 of the same shape: which text of a pair each token belongs to; none where models have no use for it."""
     offsets: NDArray[np.int64]
     """int64 (rows + 1,): row i is `ids[offsets[i]:offsets[i + 1]]`."""
+    num_cut: int = 0
+    """Texts of which tokens were left out."""
     first_rows: NDArray[np.int64] | None = None
     """int64 (n + 1,): text i has the rows `first_rows[i]` to before `first_rows[i + 1]`; none for one row a text."""
 
@@ -73,6 +75,7 @@ class _Rows:
     """Tokens of each row."""
     counts: list[int] = field(default_factory=list)
     """Rows of each text."""
+    num_cut: int = 0
 
 
 def tokenize(
@@ -108,6 +111,7 @@ def tokenize(
         ids=np.concatenate(rows.ids) if rows.ids else np.zeros(0, dtype=np.int32),
         type_ids=np.concatenate(rows.type_ids) if rows.type_ids else None,
         offsets=_bounds(rows.lengths),
+        num_cut=rows.num_cut,
         first_rows=_bounds(rows.counts) if windowed else None,
     )
 
@@ -117,14 +121,17 @@ def _gather(rows: _Rows, encoded: Any, lengths: Lengths | None) -> None:
     type_ids = encoded.get("token_type_ids")
     new_ids, new_type_ids = [], []
     for text, ids in enumerate(encoded["input_ids"]):
-        kept: list[NDArray[np.int64] | slice] = [slice(None)]
+        left_out = bool(encoded.encodings and encoded.encodings[text].overflowing)
+        row, kept = np.array(ids, dtype=np.int32), [np.arange(len(ids))]
         if lengths is not None and len(ids) > lengths.max_length:
             sequences = np.array([-1 if s is None else s for s in encoded.sequence_ids(text)])
             if lengths.long_text is LongText.sliding_window:
                 kept = list(windows(sequences, lengths.max_length, lengths.window_overlap, lengths.max_windows))
             else:
                 kept = [head_tail(sequences, lengths.max_length)]
-        new_ids += [np.array(ids, dtype=np.int32)[part] for part in kept]
+            left_out = len(np.unique(np.concatenate(kept))) < len(ids)
+        rows.num_cut += left_out
+        new_ids += [row[part] for part in kept]
         if type_ids is not None:
             new_type_ids += [np.array(type_ids[text], dtype=np.int8)[part] for part in kept]
         rows.counts.append(len(kept))

@@ -109,6 +109,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A line that leads to a file beside the report."""
+
+    text: str
+    path: str
+    """Relative to the report, with `/` between folders."""
+
+
+@dataclass(frozen=True)
 class Details:
     """Blocks that HTML folds away under a summary."""
 
@@ -123,7 +132,7 @@ class Quote:
     text: str
 
 
-Block = Heading | Paragraph | Bullets | Code | Table | Picture | Details | Quote
+Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Quote
 
 
 def to_markdown(blocks: Sequence[Block], folder: Path) -> str:
@@ -150,7 +159,9 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri)
+    environment.filters.update(
+        kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, address=quote
+    )
     page = environment.get_template(TEMPLATE).render(title=title, blocks=blocks)
     return UNPRINTABLE.sub("�", page).strip() + "\n"
 
@@ -172,6 +183,8 @@ def _markdown(block: Block, folder: Path) -> str:
         case Picture():
             address = quote(Path(os.path.relpath(block.path, folder)).as_posix())
             return f"![{_inline(block.alt)}]({address})" + (f"\n\n*{_inline(block.caption)}*" if block.caption else "")
+        case Link():
+            return f"[{_inline(block.text)}]({quote(block.path)})"
         case Details():
             return f"**{_inline(block.summary)}**\n\n{to_markdown(block.blocks, folder).rstrip()}"
         case Quote():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,29 @@ def figure(path: Path, width: float = 5.6, height: float = 4.4) -> Iterator[Axes
         canvas = FigureCanvasAgg(Figure(figsize=(width, height), layout="constrained"))
         yield canvas.figure.add_subplot()
         canvas.figure.savefig(path, dpi=130)
+
+
+@contextmanager
+def stacked_figure(path: Path, heights: Sequence[float], width: float = 5.6) -> Iterator[list[Axes]]:
+    """Open a figure of plots above one another that share their x axis, and write it to `path` on leaving.
+
+    Args:
+        path: The PNG to write.
+        heights: Height of each plot in inches, from the top.
+        width: Width of all in inches.
+    """
+    with mpl.rc_context(STYLE):
+        canvas = FigureCanvasAgg(Figure(figsize=(width, sum(heights)), layout="constrained"))
+        plots = canvas.figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights))
+        yield list(plots[:, 0])
+        canvas.figure.savefig(path, dpi=130)
+
+
+def legend_below(axes: Axes, columns: int) -> None:
+    """Put the legend of a plot under the whole figure, where it covers nothing."""
+    whole = axes.get_figure(root=True)
+    assert whole is not None
+    whole.legend(loc="outside lower center", ncols=columns)
 
 
 def short(name: str, width: int = 24) -> str:

@@ -142,8 +142,12 @@ def training_batches(
     seed: int,
     balance: Balance,
     share: Share | None = None,
-) -> tuple[DataLoader, BatchPlan]:
-    """Clean and tokenise the training split; return its micro-batches, and the plan that orders them."""
+) -> tuple[DataLoader, BatchPlan, float]:
+    """Clean and tokenise the training split.
+
+    Returns:
+        Its micro-batches, the plan that orders them, and the share of its texts, 0 to 1, that were cut.
+    """
     texts, pairs = texts_of(data.train)
     tokens = classifier.tokenize(classifier.clean(texts), None if pairs is None else classifier.clean(pairs))
     labels = labels_of(data.train)
@@ -157,4 +161,4 @@ def training_batches(
         pin_memory=classifier.device.type == "cuda",
         generator=torch.Generator(),  # its own, so that iterating leaves dropout's random numbers alone
     )
-    return loader, plan
+    return loader, plan, tokens.num_cut / len(tokens)

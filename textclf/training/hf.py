@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from textclf.data.text_data import TextData, labels_of
@@ -51,7 +51,7 @@ def fit_with_transformers(
         arguments = _arguments(options, folder, device, precision, context.seed)
         classifier.move_to(arguments.device)
         share = Share(arguments.process_index, arguments.world_size)
-        loader, plan = training_batches(classifier, data, options, context.seed, balance, share)
+        loader, plan, truncated_share = training_batches(classifier, data, options, context.seed, balance, share)
         labels = labels_of(data.train)
         loss_of = make_loss(balance, options.label_smoothing, labels, data.num_labels, classifier.device)
         optimizer = make_optimizer(classifier.model, options)
@@ -85,6 +85,7 @@ def fit_with_transformers(
             callbacks=[_MonitorCallback(monitor, plan, options)],
         )
         trainer.planned_batches = loader
+        trainer.remove_callback(PrinterCallback)  # the monitor tells what there is to tell
         log.info(
             "training with transformers.Trainer on %s in %s, %d steps an epoch%s",
             describe_device(device),
@@ -94,7 +95,7 @@ def fit_with_transformers(
         )
         torch.manual_seed(context.seed + share.rank)  # each process drops out other units
         trainer.train()
-    return monitor.finish(device.type, precision.value)
+    return monitor.finish(device.type, precision.value, truncated_share)
 
 
 class _PlannedTrainer(Trainer):

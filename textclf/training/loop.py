@@ -44,7 +44,7 @@ def fit_with_torch(
     classifier.autocast = AUTOCAST[precision.value]
     model = classifier.move_to(device)
 
-    loader, plan = training_batches(classifier, data, options, context.seed, balance)
+    loader, plan, truncated_share = training_batches(classifier, data, options, context.seed, balance)
     loss_of = make_loss(balance, options.label_smoothing, labels_of(data.train), data.num_labels, device)
     optimizer = make_optimizer(model, options)
     schedule = make_schedule(optimizer, options, total_steps=plan.steps * options.epochs)
@@ -77,7 +77,7 @@ def fit_with_torch(
             schedule.step()
         if monitor.end_epoch():
             break
-    return monitor.finish(device.type, precision.value)
+    return monitor.finish(device.type, precision.value, truncated_share)
 
 
 def _in_steps(parts: Iterator[dict[str, torch.Tensor]], per_step: int) -> Iterator[list[dict[str, torch.Tensor]]]:

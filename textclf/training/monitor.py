@@ -154,7 +154,7 @@ class TrainingMonitor:
             result.seconds,
         )
 
-    def finish(self, device: str, precision: str) -> FitResult:
+    def finish(self, device: str, precision: str, truncated_share: float) -> FitResult:
         """Give the classifier the best epoch's weights, and return how it went."""
         assert self.best is not None
         if self.best.epoch != len(self.epochs):
@@ -170,5 +170,6 @@ class TrainingMonitor:
             epochs=tuple(self.epochs),
             best_epoch=self.best.epoch,
             step_losses=tuple(self.step_losses),
+            truncated_share=truncated_share,
             validation_probabilities=self.best_probabilities,
         )

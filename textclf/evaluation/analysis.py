@@ -1,0 +1,161 @@
+"""What a run got wrong, and how far its probabilities can be relied on: the whole error analysis."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textclf.data.text_data import TextData
+from textclf.evaluation.attributions import Attribution, attributions
+from textclf.evaluation.calibration import Calibration, calibration_of, fit_temperature, tempered
+from textclf.evaluation.mistakes import ConfusedPair, Mistake, confident_mistakes, confused_pairs
+from textclf.evaluation.options import AnalysisOptions
+from textclf.evaluation.predictions import Predictions
+from textclf.evaluation.shares import Share
+from textclf.evaluation.slices import Slice, slice_scores
+from textclf.evaluation.thresholds import (
+    AnswerThreshold,
+    Curve,
+    DecisionThreshold,
+    Wanted,
+    answer_threshold,
+    coverage_curve,
+    decision_thresholds,
+)
+
+if TYPE_CHECKING:
+    from textclf.models.base import Classifier
+
+
+@dataclass(frozen=True)
+class TemperatureEffect:
+    """What one temperature does to the calibration on the test split."""
+
+    temperature: float
+    is_applied: bool
+    """Whether the classifier has it; else it is what validation would give."""
+    before: Calibration
+    after: Calibration
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a run got wrong on the test split."""
+
+    label_names: tuple[str, ...]
+    accuracy: Share
+    majority: Share
+    """What saying the most frequent class of the training data alone would reach."""
+    calibration: Calibration
+    """Of the classifier as it is."""
+    temperature: TemperatureEffect
+    num_mistakes: int
+    mistakes: tuple[Mistake, ...]
+    """The surest ones."""
+    pairs: tuple[ConfusedPair, ...]
+    """All pairs of classes that were confused, the most frequent first."""
+    slices: tuple[Slice, ...]
+    num_validation: int
+    """Examples that thresholds were chosen on."""
+    curve: Curve
+    answers: tuple[AnswerThreshold, ...]
+    decisions: tuple[DecisionThreshold, ...]
+    """Of two classes; none for others."""
+    attributions: tuple[Attribution, ...]
+    seconds: float
+    """Duration of the analysis without the attributions."""
+    attribution_seconds: float
+    options: AnalysisOptions
+
+    @property
+    def worst_slice(self) -> Slice | None:
+        """The least accurate of the slices that are worse than the rest beyond chance."""
+        worse = [one for one in self.slices if one.is_worse]
+        return min(worse, key=lambda one: one.right.value or 0.0, default=None)
+
+
+def analyse(
+    classifier: Classifier, data: TextData, validation: Predictions, test: Predictions, options: AnalysisOptions
+) -> Analysis:
+    """Look into the errors of a fitted classifier.
+
+    Args:
+        classifier: What predicted; asked again for the words that its predictions hang on.
+        data: The data.
+        validation: What it predicted on `data.validation`; thresholds are chosen here.
+        test: What it predicted on `data.test`, of at least one example.
+        options: How far to look.
+    """
+    begun = time.perf_counter()
+    frequent = int(np.bincount(data.train.with_format("numpy")["label"][:], minlength=data.num_labels).argmax())
+    wanted = {
+        Wanted.precision: options.wanted_precision,
+        Wanted.promised_precision: options.wanted_precision,
+        Wanted.coverage: options.wanted_coverage,
+    }
+    calibration = calibration_of(test, options.bins)
+    found = Analysis(
+        label_names=test.label_names,
+        accuracy=Share(int((test.predicted == test.labels).sum()), len(test.labels)),
+        majority=Share(int((test.labels == frequent).sum()), len(test.labels)),
+        calibration=calibration,
+        temperature=_temperature_effect(classifier.temperature, validation, test, calibration, options.bins),
+        num_mistakes=int((test.predicted != test.labels).sum()),
+        mistakes=confident_mistakes(data, test, options.mistakes),
+        pairs=confused_pairs(test),
+        slices=slice_scores(data, test, options.fewest_examples, options.alpha),
+        num_validation=len(validation.labels),
+        curve=coverage_curve(test),
+        answers=tuple(
+            answer_threshold(what, share, validation, test) for what, share in wanted.items() if share is not None
+        ),
+        decisions=decision_thresholds(options.wanted_precision, validation, test),
+        attributions=(),
+        seconds=0.0,
+        attribution_seconds=0.0,
+        options=options,
+    )
+    middle = time.perf_counter()
+    weighed: tuple[Attribution, ...] = ()
+    if options.attributions:
+        weighed = attributions(classifier, data, test, options.attributions, options.attributed_words)
+    ended = time.perf_counter()
+    return replace(found, attributions=weighed, seconds=middle - begun, attribution_seconds=ended - middle)
+
+
+def _temperature_effect(
+    applied: float, validation: Predictions, test: Predictions, as_it_is: Calibration, bins: int
+) -> TemperatureEffect:
+    """Return what the classifier's temperature did or, where it has none, what one fitted on validation would do."""
+    if applied != 1.0:
+        raw = replace(test, probabilities=tempered(test.probabilities, 1 / applied))
+        return TemperatureEffect(applied, True, calibration_of(raw, bins), as_it_is)
+    temperature = fit_temperature(validation)
+    scaled = replace(test, probabilities=tempered(test.probabilities, temperature))
+    return TemperatureEffect(temperature, False, as_it_is, calibration_of(scaled, bins))
+
+
+def plain_analysis(analysis: Analysis) -> dict[str, Any]:
+    """Return the analysis as plain values for JSON; the attributions, which have a file of their own, left out."""
+    said = _plain(replace(analysis, attributions=()))
+    del said["attributions"]
+    return said
+
+
+def plain_attributions(analysis: Analysis) -> list[dict[str, Any]]:
+    """Return the attributions as plain values for JSON."""
+    return _plain(analysis.attributions)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Share):
+        return value.plain()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value

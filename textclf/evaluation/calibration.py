@@ -1,0 +1,191 @@
+"""Whether probabilities mean what they say: reliability, calibration error, and one temperature to mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+if TYPE_CHECKING:
+    from textclf.evaluation.predictions import Predictions
+    from textclf.models.base import Classifier
+
+BINS = 15
+"""Bins of the calibration error (Guo et al. 2017)."""
+LOG_TEMPERATURES = (np.log(0.05), np.log(20.0))
+"""Where a temperature is sought."""
+TINY = float(np.finfo(np.float32).tiny)
+"""Stands for a probability that was too small for float32."""
+DRAWS = 200
+"""Made-up outcomes from which the error of a perfectly calibrated classifier is told."""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The examples whose top probability lies between two numbers."""
+
+    low: float
+    high: float
+    """Included; `low` is not."""
+    count: int
+    confidence: float
+    """Mean top probability; of an empty bin, its middle."""
+    accuracy: float | None
+    """Share of these examples that is right; none of an empty bin."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far the top probabilities of n examples are from the shares that are right."""
+
+    ece: float
+    """Expected calibration error: mean distance of bins' accuracy and confidence, weighted by examples."""
+    by_chance: float
+    """What 95 of 100 perfectly calibrated classifiers with these probabilities would stay below."""
+    brier: float
+    """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2 (Brier 1950)."""
+    log_loss: float
+    """Mean negative log-probability of the true class, in nats."""
+    bins: tuple[Bin, ...]
+
+    @property
+    def overconfident(self) -> bool:
+        """Whether the mean top probability is above the accuracy."""
+        return sum(one.count * (one.confidence - (one.accuracy or 0.0)) for one in self.bins if one.count) > 0
+
+
+@dataclass(frozen=True)
+class CalibrationChange:
+    """What dividing the logits by a temperature did to the predictions of a split."""
+
+    temperature: float
+    before: Calibration
+    after: Calibration
+    predictions: Predictions
+    """The split's predictions with the temperature applied."""
+
+
+def expected_calibration_error(probabilities: NDArray, labels: NDArray[np.int64], bins: int = BINS) -> float:
+    """Return the expected calibration error of the top class, 0 to 1 (Naeini et al. 2015; Guo et al. 2017).
+
+    Args:
+        probabilities: Each class's probability, float (n, num_labels); n at least 1.
+        labels: The true classes, int64 (n,).
+        bins: Bins of equal width, each open below and closed above.
+    """
+    confidence, right = _top(np.asarray(probabilities), labels)
+    where = _bin_numbers(confidence, bins)
+    gaps = np.bincount(where, right - confidence, bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def calibration_of(predictions: Predictions, bins: int = BINS) -> Calibration:
+    """Return how far the probabilities of predictions, at least one, are from what is right."""
+    labels = predictions.labels
+    probabilities = predictions.probabilities.astype(np.float64)
+    confidence, right = _top(probabilities, labels)
+    where = _bin_numbers(confidence, bins)
+    counts = np.bincount(where, minlength=bins)
+    sums, hits = np.bincount(where, confidence, bins), np.bincount(where, right, bins)
+    edges = np.linspace(0, 1, bins + 1)
+    truth = np.eye(probabilities.shape[1])[labels]
+    return Calibration(
+        ece=float(np.abs(hits - sums).sum() / len(labels)),
+        by_chance=_by_chance(confidence, where, sums, bins),
+        brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+        log_loss=_log_loss(np.log(np.maximum(probabilities, TINY)), labels, 1.0),
+        bins=tuple(
+            Bin(
+                float(edges[k]),
+                float(edges[k + 1]),
+                int(counts[k]),
+                float(sums[k] / counts[k] if counts[k] else (edges[k] + edges[k + 1]) / 2),
+                float(hits[k] / counts[k]) if counts[k] else None,
+            )
+            for k in range(bins)
+        ),
+    )
+
+
+def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Return what the probabilities become when the logits are divided by a temperature: p^(1/T), renormalised.
+
+    Args:
+        probabilities: float32 (n, num_labels).
+        temperature: Above 0; above 1 makes the probabilities less sure.
+    """
+    if temperature == 1.0 or not len(probabilities):
+        return probabilities
+    return np.exp(_log_softmax(np.log(np.maximum(probabilities, TINY, dtype=np.float64)), temperature)).astype(
+        np.float32
+    )
+
+
+def fit_temperature(predictions: Predictions) -> float:
+    """Return the temperature, 0.05 to 20, under which the predictions have the least log loss (Guo et al. 2017).
+
+    It is 1 where there are fewer than two examples or classes, where all probabilities of each
+    example are equal, since no temperature changes these, and where no prediction is wrong, since
+    being surer would then be better without end.
+    """
+    if (predictions.predicted == predictions.labels).all():
+        return 1.0
+    logs = np.log(np.maximum(predictions.probabilities.astype(np.float64), TINY))
+    if len(logs) < 2 or logs.shape[1] < 2 or np.allclose(logs, logs[:, :1]):
+        return 1.0
+    found = minimize_scalar(
+        lambda log_t: _log_loss(logs, predictions.labels, float(np.exp(log_t))),
+        bounds=LOG_TEMPERATURES,
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
+    return float(np.exp(found.x))
+
+
+def calibrate(classifier: Classifier, validation: Predictions, bins: int = BINS) -> CalibrationChange:
+    """Set the classifier's temperature by what it predicted on validation, and say what that changed there.
+
+    Args:
+        classifier: A fitted classifier; its `temperature` is multiplied by what is fitted.
+        validation: What it predicts on the validation split as it is.
+        bins: Bins of the calibration error.
+    """
+    temperature = fit_temperature(validation)
+    classifier.temperature *= temperature
+    after = replace(validation, probabilities=tempered(validation.probabilities, temperature))
+    return CalibrationChange(temperature, calibration_of(validation, bins), calibration_of(after, bins), after)
+
+
+def _top(probabilities: NDArray, labels: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each example's top probability and whether it is right, float64 (n,)."""
+    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(len(labels)), predicted].astype(np.float64)
+    return confidence, (predicted == labels).astype(np.float64)
+
+
+def _bin_numbers(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """Return the bin of each top probability, int64 (n,); bins are closed above."""
+    return np.clip(np.ceil(np.round(confidence * bins, 6)).astype(np.int64) - 1, 0, bins - 1)
+
+
+def _by_chance(confidence: NDArray, where: NDArray[np.int64], sums: NDArray, bins: int) -> float:
+    """Return the calibration error that perfect calibration stays below 95 times in 100 (Bröcker and Smith 2007)."""
+    generator = np.random.default_rng(0)
+    errors = []
+    for _ in range(DRAWS):
+        hits = np.bincount(where[generator.random(len(confidence)) < confidence], minlength=bins)
+        errors.append(np.abs(hits - sums).sum() / len(confidence))
+    return float(np.quantile(errors, 0.95))
+
+
+def _log_softmax(logs: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    scaled = logs / temperature
+    scaled = scaled - scaled.max(axis=1, keepdims=True)
+    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+
+
+def _log_loss(logs: NDArray[np.float64], labels: NDArray[np.int64], temperature: float) -> float:
+    return float(-_log_softmax(logs, temperature)[np.arange(len(labels)), labels].mean())

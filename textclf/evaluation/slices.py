@@ -1,0 +1,109 @@
+"""How accurate a classifier is on parts of the test split, and which parts are worse than the rest beyond chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import fisher_exact
+from statsmodels.stats.multitest import multipletests
+
+from textclf.data.options import LANGUAGE_COLUMN
+from textclf.data.text_data import TextData, texts_of
+from textclf.evaluation.predictions import Predictions
+from textclf.evaluation.shares import Share
+from textclf.evaluation.words import count_words
+
+MOST_VALUES = 30
+"""Values of a column that are looked at, the most frequent ones."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of the test split."""
+
+    by: str
+    """What it is a part by: `words`, `class`, or a column."""
+    value: str
+    """Which part, such as `1 to 12` or `de`."""
+    right: Share
+    """The examples of the part that are right."""
+    rest: Share
+    """Those of all others."""
+    p: float
+    """Fisher's exact test of the part against the rest, two-sided, corrected for all parts (Holm 1979)."""
+    is_worse: bool
+    """Whether it is less accurate than the rest beyond chance."""
+
+
+def slice_scores(data: TextData, test: Predictions, fewest: int, alpha: float) -> tuple[Slice, ...]:
+    """Return the accuracy on each part of the test split that has enough examples, and so has its rest.
+
+    The parts are quarters by length in words, the true classes, and each value of the columns that
+    the data keeps for this (the language among them).
+
+    Args:
+        data: The data.
+        test: What was predicted on `data.test`.
+        fewest: Examples that a part needs.
+        alpha: Chance of marking any part wrongly, over all parts.
+    """
+    right = test.predicted == test.labels
+    found: list[tuple[str, str, Share, Share]] = []
+    for by, value, chosen in _parts(data, test):
+        total = int(chosen.sum())
+        if total >= fewest and total < len(right):
+            hits = int(right[chosen].sum())
+            rest = Share(int(right.sum()) - hits, len(right) - total)
+            found.append((by, value, Share(hits, total), rest))
+    if not found:
+        return ()
+    p_values = [_p_value(own, rest) for _, _, own, rest in found]
+    beyond, corrected, *_ = multipletests(p_values, alpha=alpha, method="holm")
+    return tuple(
+        Slice(by, value, own, rest, min(1.0, float(p)), bool(rejected) and _is_less(own, rest))
+        for (by, value, own, rest), p, rejected in zip(found, corrected, beyond, strict=True)
+    )
+
+
+def _is_less(own: Share, rest: Share) -> bool:
+    return own.count * rest.total < rest.count * own.total
+
+
+def _p_value(own: Share, rest: Share) -> float:
+    table = [[own.count, own.total - own.count], [rest.count, rest.total - rest.count]]
+    return float(fisher_exact(table).pvalue)
+
+
+def _parts(data: TextData, test: Predictions) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Yield parts of the test split: what they are by, which, and whether each example is in it, bool (n,)."""
+    yield from _quarters(data)
+    for label, name in enumerate(test.label_names):
+        yield "class", name, test.labels == label
+    for column in slice_columns(data):
+        values = np.array([str(value) for value in data.test[column]], dtype=object)
+        names, counts = np.unique(values, return_counts=True)
+        for name in names[np.argsort(-counts, kind="stable")][:MOST_VALUES]:
+            yield column, name, values == name
+
+
+def slice_columns(data: TextData) -> list[str]:
+    """Return the columns of the test split whose values make slices."""
+    wanted = dict.fromkeys((LANGUAGE_COLUMN, *data.slice_columns))
+    return [name for name in wanted if name in data.test.column_names]
+
+
+def _quarters(data: TextData) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Yield quarters of the test split by length; lengths that are equal stay together."""
+    texts, pairs = texts_of(data.test)
+    lengths = np.array([count_words(text) for text in texts], dtype=np.int64)
+    if pairs is not None:
+        lengths += np.array([count_words(text) for text in pairs], dtype=np.int64)
+    cuts = np.unique(np.quantile(lengths, [0.25, 0.5, 0.75], method="inverted_cdf"))
+    quarters = np.searchsorted(cuts, lengths)  # a length that is a cut belongs below it
+    for number in np.unique(quarters):
+        own = quarters == number
+        low, high = int(lengths[own].min()), int(lengths[own].max())
+        yield "words", f"{low:,} to {high:,}" if low < high else f"{low:,}", own

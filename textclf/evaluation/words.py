@@ -1,0 +1,72 @@
+"""Words of a text in any script, with their places, so that the text can be put together without some of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+UNSPACED = (
+    "\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u3005-\u3007\u3041-\u309f\u30a0-\u30ff\u31f0-\u31ff"  # Japanese syllables
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
+)
+"""Scripts that set no spaces between words."""
+ATTACHED = (
+    "\u0300-\u036f\u0e31\u0e33-\u0e3a\u0e45\u0e47-\u0e4e\u0eb1\u0eb3-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1060"
+    "\u17b4-\u17d3\u17dd\u3099\u309a\u30fc\ufe00-\ufe0f\U000e0100-\U000e01ef\u200d"
+)
+"""Marks that belong to the character before them."""
+LEADING = "\u0e40-\u0e44\u0ec0-\u0ec4"
+"""Vowels of Thai and Lao that are written before their consonant."""
+WORD = re.compile(f"[{LEADING}]?[{UNSPACED}][{ATTACHED}]*|[^\\s{UNSPACED}]+")
+"""A run of letters between spaces or, of scripts without spaces, a character with its marks."""
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in order; of scripts without spaces, each character with its marks is one."""
+    return WORD.findall(text)
+
+
+def count_words(text: str) -> int:
+    """Return the number of words of a text."""
+    return len(text.split()) if text.isascii() else len(words_of(text))
+
+
+class WordMask:
+    """A text whose first words can be left out, the rest of it staying as it is."""
+
+    def __init__(self, text: str, most: int):
+        """Find the words.
+
+        Args:
+            text: The text.
+            most: How many words, from the start, can be left out.
+        """
+        spans = [match.span() for match in WORD.finditer(text)]
+        self.words = [text[start:end] for start, end in spans[:most]]
+        self.is_cut = len(spans) > most
+        """Whether there are further words."""
+        ends = [start for start, _ in spans[1 : most + 1]]
+        if len(ends) < len(self.words):
+            ends.append(len(text))
+        starts = [start for start, _ in spans[:most]]
+        self.before = text[: starts[0]] if starts else text
+        self.pieces = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+        """Each word with what follows it up to the next."""
+        self.gaps = [piece[len(word) :] for word, piece in zip(self.words, self.pieces, strict=True)]
+        """What stands between each word and the next."""
+        self.after = text[ends[-1] :] if starts else ""
+
+    def without(self, kept: Sequence[bool]) -> str:
+        """Return the text without the words that are not kept; all kept, the text itself.
+
+        A word takes the space after it along, unless there is none before it that could stand for both.
+        """
+        parts, space_before = [self.before], True
+        for piece, gap, keep in zip(self.pieces, self.gaps, kept, strict=True):
+            if keep:
+                parts.append(piece)
+            elif not space_before:
+                parts.append(gap)
+            space_before = bool(gap)
+        return "".join(parts) + self.after

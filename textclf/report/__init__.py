@@ -1,0 +1,1 @@
+"""The model report: what a run decided, reached and got wrong, on one page."""
