@@ -15,14 +15,12 @@ import argparse
 from dataclasses import replace
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 
-from textclf import schema
 from textclf.audit.corpus import Corpus
 from textclf.audit.label_errors import LabelErrors, find_label_errors
 from textclf.audit.options import AuditOptions
 from textclf.build import build
-from textclf.command import CONF
+from textclf.command import composed
 from textclf.data.text_data import TextData, labels_of
 
 
@@ -53,9 +51,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.1, help="share of training labels changed (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the changes (%(default)s)")
     given = parser.parse_intermixed_args()
-    schema.register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        data: TextData = build(compose("config", given.overrides), "dataset").load()
+    data: TextData = build(composed(given.overrides), "dataset").load()
     noisy, wrong = with_noise(data, given.share, given.seed)
     corpus = Corpus.of(noisy)
     errors = find_label_errors(corpus, AuditOptions(label_error_sample=len(corpus)))

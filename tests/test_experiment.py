@@ -9,9 +9,11 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from tests.conftest import sentences, write_jsonl
 from textclf import load_classifier
-from textclf.data.options import FilesDataset, HubDataset
-from textclf.errors import ArtifactError, ConfigError
+from textclf.data.in_memory import InMemoryDataset
+from textclf.data.options import FilesDataset, HubDataset, OnLeakage
+from textclf.errors import ArtifactError, ConfigError, DataError
 from textclf.experiment import Experiment, run_experiment
 from textclf.models.base import Calibration
 from textclf.models.options import ClassicalModel, TransformerModel
@@ -168,3 +170,44 @@ def test_a_run_tells_its_errors_and_can_be_calibrated(tmp_path, caplog):
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     logged = {entry.path for entry in client.list_artifacts(raw.tracking["run_id"])}
     assert {"analysis.json", "attributions.html", "attributions.json", "report.html"} <= logged
+
+
+def test_objects_of_python_run_and_are_recorded(tmp_path):
+    frame = pd.DataFrame(sentences(80))
+    test = ([row["text"] for row in sentences(20, 80)], [row["label"] for row in sentences(20, 80)])
+    record = run_experiment(experiment(dataset=InMemoryDataset(name="mine", train=frame, test=test)), tmp_path / "run")
+    assert record == read_record(tmp_path / "run")
+    assert record.data["examples"]["test"] == 20
+    assert record.config["dataset"]["train"].startswith("DataFrame of 80 rows")
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["dataset"]["name"] == "mine"
+
+
+@pytest.mark.parametrize("choice", OnLeakage)
+def test_leakage_is_told_dropped_or_refused(choice, tmp_path, caplog):
+    rows = [{"text": f"{row['text']} {n * n}", "label": row["label"]} for n, row in enumerate(sentences(120))]
+    train = write_jsonl(tmp_path / "train.jsonl", rows[:80])
+    test = write_jsonl(tmp_path / "test.jsonl", rows[75:])
+    dataset = FilesDataset(name="leaky", train=str(train), test=str(test), on_leakage=choice)
+    if choice is OnLeakage.fail:
+        with pytest.raises(DataError, match="texts of test are in train too"):
+            run_experiment(experiment(dataset=dataset), tmp_path / "run")
+        assert find_records(tmp_path / "run") == []
+        return
+    record = run_experiment(experiment(dataset=dataset), tmp_path / "run")
+    assert "texts are in train too" in caplog.text
+    audit = record.data["audit"]
+    assert audit["leakage"]["train_test"]["test_exact"] >= 4
+    total = sum(record.data["examples"][split] for split in ("train", "validation"))
+    assert total == 80 - sum(audit.get("dropped", {}).values())
+    assert ("dropped" in audit) == (choice is OnLeakage.drop)
+    assert "texts are in train too" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_rows_that_cannot_be_used_are_kept_with_the_run(tmp_path):
+    rows = [*sentences(300), {"text": None, "label": "positive"}]
+    train = write_jsonl(tmp_path / "train.jsonl", rows)
+    record = run_experiment(experiment(dataset=FilesDataset(train=str(train))), tmp_path / "run")
+    (rejected,) = (tmp_path / "run" / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(rejected)["line"] == 301
+    assert sum(record.data["rejected"]["train"].values()) == 1
+    assert "Rows that were left out" in (tmp_path / "run" / "report.md").read_text()

@@ -20,7 +20,7 @@ LAYERS = [  # options hold no work, so they lie below everything that does
     {"run", "callbacks"},
 ]
 KNOWS = {
-    "hydra": {"run", "command", "schema", "callbacks", "audit.__main__"},
+    "hydra": {"run", "command", "schema", "callbacks"},
     "mlflow": {"tracking.mlflow_run", "tracking.artifacts"},
 }
 

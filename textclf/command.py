@@ -74,7 +74,7 @@ Choices:
 
 Any other checkpoint:  model=transformer model.name=NAME model.checkpoint=OWNER/NAME
 Any other dataset:     dataset=hub dataset.name=NAME dataset.path=OWNER/NAME
-Your own files:        dataset=files dataset.name=NAME dataset.train=FILE
+Your own files:        dataset=files dataset.train=FILE
 
 The config as it would run; each value is changed by GROUP.OPTION=VALUE:
 

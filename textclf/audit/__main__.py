@@ -1,7 +1,7 @@
 """Audit a dataset before training on it.
 
 python -m textclf.audit dataset=imdb model=bert
-python -m textclf.audit dataset=files dataset.name=mine dataset.train=train.csv --output audits/mine
+python -m textclf.audit dataset=files dataset.train=reviews.csv --output audits/mine
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-
-from textclf import schema
 from textclf.audit.options import AuditOptions
 from textclf.build import build
-from textclf.command import CONF, choices_of, explain
+from textclf.command import choices_of, composed, explain
 from textclf.errors import ConfigError
 
 FAILED = 1
@@ -53,12 +50,10 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("textclf.audit").setLevel(logging.INFO)
     given = arguments()
-    schema.register()
     try:
         if strange := [word for word in given.overrides if "=" not in word]:
             raise ConfigError(f"{' '.join(strange)}: say what to audit as GROUP=CHOICE, such as dataset=imdb.")
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", given.overrides)
+        cfg = composed(given.overrides)
         dataset, model = build(cfg, "dataset"), build(cfg, "model")
         options = AuditOptions(near_threshold=given.near_threshold, label_errors=not given.no_label_errors)
         from textclf.audit.command import PAGE, audit_dataset

@@ -11,6 +11,10 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from textclf.data.texts import MappedTexts
+
+IN_MEMORY_BYTES = 256_000_000
+"""Texts of a split above this size stay on disk."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -83,10 +87,19 @@ def labels_of(split: Dataset) -> NDArray[np.int64]:
     return np.asarray(split.with_format("numpy")["label"][:], dtype=np.int64)
 
 
-def texts_of(split: Dataset) -> tuple[list[str], list[str] | None]:
-    """Return a split's texts, and the second texts where the examples are pairs."""
-    pairs = list(split["text_pair"]) if "text_pair" in split.column_names else None
-    return list(split["text"]), pairs
+def texts_of(split: Dataset) -> tuple[Sequence[str], Sequence[str] | None]:
+    """Return a split's texts, and the second texts where the examples are pairs.
+
+    Those of a large split are read from disk as they are asked for.
+    """
+    names = [name for name in ("text", "text_pair") if name in split.column_names]
+    share = len(split) / max(split.data.num_rows, 1)
+    if sum(split.data.column(name).nbytes for name in names) * share > IN_MEMORY_BYTES:
+        found: list[Sequence[str]] = [MappedTexts(split, name) for name in names]
+    else:
+        whole = split.select_columns(names)[:]  # far faster than a column, which is read row by row
+        found = [whole[name] for name in names]
+    return found[0], found[1] if len(found) > 1 else None
 
 
 def summary(data: TextData) -> str:

@@ -145,7 +145,7 @@ def sample_lines(data: TextData, predictions: Predictions, count: int = 4, width
     """
     texts, pairs = texts_of(data.test)
     lines = []
-    for row in np.unique(np.linspace(0, len(texts) - 1, count).astype(int)):
+    for row in map(int, np.unique(np.linspace(0, len(texts) - 1, count).astype(int))):
         text = " ".join((texts[row] if pairs is None else f"{texts[row]} ⇒ {pairs[row]}").split())
         text = text if len(text) <= width else text[: width - 1] + "…"
         truth, guess = predictions.labels[row], predictions.predicted[row]

@@ -186,9 +186,9 @@ class Classifier(ABC):
         """Return the texts as the model is to read them."""
         if not self.cleaning:
             return texts
-        from textclf.models.cleaning import clean
+        from textclf.models.cleaning import cleaned
 
-        return clean(texts, self.cleaning)
+        return cleaned(texts, self.cleaning)
 
     def predict_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
         """Return each class's probability for each text.

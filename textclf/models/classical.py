@@ -25,7 +25,7 @@ from textclf.data.text_data import TextData, labels_of, texts_of
 from textclf.errors import ArtifactError, ConfigError, DataError, did_you_mean, listed
 from textclf.models.balanced_fit import check_balance, fit_balanced
 from textclf.models.base import Classifier, FitResult, RunContext
-from textclf.models.cleaning import clean
+from textclf.models.cleaning import cleaned
 from textclf.models.options import ClassicalModel
 from textclf.models.overlap import WordOverlap
 from textclf.models.saved import read_description, write_description
@@ -81,7 +81,8 @@ def fit_classical(
     labels = labels_of(data.train)
     texts, pairs = texts_of(data.train)
     if options.text_cleaning:
-        texts, pairs = clean(texts, options.text_cleaning), pairs and clean(pairs, options.text_cleaning)
+        texts = cleaned(texts, options.text_cleaning)
+        pairs = None if pairs is None else cleaned(pairs, options.text_cleaning)
     features: BaseEstimator = vectorizer
     if pairs is not None:
         features = ColumnTransformer(
@@ -185,10 +186,10 @@ def _calibrated(
     return CalibratedClassifierCV(classifier, method="sigmoid", ensemble=False, cv=folds)
 
 
-def _inputs(texts: Sequence[str], text_pairs: Sequence[str] | None) -> list[str] | NDArray[np.object_]:
+def _inputs(texts: Sequence[str], text_pairs: Sequence[str] | None) -> Sequence[str] | NDArray[np.object_]:
     """Return what the pipeline takes: texts, or pairs as object (n, 2)."""
     if text_pairs is None:
-        return list(texts)
+        return texts
     return np.array(list(zip(texts, text_pairs, strict=True)), dtype=object).reshape(-1, 2)
 
 

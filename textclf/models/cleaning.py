@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from html.parser import HTMLParser
 
 import ftfy
 
+from textclf.data.texts import MappedTexts
 from textclf.models.base import Cleaning
 
 BREAKS = frozenset(
@@ -31,6 +33,13 @@ def clean(texts: Sequence[str], steps: Iterable[Cleaning]) -> list[str]:
             work = STEPS[step]
             cleaned = [work(text) for text in cleaned]
     return cleaned
+
+
+def cleaned(texts: Sequence[str], steps: Iterable[Cleaning]) -> Sequence[str]:
+    """Return texts after some steps of cleaning; those that are read from disk are cleaned as they are read."""
+    if isinstance(texts, MappedTexts):
+        return texts.changed(partial(clean, steps=tuple(steps)))
+    return clean(texts, steps)
 
 
 class _Text(HTMLParser):
