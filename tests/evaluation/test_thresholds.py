@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,11 @@ def test_decisions_without_cases():
     assert precise.threshold is None
     three = Predictions(np.array([0]), np.ones((1, 3), dtype=np.float32) / 3, ("a", "b", "c"))
     assert decision_thresholds(0.9, three, three) == ()
+
+
+def test_decisions_are_about_the_rarer_class():
+    mirrored = Predictions(1 - SPLIT.labels, SPLIT.probabilities[:, ::-1].copy(), SPLIT.label_names)
+    plain, turned = (decision_thresholds(0.95, split, split) for split in (SPLIT, mirrored))
+    assert {one.label for one in plain} == {1}
+    assert {one.label for one in turned} == {0}
+    assert [replace(one, label=1) for one in turned] == list(plain)

@@ -54,7 +54,7 @@ def _decisions_table(analysis: Analysis) -> Table:
     """Return the thresholds of the second class with precision, recall and F1 on both splits."""
     columns = (
         Column("threshold chosen for"),
-        Column("from", numeric=True, hint="probability of the second class from which it is said"),
+        Column("from", numeric=True, hint="probability of the class from which it is said"),
         Column("validation precision", numeric=True),
         Column("validation recall", numeric=True),
         Column("test precision", numeric=True, hint="with Wilson's 95 % interval"),
@@ -80,7 +80,8 @@ def _decisions_table(analysis: Analysis) -> Table:
                 "–" if f1 is None else f"{f1:.3f}",
             )
         )
-    return Table(columns, tuple(rows), f"When to say {analysis.label_names[1]}: thresholds chosen on validation")
+    name = analysis.label_names[analysis.decisions[0].label]
+    return Table(columns, tuple(rows), f"When to say {name}: thresholds chosen on validation")
 
 
 def _decision_caution(one: DecisionThreshold) -> str:

@@ -71,14 +71,16 @@ class Decisions:
 
 @dataclass(frozen=True)
 class DecisionThreshold:
-    """A threshold of the second class's probability, chosen on validation."""
+    """A threshold of one class's probability, chosen on validation."""
 
+    label: int
+    """The class that it is about: the rarer of two, of equals the second."""
     purpose: str
     """`precision`, `best F1`, or `default` (one half)."""
     share: float | None
     """The precision wanted."""
     threshold: float | None
-    """Say the second class from this probability on; none where nothing on validation reaches the share."""
+    """Say the class from this probability on; none where nothing on validation reaches the share."""
     validation: Decisions | None
     test: Decisions | None
     is_sure: bool
@@ -124,9 +126,9 @@ def answer_threshold(wanted: Wanted, share: float, validation: Predictions, test
     return AnswerThreshold(wanted, share, threshold, answers_at(validation, threshold), answers_at(test, threshold))
 
 
-def decisions_at(predictions: Predictions, threshold: float) -> Decisions:
-    """Return what comes of saying the second of two classes from a probability on."""
-    said, true = predictions.probabilities[:, 1] >= threshold, predictions.labels == 1
+def decisions_at(predictions: Predictions, threshold: float, label: int = 1) -> Decisions:
+    """Return what comes of saying one of two classes from a probability of it on."""
+    said, true = predictions.probabilities[:, label] >= threshold, predictions.labels == label
     both = int((said & true).sum())
     return Decisions(Share(both, int(said.sum())), Share(both, int(true.sum())))
 
@@ -134,24 +136,25 @@ def decisions_at(predictions: Predictions, threshold: float) -> Decisions:
 def decision_thresholds(
     wanted_precision: float | None, validation: Predictions, test: Predictions
 ) -> tuple[DecisionThreshold, ...]:
-    """Return thresholds of the second of two classes: one half, the best for F1, and that for a wanted precision.
+    """Return thresholds of one of two classes: one half, the best for F1, and that for a wanted precision.
 
-    The last two are chosen on validation: of equal F1 the highest threshold, and of those that reach
+    It is the class that is rarer on validation, of equals the second. The last two are chosen on validation: of equal F1 the highest threshold, and of those that reach
     the precision the one with the most recall. Other numbers of classes have none.
     """
     if len(validation.label_names) != 2:
         return ()
+    label = 0 if 2 * int((validation.labels == 1).sum()) > len(validation.labels) else 1
 
     def told(purpose: str, share: float | None, threshold: float) -> DecisionThreshold:
-        chosen = decisions_at(validation, threshold)
+        chosen, reached = decisions_at(validation, threshold, label), decisions_at(test, threshold, label)
         is_sure = share is None or chosen.precision.interval[0] >= share
-        return DecisionThreshold(purpose, share, threshold, chosen, decisions_at(test, threshold), is_sure)
+        return DecisionThreshold(label, purpose, share, threshold, chosen, reached, is_sure)
 
     found = [told("default", None, 0.5)]
-    true = validation.labels == 1
+    true = validation.labels == label
     if not true.any():
         return tuple(found)
-    thresholds, said, hits = _steps(validation.probabilities[:, 1], true)
+    thresholds, said, hits = _steps(validation.probabilities[:, label], true)
     found.append(told("best F1", None, float(thresholds[np.argmax(2 * hits / (said + true.sum()))])))
     if wanted_precision is not None:
         reached = np.flatnonzero((hits / said >= wanted_precision - 1e-12) & (hits > 0))
@@ -159,7 +162,7 @@ def decision_thresholds(
             best = reached[hits[reached] == hits[reached].max()]
             found.append(told("precision", wanted_precision, float(thresholds[best[0]])))
         else:
-            found.append(DecisionThreshold("precision", wanted_precision, None, None, None, False))
+            found.append(DecisionThreshold(label, "precision", wanted_precision, None, None, None, False))
     return tuple(found)
 
 
