@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,7 +9,6 @@ from sklearn import metrics as reference
 from textclf.errors import ConfigError
 from textclf.evaluation.metric_names import METRICS, check_objective, higher_is_better
 from textclf.evaluation.metrics import (
-    Accuracy,
     class_figures,
     evaluate_predictions,
     undefined_metrics,
@@ -83,12 +84,14 @@ def test_class_figures_are_nan_where_undefined():
     assert np.isnan(figures["f1"][2])
 
 
-def test_they_are_metrics_of_evaluate():
-    metric = Accuracy(keep_in_memory=True)
-    metric.add_batch(predictions=[0, 1], references=[0, 0])
-    metric.add(prediction=1, reference=1)
-    assert metric.compute() == {"accuracy": pytest.approx(2 / 3)}
-    assert "most probable class" in metric.description
+def test_a_run_does_not_wait_for_what_it_does_not_need():
+    """`evaluate` brings every pipeline of transformers with it: seconds before the first example is read."""
+    code = (
+        "import sys\n"
+        "import textclf.experiment, textclf.models.classical\n"
+        "assert not {'evaluate', 'transformers.pipelines', 'captum'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The metrics: `evaluate.Metric` classes over scikit-learn, shipped here so that they work offline.
+"""The metrics, each a function over scikit-learn's, and further ones by their name in `evaluate`.
 
 An undefined metric (a ratio without cases) is left out and the log says why; no value is made up.
 """
@@ -9,8 +9,6 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import datasets
-import evaluate
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import (
@@ -32,107 +30,73 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CITATION = "Pedregosa et al. (2011). Scikit-learn: Machine Learning in Python. JMLR 12, 2825-2830."
-
 
 class UndefinedMetric(Exception):  # noqa: N818  (an answer, not a fault)
     """A metric has no value for these predictions; the message says why."""
 
 
-class _LabelMetric(evaluate.Metric):
-    """A metric of predicted against true classes."""
-
-    def _info(self) -> evaluate.MetricInfo:
-        features = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
-        return evaluate.MetricInfo(
-            description=(type(self).__doc__ or "").strip(),
-            citation=CITATION,
-            features=features,
-            inputs_description="predictions and references: class numbers from 0.",
-        )
+def accuracy(predictions: Predictions) -> dict[str, float]:
+    """Return the share of examples whose most probable class is the true one."""
+    return {"accuracy": float(accuracy_score(predictions.labels, predictions.predicted))}
 
 
-class _ProbabilityMetric(evaluate.Metric):
-    """A metric of every class's probability against the true classes."""
-
-    def _info(self) -> evaluate.MetricInfo:
-        features = datasets.Features(
-            {
-                "predictions": datasets.Sequence(datasets.Value("float64")),
-                "references": datasets.Value("int64"),
-            }
-        )
-        return evaluate.MetricInfo(
-            description=(type(self).__doc__ or "").strip(),
-            citation=CITATION,
-            features=features,
-            inputs_description="predictions: each class's probability; references: class numbers from 0.",
-        )
-
-
-class Accuracy(_LabelMetric):
-    """Share of examples whose most probable class is the true one."""
-
-    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
-        return {"accuracy": float(accuracy_score(references, predictions))}
-
-
-class PrecisionRecallF1(_LabelMetric):
-    """Precision, recall and F1, as the mean over classes (macro) or weighted by their true counts.
+def precision_recall_f1(predictions: Predictions) -> dict[str, float]:
+    """Return precision, recall and F1, as the mean over classes (macro) or weighted by their true counts.
 
     A class that is never predicted has no precision, and one that never occurs has no recall: the
     means over classes are then undefined. F1 is 0 for the first, and undefined only for a class
     that neither occurs nor is predicted.
     """
-
-    def _compute(self, predictions: list[int], references: list[int], num_labels: int) -> dict[str, float]:
-        figures = class_figures(predictions, references, num_labels)
-        weights = figures["support"] / figures["support"].sum()
-        means: dict[str, float] = {}
-        for name in ("f1", "precision", "recall"):
-            means[f"macro_{name}"] = float(np.mean(figures[name]))  # nan where a class has none
-            counted = weights > 0
-            means[f"weighted_{name}"] = float(np.sum((figures[name] * weights)[counted]))
-        return means
+    figures = class_figures(predictions.predicted, predictions.labels, len(predictions.label_names))
+    weights = figures["support"] / figures["support"].sum()
+    means: dict[str, float] = {}
+    for name in ("f1", "precision", "recall"):
+        means[f"macro_{name}"] = float(np.mean(figures[name]))  # nan where a class has none
+        counted = weights > 0
+        means[f"weighted_{name}"] = float(np.sum((figures[name] * weights)[counted]))
+    return means
 
 
-class MatthewsCorrelation(_LabelMetric):
-    """Matthews correlation coefficient, -1 to 1, for any number of classes (Gorodkin 2004)."""
-
-    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
-        for values, what in [(predictions, "all predictions are"), (references, "all labels are")]:
-            if len(set(values)) == 1:
-                raise UndefinedMetric(f"{what} of one class")
-        return {"mcc": float(matthews_corrcoef(references, predictions))}
+def matthews_correlation(predictions: Predictions) -> dict[str, float]:
+    """Return the Matthews correlation coefficient, -1 to 1, for any number of classes (Gorodkin 2004)."""
+    for values, what in [(predictions.predicted, "all predictions are"), (predictions.labels, "all labels are")]:
+        if len(np.unique(values)) == 1:
+            raise UndefinedMetric(f"{what} of one class")
+    return {"mcc": float(matthews_corrcoef(predictions.labels, predictions.predicted))}
 
 
-class LogLoss(_ProbabilityMetric):
-    """Mean negative log-probability of the true class, in nats."""
-
-    def _compute(self, predictions: list[list[float]], references: list[int]) -> dict[str, float]:
-        probabilities = np.asarray(predictions)
-        probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-        return {"log_loss": float(log_loss(references, probabilities, labels=range(probabilities.shape[1])))}
-
-
-class CalibrationError(_ProbabilityMetric):
-    """Expected calibration error of the most probable class, in 15 bins of equal width (Guo et al. 2017)."""
-
-    def _compute(self, predictions: list[list[float]], references: list[int]) -> dict[str, float]:
-        return {"ece": expected_calibration_error(np.asarray(predictions), np.asarray(references))}
+def roc_auc(predictions: Predictions) -> dict[str, float]:
+    """Return the area under the ROC curve; for more than two classes, the mean of each against the rest."""
+    probabilities = predictions.probabilities.astype(np.float64)
+    truth = np.eye(probabilities.shape[1])[predictions.labels]
+    if not (truth.any(axis=0) & ~truth.all(axis=0)).all():
+        raise UndefinedMetric("a class has no examples, or all of them")
+    if probabilities.shape[1] == 2:
+        return {"roc_auc": float(roc_auc_score(predictions.labels, probabilities[:, 1]))}
+    return {"roc_auc": float(roc_auc_score(truth, probabilities, average="macro"))}
 
 
-class RocAuc(_ProbabilityMetric):
-    """Area under the ROC curve; for more than two classes, the mean of each against the rest."""
+def negative_log_likelihood(predictions: Predictions) -> dict[str, float]:
+    """Return the mean negative log-probability of the true class, in nats."""
+    probabilities = predictions.probabilities.astype(np.float64)
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return {"log_loss": float(log_loss(predictions.labels, probabilities, labels=range(probabilities.shape[1])))}
 
-    def _compute(self, predictions: list[list[float]], references: list[int]) -> dict[str, float]:
-        probabilities = np.asarray(predictions)
-        truth = np.eye(probabilities.shape[1])[references]
-        if not (truth.any(axis=0) & ~truth.all(axis=0)).all():
-            raise UndefinedMetric("a class has no examples, or all of them")
-        if probabilities.shape[1] == 2:
-            return {"roc_auc": float(roc_auc_score(references, probabilities[:, 1]))}
-        return {"roc_auc": float(roc_auc_score(truth, probabilities, average="macro"))}
+
+def calibration_error(predictions: Predictions) -> dict[str, float]:
+    """Return the expected calibration error of the most probable class, in 15 bins of equal width (Guo et al. 2017)."""
+    return {"ece": expected_calibration_error(predictions.probabilities, predictions.labels)}
+
+
+COMPUTED = (
+    accuracy,
+    precision_recall_f1,
+    matthews_correlation,
+    roc_auc,
+    negative_log_likelihood,
+    calibration_error,
+)
+"""What computes the metrics of `METRICS`."""
 
 
 def evaluate_predictions(predictions: Predictions, further_metrics: Iterable[str] = ()) -> dict[str, float]:
@@ -142,27 +106,14 @@ def evaluate_predictions(predictions: Predictions, further_metrics: Iterable[str
         predictions: Labels and probabilities of at least one example.
         further_metrics: Names of metrics in `evaluate`; each is loaded from the Hub, as code.
     """
-    labels = predictions.labels.tolist()
-    predicted = predictions.predicted.tolist()
-    probabilities = predictions.probabilities.astype(np.float64)
-    num_labels = len(predictions.label_names)
     results: dict[str, float] = {}
-    for metric, inputs, options in [
-        (Accuracy, predicted, {}),
-        (PrecisionRecallF1, predicted, {"num_labels": num_labels}),
-        (MatthewsCorrelation, predicted, {}),
-        (RocAuc, probabilities, {}),
-        (LogLoss, probabilities, {}),
-        (CalibrationError, probabilities, {}),
-    ]:
+    for metric in COMPUTED:
         try:
-            values = metric(keep_in_memory=True).compute(predictions=inputs, references=labels, **options)
+            results.update(metric(predictions))
         except UndefinedMetric as reason:
             log.debug("%s is undefined: %s", metric.__name__, reason)
-            continue
-        results.update(values or {})
     for name in further_metrics:
-        results.update(_further(name, predicted, labels))
+        results.update(_further(name, predictions.predicted.tolist(), predictions.labels.tolist()))
     ordered = {name: results.pop(name) for name in METRICS if name in results} | results
     return {name: value for name, value in ordered.items() if np.isfinite(value)}
 
@@ -182,6 +133,8 @@ def undefined_metrics(predictions: Predictions, metrics: Iterable[str]) -> str:
 
 def _further(name: str, predicted: list[int], labels: list[int]) -> dict[str, float]:
     """Compute a metric of the Hub's by name."""
+    import evaluate  # takes five seconds, which other runs need not wait for
+
     try:
         with hub_or_cache():
             result = evaluate.load(name, keep_in_memory=True).compute(predictions=predicted, references=labels)

@@ -138,8 +138,9 @@ def decision_thresholds(
 ) -> tuple[DecisionThreshold, ...]:
     """Return thresholds of one of two classes: one half, the best for F1, and that for a wanted precision.
 
-    It is the class that is rarer on validation, of equals the second. The last two are chosen on validation: of equal F1 the highest threshold, and of those that reach
-    the precision the one with the most recall. Other numbers of classes have none.
+    It is the class that is rarer on validation, of equals the second. The last two are chosen on
+    validation: of equal F1 the highest threshold, and of those that reach the precision the one with
+    the most recall. Other numbers of classes have none.
     """
     if len(validation.label_names) != 2:
         return ()
