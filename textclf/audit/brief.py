@@ -19,7 +19,7 @@ from textclf.records import write_json
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same data would be judged otherwise."""
 MOST_NEAR_TEXTS = 100_000
 """Different texts above which near duplicates are left to the full audit."""

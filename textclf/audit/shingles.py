@@ -10,23 +10,14 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from textclf.data.scripts import UNSPACED
+
 WORD_GRAM = 3
 """Words in a piece of a long text."""
 CHARACTER_GRAM = 5
 """Characters in a piece of a short text."""
 CHUNK_CHARACTERS = 4_000_000
 """Characters that are worked on at once."""
-UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Burmese
-    (0x1780, 0x17FF),  # Khmer
-    (0x3040, 0x30FF),  # Japanese kana
-    (0x31F0, 0x31FF),
-    (0x3400, 0x9FFF),  # Chinese characters
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
-"""Code points of scripts that put no spaces between words; each of their characters counts as a word."""
 _SEPARATOR, _LETTER, _UNSPACED = 0, 1, 2
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 1 << 64))

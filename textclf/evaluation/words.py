@@ -5,12 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-UNSPACED = (
-    "\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
-    "\u3005-\u3007\u3041-\u309f\u30a0-\u30ff\u31f0-\u31ff"  # Japanese syllables
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
-)
-"""Scripts that set no spaces between words."""
+from textclf.data.scripts import UNSPACED
+
 ATTACHED = (
     "\u0300-\u036f\u0e31\u0e33-\u0e3a\u0e45\u0e47-\u0e4e\u0eb1\u0eb3-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1060"
     "\u17b4-\u17d3\u17dd\u3099\u309a\u30fc\ufe00-\ufe0f\U000e0100-\U000e01ef\u200d"
@@ -18,7 +14,8 @@ ATTACHED = (
 """Marks that belong to the character before them."""
 LEADING = "\u0e40-\u0e44\u0ec0-\u0ec4"
 """Vowels of Thai and Lao that are written before their consonant."""
-WORD = re.compile(f"[{LEADING}]?[{UNSPACED}][{ATTACHED}]*|[^\\s{UNSPACED}]+")
+_CHARACTERS = "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSPACED)
+WORD = re.compile(f"[{LEADING}]?[{_CHARACTERS}][{ATTACHED}]*|[^\\s{_CHARACTERS}]+")
 """A run of letters between spaces or, of scripts without spaces, a character with its marks."""
 
 
