@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-LOCKED := dev joblib submitit optuna
+LOCKED := dev joblib submitit optuna onnx app
 
 .PHONY: help demo test test-slow calibration benchmark lint ui lock clean
 
