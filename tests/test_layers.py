@@ -11,17 +11,17 @@ PACKAGE = Path(__file__).parents[1] / "textclf"
 LAYERS = [  # options hold no work, so they lie below everything that does
     {"errors", "hub", "memory", "gpus", "reporting", "evaluation.metric_names"},
     {"data.options", "training.options", "tracking.options", "compare.options", "evaluation.options"}
-    | {"models.base", "models.options"},
+    | {"models.base", "models.options", "models.prediction"},
     {"data", "evaluation"},
     {"models"},
-    {"training", "tracking", "records", "schema"},
+    {"training", "tracking", "records", "schema", "locate"},
     {"build", "report", "results", "provenance", "experiment", "command", "sweep", "compare"} | {"audit"},
     {"progress"},
     {"run", "callbacks"},
 ]
 KNOWS = {
     "hydra": {"run", "command", "schema", "callbacks"},
-    "mlflow": {"tracking.mlflow_run", "tracking.artifacts"},
+    "mlflow": {"tracking.mlflow_run", "tracking.artifacts", "tracking.registry"},
 }
 
 

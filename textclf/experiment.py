@@ -100,6 +100,7 @@ def run_experiment(
     with experiment.tracker.start(experiment.name, experiment.title, tags, parent_run_id) as tracked:
         if parent_run_id is not None:
             check(experiment)  # the tracker's record of the sweep then shows what failed
+        tracked.set_tags({"run_folder": str(run_dir.resolve())})
         tracked.log_params(records.flat(config))
         data = experiment.dataset.load(run_dir)
         log.info("%s", summary(data))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from omegaconf import MISSING
 
 from textclf.errors import refuse_unless
+from textclf.models.prediction import Prediction, check_inputs, check_threshold, predictions_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,6 +182,8 @@ class Classifier(ABC):
     """Steps of cleaning that every text goes through first."""
     temperature: float = field(default=1.0, kw_only=True)
     """What the logits are divided by before they become probabilities; above 1 makes them less sure."""
+    has_pairs: bool | None = field(default=None, kw_only=True)
+    """Whether it was fitted on pairs of texts; none where that is not known."""
 
     def clean(self, texts: Sequence[str]) -> Sequence[str]:
         """Return the texts as the model is to read them."""
@@ -199,7 +202,11 @@ class Classifier(ABC):
 
         Returns:
             float32 (n, num_labels); rows sum to 1. An empty input gives (0, num_labels).
+
+        Raises:
+            DataError: If these are no lists of texts, or no pairs where the classifier wants them, or the reverse.
         """
+        check_inputs(texts, text_pairs, self.has_pairs)
         pairs = None if text_pairs is None else self.clean(text_pairs)
         probabilities = self.uncalibrated_proba(self.clean(texts), pairs)
         if self.temperature == 1.0:
@@ -207,6 +214,22 @@ class Classifier(ABC):
         from textclf.evaluation.calibration import tempered
 
         return tempered(probabilities, self.temperature)
+
+    def predict(
+        self, texts: Sequence[str], text_pairs: Sequence[str] | None = None, threshold: float | None = None
+    ) -> list[Prediction]:
+        """Return a label, its probability and those of all classes for each text.
+
+        Args:
+            texts: The n texts, or the first texts of n pairs.
+            text_pairs: The second texts of the pairs; none for single texts.
+            threshold: The probability, 0 to 1, below which the label is `abstain`; none always takes a class.
+
+        Raises:
+            DataError: As for `predict_proba`; also if the threshold is no probability.
+        """
+        check_threshold(threshold, self.label_names)
+        return predictions_of(self.predict_proba(texts, text_pairs), self.label_names, threshold)
 
     @abstractmethod
     def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:

@@ -113,8 +113,13 @@ def fit_classical(
         device="cpu",
         precision="fp64",
     )
-    cleaning = tuple(options.text_cleaning)
-    return ClassicalClassifier(label_names=data.label_names, cleaning=cleaning, pipeline=pipeline), result
+    fitted = ClassicalClassifier(
+        label_names=data.label_names,
+        cleaning=tuple(options.text_cleaning),
+        has_pairs=data.has_pairs,
+        pipeline=pipeline,
+    )
+    return fitted, result
 
 
 def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
@@ -219,9 +224,4 @@ def load_classical(directory: Path) -> ClassicalClassifier:
         raise ArtifactError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(pipeline, Pipeline):
         raise ArtifactError(f"{path} holds a {type(pipeline).__name__}, not a pipeline.")
-    return ClassicalClassifier(
-        label_names=description.label_names,
-        cleaning=description.cleaning,
-        temperature=description.temperature,
-        pipeline=pipeline,
-    )
+    return ClassicalClassifier(**description.common, pipeline=pipeline)

@@ -118,6 +118,7 @@ class TransformerModel(ModelOptions):
         from textclf.models.transformer import load_checkpoint
 
         classifier = load_checkpoint(self, data.label_names, seed=context.seed)
+        classifier.has_pairs = data.has_pairs
         return classifier, trainer.fit(classifier, data, context, self.balance)
 
 

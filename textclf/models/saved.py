@@ -27,6 +27,18 @@ class Description:
     temperature: float
     options: dict[str, Any]
     """What the family itself wrote."""
+    has_pairs: bool | None = None
+    """Whether it was fitted on pairs of texts; none in folders that do not say."""
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The fields that classifiers of every family have, by name."""
+        return {
+            "label_names": self.label_names,
+            "cleaning": self.cleaning,
+            "temperature": self.temperature,
+            "has_pairs": self.has_pairs,
+        }
 
 
 def write_description(directory: Path, family: str, classifier: Classifier, options: Mapping[str, Any]) -> None:
@@ -45,6 +57,7 @@ def write_description(directory: Path, family: str, classifier: Classifier, opti
         "label_names": list(classifier.label_names),
         "text_cleaning": [step.value for step in classifier.cleaning],
         "temperature": classifier.temperature,
+        "pairs": classifier.has_pairs,
         "options": dict(options),
         "versions": libraries,
     }
@@ -71,6 +84,7 @@ def read_description(directory: Path, family: str | None = None) -> Description:
             cleaning=tuple(Cleaning(step) for step in content.get("text_cleaning", [])),
             temperature=float(content.get("temperature", 1.0)),
             options=content["options"],
+            has_pairs=content.get("pairs"),
         )
     except FileNotFoundError as error:
         raise ArtifactError(f"{directory} holds no classifier: there is no {DESCRIPTION} in it.") from error

@@ -230,9 +230,7 @@ def load_transformer(directory: Path) -> TransformerClassifier:
         raise ArtifactError(f"{directory} does not hold a usable transformer: {error}") from error
     default = Lengths()
     return TransformerClassifier(
-        label_names=description.label_names,
-        cleaning=description.cleaning,
-        temperature=description.temperature,
+        **description.common,
         model=model,
         tokenizer=tokenizer,
         lengths=Lengths(

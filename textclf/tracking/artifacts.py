@@ -30,7 +30,7 @@ def run_folders_of(experiment: str, tracking_uri: str | None = None) -> list[Pat
     Raises:
         ArtifactError: If there is no such store, experiment, or finished run.
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _local_store()
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local_store()
     client = MlflowClient(uri)
     try:
         found = client.get_experiment_by_name(experiment)
@@ -55,7 +55,7 @@ def run_folders_of(experiment: str, tracking_uri: str | None = None) -> list[Pat
     return folders
 
 
-def _local_store() -> str:
+def local_store() -> str:
     """Return the address of the local store."""
     path = Path(MlflowTracker().directory).absolute() / "mlflow.db"
     if not path.is_file():
