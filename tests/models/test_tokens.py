@@ -4,7 +4,8 @@ import torch
 from transformers import AutoTokenizer
 
 from textclf.models.options import LongText, Truncation
-from textclf.models.tokens import Lengths, pad, pool_windows, tokenize
+from textclf.models.token_rows import Lengths
+from textclf.models.tokens import pad, pool_windows, tokenize
 
 TEXTS = ["a lovely film", "dull", "number 3 is a broken lamp and it stays that way"]
 
@@ -39,7 +40,7 @@ def test_no_texts(tokenizer):
 
 def test_more_than_one_chunk(tokenizer, monkeypatch):
     whole = tokenize(tokenizer, TEXTS, None, Lengths(12))
-    monkeypatch.setattr("textclf.models.tokens.CHUNK", 2)
+    monkeypatch.setattr("textclf.models.token_rows.CHUNK", 2)
     np.testing.assert_array_equal(tokenize(tokenizer, TEXTS, None, Lengths(12)).ids, whole.ids)
 
 

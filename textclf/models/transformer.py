@@ -28,7 +28,8 @@ from textclf.models.checkpoint import open_checkpoint
 from textclf.models.layers import keep_layers
 from textclf.models.options import Attention, LongText, Padding, TransformerModel, Truncation
 from textclf.models.saved import read_description, write_description
-from textclf.models.tokens import WINDOWS, Lengths, TokenizedTexts, pad, pool_windows, tokenize
+from textclf.models.token_rows import WINDOWS, Lengths, TokenizedTexts, batches_by_length
+from textclf.models.tokens import pad, pool_windows, tokenize
 
 log = logging.getLogger(__name__)
 
@@ -97,24 +98,14 @@ class TransformerClassifier(Classifier):
             part = slice(start, start + WINDOW)
             pairs = None if text_pairs is None else text_pairs[part]
             tokens = self.tokenize(texts[part], pairs)
-            for rows in self._batches(tokens.lengths):
+            budget = TOKENS_PER_BATCH.get(self.device.type, TOKENS_PER_GPU_BATCH)
+            for rows in batches_by_length(tokens.lengths, budget, self.pad_length):
                 batch = {k: v.to(self.device) for k, v in pad(self.tokenizer, tokens, rows, self.pad_length).items()}
                 counts = batch.pop(WINDOWS, None)
                 with torch.inference_mode(), self.arithmetic():
                     logits = pool_windows(self.model(**batch).logits, counts)  # (batch, num_labels)
                 out[start + rows] = logits.float().softmax(dim=-1).cpu().numpy()
         return out
-
-    def _batches(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Return row numbers in batches of similar length, the longest first."""
-        order = np.argsort(-lengths, kind="stable")
-        budget = TOKENS_PER_BATCH.get(self.device.type, TOKENS_PER_GPU_BATCH)
-        batches, start = [], 0
-        while start < len(order):
-            size = max(1, budget // int(self.pad_length or lengths[order[start]]))
-            batches.append(order[start : start + size])
-            start += size
-        return batches
 
     def save(self, directory: Path) -> None:
         """Write weights (safetensors), tokenizer and description."""

@@ -14,7 +14,8 @@ from textclf.data.text_data import TextData, labels_of, texts_of
 from textclf.errors import ConfigError
 from textclf.models.base import Balance, Imbalance
 from textclf.models.imbalance import balanced_rows
-from textclf.models.tokens import TokenizedTexts, pad
+from textclf.models.token_rows import TokenizedTexts
+from textclf.models.tokens import pad
 from textclf.models.transformer import TransformerClassifier
 from textclf.training.options import TrainerOptions
 
