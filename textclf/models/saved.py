@@ -121,6 +121,10 @@ def load_classifier(directory: Path | str) -> Classifier:
         from textclf.models.classical import load_classical
 
         return load_classical(directory)
+    if family == "onnx":
+        from textclf.models.onnx_folder import load_onnx
+
+        return load_onnx(directory)
     raise ArtifactError(
-        f"{directory} holds a classifier of family {family!r}; known: {listed(['transformer', 'classical'])}."
+        f"{directory} holds a classifier of family {family!r}; known: {listed(['transformer', 'classical', 'onnx'])}."
     )

@@ -1,0 +1,186 @@
+"""Whether an exported classifier says the same as the one it was made of, and how fast either is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+from tabulate import tabulate
+
+from textclf.locate import Located
+from textclf.models.base import Classifier
+from textclf.records import PREDICTIONS_FILE, folder_bytes
+
+ROUNDS = 5
+"""Times that both classifiers predict a batch, in turns."""
+TIMED_TEXTS = 64
+"""Texts of that batch."""
+SINGLES = 20
+"""Single texts that both predict in turns."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts that the classifier was tested on, and what is true of them."""
+
+    texts: list[str]
+    text_pairs: list[str] | None
+    labels: NDArray[np.int64]
+    """int64 (n,)."""
+    of: int
+    """Examples of the whole test split."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one of the two classifiers reaches, and at what cost."""
+
+    accuracy: float
+    macro_f1: float
+    """Mean over the classes that occur among the examples."""
+    size_bytes: int
+    texts_per_second: float
+    """In batches; the median of rounds."""
+    single_seconds: float
+    """Median time of a single text."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """An exported classifier beside the one it was made of, on the same test examples."""
+
+    examples: int
+    of: int
+    """Examples of the whole test split."""
+    agreement: float
+    """Share of examples, 0 to 1, that get the same label from both."""
+    difference: float
+    """Largest difference in any probability."""
+    newly_wrong: int
+    newly_right: int
+    original: Figures
+    exported: Figures
+
+    @property
+    def loss_points(self) -> float:
+        """How far macro F1 fell, in points of 100; below 0 it rose."""
+        return 100 * (self.original.macro_f1 - self.exported.macro_f1)
+
+    def table(self) -> str:
+        """Return both classifiers side by side, for a person."""
+        a, b = self.original, self.exported
+        rows = [
+            ["test accuracy", f"{a.accuracy:.4f}", f"{b.accuracy:.4f}", ""],
+            ["test macro F1", f"{a.macro_f1:.4f}", f"{b.macro_f1:.4f}", f"{0.0 - self.loss_points:+.2f} points"],
+            [
+                "size, MB",
+                f"{a.size_bytes / 1e6:,.1f}",
+                f"{b.size_bytes / 1e6:,.1f}",
+                f"× {b.size_bytes / a.size_bytes:.2f}",
+            ],
+            [
+                "texts/s, in batches",
+                f"{a.texts_per_second:,.0f}",
+                f"{b.texts_per_second:,.0f}",
+                f"× {b.texts_per_second / a.texts_per_second:.2f}",
+            ],
+            [
+                "one text, ms",
+                f"{1000 * a.single_seconds:.1f}",
+                f"{1000 * b.single_seconds:.1f}",
+                f"× {b.single_seconds / a.single_seconds:.2f}",
+            ],
+        ]
+        return tabulate(
+            rows, ["", "original", "exported", ""], disable_numparse=True, colalign=("left", *["right"] * 3)
+        )
+
+    def said(self) -> str:
+        """Return how far the two agree, in a sentence."""
+        return (
+            f"On {self.examples:,} of {self.of:,} test examples both give the same label to "
+            f"{100 * self.agreement:.1f} % ({self.newly_wrong} newly wrong, {self.newly_right} newly right); "
+            f"probabilities differ by {self.difference:.2g} at most."
+        )
+
+
+def examples_of(located: Located, label_names: Sequence[str], count: int) -> Examples | None:
+    """Return test examples of a run, evenly spread over the split; none where the run does not keep them.
+
+    Args:
+        located: The run.
+        label_names: Names of the classes, in label order.
+        count: Most examples.
+    """
+    path = None if located.folder is None else located.folder / PREDICTIONS_FILE
+    if path is None or not path.is_file():
+        return None
+    table = pd.read_parquet(path)
+    rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))
+    chosen = table.iloc[rows]
+    number = {name: label for label, name in enumerate(label_names)}
+    return Examples(
+        texts=chosen["text"].tolist(),
+        text_pairs=chosen["text_pair"].tolist() if "text_pair" in chosen else None,
+        labels=np.array([number[name] for name in chosen["label"]], dtype=np.int64),
+        of=len(table),
+    )
+
+
+def compare_classifiers(
+    original: Classifier, exported: Classifier, folders: tuple[Path, Path], examples: Examples
+) -> Check:
+    """Let both classifiers predict the same examples, and time them in turns."""
+    texts, pairs = examples.texts, examples.text_pairs
+    found = [one.predict_proba(texts, pairs) for one in (original, exported)]
+    labels = [probabilities.argmax(axis=1) for probabilities in found]
+    right = [predicted == examples.labels for predicted in labels]
+    speeds = _speeds((original, exported), examples)
+    figures = []
+    present = np.unique(examples.labels)
+    for predicted, folder, (rate, single) in zip(labels, folders, speeds, strict=True):
+        accuracy = float((predicted == examples.labels).mean())
+        macro_f1 = f1_score(examples.labels, predicted, labels=present, average="macro", zero_division=0)
+        figures.append(Figures(accuracy, float(macro_f1), folder_bytes(folder), rate, single))
+    return Check(
+        examples=len(texts),
+        of=examples.of,
+        agreement=float((labels[0] == labels[1]).mean()),
+        difference=float(np.abs(found[0] - found[1]).max()),
+        newly_wrong=int((right[0] & ~right[1]).sum()),
+        newly_right=int((~right[0] & right[1]).sum()),
+        original=figures[0],
+        exported=figures[1],
+    )
+
+
+def _speeds(classifiers: Sequence[Classifier], examples: Examples) -> list[tuple[float, float]]:
+    """Return of each classifier the texts per second in batches and the seconds of a single text; medians."""
+    texts = (examples.texts * TIMED_TEXTS)[:TIMED_TEXTS]
+    pairs = None if examples.text_pairs is None else (examples.text_pairs * TIMED_TEXTS)[:TIMED_TEXTS]
+    batches: list[list[float]] = [[] for _ in classifiers]
+    singles: list[list[float]] = [[] for _ in classifiers]
+    for _ in range(ROUNDS):
+        for taken, one in zip(batches, classifiers, strict=True):
+            taken.append(_seconds(lambda one=one: one.predict_proba(texts, pairs)))
+    for number in range(SINGLES):
+        pair = None if pairs is None else [pairs[number]]
+        for taken, one in zip(singles, classifiers, strict=True):
+            taken.append(_seconds(lambda one=one, pair=pair: one.predict_proba([texts[number]], pair)))  # noqa: B023
+    return [
+        (len(texts) / float(np.median(batch)), float(np.median(single)))
+        for batch, single in zip(batches, singles, strict=True)
+    ]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Return how long some work takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,204 @@
+"""A classifier exported to ONNX: predicts through onnxruntime and tokenizers, without torch or transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textclf.errors import ArtifactError
+from textclf.models.base import Classifier
+from textclf.models.options import LongText, Padding, Truncation
+from textclf.models.saved import read_description
+from textclf.models.token_rows import WINDOWS, Encoded, Lengths, PadIds, batches_by_length, padded, tokenized
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
+
+FAMILY = "onnx"
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+LOGITS = "logits"
+"""The output of a transformer's graph."""
+PROBABILITIES = "probabilities"
+"""The output of a classical pipeline's graph."""
+TEXTS_AT_ONCE = 16_384
+"""Texts that are tokenised and sorted by length together."""
+COUNTS_AT_ONCE = 16_000_000
+"""Counts of a batch of texts, which the graph holds in full: 64 MB."""
+TOKENS_PER_BATCH = 2048
+"""Padded tokens of a batch: about as many as stay in a CPU's cache."""
+
+
+@dataclass
+class OnnxTransformer(Classifier):
+    """A transformer as a graph from token ids to logits, and its tokenizer."""
+
+    folder: Path
+    session: InferenceSession
+    tokenizer: Tokenizer
+    """Cuts texts to length by itself, as it was told when it was read."""
+    pad_ids: PadIds
+    inputs: tuple[str, ...]
+    """What the graph takes."""
+    lengths: Lengths = field(default_factory=Lengths)
+    padding: Padding = Padding.dynamic
+
+    def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
+        """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
+        out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
+        pad_length = self.lengths.max_length if self.padding is Padding.max_length else None
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = slice(start, start + TEXTS_AT_ONCE)
+            pairs = None if text_pairs is None else text_pairs[part]
+            tokens = tokenized(self.encode, texts[part], pairs, self.lengths)
+            for rows in batches_by_length(tokens.lengths, TOKENS_PER_BATCH, pad_length):
+                batch = padded(self.pad_ids, tokens, rows, pad_length)
+                counts = batch.pop(WINDOWS, None)
+                logits: Any = self.session.run([LOGITS], {name: batch[name] for name in self.inputs})[0]
+                out[start + rows] = softmax(_pooled(logits, counts))
+        return out
+
+    def encode(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> Iterable[Encoded]:
+        """Return the token ids of texts, or pairs of texts."""
+        given = list(texts) if text_pairs is None else list(zip(texts, text_pairs, strict=True))
+        wants_types = "token_type_ids" in self.inputs
+        for encoding in self.tokenizer.encode_batch(given):
+            yield Encoded(
+                encoding.ids,
+                encoding.type_ids if wants_types else None,
+                bool(encoding.overflowing),
+                lambda encoding=encoding: encoding.sequence_ids,
+            )
+
+    def save(self, directory: Path) -> None:
+        """Copy the exported folder, whose graph holds the weights."""
+        _copy(self.folder, directory)
+
+
+@dataclass
+class OnnxPipeline(Classifier):
+    """A classical pipeline as a graph from strings to probabilities."""
+
+    folder: Path
+    session: InferenceSession
+    lowercase: bool
+    """Whether texts are lowercased before the graph."""
+    features: int
+    """Words and word sequences that the graph counts."""
+
+    def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
+        """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
+        out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
+        name = self.session.get_inputs()[0].name
+        size = max(1, COUNTS_AT_ONCE // max(self.features, 1))
+        for start in range(0, len(texts), size):
+            part = [text.lower() if self.lowercase else text for text in texts[start : start + size]]
+            rows = np.array(part, dtype=object).reshape(-1, 1)
+            found: Any = self.session.run([PROBABILITIES], {name: rows})[0]
+            out[start : start + len(part)] = found
+        return out
+
+    def save(self, directory: Path) -> None:
+        """Copy the exported folder, whose graph holds the weights."""
+        _copy(self.folder, directory)
+
+
+def load_onnx(directory: Path) -> Classifier:
+    """Read what `textclf.export` wrote.
+
+    Raises:
+        ArtifactError: If onnxruntime is not installed, or a file is missing or damaged.
+    """
+    description = read_description(directory, FAMILY)
+    options = description.options
+    session = open_session(Path(directory) / MODEL)
+    if options["kind"] == "pipeline":
+        return OnnxPipeline(
+            **description.common,
+            folder=Path(directory),
+            session=session,
+            lowercase=bool(options["lowercase"]),
+            features=int(options["features"]),
+        )
+    lengths = Lengths(
+        max_length=int(options["max_length"]),
+        truncation=Truncation(options["truncation"]),
+        long_text=LongText(options["long_text"]),
+        window_overlap=int(options["window_overlap"]),
+        max_windows=int(options["max_windows"]),
+    )
+    return OnnxTransformer(
+        **description.common,
+        folder=Path(directory),
+        session=session,
+        tokenizer=read_tokenizer(Path(directory) / TOKENIZER, lengths),
+        pad_ids=PadIds(int(options["pad_id"]), int(options["pad_type_id"]), str(options["padding_side"])),
+        inputs=tuple(options["inputs"]),
+        lengths=lengths,
+        padding=Padding(options["padding"]),
+    )
+
+
+def open_session(path: Path) -> InferenceSession:
+    """Open a graph on the CPU.
+
+    Raises:
+        ArtifactError: If onnxruntime is not installed, or the file is missing or damaged.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ArtifactError(
+            'A classifier in ONNX needs onnxruntime, which is not installed: pip install "textclf[onnx]".'
+        ) from error
+    onnxruntime.set_default_logger_severity(3)
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a kind of its own for each fault
+        raise ArtifactError(f"{path} holds no usable graph: {error}") from error
+
+
+def read_tokenizer(path: Path, lengths: Lengths) -> Tokenizer:
+    """Read a tokenizer and tell it where to cut.
+
+    Raises:
+        ArtifactError: If the file is missing or damaged.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise ArtifactError(f"{path} holds no usable tokenizer: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if lengths.tokenizer_cuts is not None:
+        tokenizer.enable_truncation(lengths.tokenizer_cuts, strategy="longest_first", direction=lengths.cutting_side)
+    return tokenizer
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities of logits, both float32 (n, num_labels)."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _pooled(logits: NDArray[np.float32], counts: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    """Return the mean logits of each text's windows: float32 (n, num_labels); `counts` is int64 (n,), none for one."""
+    if counts is None:
+        return logits
+    starts = np.cumsum(counts) - counts
+    return (np.add.reduceat(logits, starts, axis=0) / counts[:, None]).astype(np.float32)
+
+
+def _copy(source: Path, directory: Path) -> None:
+    """Copy the files of an exported folder."""
+    import shutil
+
+    shutil.copytree(source, directory, dirs_exist_ok=True)
