@@ -108,7 +108,9 @@ def test_every_run_is_in_mlflow(tmp_path):
     assert run.data.metrics["test/accuracy"] == record.metrics["test/accuracy"]
     assert len(client.get_metric_history(run.info.run_id, "validation/macro_f1")) >= 3
     logged = {entry.path for entry in client.list_artifacts(run.info.run_id)}
-    assert {"figures", "report.md", "predictions.parquet", "config.yaml", "run.json", "classifier"} <= logged
+    assert {"figures", "report.md", "predictions.parquet", "config.yaml", "run.json"} <= logged
+    (model,) = run.outputs.model_outputs
+    assert client.get_logged_model(model.model_id).status.name == "READY"
 
 
 def test_a_failed_run_leaves_no_record_and_is_marked(tmp_path, monkeypatch):

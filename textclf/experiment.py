@@ -152,7 +152,7 @@ def run_experiment(
         records.write_record(run_dir, record)
         tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
         if experiment.tracker.log_model and experiment.save_classifier:
-            tracked.log_artifacts(run_dir, [records.CLASSIFIER])
+            tracked.log_model(run_dir)
     announce(record, data, test, analysis, run_dir)
     return record
 

@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from mlflow.entities import LoggedModelStatus
 from mlflow.tracking import MlflowClient
 
 from textclf.tracking import mlflow_run
@@ -81,6 +82,20 @@ def test_faults_while_running_warn_and_then_are_silent(tmp_path, caplog, monkeyp
     assert caplog.text.count("database is gone") == mlflow_run.FAULTS_BEFORE_SILENCE
     assert "giving up on tracking" in caplog.text
     assert runs_in(tmp_path)[1][0].info.status == "FINISHED"
+
+
+def test_a_model_that_cannot_be_logged_only_warns(tmp_path, caplog):
+    (tmp_path / "run" / "classifier").mkdir(parents=True)
+    (tmp_path / "run" / "classifier" / "classifier.json").write_text("{")
+    with tracker(tmp_path).start("mine", "r", {}) as run:
+        run.log_model(tmp_path / "run")
+        run.log_metrics({"a": 1.0})
+    assert "log_model failed" in caplog.text
+    client, (found,) = runs_in(tmp_path)
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics["a"] == 1.0
+    (model,) = client.search_logged_models([found.info.experiment_id])
+    assert model.status == LoggedModelStatus.FAILED
 
 
 def test_the_environment_variable_names_the_store(tmp_path, monkeypatch):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-from datasets import Dataset
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 PART = 1000
 """Texts that are read at once."""

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import skops.io
@@ -21,7 +21,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
-from textclf.data.text_data import TextData, labels_of, texts_of
 from textclf.errors import ArtifactError, ConfigError, DataError, did_you_mean, listed
 from textclf.models.balanced_fit import check_balance, fit_balanced
 from textclf.models.base import Classifier, FitResult, RunContext
@@ -29,6 +28,9 @@ from textclf.models.cleaning import cleaned
 from textclf.models.options import ClassicalModel
 from textclf.models.overlap import WordOverlap
 from textclf.models.saved import read_description, write_description
+
+if TYPE_CHECKING:
+    from textclf.data.text_data import TextData
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,8 @@ def fit_classical(
         ConfigError: If a part is not allowed, not there, or refuses its arguments.
         DataError: If a class has too few examples to calibrate on, or no word is left of the texts.
     """
+    from textclf.data.text_data import labels_of, texts_of  # reading a saved classifier needs no datasets
+
     vectorizer, classifier = make_parts(options)
     labels = labels_of(data.train)
     texts, pairs = texts_of(data.train)

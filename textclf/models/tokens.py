@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from textclf.models.token_rows import Encoded, Lengths, PadIds, TokenizedTexts, padded, tokenized
+
+_ONE_AT_A_TIME = threading.Lock()
+"""A tokenizer keeps on which side and where it cuts, so threads that share one must take turns."""
 
 
 def tokenize(
@@ -47,7 +51,7 @@ def tokenize(
                 partial(encoded.sequence_ids, row),
             )
 
-    with _cutting_side(tokenizer, lengths.cutting_side):
+    with _ONE_AT_A_TIME, _cutting_side(tokenizer, lengths.cutting_side):
         return tokenized(encode, texts, text_pairs, lengths)
 
 

@@ -123,6 +123,14 @@ class MlflowRun(TrackedRun):
                 self.client.log_artifact(self.run_id, str(path))
 
     @_faults_only_warn
+    def log_model(self, directory: Path) -> None:
+        """Log the classifier of the run folder `directory` as a model that can be registered and served."""
+        from textclf.serving.logged import log_classifier
+
+        experiment_id = self.client.get_run(self.run_id).info.experiment_id
+        log_classifier(self.client, experiment_id, self.run_id, directory)
+
+    @_faults_only_warn
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Tag the run."""
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)[:5000]) for key, value in tags.items()])
@@ -186,27 +194,36 @@ def _watch_system(options: MlflowTracker, run: MlflowRun) -> SystemMetricsMonito
 
 def _open(options: MlflowTracker, experiment: str, run_name: str, tags: Mapping[str, str]) -> MlflowRun:
     """Make or find the store and the experiment, and start a run."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    root = Path(options.directory).absolute()
-    local = uri is None
-    if uri is None:
-        root.mkdir(parents=True, exist_ok=True)
-        uri = f"sqlite:///{root / 'mlflow.db'}"
-        with FileLock(root / ".mlflow.db.lock", timeout=120):  # parallel first uses would race its migrations
-            client = MlflowClient(uri)
-            experiment_id = _experiment(client, experiment, (root / "artifacts").as_uri())
-    else:
-        client = MlflowClient(uri)
-        experiment_id = _experiment(client, experiment, None)
+    client, uri, artifacts = open_store(options)
+    experiment_id = find_experiment(client, experiment, artifacts)
     run = client.create_run(experiment_id, run_name=run_name, tags=dict(tags) | {"mlflow.source.name": "textclf"})
     run_id = run.info.run_id
-    url = f"{LOCAL_UI if local else uri}/#/experiments/{experiment_id}/runs/{run_id}"
+    url = f"{LOCAL_UI if artifacts else uri}/#/experiments/{experiment_id}/runs/{run_id}"
     return MlflowRun(client, run_id, url)
 
 
-def _experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
+    """Open the store or server that the options name; the local one is made where it is not there.
+
+    Returns:
+        The client, the store's address, and where the local store keeps its artifacts; none for any other, which
+        decides that itself.
+    """
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if uri is not None:
+        return MlflowClient(uri, uri), uri, None
+    root = Path(options.directory).absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    uri = f"sqlite:///{root / 'mlflow.db'}"
+    with FileLock(root / ".mlflow.db.lock", timeout=120):  # parallel first uses would race its migrations
+        client = MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+    return client, uri, (root / "artifacts").as_uri()
+
+
+def find_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
     """Return the id of an experiment, made where it is not there yet."""
     found = client.get_experiment_by_name(name)
     if found is not None:

@@ -38,6 +38,9 @@ class TrackedRun:
     def log_artifacts(self, directory: Path, names: list[str]) -> None:
         """Copy files and folders of `directory` to the tracker."""
 
+    def log_model(self, directory: Path) -> None:
+        """Log the classifier of the run folder `directory`, so that it can be registered and served."""
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Tag the run."""
 
@@ -52,7 +55,7 @@ class TrackerOptions(ABC):
     """Where runs are logged. A tracker's own faults warn and never end a run."""
 
     log_model: bool = False
-    """Copy the classifier's weights to the tracker as well."""
+    """Log the classifier as a model too, which can be registered and served; its weights are copied to the tracker."""
 
     @abstractmethod
     def start(
@@ -88,8 +91,9 @@ MLFLOW_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-"""Set before MLflow is imported, where the person has not set them: no telemetry, no long waits, no pickle."""
+"""Set before MLflow is imported, where the person has not set them: no telemetry, no long waits, no pickle, no bars."""
 
 
 @dataclass(frozen=True)

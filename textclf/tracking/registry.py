@@ -32,6 +32,8 @@ def run_folder(run_id: str, tracking_uri: str | None = None) -> Path:
     written = Path(run.data.tags.get(RUN_FOLDER_TAG, ""))
     if written.is_absolute() and (written / CLASSIFIER / DESCRIPTION).is_file() and (written / RUN_FILE).is_file():
         return written
+    for logged in reversed(run.outputs.model_outputs if run.outputs else []):
+        return model_folder(f"models:/{logged.model_id}", uri)
     try:
         folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id, tracking_uri=uri))
     except (MlflowException, OSError) as error:
@@ -48,17 +50,17 @@ def model_folder(name: str, tracking_uri: str | None = None) -> Path:
     """Return the folder of a registered model's classifier and record.
 
     Args:
-        name: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        name: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or `models:/ID` of a model that a run has logged.
         tracking_uri: The store or server; none takes MLFLOW_TRACKING_URI, else the local store.
 
     Raises:
         ArtifactError: If there is no such model, alias or version, or it is none of textclf's.
     """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+    client = MlflowClient(uri, uri)
     try:
-        found = Path(mlflow.artifacts.download_artifacts(name, tracking_uri=uri))
+        found = Path(mlflow.artifacts.download_artifacts(_source(client, name), tracking_uri=uri))
     except (MlflowException, OSError) as error:
-        client = MlflowClient(uri)
         try:
             models = [
                 f"models:/{model.name}@{alias}"
@@ -76,3 +78,15 @@ def model_folder(name: str, tracking_uri: str | None = None) -> Path:
         raise ArtifactError(f"{name} is no model of textclf's: there is no {DESCRIPTION} in it.")
     folder = described[0].parent
     return folder.parent if folder.name == CLASSIFIER else folder
+
+
+def _source(client: MlflowClient, name: str) -> str:
+    """Return where a store keeps the files of a model: the store itself is asked, not MLflow's default one."""
+    model, _, alias = name.removeprefix("models:/").partition("@")
+    if alias:
+        version = str(client.get_model_version_by_alias(model, alias).version)
+    else:
+        model, _, version = model.partition("/")
+    if version:
+        return client.get_model_version_download_uri(model, version)
+    return client.get_logged_model(model).artifact_location

@@ -1,0 +1,69 @@
+"""Requests as MLflow's server should read them.
+
+Where a request says `inputs` or `instances`, MLflow 3.17 reads null as the text 'None' and 5 as the text '5',
+and answers fewer rows than were asked where some lack the column; a request without a content type is
+answered as if the server had failed. The model sees none of this, so in a process that MLflow started to
+serve a model the two functions that read requests are replaced. The model itself checks the texts.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pandas as pd
+from mlflow.pyfunc import scoring_server
+from mlflow.types import Schema
+from mlflow.utils.proto_json_utils import MlflowInvalidInputException
+
+_answer = scoring_server.invocations
+_parse = scoring_server.infer_and_parse_data
+
+
+def guard_requests() -> None:
+    """Read requests without changing what they hold, in a process that serves a model."""
+    if scoring_server._SERVER_MODEL_PATH in os.environ:
+        scoring_server.invocations = answer
+        scoring_server.infer_and_parse_data = table_of
+
+
+def answer(data: bytes, content_type: str | None, model: Any, input_schema: Schema) -> Any:
+    """Answer a request, and refuse one that does not say what it holds."""
+    if content_type is None:
+        said = f"Say what the request holds by a header, such as Content-Type: {scoring_server.CONTENT_TYPE_JSON}."
+        return scoring_server.InvocationsResponse(response=said, status=415, mimetype="text/plain")
+    return _answer(data, content_type, model, input_schema)
+
+
+def table_of(data: dict[str, Any], schema: Schema) -> Any:
+    """Return the rows of a JSON request as a table, every value as it was sent.
+
+    Args:
+        data: The request's one entry: `inputs`, `instances`, `dataframe_records` or `dataframe_split`.
+        schema: The model's columns.
+    """
+    ((form, rows),) = data.items() if len(data) == 1 else (("", None),)
+    names = [str(name) for name in schema.input_names()]
+    wanted = [str(name) for name in schema.required_input_names()]
+    if form in scoring_server.SUPPORTED_FORMATS and rows == []:
+        return pd.DataFrame(columns=names, dtype=object)
+    if form not in (scoring_server.INPUTS, scoring_server.INSTANCES):
+        return _parse(data, schema)
+    if isinstance(rows, dict):
+        columns = {name: values if isinstance(values, list) else [values] for name, values in rows.items()}
+        if len({len(values) for name, values in columns.items() if name in names}) > 1:
+            raise MlflowInvalidInputException("the columns are of unequal length")
+        return _table({name: values for name, values in columns.items() if name in names} or columns)
+    if not isinstance(rows, list):
+        raise MlflowInvalidInputException(f"{form} must be a list or a table, got {type(rows).__name__}")
+    if all(isinstance(row, dict) for row in rows):
+        found = dict.fromkeys(name for row in rows for name in row)
+        return _table({name: [row.get(name) for row in rows] for name in found})
+    if len(wanted) > 1:
+        raise MlflowInvalidInputException(f"give each row its columns {', '.join(wanted)} by name")
+    return _table({wanted[0]: rows})
+
+
+def _table(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    """Return columns as a table of whatever they hold."""
+    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
