@@ -15,6 +15,7 @@ from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from textclf.errors import ArtifactError
 
@@ -136,8 +137,17 @@ def environment() -> dict[str, str]:
             found[library] = version(library)
         except PackageNotFoundError:
             found[library] = "not installed"
-    commit = git_commit()
-    return found | ({"git_commit": commit} if commit else {})
+    commit, hub = git_commit(), other_hub()
+    return found | ({"git_commit": commit} if commit else {}) | ({"hub": hub} if hub else {})
+
+
+def other_hub() -> str | None:
+    """Return the host of the Hub that HF_ENDPOINT names; none for huggingface.co.
+
+    What bears a name of huggingface.co elsewhere, on a mirror or a test server, need not be the same.
+    """
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "")).netloc.rpartition("@")[2]
+    return host if host and host != "huggingface.co" else None
 
 
 def machine() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from textclf.errors import ArtifactError, ConfigError, refuse_unless
 from textclf.export.check import Check, compare_classifiers, examples_of
+from textclf.export.public import public_command
 from textclf.locate import OUTPUTS, Located
 from textclf.models.base import Classifier
 from textclf.models.saved import load_classifier, read_description
@@ -185,7 +186,7 @@ def _write_report(located: Located, asked: Asked, folder: Path, check: Check | N
         {
             "to": asked.to,
             "source": source,
-            "command": asked.command,
+            "command": public_command(asked.command),
             "check": None if check is None else asdict(check) | {"loss_points": check.loss_points},
             "environment": environment(),
         },

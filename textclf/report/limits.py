@@ -19,7 +19,7 @@ def limits(record: RunRecord, class_counts: Mapping[str, Mapping[str, int]], ana
 
     Args:
         record: The run.
-        class_counts: Examples of each class, by split.
+        class_counts: Examples of each class, by split; nothing is said of a split that is not counted.
         analysis: Its error analysis.
     """
     low, high = analysis.accuracy.interval
@@ -32,9 +32,7 @@ def limits(record: RunRecord, class_counts: Mapping[str, Mapping[str, int]], ana
         "examples to be measured.",
     ]
     for split, why in [("test", "so their scores are rough"), ("train", "so there is little to learn them from")]:
-        scarce = [
-            f"{name} ({counts.get(split, 0)})" for name, counts in class_counts.items() if counts.get(split, 0) < FEW
-        ]
+        scarce = [f"{name} ({counts[split]})" for name, counts in class_counts.items() if counts.get(split, FEW) < FEW]
         if scarce:
             said.append(f"Classes with fewer than {FEW} {split} examples, {why}: {listed(scarce, 10)}.")
     if cut := record.fit.get("truncated_share"):

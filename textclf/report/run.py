@@ -73,7 +73,7 @@ def report_blocks(run: ReportedRun) -> list[Block]:
         Heading(2, "Data"),
         *_data(run),
         Heading(2, "Training"),
-        Paragraph(_course(record)),
+        Paragraph(course_words(record)),
         *training,
         Heading(2, "Results"),
         *_results(run, pictures),
@@ -148,7 +148,7 @@ def _counts_table(run: ReportedRun) -> Table:
     return Table((Column("class"), *(Column(split, numeric=True) for split in splits)), tuple(rows), "Examples")
 
 
-def _course(record: RunRecord) -> str:
+def course_words(record: RunRecord) -> str:
     """Return how training went, in sentences."""
     fit, costs = record.fit, record.costs
     said = f"{costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}."
@@ -161,34 +161,46 @@ def _course(record: RunRecord) -> str:
 
 def _results(run: ReportedRun, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the scores, those of each class, and what predicting costs."""
-    record, splits = run.record, ("validation", "test")
+    drawn = [pictures[name] for name in ("class_scores", "roc_curve", "precision_recall_curve") if name in pictures]
+    return [
+        *score_blocks(run.record, run.per_class),
+        *drawn,
+        Heading(3, "Costs"),
+        _facts(cost_rows(run.record)),
+    ]
+
+
+def score_blocks(record: RunRecord, per_class: Mapping[str, Mapping[str, float | None]]) -> list[Block]:
+    """Return the scores on validation and test, and those of each class.
+
+    Args:
+        record: The run.
+        per_class: Precision, recall, F1 and support of each class on the test split; empty leaves them out.
+    """
+    splits = ("validation", "test")
     names = [key.partition("/")[2] for key in record.metrics if key.startswith("test/")]
     numbers = (Column("metric"), *(Column(split, numeric=True) for split in splits))
     scores = tuple((name, *(_number(record.metrics.get(f"{split}/{name}")) for split in splits)) for name in names)
     columns = (Column("class"), *(Column(name, numeric=True) for name in ("precision", "recall", "F1", "examples")))
     classes = tuple(
         (name, *(_number(values[key]) for key in ("precision", "recall", "f1")), _count(int(values["support"] or 0)))
-        for name, values in run.per_class.items()
+        for name, values in per_class.items()
     )
     table: Block = Table(columns, classes)
     if len(classes) > MOST_ROWS:
         table = Details(f"All {len(classes)} classes", (table,))
-    drawn = [pictures[name] for name in ("class_scores", "roc_curve", "precision_recall_curve") if name in pictures]
-    return [
+    blocks: list[Block] = [
         Table(numbers, scores),
         Paragraph(
             f"The test split has {record.data['examples']['test']:,} examples and was looked at once, after the best "
             f"epoch was chosen. A metric without a figure is undefined here."
         ),
-        Heading(3, "Each class, on the test split"),
-        table,
-        *drawn,
-        Heading(3, "Costs"),
-        _facts(_costs(record)),
     ]
+    return blocks + ([Heading(3, "Each class, on the test split"), table] if classes else [])
 
 
-def _costs(record: RunRecord) -> list[tuple[str, str]]:
+def cost_rows(record: RunRecord) -> list[tuple[str, str]]:
+    """Return what the classifier costs, as name and figure."""
     costs = record.costs
     return [
         ("parameters", f"{costs['num_parameters']:,.0f}"),
