@@ -58,6 +58,7 @@ def described(data: TextData) -> dict[str, Any]:
         "pairs": data.has_pairs,
         "examples": {split: len(data.split(split)) for split in SPLITS},
         **({"rejected": data.rejected} if data.rejected else {}),
+        **({"extra_train": data.extra_train} if data.extra_train else {}),
     }
 
 

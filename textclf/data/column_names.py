@@ -50,7 +50,7 @@ def find_columns(options: Options, names: Sequence[str], where: str, further: st
         found |= _find_texts(options, names, where)
     if options.label_column == DEFAULTS["label_column"] and options.label_column not in names:
         taken = {*_asked(options), *found.values()}
-        candidates = [name for name in names if _plain(name) in LABELS and name not in taken]
+        candidates = [name for name in names if plain_name(name) in LABELS and name not in taken]
         if choice := _only(candidates, "label_column", where):
             found["label_column"] = choice
     if found:
@@ -89,7 +89,7 @@ def text_columns(options: DatasetOptions) -> list[str]:
 def _find_texts(options: DatasetOptions, names: Sequence[str], where: str) -> dict[str, str]:
     """Return the column of the text, and that of the second text where there are two that belong together."""
     taken = _asked(options) - {DEFAULTS["text_column"]}
-    free = {_plain(name): name for name in reversed(names) if name not in taken}
+    free = {plain_name(name): name for name in reversed(names) if name not in taken}
     pairs = [] if options.text_pair_column else [pair for pair in PAIRS if set(pair) <= set(free)]
     if len(pairs) > 1:
         said = "; ".join(f"{free[one]} and {free[two]}" for one, two in pairs)
@@ -98,7 +98,7 @@ def _find_texts(options: DatasetOptions, names: Sequence[str], where: str) -> di
             f"dataset.text_column and dataset.text_pair_column."
         )
     belonging = {free[member] for pair in pairs for member in pair}
-    singles = [name for name in names if _plain(name) in TEXTS and name not in taken | belonging]
+    singles = [name for name in names if plain_name(name) in TEXTS and name not in taken | belonging]
     if pairs and not singles:
         return {"text_column": free[pairs[0][0]], "text_pair_column": free[pairs[0][1]]}
     choice = _only([*singles, *sorted(belonging)], "text_column", where)
@@ -120,6 +120,6 @@ def _asked(options: DatasetOptions) -> set[str]:
     return {name for name in wanted_columns(options) if name != DEFAULTS["label_column"]}
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name as it is compared."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -45,6 +46,10 @@ def to_text_data(
             allowed, or a class or the groups are too few to be split.
     """
     rejects = RejectedRows(options.max_rejected) if rejects is None else rejects
+    if options.extra_train is not None:
+        from textclf.data.extra_train import check_extra_train
+
+        check_extra_train(options)
     options = find_columns(options, raw["train"].column_names, f"{source}: the train split")
     said = {split: rejects.sources.get(split, source) for split in raw}
     for split, rows in raw.items():
@@ -64,9 +69,10 @@ def to_text_data(
         if name is not None
     }
     kept = {
-        split: _kept(options, rows, labels[split], further, split, said[split], rejects) for split, rows in raw.items()
+        split: kept_rows(options, rows, labels[split], further, split, said[split], rejects)
+        for split, rows in raw.items()
     }
-    _check_known(options, raw, labels, kept, label_names, said, rejects)
+    check_known(options, raw, labels, kept, label_names, said, rejects)
     labels_kept = {split: labels[split][rows] for split, rows in kept.items()}
     _check_classes(labels_kept["train"], label_names, source)
     _check_texts(options, raw["train"], kept["train"], label_names, source)
@@ -84,14 +90,18 @@ def to_text_data(
         origin = split if split in raw else "train"
         own = further.get(options.languages_from or "", {}).get(origin)
         splits[split] = select_rows(options, raw[origin], labels[origin], own, kept[origin][chosen[split]])
-    return TextData(
+    data = TextData(
         options.display_name,
         label_names=label_names,
         source=source,
-        rejected=rejects.by_split(),
         slice_columns=tuple(options.slice_columns),
         **splits,
     )
+    if options.extra_train is not None:
+        from textclf.data.extra_train import with_extra_train  # it reads a file as the datasets of files do
+
+        data = with_extra_train(options, data, rejects, len(raw["train"]))
+    return replace(data, rejected=rejects.by_split())
 
 
 def _labels(
@@ -109,7 +119,7 @@ def _labels(
     }
 
 
-def _kept(
+def kept_rows(
     options: DatasetOptions,
     rows: Dataset,
     labels: NDArray[np.int64],
@@ -136,7 +146,7 @@ def _kept(
     return kept
 
 
-def _check_known(
+def check_known(
     options: DatasetOptions,
     raw: Mapping[str, Dataset],
     labels: Mapping[str, NDArray[np.int64]],

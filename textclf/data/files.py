@@ -59,7 +59,7 @@ def load_files_dataset(options: FilesDataset, folder: Path | None = None) -> Tex
         parts = {split: parts_of(file, f"dataset.{split}") for split, file in asked.items()}
         kinds = {split: kind_of(parts[split], f"dataset.{split}={file}") for split, file in asked.items()}
         options = _named(options, kinds["train"], parts["train"])
-        raw = {split: _read(options, split, kinds[split], parts[split], rejects) for split in asked}
+        raw = {split: read_split(options, split, kinds[split], parts[split], rejects, asked[split]) for split in asked}
         return to_text_data(options, raw, options.train, options.test_fraction, rejects)
     finally:
         rejects.write(folder)
@@ -122,7 +122,7 @@ def kind_of(parts: Sequence[Part], said: str) -> str:
     return next(iter(kinds))
 
 
-def _reader(kind: str, options: FilesDataset) -> Reader | ParquetFiles:
+def reader_of(kind: str, options: FilesDataset) -> Reader | ParquetFiles:
     """Return what reads files of a kind."""
     if kind in (".csv", ".tsv"):
         return SeparatedValues("," if kind == ".csv" else "\t", options.max_text_characters)
@@ -132,7 +132,7 @@ def _reader(kind: str, options: FilesDataset) -> Reader | ParquetFiles:
 
 def _named(options: FilesDataset, kind: str, parts: Sequence[Part]) -> FilesDataset:
     """Return options that name columns of the train files."""
-    reader, first = _reader(kind, options), parts[0].path
+    reader, first = reader_of(kind, options), parts[0].path
     names = reader.columns(first)
     return find_columns(options, names, f"{_said(first, options.train)}: the train split", reader.remark(first))
 
@@ -142,9 +142,11 @@ def _said(path: Path, asked: str) -> str:
     return asked if resolve(asked) == path else str(path)
 
 
-def _read(options: FilesDataset, split: str, kind: str, parts: Sequence[Part], rejects: RejectedRows) -> Dataset:
+def read_split(
+    options: FilesDataset, split: str, kind: str, parts: Sequence[Part], rejects: RejectedRows, asked: str
+) -> Dataset:
     """Return the rows of a split, with the columns that the options name and the place of each row."""
-    reader, asked = _reader(kind, options), getattr(options, split)
+    reader = reader_of(kind, options)
     for part in parts:
         where = f"{_said(part.path, asked)}: the {split} split"
         check_columns(options, reader.columns(part.path), where, reader.remark(part.path))

@@ -82,6 +82,11 @@ class DatasetOptions(ABC):
     """Share of train, 0 to 1, set aside (stratified) where there is no validation split."""
     max_train_examples: int | None = None
     """Train on a stratified subset of this many examples; none trains on all."""
+    extra_train: str | None = None
+    """A file of further examples to train on, such as feedback: anything that dataset=files reads, with columns text
+    (text_pair) and label, labels by the names of the classes. They are added to train alone, after the splits and
+    subsets are made, so that validation and test stay what they are without; of several on one text the last
+    counts."""
     max_eval_examples: int | None = None
     """Validate and test on stratified subsets of at most this many examples each."""
     split_seed: int = 0
@@ -145,9 +150,10 @@ class DatasetOptions(ABC):
 
     @property
     def display_name(self) -> str:
-        """The name of the dataset with the subset asked for, as in `imdb[train=4000]`."""
+        """The name of the dataset with the subset and the further examples asked for, as in `imdb[train=4000]`."""
         sizes: dict[str, object] = {"train": self.max_train_examples, "eval": self.max_eval_examples}
         sizes["from"] = "+".join(self.train_languages) or None
+        sizes["extra"] = name_of_files(self.extra_train) if self.extra_train else None
         said = ",".join(f"{part}={size}" for part, size in sizes.items() if size is not None)
         return f"{self.name}[{said}]" if said else self.name
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from charset_normalizer import from_bytes
 
@@ -36,12 +36,34 @@ FOREIGN = {
 """What files of other kinds begin with."""
 
 
+class _Fed(io.RawIOBase):
+    """A stream that may be a pipe, its first bytes waited for so that they can be looked at together."""
+
+    def __init__(self, stream: IO[bytes]):
+        self.stream = stream
+        self.read_some = stream.read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        found = self.read_some(len(buffer))
+        self.read_some = getattr(self.stream, "read1", self.stream.read)
+        buffer[: len(found)] = found
+        return len(found)
+
+
 @contextmanager
-def open_text(path: Path) -> Iterator[IO[str]]:
+def open_text(path: Path, given: IO[bytes] | None = None) -> Iterator[IO[str]]:
     """Open a text file, unpacked where its name ends in .gz.
 
     Bytes that are no UTF-8 come as lone surrogates, so that the lines that hold them can be told; line ends are
     kept as they are.
+
+    Args:
+        path: The file.
+        given: What to read instead, such as a pipe; unpacked where it begins like gzip, and left open. `path` is
+            then only what it is called.
 
     Raises:
         DataError: If the file is empty, cannot be unpacked, is no text, or is of another encoding as a whole. While
@@ -49,9 +71,10 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     """
     packed = path.suffix.lower() == ".gz"
     try:
-        with path.open("rb") as file:
-            start = file.read(2)
-            file.seek(0)
+        with path.open("rb") if given is None else io.BufferedReader(_Fed(given), HEAD_BYTES) as file:
+            start = file.peek(2)[:2]
+            if given is not None:
+                packed = start == GZIP
             if packed and start and start != GZIP:
                 raise DataError(f"{path}: the file is not gzip, though its name ends in .gz; rename or pack it.")
             if not packed and start == GZIP:

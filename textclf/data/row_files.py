@@ -112,27 +112,42 @@ class JsonLines:
 
     def rows(self, path: Path, wanted: Sequence[str]) -> Iterator[Row | BadRow]:
         """Yield a row for each line that is not blank."""
-        name, decode = str(path), json.JSONDecoder().raw_decode
+        name = str(path)
         with open_text(path) as stream:
-            lines = _Lines(stream)
-            for line in lines:
-                if lines.bad:
-                    yield BadRow(name, lines.number, lines.bad.pop()[1], "", line[:START_CHARACTERS])
-                    continue
-                try:
-                    content, end = decode(line) if line[0] == "{" else (json.loads(line), len(line))
-                    if end + 1 < len(line) and not line[end:].isspace():
-                        json.loads(line)  # says what follows
-                except (ValueError, RecursionError) as error:
-                    if line.isspace():
-                        continue
-                    detail = f"({error.msg}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-                    yield BadRow(name, lines.number, rejected.NOT_JSON, detail, line[:START_CHARACTERS])
-                    continue
-                if isinstance(content, dict):
-                    yield Row(name, lines.number, [content.get(key) for key in wanted])
+            for found in self.objects(stream, name):
+                if isinstance(found, BadRow):
+                    yield found
                 else:
-                    yield BadRow(name, lines.number, rejected.NOT_AN_OBJECT, "", line[:START_CHARACTERS])
+                    number, _, content = found
+                    yield Row(name, number, [content.get(key) for key in wanted])
+
+    def objects(self, stream: IO[str], name: str) -> Iterator[tuple[int, str, dict[str, Any]] | BadRow]:
+        """Yield each line that is not blank: its number, the line itself and what it holds.
+
+        Args:
+            stream: What `open_text` gave.
+            name: What it is called, for rows that cannot be read.
+        """
+        decode = json.JSONDecoder().raw_decode
+        lines = _Lines(stream)
+        for line in lines:
+            if lines.bad:
+                yield BadRow(name, lines.number, lines.bad.pop()[1], "", line[:START_CHARACTERS])
+                continue
+            try:
+                content, end = decode(line) if line[0] == "{" else (json.loads(line), len(line))
+                if end + 1 < len(line) and not line[end:].isspace():
+                    json.loads(line)  # says what follows
+            except (ValueError, RecursionError) as error:
+                if line.isspace():
+                    continue
+                detail = f"({error.msg}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+                yield BadRow(name, lines.number, rejected.NOT_JSON, detail, line[:START_CHARACTERS])
+                continue
+            if isinstance(content, dict):
+                yield lines.number, line, content
+            else:
+                yield BadRow(name, lines.number, rejected.NOT_AN_OBJECT, "", line[:START_CHARACTERS])
 
     def remark(self, path: Path) -> str:
         """Return nothing: the keys say it all."""
@@ -154,51 +169,72 @@ class SeparatedValues:
             names = self._header(path, csv.reader(lines, delimiter=self.separator))
             if lines.ended:  # the header asked for more than there was
                 self._refuse_open_quote(path, 1, lines.number)
-        twice = [name for name, count in Counter(names).items() if name and count > 1]
-        if twice:
-            raise DataError(f"{path}:1: the header names {listed(twice)} more than once; names must be distinct.")
         return names
 
     def rows(self, path: Path, wanted: Sequence[str]) -> Iterator[Row | BadRow]:
         """Yield a row for each record, which may span several lines."""
         name = str(path)
+        with open_text(path) as stream:
+            records = self.records(stream, path)
+            header = next(records)
+            names = header.values if isinstance(header, Row) else []
+            chosen = [names.index(column) for column in wanted]
+            for record in records:
+                if isinstance(record, BadRow):
+                    yield record
+                else:
+                    yield Row(name, record.at, [record.values[index] for index in chosen])
+
+    def records(self, stream: IO[str], path: Path) -> Iterator[Row | BadRow]:
+        """Yield the names of the columns as a row, then every record with all of its fields.
+
+        Args:
+            stream: What `open_text` gave.
+            path: What it is called.
+        """
+        name = str(path)
         before = csv.field_size_limit(max(2 * self.max_characters, 131_072))
         try:
-            with open_text(path) as stream:
-                lines = _Lines(stream)
-                reader = csv.reader(lines, delimiter=self.separator)
-                names = self._header(path, reader)
-                chosen, width = [names.index(column) for column in wanted], len(names)
-                lines.bad.clear()
-                while True:
-                    line = reader.line_num + 1
-                    try:
-                        fields = next(reader, None)
-                    except csv.Error as error:
-                        self._refuse_open_quote(path, line, reader.line_num)
-                        yield BadRow(name, line, rejected.TOO_LONG, f"({error})", "")
-                        lines.bad.clear()
-                        continue
-                    if fields is None:
-                        break
-                    if lines.bad:
-                        yield BadRow(name, line, lines.bad[0][1], "", self._start(fields))
-                        lines.bad.clear()
-                    elif lines.ended:  # the record asked for more than there was
-                        self._refuse_open_quote(path, line, lines.number)
-                        yield BadRow(name, line, rejected.RAGGED, "(a quote is never closed)", self._start(fields))
-                    elif len(fields) == width:
-                        yield Row(name, line, [fields[index] for index in chosen])
-                    elif fields:
-                        detail = f"({len(fields)} where the header names {width})"
-                        yield BadRow(name, line, rejected.RAGGED, detail, self._start(fields))
+            lines = _Lines(stream)
+            reader = csv.reader(lines, delimiter=self.separator)
+            names = self._header(path, reader)
+            if lines.ended:
+                self._refuse_open_quote(path, 1, lines.number)
+            width = len(names)
+            lines.bad.clear()
+            yield Row(name, 1, names)
+            while True:
+                line = reader.line_num + 1
+                try:
+                    fields = next(reader, None)
+                except csv.Error as error:
+                    self._refuse_open_quote(path, line, reader.line_num)
+                    yield BadRow(name, line, rejected.TOO_LONG, f"({error})", "")
+                    lines.bad.clear()
+                    continue
+                if fields is None:
+                    break
+                if lines.bad:
+                    yield BadRow(name, line, lines.bad[0][1], "", self._start(fields))
+                    lines.bad.clear()
+                elif lines.ended:  # the record asked for more than there was
+                    self._refuse_open_quote(path, line, lines.number)
+                    yield BadRow(name, line, rejected.RAGGED, "(a quote is never closed)", self._start(fields))
+                elif len(fields) == width:
+                    yield Row(name, line, fields)
+                elif fields:
+                    detail = f"({len(fields)} where the header names {width})"
+                    yield BadRow(name, line, rejected.RAGGED, detail, self._start(fields))
         finally:
             csv.field_size_limit(before)
 
     def remark(self, path: Path) -> str:
         """Return what the first line held, and what that may mean."""
         with open_text(path) as stream:
-            first = stream.readline().strip("\r\n")
+            return self.remark_on(stream.readline().strip("\r\n"))
+
+    def remark_on(self, first: str) -> str:
+        """Return what a first line may mean in which a column is missing."""
         shown = first if len(first) <= 80 else first[:80] + "…"
         said = f" Its first line, which must name the columns, is {shown!r}."
         others = [other for other in (",", ";", "\t", "|") if other != self.separator and other in first]
@@ -209,8 +245,13 @@ class SeparatedValues:
     def _header(self, path: Path, reader: Iterator[list[str]]) -> list[str]:
         try:
             for names in reader:
+                names = [name.strip() for name in names]
+                if twice := [name for name, count in Counter(names).items() if name and count > 1]:
+                    raise DataError(
+                        f"{path}:1: the header names {listed(twice)} more than once; names must be distinct."
+                    )
                 if names:
-                    return [name.strip() for name in names]
+                    return names
         except csv.Error as error:
             raise DataError(
                 f"{path}:1: the first line, which must name the columns, cannot be read: {error}."

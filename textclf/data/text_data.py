@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -39,6 +40,9 @@ class TextData:
     """How many rows of the source could not be used, by its split and by cause."""
     slice_columns: tuple[str, ...] = ()
     """Further columns of every split, strings; scores are given by their values."""
+    extra_train: dict[str, Any] = field(default_factory=dict)
+    """The file of further examples at the end of train, their number, and how many a later one on the same text
+    replaced (`file`, `examples`, `superseded`); empty where there is none."""
 
     @property
     def num_labels(self) -> int:

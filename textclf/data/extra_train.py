@@ -1,0 +1,114 @@
+"""Further examples to train on from a file, such as feedback: added to train after the splits are made."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, concatenate_datasets
+from numpy.typing import NDArray
+
+from textclf.data.column_names import find_columns
+from textclf.data.columns import check_known, kept_rows
+from textclf.data.files import kind_of, parts_of, read_split, reader_of
+from textclf.data.labels import coded_labels, labels_from
+from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions, FilesDataset
+from textclf.data.rejected import RejectedRows
+from textclf.data.selection import NO_VALUE, taken
+from textclf.data.text_data import TextData
+from textclf.errors import DataError, listed
+
+log = logging.getLogger(__name__)
+
+OPTION = "dataset.extra_train"
+SPLIT = "extra_train"
+"""What rows that cannot be used are told of as."""
+
+
+def check_extra_train(options: DatasetOptions) -> None:
+    """Refuse a file that is not there, before a large dataset is read.
+
+    Raises:
+        DataError: If there is none, or it is of an unknown kind.
+    """
+    file = str(options.extra_train)
+    kind_of(parts_of(file, OPTION), f"{OPTION}={file}")
+
+
+def with_extra_train(options: DatasetOptions, data: TextData, rejects: RejectedRows, first_example: int) -> TextData:
+    """Return data with the examples of `dataset.extra_train` at the end of train; validation and test stay.
+
+    Of several examples with the same text (or pair) the last one counts, so that a later correction replaces an
+    earlier one. What train itself says of such a text is left as it is.
+
+    Args:
+        options: What the person asked for.
+        data: The data without them.
+        rejects: Takes the rows that cannot be used.
+        first_example: The number of the first of them in the column `example`.
+
+    Raises:
+        DataError: If the file cannot be read, lacks a column, holds single texts where the data has pairs (or the
+            reverse), a label that is no class, or more unusable rows than allowed.
+    """
+    file = str(options.extra_train)
+    parts = parts_of(file, OPTION)
+    kind = kind_of(parts, f"{OPTION}={file}")
+    own = FilesDataset(
+        name=options.name,
+        train=file,
+        unknown_labels=options.unknown_labels,
+        max_rejected=options.max_rejected,
+        max_text_characters=options.max_text_characters,
+    )
+    reader = reader_of(kind, own)
+    names, where = reader.columns(parts[0].path), f"{OPTION}={file}"
+    if data.has_pairs and "text_pair" in names:
+        own = replace(own, text_pair_column="text_pair")
+    own = find_columns(own, names, where, reader.remark(parts[0].path))
+    if data.has_pairs != (own.text_pair_column is not None):
+        wants = "pairs of texts (columns text and text_pair)" if data.has_pairs else "single texts (a column text)"
+        raise DataError(f"{where}: {data.name} is of {wants}, but the columns are {listed(names)}.")
+    further = [name for name in (LANGUAGE_COLUMN, *data.slice_columns) if name in data.train.column_names]
+    own = replace(own, slice_columns=[name for name in data.slice_columns if name in names])
+    if LANGUAGE_COLUMN in further and LANGUAGE_COLUMN in names:
+        own = replace(own, language_column=LANGUAGE_COLUMN)
+    rows = read_split(own, SPLIT, kind, parts, rejects, file)
+    column = coded_labels(rows, own.label_column, f"{file}, {SPLIT}", data.label_names)
+    by_name = {name: label for label, name in enumerate(data.label_names)}
+    labels = labels_from(column, by_name, data.label_names, True, f"{file}, {SPLIT}")
+    kept = kept_rows(replace(own, language_column=None), rows, labels, {}, SPLIT, file, rejects)
+    check_known(own, {SPLIT: rows}, {SPLIT: labels}, {SPLIT: kept}, data.label_names, {SPLIT: file}, rejects)
+    last = _last_of_each(own, rows, kept)
+    columns = {
+        "example": pa.array(np.arange(len(last)) + first_example),
+        "text": taken(rows.data.column(own.text_column), last),
+        "label": pa.array(labels[last]),
+    }
+    if own.text_pair_column is not None:
+        columns["text_pair"] = taken(rows.data.column(own.text_pair_column), last)
+    for name in further:
+        values = taken(rows.data.column(name), last) if name in names else pa.array([NO_VALUE] * len(last))
+        columns[name] = values.cast(pa.string()).fill_null(NO_VALUE)
+    order = data.train.column_names
+    added = Dataset(pa.table({name: columns[name] for name in order})).cast(data.train.features)  # type: ignore[arg-type]
+    superseded = len(kept) - len(last)
+    log.info(
+        "%s: %s further examples to train on%s",
+        file,
+        f"{len(added):,}",
+        f"; {superseded:,} left out, as a later one is on the same text" if superseded else "",
+    )
+    said = {"file": file, "examples": len(added), "superseded": superseded}
+    return replace(data, train=concatenate_datasets([data.train, added]), extra_train=said)
+
+
+def _last_of_each(options: FilesDataset, rows: Dataset, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the last row of each text, or pair of texts, ascending."""
+    columns = [taken(rows.data.column(options.text_column), kept).to_pylist()]
+    if options.text_pair_column is not None:
+        columns.append(taken(rows.data.column(options.text_pair_column), kept).to_pylist())
+    last = {key: row for row, key in enumerate(zip(*columns, strict=True))}
+    return kept[np.array(sorted(last.values()), dtype=np.int64)]

@@ -1,0 +1,1 @@
+"""Predict files of any size: read in batches, predicted in order, written beside their other columns."""

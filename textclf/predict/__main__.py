@@ -1,0 +1,122 @@
+"""Predict with a run.
+
+python -m textclf.predict RUN "The cinematography was stunning, but the plot was boring."
+python -m textclf.predict RUN --input reviews.csv --output predictions.csv
+zcat reviews.jsonl.gz | python -m textclf.predict RUN --input - --input-format jsonl --output - | head
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+
+FORMATS = ("jsonl", "csv", "tsv", "parquet", "txt")
+FAILED = 1
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m textclf.predict",
+        description="Predict texts, or every row of a file, with a fitted run. A file of any size is read in windows; "
+        "rows keep their order and their other columns. Added are label, score (the probability of the most probable "
+        "class) and probability_CLASS for each class; one whose name the input has already, such as label, is called "
+        "predicted_label.",
+        epilog="FILE is JSON Lines (.jsonl), CSV, TSV, plain lines (.txt; each also .gz) or Parquet, and - is stdin or "
+        "stdout. Of a run on pairs, texts are given two by two. The output appears under its name when it is whole.",
+    )
+    parser.add_argument(
+        "run", metavar="RUN", help="a run folder, an MLflow run id, models:/NAME@ALIAS, latest, or best:DATASET"
+    )
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict here and now")
+    parser.add_argument("--input", metavar="FILE|-", help="file to predict")
+    parser.add_argument("--output", metavar="FILE|-", help="file to write")
+    parser.add_argument("--input-format", choices=FORMATS, help="where the name does not say it")
+    parser.add_argument("--output-format", choices=FORMATS, help="where the name does not say it")
+    parser.add_argument("--text-column", metavar="NAME", help="column of the texts; usual names are found")
+    parser.add_argument("--text-pair-column", metavar="NAME", help="column of the second texts of pairs")
+    parser.add_argument("--title-column", metavar="NAME", help="column put in front of the texts")
+    parser.add_argument("--threshold", type=float, metavar="T", help="below this probability the label is abstain")
+    parser.add_argument("--top-k", type=int, metavar="K", help="give the K most probable classes as label_1, score_1 …")
+    parser.add_argument("--prefix", default="", help="what the names of the added columns begin with")
+    parser.add_argument(
+        "--keep-bad-rows",
+        action="store_true",
+        help="keep rows that cannot be predicted, without a label and with the reason in a column error; else the "
+        "first one stops the work",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an output that is there")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="of a transformer")
+    given = parser.parse_intermixed_args()
+    if bool(given.texts) == bool(given.input):
+        parser.error("give either texts or --input FILE" + (", not both" if given.texts else ""))
+    if given.input and not given.output:
+        parser.error("--input goes with --output FILE (or --output - for stdout)")
+    if given.texts and given.output:
+        parser.error("texts are answered on stdout; --output goes with --input")
+    return given
+
+
+def main() -> None:
+    """Predict what the command line names; exit with 1 where that cannot be done."""
+    given = arguments()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        _predict(given)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        from textclf.command import explain
+
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def _predict(given: argparse.Namespace) -> None:
+    """Do what the command line names."""
+    if given.texts:
+        from textclf.predict.texts import predict_texts, shown
+
+        for prediction in predict_texts(given.run, given.texts, given.threshold, given.device):
+            print(shown(prediction, given.top_k))
+        return
+    from textclf.predict.columns import TextColumns
+    from textclf.predict.command import PIPE, Ends, predict_file, summary
+    from textclf.predict.rows import Kind
+    from textclf.predict.stream import PredictOptions
+
+    options = PredictOptions(given.threshold, given.top_k, given.prefix, given.keep_bad_rows)
+    ends = Ends(
+        given.input,
+        given.output,
+        Kind(given.input_format) if given.input_format else None,
+        Kind(given.output_format) if given.output_format else None,
+        given.force,
+    )
+    asked = TextColumns(given.text_column, given.text_pair_column, given.title_column)
+    done = predict_file(given.run, ends, asked, options, given.device, progress=sys.stderr.isatty())
+    if given.output != PIPE:
+        print(summary(done, given.output), file=sys.stderr)
+    if done.bad_rows:
+        rows = f"{done.bad_rows:,} row{'s' * (done.bad_rows > 1)}"
+        print(f"warning: {rows} could not be predicted; the column {given.prefix}error says why", file=sys.stderr)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """End as asked from outside, what is half done taken away first."""
+    sys.exit(TERMINATED)
+
+
+if __name__ == "__main__":
+    main()

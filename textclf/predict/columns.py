@@ -1,0 +1,99 @@
+"""Which columns of an input hold the texts to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textclf.data.column_names import PAIRS, TEXTS, plain_name
+from textclf.errors import DataError, did_you_mean, listed
+
+NAME_THEM = "Name them with --text-column and --text-pair-column."
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """The columns that hold the texts: what a person asks for, or what was found."""
+
+    text: str | None = None
+    """The texts, or the first texts of pairs; none looks for a usual name."""
+    text_pair: str | None = None
+    """The second texts of pairs; none looks for a usual name where pairs are wanted."""
+    title: str | None = None
+    """Titles, put in front of the texts on a line of their own."""
+
+
+@dataclass(frozen=True)
+class WantedTexts:
+    """What a classifier wants to read, and where a person says that it is."""
+
+    asked: TextColumns = TextColumns()
+    """The columns that the person names."""
+    trained_on: TextColumns = TextColumns()
+    """The columns that the classifier was trained on: tried first, where they are there."""
+    has_pairs: bool | None = None
+    """Whether the classifier was fitted on pairs; none where that is not known."""
+
+    def found_in(self, names: Sequence[str], where: str, further: str = "") -> TextColumns:
+        """Return the columns of an input that hold the texts.
+
+        Args:
+            names: The columns of the input.
+            where: The input, for a person.
+            further: What more to say where a column is missing.
+
+        Raises:
+            DataError: If there is none, several could be meant, or the input has single texts where pairs are wanted.
+        """
+        asked, trained = self.asked, self.trained_on
+        for option in ("text", "text_pair", "title"):
+            column = getattr(asked, option)
+            if column is not None and column not in names:
+                raise DataError(
+                    f"{where} has no column {column!r} (--{option.replace('_', '-')}-column); it has "
+                    f"{listed(names) or 'none'}.{did_you_mean(column, names)}{further}"
+                )
+        if asked.text_pair is not None and self.has_pairs is False:
+            raise DataError("This classifier was fitted on single texts: leave --text-pair-column out.")
+        title = asked.title or (trained.title if trained.title in names else None)
+        if asked.text is not None and (asked.text_pair is not None or self.has_pairs is False):
+            return TextColumns(asked.text, asked.text_pair, title)
+        if asked.text is None and asked.text_pair is None and self._is_there(trained, names):
+            return TextColumns(trained.text, trained.text_pair, title)
+        text, pair = self._looked_for(names, where, further)
+        return TextColumns(text, pair, title)
+
+    def _is_there(self, columns: TextColumns, names: Sequence[str]) -> bool:
+        """Whether an input has the columns that the classifier was trained on."""
+        needed = [columns.text, *([columns.text_pair] if self.has_pairs is not False else [])]
+        if self.has_pairs is None or (self.has_pairs and columns.text_pair is None):
+            return False
+        return all(column in names for column in needed)
+
+    def _looked_for(self, names: Sequence[str], where: str, further: str) -> tuple[str, str | None]:
+        """Return the columns of texts, and of second texts where pairs are wanted, by their usual names."""
+        asked = self.asked
+        free = {plain_name(name): name for name in reversed(names)}
+        if self.has_pairs is not False:
+            pairs = [(free[one], free[two]) for one, two in (("text", "text_pair"), *PAIRS) if {one, two} <= set(free)]
+            fit = [p for p in pairs if (asked.text in (None, p[0])) and (asked.text_pair in (None, p[1]))]
+            if len(fit) == 1:
+                return fit[0]
+            if len(fit) > 1:
+                said = "; ".join(f"{one} and {two}" for one, two in fit)
+                raise DataError(f"{where}: several pairs of columns could be meant: {said}. {NAME_THEM}")
+            if asked.text is not None and asked.text_pair is not None:
+                return asked.text, asked.text_pair
+            if self.has_pairs:
+                raise DataError(
+                    f"{where}: this classifier was fitted on pairs of texts, and the columns are "
+                    f"{listed(names) or 'none'}. {NAME_THEM}{further}"
+                )
+        if asked.text is not None:
+            return asked.text, asked.text_pair
+        usual = ["text"] if "text" in names else [name for name in names if plain_name(name) in TEXTS]
+        if len(usual) != 1:
+            said = f"several could be meant: {listed(usual)}" if usual else f"it has {listed(names) or 'none'}"
+            single = " This classifier was fitted on single texts." if self.has_pairs is False else ""
+            raise DataError(f"{where} has no column 'text'; {said}.{single} Name one with --text-column.{further}")
+        return usual[0], asked.text_pair

@@ -1,0 +1,177 @@
+"""Predict rows in order, a batch at a time, each beside its other columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from textclf.errors import DataError, listed, refuse_unless
+from textclf.models.base import Classifier
+from textclf.models.prediction import ABSTAIN, check_threshold
+from textclf.predict.rows import Batch
+from textclf.predict.usable import refusal
+
+CHUNK = 1024
+"""Texts of about the same length that are predicted in one call, so that progress can be told between calls."""
+PREDICTED = "predicted_"
+"""Stands in front of a column of predictions where the input has a column of its name."""
+KEEP_THEM = "To go on and keep such rows, without a label and with the reason beside them, add --keep-bad-rows."
+
+
+Tell = Callable[[int, float | None], None]
+"""Takes how many more rows are done, and what share of the input, 0 to 1, is done by then; none where it is unknown."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What is written of each prediction."""
+
+    threshold: float | None = None
+    """The probability, 0 to 1, below which the label is `abstain`; none always takes a class."""
+    top_k: int | None = None
+    """Give only so many of the most probable classes, as label_1, score_1, …; none gives every class's probability."""
+    prefix: str = ""
+    """What the names of the added columns begin with."""
+    keep_bad_rows: bool = False
+    """Keep rows that cannot be predicted, with no label and the reason in the column `error`; else the first one
+    stops the work."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be right."""
+        refuse_unless((self.top_k is None or self.top_k >= 1, f"--top-k must be at least 1, got {self.top_k}."))
+
+    def column_names(self, label_names: Sequence[str]) -> list[str]:
+        """Return what the added columns are called, before they meet those of an input."""
+        if self.top_k is None:
+            further = [f"probability_{name}" for name in label_names]
+        else:
+            ranks = range(1, min(self.top_k, len(label_names)) + 1)
+            further = [name for rank in ranks for name in (f"label_{rank}", f"score_{rank}")]
+        return ["label", "score", *further, *(["error"] if self.keep_bad_rows else [])]
+
+
+def predict_batches(
+    classifier: Classifier,
+    batches: Iterable[Batch],
+    options: PredictOptions | None = None,
+    tell: Tell | None = None,
+) -> Iterator[Batch]:
+    """Yield the batches with the predictions as further columns, rows in the same order.
+
+    The columns are `label`, `score` (the probability of the most probable class, also where the label is `abstain`)
+    and `probability_<class>` for each class. One whose name the input has already is called `predicted_<name>`.
+
+    Args:
+        classifier: A fitted classifier.
+        batches: What `read_batches` gives.
+        options: What is written of each prediction.
+        tell: Called each time that rows are done.
+
+    Raises:
+        DataError: If a row cannot be predicted and such rows are not kept; if the threshold is no probability; if
+            the columns have the name of one in the input.
+    """
+    options = options or PredictOptions()
+    check_threshold(options.threshold, classifier.label_names)
+    names: list[str] = []
+    before: float | None = 0.0
+    for batch in batches:
+        if batch.problems and not options.keep_bad_rows:
+            raise refusal(batch.problems[min(batch.problems)], KEEP_THEM)
+        names = names or added_names(batch.table.column_names, classifier.label_names, options)
+        if clash := [name for name in names if name in batch.table.column_names]:
+            raise DataError(
+                f"Rows further down have a column {clash[0]!r}, which the first rows do not have and which holds a "
+                f"prediction by now. Name the predictions otherwise with --prefix."
+            )
+        probabilities = _probabilities(classifier, batch, before, tell)
+        before = batch.share
+        table = batch.table
+        for name, column in zip(names, _columns(probabilities, batch, classifier.label_names, options), strict=True):
+            table = table.append_column(pa.field(name, column.type), column)
+        yield replace(batch, table=table, added=tuple(names))
+
+
+def added_names(columns: Sequence[str], label_names: Sequence[str], options: PredictOptions) -> list[str]:
+    """Return what the added columns are called beside those of an input.
+
+    Raises:
+        DataError: If the input has columns of these names too.
+    """
+    names = [options.prefix + name for name in options.column_names(label_names)]
+    if not options.prefix:
+        names = [PREDICTED + name if name in columns else name for name in names]
+    if clash := [name for name in names if name in columns]:
+        raise DataError(f"The input has columns {listed(clash)} already; name the predictions otherwise with --prefix.")
+    return names
+
+
+def _probabilities(
+    classifier: Classifier, batch: Batch, before: float | None, tell: Tell | None
+) -> NDArray[np.float32]:
+    """Return each class's probability of each row, float32 (n, num_labels); 0 where a row cannot be predicted.
+
+    Texts of about the same length are predicted together, so that little of a batch is padding.
+
+    Args:
+        classifier: A fitted classifier.
+        batch: The rows.
+        before: What share of the input the batches before it were.
+        tell: Called each time that rows are done.
+    """
+    out = np.zeros((len(batch), len(classifier.label_names)), dtype=np.float32)
+    sizes = np.array([len(text) for text in batch.texts], dtype=np.int64)
+    if batch.text_pairs is not None:
+        sizes += np.array([len(text) for text in batch.text_pairs], dtype=np.int64)
+    order = np.argsort(-sizes, kind="stable")
+    bad = np.isin(order, list(batch.problems))
+    good = order[~bad]
+    for start in range(0, len(good), CHUNK):
+        rows = good[start : start + CHUNK].tolist()
+        pairs = None if batch.text_pairs is None else [batch.text_pairs[row] for row in rows]
+        out[rows] = classifier.predict_proba([batch.texts[row] for row in rows], pairs)
+        if tell is not None:
+            part = (start + len(rows)) / len(good)
+            tell(len(rows), None if before is None or batch.share is None else before + part * (batch.share - before))
+    if tell is not None and batch.problems:
+        tell(len(batch.problems), batch.share)
+    return out
+
+
+def _columns(
+    probabilities: NDArray[np.float32], batch: Batch, label_names: Sequence[str], options: PredictOptions
+) -> list[pa.Array]:
+    """Return the added columns, in the order of their names."""
+    none = np.zeros(len(batch), dtype=bool)
+    none[list(batch.problems)] = True
+    classes = pa.array(label_names, pa.string())
+    best = probabilities.argmax(axis=1)
+    score = probabilities[np.arange(len(batch)), best]
+    labels = classes.take(pa.array(best, mask=none))
+    if options.threshold is not None:
+        unsure = score.astype(np.float64) < options.threshold
+        chosen = np.where(unsure, len(label_names), best)
+        labels = pa.array([*label_names, ABSTAIN], pa.string()).take(pa.array(chosen, mask=none))
+    columns = [labels, pa.array(score, mask=none)]
+    if options.top_k is None:
+        columns += [pa.array(probabilities[:, label], mask=none) for label in range(len(label_names))]
+    else:
+        ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, : options.top_k]
+        for rank in range(ranked.shape[1]):
+            own = ranked[:, rank]
+            columns.append(classes.take(pa.array(own, mask=none)))
+            columns.append(pa.array(probabilities[np.arange(len(batch)), own], mask=none))
+    if options.keep_bad_rows:
+        said = [_reason(batch, row) if row in batch.problems else None for row in range(len(batch))]
+        columns.append(pa.array(said, pa.string()))
+    return columns
+
+
+def _reason(batch: Batch, row: int) -> str:
+    """Return why a row cannot be predicted, with its line."""
+    problem = batch.problems[row]
+    return f"line {problem.at}: {problem.cause}{' ' * bool(problem.detail)}{problem.detail}"

@@ -1,0 +1,228 @@
+"""Batches into a file or a pipe: whole under its name or not there at all."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from textclf.errors import ArtifactError, DataError, first_line
+from textclf.predict.rows import SEPARATORS, Batch, Kind
+from textclf.predict.values import as_fields, as_json
+
+
+class Writer(ABC):
+    """Writes batches of the same columns in one format."""
+
+    is_empty = True
+    """Whether nothing is written yet."""
+
+    def __init__(self, binary: IO[bytes], kind: Kind):
+        self.binary = binary
+        self.kind = kind
+
+    @abstractmethod
+    def write(self, batch: Batch) -> None:
+        """Write the rows of a batch.
+
+        Raises:
+            DataError: If its columns do not fit those of the first.
+        """
+
+    def close(self) -> None:
+        """Write what is left to write; the file stays open."""
+        self.binary.flush()
+
+    def abandon(self) -> None:  # noqa: B027  (most have nothing to let go of)
+        """Let go of what is half written."""
+
+
+class JsonWriter(Writer):
+    """One JSON object a line; what was JSON before is written as it stood."""
+
+    def write(self, batch: Batch) -> None:
+        """Write an object for each row."""
+        table = batch.table
+        own = [] if batch.lines is not None else [name for name in table.column_names if name not in batch.added]
+        names = [*own, *batch.added] if own else list(batch.added)
+        keys = [json.dumps(name, ensure_ascii=False) + ": " for name in names]
+        columns = [as_json(table.column(table.column_names.index(name))) for name in names]
+        tails = [", ".join(map("".join, zip(keys, row, strict=True))) for row in zip(*columns, strict=True)]
+        if batch.lines is None:
+            lines = [f"{{{tail}}}\n" for tail in tails]
+        else:
+            lines = [_with_tail(line, tail) for line, tail in zip(batch.lines, tails, strict=True)]
+        self.binary.write("".join(lines).encode())
+
+
+def _with_tail(line: str | None, tail: str) -> str:
+    """Return a JSON object with more keys at its end."""
+    head = "{" if line is None else line[:-1].rstrip()
+    return f"{head}{'' if head == '{' else ', '}{tail}}}\n"
+
+
+class SeparatedWriter(Writer):
+    """CSV or TSV, the names of the columns above."""
+
+    names: list[str]
+
+    def write(self, batch: Batch) -> None:
+        """Write a record for each row."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=SEPARATORS[self.kind], lineterminator="\n")
+        table = batch.table
+        if self.is_empty:
+            self.names, self.is_empty = table.column_names, False
+            writer.writerow(self.names)
+        columns = [as_fields(column) for column in _aligned(table, self.names, self.kind)]
+        writer.writerows(zip(*columns, strict=True))
+        self.binary.write(text.getvalue().encode())
+
+
+class LineWriter(Writer):
+    """The label of each row on a line of its own."""
+
+    def write(self, batch: Batch) -> None:
+        """Write a line for each row."""
+        labels = as_fields(batch.table.column(batch.added[0]))
+        self.binary.write("".join(f"{label}\n" for label in labels).encode())
+
+
+class ParquetWriter(Writer):
+    """Parquet, each column of the type that it has in the first batch."""
+
+    schema: pa.Schema
+    writer: pq.ParquetWriter
+
+    def write(self, batch: Batch) -> None:
+        """Write the rows as a row group."""
+        table = batch.table
+        if self.is_empty:
+            self.is_empty = False
+            fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
+            self.schema = pa.schema(fields, table.schema.metadata)
+            self.writer = pq.ParquetWriter(self.binary, self.schema)
+        columns = _aligned(table, self.schema.names, self.kind)
+        cast = []
+        for column, kept in zip(columns, self.schema, strict=True):
+            try:
+                cast.append(column if column.type == kept.type else column.cast(kept.type))
+            except pa.ArrowInvalid as error:
+                raise DataError(
+                    f"Column {kept.name!r} holds {kept.type} in the first rows and {column.type} further down, which "
+                    f"one Parquet column cannot hold ({first_line(error)}) Write JSON Lines."
+                ) from error
+        self.writer.write_table(pa.Table.from_arrays(cast, schema=self.schema))
+
+    def close(self) -> None:
+        """Write the foot of the file."""
+        if not self.is_empty:
+            self.writer.close()
+            self.binary.flush()
+
+    def abandon(self) -> None:
+        """Close the half of a file while there is one to close."""
+        if not self.is_empty:
+            with suppress(Exception):
+                self.writer.close()
+
+
+WRITERS = {
+    Kind.jsonl: JsonWriter,
+    Kind.csv: SeparatedWriter,
+    Kind.tsv: SeparatedWriter,
+    Kind.parquet: ParquetWriter,
+    Kind.txt: LineWriter,
+}
+
+
+def _aligned(table: pa.Table, names: list[str], kind: Kind) -> list[pa.ChunkedArray]:
+    """Return the columns in the order of the first batch; nulls where one is missing."""
+    if table.column_names == names:
+        return table.columns
+    if new := [name for name in table.column_names if name not in names]:
+        raise DataError(
+            f"Rows further down have a column {new[0]!r}, which the first rows do not have, and the columns of "
+            f"{kind.value} are fixed by then. Write JSON Lines."
+        )
+    return [table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(len(table))])
+            for name in names]  # fmt: skip
+
+
+@contextmanager
+def open_writer(target: Path | BinaryIO, kind: Kind, force: bool = False) -> Iterator[Writer]:
+    """Open an output; a file appears under its name when the context ends without an error, and not before.
+
+    Args:
+        target: The file, packed where its name ends in .gz; or an open one, which stays open.
+        kind: Its format.
+        force: Replace a file that is there.
+
+    Raises:
+        ArtifactError: If a file is there already, or cannot be written.
+    """
+    if not isinstance(target, Path):
+        with _writing(WRITERS[kind](target, kind)) as writer:
+            yield writer
+        return
+    check_target(target, force)
+    regular = not target.exists() or target.is_file()  # not /dev/null, nor a named pipe
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part") if regular else target
+    try:
+        with temporary.open("wb") as file:
+            binary = gzip.GzipFile("", "wb", 6, file, mtime=0) if target.name.lower().endswith(".gz") else file
+            with _writing(WRITERS[kind](binary, kind)) as writer:  # type: ignore[arg-type]
+                yield writer
+            if binary is not file:
+                binary.close()
+            if regular:
+                file.flush()
+                os.fsync(file.fileno())
+        if regular:
+            check_target(target, force)
+            temporary.replace(target)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise ArtifactError(
+            f"{target} cannot be written: {error.strerror or error}. Make room, or name another place."
+        ) from error
+    finally:
+        if regular:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(writer: Writer) -> Iterator[Writer]:
+    """Close a writer at the end, or abandon it where an error passes."""
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+def check_target(target: Path, force: bool) -> None:
+    """Refuse an output that is there already, or whose folder is not.
+
+    Raises:
+        ArtifactError: With what is in the way.
+    """
+    if target.is_dir():
+        raise ArtifactError(f"{target} is a folder; name a file to write to.")
+    if target.is_file() and not force:
+        raise ArtifactError(f"{target} is there already; name another file, or add --force to replace it.")
+    if not target.parent.is_dir():
+        raise ArtifactError(f"{target}: there is no folder {target.parent}; make it first.")
