@@ -1,0 +1,168 @@
+"""The pages run in this process, without a browser."""
+
+import json
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.app.conftest import IMAGE, MARKDOWN
+from textclf.app.server import SCRIPT
+
+TEXT = f"a dull film {IMAGE} {MARKDOWN}"
+
+
+@pytest.fixture
+def app(settings):
+    return AppTest.from_file(str(SCRIPT), default_timeout=60)
+
+
+def page_of(name):
+    """Return a page by itself: Streamlit's tester cannot go from page to page of this kind."""
+    code = f"from textclf.app.views import common, {name}\ncommon.guarded({name}.page)()"
+    return AppTest.from_string(code, default_timeout=60)
+
+
+def html(at):
+    return "\n".join(element.proto.body for element in at.get("html"))
+
+
+def typed(at, text, pair=None):
+    at.run()
+    at.text_area(key="text").set_value(text)
+    if pair is not None:
+        at.text_area(key="text_pair").set_value(pair)
+    next(button for button in at.button if button.label == "Predict").click()
+    return at.run()
+
+
+def events(settings_file):
+    return [json.loads(line) for line in settings_file.read_text().splitlines()]
+
+
+def test_a_text_is_predicted_explained_and_corrected(app, tmp_path):
+    at = typed(app, TEXT)
+    assert not at.exception
+    shown = html(at)
+    assert "<bdi>negative</bdi>" in shown
+    assert "Probability of each class" in shown
+    assert 'class="tc-for"' in shown
+    assert "<img" not in shown
+    label = next(box for box in at.selectbox if box.label == "It should be")
+    assert label.options == ["positive"]
+    label.select("positive")
+    at.text_input[0].set_value("because")
+    next(button for button in at.button if button.label == "Save feedback").click()
+    at.run()
+    (row,) = events(tmp_path / "feedback.jsonl")
+    assert (row["text"], row["label"], row["predicted"], row["note"]) == (TEXT, "positive", "negative", "because")
+    assert "dataset.extra_train=" in at.code[0].value
+    assert str(tmp_path / "feedback.jsonl") in at.code[0].value
+    written = events(tmp_path / "events.jsonl")
+    assert [event["what"] for event in written if event["what"] != "classifier loaded"] == [
+        "started", "prediction", "words weighed", "feedback",
+    ]  # fmt: skip
+    assert "dull" not in (tmp_path / "events.jsonl").read_text()
+
+
+def test_feedback_without_a_label_saves_nothing(app, tmp_path):
+    at = typed(app, TEXT)
+    next(button for button in at.button if button.label == "Save feedback").click()
+    at.run()
+    assert "Choose what the label should be first." in html(at)
+    assert not (tmp_path / "feedback.jsonl").exists()
+
+
+def test_an_empty_text_is_refused_and_shows_no_old_result(app):
+    at = typed(typed(app, TEXT), " \n ")
+    assert "Type a text first." in html(at)
+    assert "Probability of each class" not in html(at)
+
+
+def test_a_pair_with_labels_of_markup(app, settings, pair_classifier):
+    settings(run=str(pair_classifier), words=4)
+    app.session_state["picked"] = str(pair_classifier)
+    at = typed(app, "a lovely film", "it is positive, and more of it")
+    assert not at.exception
+    shown = html(at)
+    assert "<img" not in shown
+    assert "only its first 4 words" in shown
+    assert next(box for box in at.selectbox if box.label == "It should be").options == [IMAGE]
+
+
+def test_a_damaged_classifier_is_said_in_a_paragraph(app, settings, outputs, tmp_path):
+    from tests.app.conftest import edited_copy
+
+    broken = edited_copy(outputs / "runs" / "first", tmp_path / "outputs" / "broken")
+    (broken / "classifier" / "classifier.json").write_text("{")
+    settings(outputs=str(tmp_path / "outputs"))
+    at = app.run()
+    assert "is damaged" in html(at)
+    assert not at.exception
+
+
+def test_without_runs_it_says_how_to_make_one(app, settings, tmp_path):
+    settings(outputs=str(tmp_path))
+    at = app.run()
+    assert at.code[0].value == "python -m textclf.run model=tfidf_logreg"
+
+
+def test_the_history_can_be_taken_along_and_cleared(app, settings):
+    at = typed(app, TEXT)
+    history = page_of("history")
+    history.session_state["history"] = at.session_state["history"]
+    history.run()
+    assert "&lt;img" in html(history)
+    assert "<img" not in html(history)
+    assert [button.label for button in history.get("download_button")] == ["Download CSV", "Download JSONL"]
+    history.button[0].click()
+    history.run()
+    assert "Nothing was predicted yet." in html(history)
+
+
+@pytest.mark.parametrize("name", ["run", "compare", "batch", "events"])
+def test_other_pages_show_what_there_is(name, settings):
+    at = page_of(name).run()
+    assert not at.exception
+    assert at.title[0].value == name.capitalize()
+    assert "Something went wrong" not in html(at)
+    assert "<img" not in html(at)
+    wanted = {"run": "test examples are wrong", "compare": "tc-quote", "batch": "20,000 rows", "events": "started"}
+    assert wanted[name] in html(at)
+
+
+class Visitor:
+    """Who is there, as Streamlit says after a sign-in."""
+
+    def __init__(self, **known):
+        self.known = known
+        self.is_logged_in = bool(known)
+
+    def to_dict(self):
+        return self.known
+
+
+@pytest.mark.parametrize(
+    ("visitor", "said"),
+    [(Visitor(), "Sign in to see the runs."), (Visitor(email="eve@evil.org"), "may not see this app")],
+)
+def test_nothing_is_shown_to_who_may_not_see_it(visitor, said, app, settings, monkeypatch, tmp_path):
+    settings(sign_in=True, allowed=("@example.com",))
+    monkeypatch.setattr(st, "user", visitor)
+    at = app.run()
+    assert said in html(at)
+    assert not at.selectbox
+    assert not at.text_area
+    assert "reviews" not in html(at)
+
+
+def test_who_signed_in_is_named_in_feedback_and_events(app, settings, monkeypatch, tmp_path):
+    settings(sign_in=True, allowed=("@example.com",))
+    monkeypatch.setattr(st, "user", Visitor(email="ann@example.com"))
+    at = typed(app, TEXT)
+    assert "Signed in as ann@example.com" in html(at)
+    next(box for box in at.selectbox if box.label == "It should be").select("positive")
+    next(button for button in at.button if button.label == "Save feedback").click()
+    at.run()
+    assert events(tmp_path / "feedback.jsonl")[0]["user"] == "ann@example.com"
+    assert {event.get("user") for event in events(tmp_path / "events.jsonl")[1:]} == {"ann@example.com"}

@@ -1,0 +1,127 @@
+import csv
+import gzip
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from textclf.app import uploads
+from textclf.app.classifiers import load
+from textclf.app.runs import read_choice
+from textclf.errors import DataError
+from textclf.predict.columns import TextColumns
+from textclf.predict.rows import Kind
+from textclf.records import read_record
+
+TEXTS = ["a lovely film", "=an awful lamp", "it is\na dull song"]
+
+
+def as_file(kind):
+    frame = pd.DataFrame({"id": [1, 2, 3], "text": TEXTS})
+    if kind is Kind.parquet:
+        out = io.BytesIO()
+        frame.to_parquet(out)
+        return out.getvalue()
+    if kind is Kind.jsonl:
+        return frame.to_json(orient="records", lines=True).encode()
+    if kind is Kind.txt:
+        return "\n".join(text.replace("\n", " ") for text in TEXTS).encode()
+    return frame.to_csv(index=False, sep="\t" if kind is Kind.tsv else ",").encode()
+
+
+@pytest.fixture(scope="module")
+def loaded(outputs):
+    return load(read_choice(outputs / "runs" / "first").classifier)
+
+
+def predicted(loaded, data, kind, keep=False, most=100):
+    told = []
+    uploads.column_names(data, kind, f"up.{kind.value}")
+    rows = uploads.read_rows(data, kind, f"up.{kind.value}", TextColumns("text"), most)
+    found = uploads.predict_rows(loaded, rows, told.append, keep)
+    assert sum(told) == len(rows)
+    return found
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_format_keeps_its_rows_and_gains_predictions(kind, loaded):
+    data = as_file(kind)
+    assert uploads.kind_of(f"Up.{kind.value.upper()}") is kind
+    names = uploads.column_names(data, kind, "up")
+    assert names == (["text"] if kind is Kind.txt else ["id", "text"])
+    found = predicted(loaded, data, kind)
+    rows = list(csv.DictReader(io.StringIO(found.as_csv().decode("utf-8-sig"), newline="")))
+    texts = TEXTS if kind is not Kind.txt else [text.replace("\n", " ") for text in TEXTS]
+    assert [row["text"] for row in rows] == [texts[0], "'" + texts[1], texts[2]]
+    lines = [json.loads(line) for line in found.as_jsonl().decode().splitlines()]
+    assert [line["text"] for line in lines] == texts
+    expected = loaded.classifier.predict(texts)
+    assert [line["label"] for line in lines] == [one.label for one in expected]
+    assert [line["probability_positive"] for line in lines] == pytest.approx(
+        [p.probabilities["positive"] for p in expected]
+    )
+    assert dict(found.label_counts()) == {"negative": 2, "positive": 1}
+    assert list(found.frame(2)["label"]) == ["positive", "negative"]
+    assert len(found.frame(2)) == 2
+
+
+def test_rows_of_different_columns_all_come_out(loaded):
+    lines = [{"text": f"a lovely film {i}", f"extra{i % 3}": i if i % 2 else [i]} for i in range(uploads.WINDOW + 20)]
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    found = predicted(loaded, data, Kind.jsonl, most=1000)
+    out = [json.loads(line) for line in found.as_jsonl().decode().splitlines()]
+    assert [{k: v for k, v in row.items() if k in line} for row, line in zip(out, lines, strict=True)] == lines
+    rows = list(csv.DictReader(io.StringIO(found.as_csv().decode("utf-8-sig"))))
+    assert len(rows) == len(lines)
+    assert len(found.frame(1000)) == len(lines)
+
+
+def test_a_bad_row_is_named_with_its_line(loaded):
+    data = b'{"text": "fine"}\n{"text": 3}\n{"text": null}\n{broken\n'
+    with pytest.raises(DataError, match=r"up\.jsonl:2") as caught:
+        predicted(loaded, data, Kind.jsonl)
+    assert "up.jsonl:3" in str(caught.value)
+    assert "up.jsonl:4" in str(caught.value)
+    found = predicted(loaded, data, Kind.jsonl, keep=True)
+    out = [json.loads(line) for line in found.as_jsonl().decode().splitlines()]
+    assert [row["label"] is None for row in out] == [False, True, True, True]
+    assert "line 2" in out[1]["error"]
+    assert sum(count for _, count in found.label_counts()) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "said"),
+    [
+        (b"", Kind.csv, "up"),
+        (b"text\n", Kind.csv, "no rows"),
+        (b"\n\n", Kind.txt, "empty"),
+        (b"PAR1 nonsense", Kind.parquet, "cannot be read as Parquet"),
+        (b"text\n" + b"fine\n" * 101, Kind.csv, "more than 100 rows"),
+        (gzip.compress(b"text\n" + b"fine\n" * 101), Kind.csv, "more than 100 rows"),
+        (b"\xff\xfe\x00binary\x00\x01" * 50, Kind.jsonl, "up"),
+    ],
+)
+def test_a_file_that_cannot_be_predicted_says_why(data, kind, said, loaded):
+    with pytest.raises(DataError, match=said):
+        predicted(loaded, data, kind)
+
+
+def test_a_packed_file_cannot_fill_the_memory(loaded, monkeypatch):
+    monkeypatch.setattr(uploads, "MOST_CHARACTERS", 10_000)
+    with pytest.raises(DataError, match="10,000 characters"):
+        predicted(loaded, gzip.compress(b"text\n" + b"fine " * 5000 + b"\n"), Kind.csv)
+
+
+@pytest.mark.parametrize("name", ["report.xlsx", "texts", "texts.csv.gz"])
+def test_other_formats_are_refused(name):
+    with pytest.raises(DataError, match="must end in"):
+        uploads.kind_of(name)
+
+
+def test_the_column_of_the_run_is_taken_first(outputs):
+    record = read_record(outputs / "runs" / "first")
+    assert uploads.usual_columns(["id", "text"], "up", False, record) == ("text", None)
+    assert uploads.usual_columns(["id", "review"], "up", False, record) == ("review", None)
+    assert uploads.usual_columns(["premise", "hypothesis"], "up", True, None) == ("premise", "hypothesis")
+    assert uploads.usual_columns(["a", "b"], "up", False, record) == (None, None)

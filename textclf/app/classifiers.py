@@ -1,0 +1,158 @@
+"""Classifiers in memory, each asked by one session at a time, and what a page wants to know of a text."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from textclf.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from textclf.models.base import Classifier
+    from textclf.models.prediction import Prediction
+
+SLIGHT = 0.15
+"""Beside the strongest of its text, a weaker word than this bears no mark."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, and what the prediction owes to it."""
+
+    word: str
+    gap: str
+    """What stands between it and the next."""
+    weight: float
+    """How far the log-odds of the prediction fall without it; below 0, the word speaks against it."""
+    strength: float
+    """The weight's size beside the largest of the texts, 0 to 1."""
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether it is strong enough to stand out."""
+        return self.strength >= SLIGHT
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The words of a text, or of both texts of a pair, and what the prediction owes to each."""
+
+    texts: tuple[tuple[Word, ...], ...]
+    is_cut: bool
+    """Whether a text goes on after its last word here."""
+
+    def strongest(self, count: int) -> list[Word]:
+        """Return the words that matter most either way, the most important first."""
+        words = [word for text in self.texts for word in text if word.is_marked]
+        return sorted(words, key=lambda word: -abs(word.weight))[:count]
+
+
+@dataclass
+class Loaded:
+    """A classifier in memory."""
+
+    classifier: Classifier
+    seconds: float
+    """How long it took to load."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held while it predicts."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.classifier.label_names
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether it wants two texts."""
+        return bool(self.classifier.has_pairs)
+
+    @contextmanager
+    def alone(self) -> Iterator[Classifier]:
+        """Give the classifier to one session at a time."""
+        with self.lock:
+            yield self.classifier
+
+    def predict_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """Return each class's probability for each text, as the classifier does; sessions take turns at each call."""
+        with self.alone() as classifier:
+            return classifier.predict_proba(texts, text_pairs)
+
+    def predict(self, text: str, text_pair: str | None = None) -> Prediction:
+        """Return what the classifier says of a text, or of a pair.
+
+        Raises:
+            DataError: If there is no text, or a second one is missing or not wanted.
+        """
+        check_text(text, text_pair, self.has_pairs)
+        with self.alone() as classifier:
+            return classifier.predict([text], [text_pair] if text_pair is not None else None)[0]
+
+    def weigh(self, text: str, text_pair: str | None, label: str, most: int) -> Weighed | None:
+        """Return what the prediction of a label owes to each word; nothing for texts without words.
+
+        Args:
+            text: The text, or the first of a pair.
+            text_pair: The second of a pair.
+            label: Name of the class.
+            most: How many words, from the start, are left out in turn; of a pair, half of them in each text.
+        """
+        from textclf.evaluation.attributions import word_weights
+        from textclf.evaluation.words import WordMask
+
+        if most < 1:
+            return None
+        masks = [WordMask(text, most)]
+        if text_pair is not None:
+            masks = [WordMask(text, -(-most // 2)), WordMask(text_pair, -(-most // 2))]
+        if not any(mask.words for mask in masks):
+            return None
+        with self.alone() as classifier:
+            weights = word_weights(classifier, masks, self.label_names.index(label)).tolist()
+        largest = max(map(abs, weights), default=0.0) or 1.0
+        texts, begin = [], 0
+        for mask in masks:
+            own = weights[begin : begin + len(mask.words)]
+            rows = zip(mask.words, mask.gaps, own, strict=True)
+            texts.append(tuple(Word(word, gap, weight, abs(weight) / largest) for word, gap, weight in rows))
+            begin += len(own)
+        return Weighed(tuple(texts), any(mask.is_cut for mask in masks))
+
+
+def check_text(text: str, text_pair: str | None, has_pairs: bool) -> None:
+    """Refuse what there is nothing to predict for.
+
+    Raises:
+        DataError: If a text is empty, or a second one is missing or not wanted.
+    """
+    if not text.strip() or (has_pairs and not (text_pair or "").strip()):
+        raise DataError("Type both texts of the pair first." if has_pairs else "Type a text first.")
+    if text_pair is not None and not has_pairs:
+        raise DataError("This classifier takes single texts, not pairs.")
+
+
+def load(folder: Path, has_pairs: bool | None = None) -> Loaded:
+    """Read a classifier from its folder.
+
+    Args:
+        folder: The classifier's folder.
+        has_pairs: Whether the run had pairs, for an older folder that does not say.
+
+    Raises:
+        ArtifactError: If it is missing or damaged.
+    """
+    from textclf.models.saved import load_classifier
+
+    begun = perf_counter()
+    classifier = load_classifier(folder)
+    if classifier.has_pairs is None:
+        classifier.has_pairs = has_pairs
+    return Loaded(classifier, perf_counter() - begun)

@@ -1,0 +1,84 @@
+"""Several runs beside each other: the tables, verdicts and cautions of textclf.compare, and the data of a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textclf.compare.comparison import Comparison
+from textclf.compare.options import CompareOptions
+from textclf.compare.report_tables import costs_table, scores_table
+from textclf.compare.runs import find_runs
+from textclf.compare.scores import TestScores
+from textclf.compare.systems import shared_tests
+from textclf.compare.wording import words
+from textclf.reporting.document import Table
+
+MOST_VERDICTS = 12
+COSTS = {
+    "latency_median_ms": "time to predict one text",
+    "train_seconds": "training time",
+    "size_bytes": "size on disk",
+}
+"""The costs that scores can be drawn against."""
+UNITS = {"latency_median_ms": "milliseconds", "train_seconds": "seconds", "size_bytes": "bytes"}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The systems of one test set."""
+
+    dataset: str
+    metric: str
+    """The metric of the verdicts, in words."""
+    examples: int
+    """Number of test examples."""
+    scores: Table
+    costs: Table
+    verdicts: tuple[str, ...]
+    cautions: tuple[str, ...]
+    points: dict[str, list[dict[str, Any]]]
+    """For each cost of `COSTS`, a point for each system: `system`, `cost`, `score`, `low`, `high`, `front`."""
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What came of comparing some runs."""
+
+    tests: tuple[Compared, ...]
+    """One for each test set; scores on different ones cannot be compared."""
+    problems: tuple[str, ...]
+    """Runs that could not be used, a sentence each."""
+
+
+def compare_runs(folders: Iterable[Path], options: CompareOptions | None = None) -> Comparisons:
+    """Compare finished runs; those that differ in nothing but the seed are one system.
+
+    Raises:
+        ArtifactError: If none of them can be read.
+    """
+    found = find_runs(folders)
+    tests = [Comparison(TestScores(test), options or CompareOptions()) for test in shared_tests(found.runs)]
+    return Comparisons(tuple(_compared(comparison) for comparison in tests), found.problems)
+
+
+def _compared(comparison: Comparison) -> Compared:
+    from textclf.compare.plots import cost_data
+
+    points = {}
+    for cost in COSTS:
+        frame = cost_data(comparison.rows, comparison.metric, cost).rename(columns={cost: "cost", "mean": "score"})
+        kept: Sequence[Any] = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        points[cost] = [{str(name): value for name, value in row.items()} for row in kept]
+    return Compared(
+        dataset=comparison.test.dataset,
+        metric=words(comparison.metric),
+        examples=len(comparison.test.labels),
+        scores=scores_table(comparison),
+        costs=costs_table(comparison),
+        verdicts=tuple(comparison.sentences((comparison.leading_pairs or comparison.pairs)[:MOST_VERDICTS])),
+        cautions=tuple(comparison.cautions),
+        points=points,
+    )

@@ -1,0 +1,181 @@
+"""What the page of a run says: its scores, its costs, where it fails, and the files that show it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textclf.compare.wording import words
+from textclf.evaluation.metric_names import METRICS
+from textclf.records import FIGURES, RunRecord
+from textclf.reporting.document import Cell, Column, Table
+
+ANALYSIS_FILE = "analysis.json"
+REPORT_PAGE = "report.html"
+MOST_BYTES = 50_000_000
+"""Largest report that is offered."""
+MOST_MISTAKES = 5
+MOST_PAIRS = 8
+MOST_CHARACTERS = 300
+FIGURE_WORDS = {
+    "confusion_matrix": "Confusion matrix: true classes against predicted ones",
+    "loss_curve": "Loss and validation score over training",
+    "roc_curve": "ROC curve",
+    "precision_recall_curve": "Precision against recall",
+    "reliability": "Reliability: how often the classifier is right, by how sure it is",
+    "coverage": "Accuracy by the share of texts that are answered",
+    "slices": "Accuracy on parts of the test split",
+}
+"""What the figures of a run show; others are called by their file."""
+COST_WORDS = {
+    "num_parameters": "Parameters",
+    "size_bytes": "Size on disk",
+    "train_seconds": "Training time",
+    "train_examples_per_second": "Examples trained per second",
+    "test_examples_per_second": "Examples predicted per second",
+    "latency_median_seconds": "One text alone, median",
+    "latency_p95_seconds": "One text alone, 95 % within",
+    "peak_memory_bytes": "Peak memory",
+    "peak_gpu_memory_bytes": "Peak memory of the GPU",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of a run."""
+
+    path: Path
+    title: str
+
+
+def metrics_table(record: RunRecord) -> Table:
+    """Return a run's scores on test and validation, those it was selected by first."""
+    selected = record.objective.partition("/")[2]
+    known = [selected, *METRICS]
+    names = dict.fromkeys(name.partition("/")[2] for name in record.metrics)
+    order = sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+    rows = []
+    for name in order:
+        said = words(name) + (" (selected by)" if name == selected else "")
+        cells = [record.metrics.get(f"{split}/{name}") for split in ("test", "validation")]
+        rows.append((Cell(said, strong=name == selected), *(Cell("–" if v is None else f"{v:.3f}", v) for v in cells)))
+    columns = (Column("metric"), Column("test", numeric=True), Column("validation", numeric=True))
+    return Table(columns, tuple(rows), "Scores")
+
+
+def costs_table(record: RunRecord) -> Table:
+    """Return what a run cost."""
+    rows = [(said, amount(name, record.costs[name])) for name, said in COST_WORDS.items() if name in record.costs]
+    return Table((Column("cost"), Column("amount", numeric=True)), tuple(rows), "Costs")
+
+
+def about_table(record: RunRecord) -> Table:
+    """Return what was run, when and where."""
+    sizes = ", ".join(f"{count:,} {split}" for split, count in record.data.get("examples", {}).items())
+    rows = [
+        ("Run", record.name),
+        ("Dataset", f"{record.dataset} ({sizes})" if sizes else record.dataset),
+        ("Model", record.model),
+        ("Trained by", record.trainer),
+        ("Seed", str(record.seed)),
+        ("Device", str(record.fit.get("device", "unknown"))),
+        ("Machine", record.environment.get("machine", "unknown")),
+        ("Started", record.started),
+    ]
+    return Table((Column("what"), Column("value")), tuple(rows), "About this run")
+
+
+def amount(name: str, value: float) -> str:
+    """Return a cost with its unit."""
+    if name.endswith("_bytes"):
+        return f"{value / 1e6:,.1f} MB" if value < 1e9 else f"{value / 1e9:,.2f} GB"
+    if name.endswith("per_second"):
+        return f"{value:,.0f}"
+    if name.endswith("_seconds"):
+        return f"{value * 1000:,.1f} ms" if value < 0.1 else f"{value:,.1f} s"
+    return f"{value:,.0f}"
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Return the pictures of a run folder."""
+    found = sorted(path for path in (folder / FIGURES).glob("*.png") if path.is_file())
+    order = list(FIGURE_WORDS)
+    found.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
+    return [Figure(path, FIGURE_WORDS.get(path.stem, path.stem.replace("_", " "))) for path in found]
+
+
+def report_page(folder: Path) -> bytes | None:
+    """Return the run's report as one HTML page; nothing where there is none, or it is too large to send."""
+    path = folder / REPORT_PAGE
+    try:
+        return path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
+    except OSError:
+        return None
+
+
+def read_analysis(folder: Path) -> dict[str, Any]:
+    """Return what `analysis.json` of a run says; nothing where there is none or it is damaged."""
+    try:
+        content = json.loads((folder / ANALYSIS_FILE).read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def failing(analysis: Mapping[str, Any]) -> list[str]:
+    """Return where a run fails, a sentence each; what the analysis does not say is left out."""
+    said = []
+    accuracy, majority = analysis.get("accuracy"), analysis.get("majority")
+    if accuracy:
+        sentence = f"{accuracy['total'] - accuracy['count']:,} of {accuracy['total']:,} test examples are wrong."
+        if majority:
+            sentence += (
+                f" Always naming the most frequent class would get {majority['total'] - majority['count']:,} wrong."
+            )
+        said.append(sentence)
+    worse = [f"{one['by']} {one['value']}" for one in analysis.get("slices", ()) if one.get("is_worse")]
+    if "slices" in analysis:
+        beyond = f"Worse than the rest beyond chance: {', '.join(worse)}."
+        said.append(beyond if worse else "No part of the test split is worse than the rest beyond chance.")
+    calibration = analysis.get("calibration")
+    if calibration:
+        shown = calibration["ece"] > calibration["by_chance"]
+        verdict = "they cannot be taken at their word" if shown else "no miscalibration is shown"
+        said.append(
+            f"Expected calibration error {calibration['ece']:.3f}; perfectly calibrated probabilities would show up to "
+            f"{calibration['by_chance']:.3f} by chance, so {verdict}."
+        )
+    return said
+
+
+def confused_table(analysis: Mapping[str, Any]) -> Table | None:
+    """Return the classes most often taken for each other; nothing where none were."""
+    rows = tuple(
+        (one["label"], one["prediction"], f"{one['count']:,}", f"{100 * one['share']:.0f} %")
+        for one in analysis.get("pairs", ())[:MOST_PAIRS]
+    )
+    columns = (
+        Column("true class"),
+        Column("taken for"),
+        Column("examples", numeric=True),
+        Column("of the true class", numeric=True),
+    )
+    return Table(columns, rows, "Classes most often confused") if rows else None
+
+
+def mistakes_table(analysis: Mapping[str, Any]) -> Table | None:
+    """Return the mistakes that the classifier was surest of; nothing where there are none."""
+    rows = tuple(
+        (_cut(one["text"], one.get("text_pair")), one["label"], one["prediction"], f"{one['probability']:.3f}")
+        for one in analysis.get("mistakes", ())[:MOST_MISTAKES]
+    )
+    columns = (Column("text"), Column("true class"), Column("prediction"), Column("probability", numeric=True))
+    return Table(columns, rows, "The surest mistakes") if rows else None
+
+
+def _cut(text: str, text_pair: str | None) -> str:
+    said = " ".join((text if text_pair is None else f"{text} ⇒ {text_pair}").split())
+    return said if len(said) <= MOST_CHARACTERS else said[: MOST_CHARACTERS - 1] + "…"

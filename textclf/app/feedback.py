@@ -1,0 +1,111 @@
+"""What people say the label should have been, kept as rows that the next run can train on."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from textclf.app.json_lines import append_line
+from textclf.app.settings import Settings
+from textclf.errors import DataError, did_you_mean, listed
+from textclf.records import RunRecord
+
+LONGEST_NOTE = 2000
+"""Characters of a note."""
+FOLDER = "feedback"
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """One prediction, and what it should have been."""
+
+    text: str
+    label: str
+    """What it should have been."""
+    predicted: str
+    score: float
+    """Probability of the predicted class."""
+    run: str
+    """Name of the run, or the classifier's folder where it has none."""
+    text_pair: str | None = None
+    note: str | None = None
+    user: str | None = None
+    """Who said so, where people sign in."""
+
+    def row(self, time: str) -> dict[str, Any]:
+        """Return the row of the file; what is not known is left out."""
+        said = {
+            "text": self.text,
+            "text_pair": self.text_pair,
+            "label": self.label,
+            "predicted": self.predicted,
+            "score": round(self.score, 6),
+            "run": self.run,
+            "note": self.note or None,
+            "user": self.user,
+            "time": time,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+def save_feedback(path: Path, feedback: Feedback, label_names: Sequence[str]) -> None:
+    """Append feedback to a file of JSON lines; when this returns, the disk has it.
+
+    Raises:
+        DataError: If the label is none of the classes, there is no text, or the note is too long.
+        OSError: If the file cannot be written.
+    """
+    if feedback.label not in label_names:
+        raise DataError(
+            f"The label {feedback.label!r} is none of {listed(label_names)}.{did_you_mean(feedback.label, label_names)}"
+        )
+    if not feedback.text.strip():
+        raise DataError("Feedback needs the text that it is about.")
+    if feedback.note and len(feedback.note) > LONGEST_NOTE:
+        raise DataError(f"The note has {len(feedback.note):,} characters; up to {LONGEST_NOTE:,} are kept.")
+    append_line(path, feedback.row(datetime.now(UTC).isoformat(timespec="seconds")))
+
+
+def feedback_file(settings: Settings, dataset: str) -> Path:
+    """Return the file that feedback on a dataset's classifiers goes to."""
+    if settings.feedback:
+        return Path(settings.feedback)
+    return settings.outputs_folder / FOLDER / f"{file_name(dataset)}.jsonl"
+
+
+def file_name(name: str) -> str:
+    """Return a name with all but letters, digits, dots and dashes replaced, so that it stays in its folder."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("._")[:100] or "unnamed"
+
+
+def count_lines(path: Path) -> int:
+    """Return how many lines a file has; 0 where there is none."""
+    try:
+        with open(path, "rb") as file:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    except FileNotFoundError:
+        return 0
+
+
+def training_command(record: RunRecord | None, path: Path) -> str:
+    """Return the command that trains again with the feedback added.
+
+    Args:
+        record: The run that predicted; of none the command names no model.
+        path: The file with the feedback.
+    """
+    typed = record.command if record is not None and record.command else "python -m textclf.run"
+    return f"{typed} {shlex.quote(f'dataset.extra_train={_hydra_value(str(path.resolve()))}')}"
+
+
+def _hydra_value(text: str) -> str:
+    """Return a text as a value of Hydra's override grammar, quoted only where it has to be."""
+    if re.fullmatch(r"[A-Za-z0-9_./\\:%+@-]+", text):
+        return text
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,71 @@
+"""What was predicted in a session, and how a person takes it along."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MOST_KEPT = 500
+"""Predictions of a session that are kept; of more, the newest."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What makes a spreadsheet take a cell for a formula."""
+
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
+"""What begins like a formula and is none."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prediction of a session."""
+
+    time: str
+    """ISO 8601 with zone."""
+    run: str
+    text: str
+    label: str
+    score: float
+    """Probability of the label."""
+    probabilities: dict[str, float]
+    text_pair: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return a row of the download."""
+        pair = {} if self.text_pair is None else {"text_pair": self.text_pair}
+        known = {"time": self.time, "run": self.run, "text": self.text, **pair, "label": self.label}
+        return known | {"score": round(self.score, 6)}
+
+
+def kept(history: Sequence[Asked], asked: Asked) -> list[Asked]:
+    """Return the history with one more at its start, the oldest dropped where there are too many."""
+    return [asked, *history][:MOST_KEPT]
+
+
+def as_jsonl(history: Sequence[Asked]) -> bytes:
+    """Return the history as JSON lines, the newest first, with the probability of every class."""
+    rows = [
+        one.row() | {"probabilities": {name: round(p, 6) for name, p in one.probabilities.items()}} for one in history
+    ]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return text.encode("utf-8", errors="replace")
+
+
+def as_csv(history: Sequence[Asked]) -> bytes:
+    """Return the history as CSV, the newest first; no cell is a formula to a spreadsheet."""
+    rows = [one.row() for one in history]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
+    return out.getvalue().encode("utf-8-sig", errors="replace")  # the mark tells spreadsheets that it is UTF-8
+
+
+def safe_cell(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: a text that looks like one gets a `'` in front."""
+    is_risky = isinstance(value, str) and value.lstrip(" ").startswith(FORMULA) and not NUMBER.fullmatch(value)
+    return f"'{value}" if is_risky else value

@@ -1,0 +1,1 @@
+"""The pages; what they show is worked out elsewhere, where it can be tested without a browser."""
