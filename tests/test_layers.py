@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "textclf"
 LAYERS = [  # options hold no work, so they lie below everything that does
-    {"errors", "hub", "memory", "gpus", "reporting", "evaluation.metric_names"},
+    {"errors", "ending", "hub", "memory", "gpus", "reporting", "evaluation.metric_names"},
     {"data.options", "training.options", "tracking.options", "compare.options", "evaluation.options"}
     | {"models.base", "models.options", "models.prediction"},
     {"data", "evaluation"},

@@ -9,12 +9,9 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 
+from textclf.ending import told
 from textclf.tracking.options import MLFLOW_ENVIRONMENT
-
-FAILED = 1
-INTERRUPTED = 130
 
 
 def arguments() -> argparse.Namespace:
@@ -43,20 +40,12 @@ def main() -> None:
     given = arguments()
     for name, value in MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    try:
+    with told():
         from textclf.serving.register import register
 
         done = register(given.run, given.name, given.alias, force=given.force, tracking_uri=given.tracking_uri)
         print(done.said)
         print(f"serve it: MLFLOW_TRACKING_URI={done.uri} mlflow models serve -m {done.model} --env-manager local")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        from textclf.command import explain
-
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,8 @@ from pathlib import Path
 
 from textclf.app.server import LOOPBACK, address, announce, check_installed, free_port, serve
 from textclf.app.settings import Settings
-from textclf.command import explain
+from textclf.ending import told
 from textclf.errors import ConfigError
-
-FAILED = 1
-INTERRUPTED = 130
 
 
 def arguments() -> argparse.Namespace:
@@ -60,7 +57,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Serve what the command line asks for; exit with 1 where that cannot be done."""
     given = arguments()
-    try:
+    with told():
         check_installed()
         settings = settings_of(given)
         if given.sign_in:
@@ -72,12 +69,6 @@ def main() -> None:
             print(f"note: --host {given.host} lets in everybody who can reach this machine.", file=sys.stderr)
         announce(given.host, port, f"the app: {address(given.host, port)} (Ctrl-C ends it)")
         serve(settings, given.host, port)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(FAILED)
 
 
 def settings_of(given: argparse.Namespace) -> Settings:

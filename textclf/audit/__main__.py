@@ -15,11 +15,9 @@ from pathlib import Path
 
 from textclf.audit.options import AuditOptions
 from textclf.build import build
-from textclf.command import choices_of, composed, explain
+from textclf.command import choices_of, composed
+from textclf.ending import told
 from textclf.errors import ConfigError
-
-FAILED = 1
-INTERRUPTED = 130
 
 
 def arguments() -> argparse.Namespace:
@@ -50,7 +48,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("textclf.audit").setLevel(logging.INFO)
     given = arguments()
-    try:
+    with told():
         if strange := [word for word in given.overrides if "=" not in word]:
             raise ConfigError(f"{' '.join(strange)}: say what to audit as GROUP=CHOICE, such as dataset=imdb.")
         cfg = composed(given.overrides)
@@ -65,12 +63,6 @@ def main() -> None:
         print(found.summary())
         print(verdict(found))
         print(f"the report: {output / PAGE}")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from textclf.compare.options import Claim, CompareOptions
-from textclf.errors import TextclfError
-
-FAILED = 1
+from textclf.ending import told
 
 
 def arguments() -> argparse.Namespace:
@@ -51,7 +49,7 @@ def main() -> None:
     """Compare what the command line names; exit with 1 where that cannot be done."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     given = arguments()
-    try:
+    with told():
         options = CompareOptions(
             metric=given.metric,
             margin=given.margin,
@@ -71,9 +69,6 @@ def main() -> None:
         written = compare(folders, options, output, given.title, command, given.latex)
         for problem in written.problems:
             print(f"left out: {problem}")
-    except TextclfError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from textclf.command import explain
+from textclf.ending import told
 from textclf.locate import OUTPUTS, RUN_HELP
 
 TARGETS = {
@@ -24,8 +24,6 @@ TARGETS = {
     "space": "a Gradio Space that runs as it is",
     "hub": "the folder of a model repository, with its card",
 }
-FAILED = 1
-INTERRUPTED = 130
 
 
 def arguments() -> argparse.Namespace:
@@ -62,7 +60,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     given = arguments()
-    try:
+    with told():
         from textclf.export.command import Asked, export
 
         asked = Asked(
@@ -78,12 +76,6 @@ def main() -> None:
         from textclf.locate import locate
 
         export(locate(given.run, given.outputs, given.tracking_uri), asked)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
 from types import FrameType
 
+from textclf.ending import told
+
 FORMATS = ("jsonl", "csv", "tsv", "parquet", "txt")
-FAILED = 1
-INTERRUPTED = 130
 TERMINATED = 143
 
 
@@ -68,19 +67,8 @@ def main() -> None:
     given = arguments()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     signal.signal(signal.SIGTERM, _terminated)
-    try:
+    with told():
         _predict(given)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # whoever read the output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:
-        from textclf.command import explain
-
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(FAILED)
 
 
 def _predict(given: argparse.Namespace) -> None:
