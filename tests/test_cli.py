@@ -97,6 +97,7 @@ def test_a_study_sweeps_without_a_flag_and_the_command_line_has_the_last_word(tm
     assert len(find_records(tmp_path / "outputs" / "runs")) == 1
 
 
+@pytest.mark.slow
 def test_jobs_side_by_side_belong_to_the_same_sweep(tmp_path):
     done = run(
         "-m", "model=majority,naive_bayes", "trainer.epochs=0,1", *FAST, "hydra/launcher=joblib",

@@ -1,27 +1,38 @@
-import multiprocessing as mp
+import json
 import os
+import subprocess
+import sys
 
 from textclf import gpus
 
+CLAIM = """
+import json, os, sys
+from pathlib import Path
+from textclf.gpus import claim_gpu
 
-def claim(folder, count, visible, taken, done):
-    os.environ["CUDA_VISIBLE_DEVICES"] = visible
-    gpus.claim_gpu(folder, count)
-    again = gpus.claim_gpu(folder, count)
-    taken.put((os.environ["CUDA_VISIBLE_DEVICES"], again))
-    done.wait(30)
+folder, count = Path(sys.argv[1]), int(sys.argv[2])
+claim_gpu(folder, count)
+again = claim_gpu(folder, count)
+print(json.dumps([os.environ["CUDA_VISIBLE_DEVICES"], again]), flush=True)
+sys.stdin.read()  # stays until it is told to end
+"""
 
 
 def claims(tmp_path, processes, count, visible=""):
-    context = mp.get_context("spawn")
-    taken, done = context.Queue(), context.Event()
-    workers = [context.Process(target=claim, args=(tmp_path, count, visible, taken, done)) for _ in range(processes)]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLAIM, str(tmp_path), str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": visible},
+            text=True,
+        )
+        for _ in range(processes)
+    ]
+    found = [json.loads(worker.stdout.readline()) for worker in workers]
     for worker in workers:
-        worker.start()
-    found = [taken.get(timeout=60) for _ in workers]
-    done.set()
-    for worker in workers:
-        worker.join()
+        worker.communicate(timeout=60)
+        assert worker.returncode == 0
     assert all(again is None for _, again in found)  # a process keeps what it has
     return sorted(device for device, _ in found)
 

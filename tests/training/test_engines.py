@@ -10,13 +10,17 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from mlflow.tracking import MlflowClient
 
 from tests.conftest import make_data
+from textclf.command import compose_experiment
 from textclf.errors import ConfigError
 from textclf.evaluation.predictions import Evaluation, Predictions
+from textclf.experiment import run_experiment
 from textclf.models.base import Imbalance, RunContext
 from textclf.models.options import LongText, TransformerModel, Truncation
 from textclf.models.transformer import load_checkpoint
+from textclf.records import find_records
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
 
 ENGINES = [TorchTrainer, HFTrainer]
@@ -128,31 +132,27 @@ def test_two_processes_take_the_steps_of_one(tiny_checkpoint, tmp_path):
     overrides = [
         "trainer=hf", "model=bert", f"model.checkpoint={tiny_checkpoint}", "model.max_length=32", "model.dropout=0.0",
         "trainer.epochs=2", "trainer.batch_size=16", "trainer.learning_rate=0.003", "trainer.log_every=1",
-        "trainer.precision=fp32", "trainer.device=cpu", "tracker.system_metrics=false",
+        "trainer.precision=fp32", "trainer.device=cpu",
         "dataset.max_train_examples=72",
     ]  # fmt: skip
-    root = Path(__file__).parents[2]
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    found = []
-    for name, launcher in [
-        ("alone", [sys.executable]),
-        ("shared", [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]),
-    ]:
-        folder = tmp_path / name
-        command = [*launcher, "-m", "textclf.run", *overrides, f"hydra.run.dir={folder}/run"]
-        folder.mkdir()
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        from textclf.records import find_records
-
-        records = find_records(folder / "run")
-        assert len(records) == 1
-        found.append(records[0])
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
-        runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
-        assert [run.info.status for run in runs] == ["FINISHED"]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [
+        *launcher,
+        "-m",
+        "textclf.run",
+        *overrides,
+        "tracker.system_metrics=false",
+        f"hydra.run.dir={tmp_path}/shared",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shared_records = find_records(tmp_path / "shared")
+    assert len(shared_records) == 1
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert [run.info.status for run in runs] == ["FINISHED"]
+    found = [run_experiment(compose_experiment(*overrides, "tracker=none"), tmp_path / "alone"), *shared_records]
     alone, shared = (np.array([loss for _, loss in record.fit["step_losses"]]) for record in found)
     assert len(alone) == 10  # 72 examples in batches of 16, twice
     np.testing.assert_allclose(shared, alone, rtol=1e-3)
