@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCKED := dev joblib submitit optuna onnx app
 
-.PHONY: help demo test test-slow calibration benchmark lint ui lock clean
+.PHONY: help demo test test-slow calibration benchmark lint ui serve app lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,15 @@ ui: $(INSTALLED) ## Browse the runs of ./mlruns at http://127.0.0.1:5000
 	@mkdir -p mlruns
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false \
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port 5000
+
+serve: $(INSTALLED) ## Serve MODEL, by default models:/reviews@champion, at http://127.0.0.1:5001
+	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db} MLFLOW_DISABLE_TELEMETRY=true \
+	MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false \
+	PATH=$(abspath $(BIN)):$$PATH mlflow models serve -m $(or $(MODEL),models:/reviews@champion) \
+	  --env-manager local --host 127.0.0.1 --port 5001
+
+app: $(INSTALLED) ## Show the runs of ./outputs at http://127.0.0.1:8501
+	$(BIN)/python -m textclf.app
 
 lock: $(INSTALLED) ## Write requirements.lock anew from pyproject.toml
 	@# The CUDA packages are left out: torch itself names them exactly where its build needs them. So is the
