@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +147,7 @@ def load_onnx(directory: Path) -> Classifier:
 
 
 def open_session(path: Path) -> InferenceSession:
-    """Open a graph on the CPU.
+    """Open a graph on the CPU, with as many threads as OMP_NUM_THREADS says, or one a core.
 
     Raises:
         ArtifactError: If onnxruntime is not installed, or the file is missing or damaged.
@@ -159,7 +160,10 @@ def open_session(path: Path) -> InferenceSession:
         ) from error
     onnxruntime.set_default_logger_severity(3)
     try:
-        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a kind of its own for each fault
         raise ArtifactError(f"{path} holds no usable graph: {error}") from error
 
