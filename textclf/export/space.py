@@ -16,8 +16,8 @@ from textclf.export.card_sections import limit_blocks, what_it_is
 from textclf.export.contents import copy_classifier
 from textclf.export.evidence import Evidence, gather
 from textclf.export.hub import README, refuse_full
-from textclf.export.needed import FAMILIES, copy_code, requirement_lines
 from textclf.locate import Located
+from textclf.models.needed import FAMILIES, copy_code, requirement_lines
 from textclf.records import CLASSIFIER, write_json, write_text
 from textclf.reporting.document import Block, Code, Heading, Paragraph, Quote, to_markdown
 

@@ -14,21 +14,14 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from mlflow.types.schema import Map
 
 import textclf
+from textclf.models.needed import libraries_needed
 from textclf.models.saved import DESCRIPTION, read_description
 from textclf.records import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE, folder_bytes, read_record
 from textclf.serving.model import TEXT, TEXT_PAIR, THRESHOLD
 
 ENTRY = Path(__file__).with_name("entry.py")
-SHARED = ("mlflow", "numpy", "pandas", "omegaconf")
-"""What every packed classifier needs."""
-NEEDS = {
-    "classical": ("scikit-learn", "scipy", "skops", "ftfy"),
-    "transformer": ("torch", "transformers", "tokenizers", "safetensors"),
-    "onnx": ("onnxruntime", "tokenizers"),
-}
-"""What each family needs beyond that, to predict."""
-CLEANING_NEEDS = ("ftfy",)
-"""What text_cleaning needs."""
+SERVED_BY = ("mlflow", "pandas")
+"""What a served model needs beside what its classifier does."""
 LEFT_OUT = ("__pycache__", "bundled")
 """Parts of the package that no served model needs: the bundled datasets, and what Python compiled."""
 EXAMPLE = ("A film that stays with you.", "The plot was boring.")
@@ -40,10 +33,8 @@ def requirements(classifier: Path) -> list[str]:
     Only what its family needs: a classical model brings no torch along. Builds of torch for one
     device (`2.13.0+cpu`) are named by their public version.
     """
-    description = read_description(classifier)
-    names = [*SHARED, *NEEDS.get(description.family, ()), *(CLEANING_NEEDS if description.cleaning else ())]
     found = []
-    for name in dict.fromkeys(names):
+    for name in sorted({*libraries_needed(read_description(classifier)), *SERVED_BY}):
         try:
             found.append(f"{name}=={version(name).partition('+')[0]}")
         except PackageNotFoundError:
