@@ -55,6 +55,7 @@ def test_a_class_called_abstain_leaves_no_room_for_a_threshold():
     [
         ("one text", None, None, r"write \[text\]"),
         (["x", None], None, None, r"texts\[1\] must be a string, got NoneType"),
+        (["x", "a \ud800"], None, None, r"texts\[1\] is no valid Unicode: .* at character 2"),
         (["x"], [3], None, r"text_pairs\[0\] must be a string, got int"),
         (["x"], None, True, "fitted on pairs"),
         (["x"], ["y"], False, "fitted on single texts"),

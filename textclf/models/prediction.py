@@ -79,7 +79,8 @@ def check_inputs(texts: Sequence[str], text_pairs: Sequence[str] | None, has_pai
         has_pairs: Whether the classifier was fitted on pairs; none where that is not known.
 
     Raises:
-        DataError: If one string is given for a list, an entry is no string, or pairs are wrong or of unequal number.
+        DataError: If one string is given for a list, an entry is no string or no Unicode, or pairs are wrong or of
+            unequal number.
     """
     for name, given in (("texts", texts), ("text_pairs", text_pairs)):
         if isinstance(given, (str, bytes)):
@@ -88,6 +89,12 @@ def check_inputs(texts: Sequence[str], text_pairs: Sequence[str] | None, has_pai
             for row, text in enumerate(given):
                 if not isinstance(text, str):
                     raise DataError(f"{name}[{row}] must be a string, got {type(text).__name__}.")
+                try:
+                    text.encode("utf-8")
+                except UnicodeEncodeError as error:
+                    raise DataError(
+                        f"{name}[{row}] is no valid Unicode: half a surrogate pair stands at character {error.start}."
+                    ) from error
     if text_pairs is None and has_pairs:
         raise DataError("This classifier was fitted on pairs of texts: give the second texts as text_pairs.")
     if text_pairs is not None and has_pairs is False:
