@@ -198,3 +198,12 @@ def test_what_is_read_of_long_texts_does_not_depend_on_their_neighbours(tiny_che
 def test_contradictions_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         TransformerModel(name="m", checkpoint="x", **options)
+
+
+def test_a_cpu_that_is_slow_at_bf16_predicts_in_float32(tiny_checkpoint, monkeypatch):
+    classifier = load(tiny_checkpoint)
+    exact = classifier.predict_proba(TEXTS)
+    classifier.autocast = torch.bfloat16
+    for able, same in [({}, True), ({"avx512_bf16": True}, False)]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        assert np.array_equal(classifier.predict_proba(TEXTS), exact) is same

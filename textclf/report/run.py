@@ -153,7 +153,8 @@ def course_words(record: RunRecord) -> str:
     fit, costs = record.fit, record.costs
     said = f"{costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}."
     if fit["epochs"]:
-        said += f" {len(fit['epochs'])} epochs; epoch {fit['best_epoch']} was kept by {record.objective}."
+        epochs = len(fit["epochs"])
+        said += f" {epochs} epoch{'s' * (epochs > 1)}; epoch {fit['best_epoch']} was kept by {record.objective}."
     else:
         said += " It is not trained in epochs, so there is no curve."
     return said

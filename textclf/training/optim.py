@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers.trainer_pt_utils import get_parameter_names
 
 from textclf.errors import ConfigError
+from textclf.models.transformer import cpu_is_fast_at_bf16
 from textclf.training.options import Device, Precision, Schedule, TrainerOptions
 
 NO_DECAY = [r"bias", r"layernorm", r"layer_norm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
@@ -83,8 +84,7 @@ def choose_precision(options: TrainerOptions, device: torch.device) -> Precision
     if device.type == "cuda":
         return Precision.bf16 if torch.cuda.get_device_capability(device) >= (8, 0) else Precision.fp16
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return Precision.bf16 if able.get("amx_tile") or able.get("avx512_bf16") else Precision.fp32
+        return Precision.bf16 if cpu_is_fast_at_bf16() else Precision.fp32
     return Precision.fp32
 
 
