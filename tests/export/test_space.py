@@ -22,10 +22,10 @@ from packaging.requirements import Requirement
 from tests.export.conftest import LABELS, MARK, changed_json, tiny_transformer
 from textclf import load_classifier
 from textclf.errors import ArtifactError
-from textclf.models.needed import modules_needed, requirement_lines
 from textclf.export.space import TEMPLATES, write_space_folder
 from textclf.locate import locate
 from textclf.models.base import Cleaning
+from textclf.models.needed import modules_needed, requirement_lines
 from textclf.models.saved import read_description
 
 READ = """
