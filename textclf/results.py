@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -128,5 +130,13 @@ def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Anal
         REPORT_PAGE,
     )
     log.info("all of it in %s", run_dir)
+    if (run_dir / records.CLASSIFIER).is_dir():
+        log.info('predict with it: python -m textclf.predict %s "a text"', shlex.quote(_from_here(run_dir)))
     if url := record.tracking["url"]:
         log.info("in MLflow (make ui): %s", url)
+
+
+def _from_here(folder: Path) -> str:
+    """Return a folder as a person types it: from the working directory where it lies below that."""
+    path = os.path.relpath(folder)
+    return str(folder) if path.startswith(os.pardir) else path
