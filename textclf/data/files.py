@@ -13,12 +13,14 @@ from datasets import Dataset
 
 from textclf.data.column_names import check_columns, find_columns, text_columns, wanted_columns
 from textclf.data.columns import to_text_data
+from textclf.data.json_lines import JsonLines
 from textclf.data.label_folders import LabelFolders
 from textclf.data.options import LANGUAGE, LANGUAGE_COLUMN, FilesDataset
 from textclf.data.parquet_files import ParquetFiles
 from textclf.data.rejected import RejectedRows
-from textclf.data.row_files import BadRow, JsonLines, Reader, Row, SeparatedValues
+from textclf.data.row_sources import BadRow, Reader, Row
 from textclf.data.row_tables import ReadRows, batches_of, cached, in_memory, remark_encoding, schema_of
+from textclf.data.separated_values import SeparatedValues
 from textclf.data.text_data import SPLITS, TextData
 from textclf.errors import DataError, listed
 

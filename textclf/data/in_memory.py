@@ -21,7 +21,7 @@ from textclf.data.column_names import check_columns, find_columns, text_columns,
 from textclf.data.columns import to_text_data
 from textclf.data.options import DatasetOptions
 from textclf.data.rejected import RejectedRows
-from textclf.data.row_files import SAMPLED_ROWS, Row
+from textclf.data.row_sources import SAMPLED_ROWS, Row
 from textclf.data.row_tables import ReadRows, batches_of, in_memory, schema_of
 from textclf.data.text_data import SPLITS, TextData
 from textclf.errors import ConfigError, DataError, refuse_unless

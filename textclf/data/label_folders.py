@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textclf.data import rejected
 from textclf.data.rejected import START_CHARACTERS
-from textclf.data.row_files import BadRow, Row
+from textclf.data.row_sources import BadRow, Row
 from textclf.errors import DataError, listed
 
 

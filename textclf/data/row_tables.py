@@ -18,7 +18,7 @@ from datasets import Dataset, config
 from textclf.data import rejected
 from textclf.data.raw_text import encoding_remark
 from textclf.data.rejected import RejectedRows, Rejection, place
-from textclf.data.row_files import BadRow, Row, encodable, is_missing
+from textclf.data.row_sources import BadRow, Row, encodable, is_missing
 from textclf.errors import DataError
 
 log = logging.getLogger(__name__)

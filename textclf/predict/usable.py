@@ -9,7 +9,7 @@ from typing import Any
 
 from textclf.data import rejected
 from textclf.data.raw_text import encoding_remark
-from textclf.data.row_files import BadRow, encodable, is_missing
+from textclf.data.row_sources import BadRow, encodable, is_missing
 from textclf.errors import DataError
 from textclf.predict.columns import TextColumns
 
