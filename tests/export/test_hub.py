@@ -39,7 +39,7 @@ def test_it_holds_what_is_read_and_nothing_else(wild_run, tmp_path):
     write_hub_folder(locate(wild_run), output)
     held = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert held == {
-        "README.md", "classifier.json", "pipeline.skops", "figures/confusion_matrix.png", "figures/reliability.png"
+        "README.md", "classifier.json", "pipeline.skops", "vocabularies.json", "figures/confusion_matrix.png", "figures/reliability.png"
     }  # fmt: skip
     for path in output.rglob("*"):
         assert not path.is_symlink()

@@ -123,12 +123,16 @@ def test_it_holds_nothing_of_the_run(wild_run, tmp_path):
     for path in (tmp_path / "out").rglob("*"):
         assert not path.is_symlink()
         assert path.suffix not in (".jsonl", ".pyc", ".parquet", ".log")
-        if path.is_file() and path.suffix != ".skops":
+        if path.is_file() and path.suffix != ".skops" and path.name != "vocabularies.json":
             content = path.read_text(encoding="utf-8")
             assert MARK not in content
             assert str(tmp_path) not in content
     assert "Apache License" in (tmp_path / "out" / "textclf" / "LICENSE").read_text()
-    assert {path.name for path in (tmp_path / "out" / "classifier").iterdir()} == {"classifier.json", "pipeline.skops"}
+    assert {path.name for path in (tmp_path / "out" / "classifier").iterdir()} == {
+        "classifier.json",
+        "pipeline.skops",
+        "vocabularies.json",
+    }
 
 
 def test_an_unknown_family_and_a_full_folder_are_refused(wild_run, tmp_path):

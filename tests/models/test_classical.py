@@ -1,8 +1,10 @@
+import json
 import pickle
 import zipfile
 
 import numpy as np
 import pytest
+import skops.io
 
 from tests.conftest import make_data
 from textclf import load_classifier
@@ -111,3 +113,37 @@ def test_types_that_are_not_trusted_are_not_loaded(tiny_data, tmp_path):
             archive.writestr(name, content)
     with pytest.raises(ArtifactError, match="not trusted"):
         load_classifier(tmp_path)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_vocabularies_are_kept_as_lists_and_put_back(pairs, tmp_path):
+    data = make_data(pairs=pairs)
+    classifier, _ = fit(configured("tfidf_logreg"), data)
+    inputs = (["it is a lovely film"], ["it is negative"] if pairs else None)
+    before = classifier.predict_proba(*inputs)
+    classifier.save(tmp_path)
+    np.testing.assert_array_equal(classifier.predict_proba(*inputs), before)  # saving takes nothing away
+    np.testing.assert_array_equal(load_classifier(tmp_path).predict_proba(*inputs), before)
+    kept = json.loads((tmp_path / "vocabularies.json").read_text())
+    assert len(kept) == (2 if pairs else 1)
+    assert "lovely film" in kept[0]
+    with zipfile.ZipFile(tmp_path / "pipeline.skops") as archive:
+        assert b"lovely film" not in archive.read("schema.json")
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "3", "[5]"])
+def test_vocabularies_that_are_missing_or_damaged_are_told(tiny_data, tmp_path, content):
+    fit(configured("naive_bayes"), tiny_data)[0].save(tmp_path)
+    path = tmp_path / "vocabularies.json"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(ArtifactError, match=r"vocabularies\.json is missing or damaged"):
+        load_classifier(tmp_path)
+
+
+def test_a_folder_from_before_vocabularies_were_kept_apart_is_read(tiny_data, tmp_path):
+    classifier, _ = fit(configured("naive_bayes"), tiny_data)
+    classifier.save(tmp_path)
+    (tmp_path / "vocabularies.json").unlink()
+    skops.io.dump(classifier.pipeline, tmp_path / "pipeline.skops")
+    texts = ["it is a lovely film"]
+    np.testing.assert_array_equal(load_classifier(tmp_path).predict_proba(texts), classifier.predict_proba(texts))

@@ -82,8 +82,8 @@ def use_blocks(description: Description, repo_id: str) -> list[Block]:
     elif description.family == "classical":
         blocks.append(
             Paragraph(
-                "The pipeline itself is in pipeline.skops, which skops reads without running code from the file; "
-                "classifier.json names the classes and what is done to a text first."
+                "The pipeline itself is in pipeline.skops, which skops reads without running code from the file, its "
+                "words in vocabularies.json; classifier.json names the classes and what is done to a text first."
             )
         )
     return blocks

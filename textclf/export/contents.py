@@ -29,6 +29,7 @@ KEPT = (
     "spiece.model",
     "sentencepiece.bpe.model",
     "pipeline.skops",
+    "vocabularies.json",
     "*.onnx",
     "*.onnx.data",
     "*.onnx_data",

@@ -28,6 +28,7 @@ from textclf.models.cleaning import cleaned
 from textclf.models.options import ClassicalModel
 from textclf.models.overlap import WordOverlap
 from textclf.models.saved import read_description, write_description
+from textclf.models.vocabularies import read_into, written_apart
 
 if TYPE_CHECKING:
     from textclf.data.text_data import TextData
@@ -65,9 +66,10 @@ class ClassicalClassifier(Classifier):
         return out
 
     def save(self, directory: Path) -> None:
-        """Write the pipeline (skops, never pickle) and its description."""
+        """Write the pipeline (skops, never pickle), its vocabularies and its description."""
         write_description(directory, FAMILY, self, {})
-        skops.io.dump(self.pipeline, directory / PIPELINE)
+        with written_apart(self.pipeline, directory):
+            skops.io.dump(self.pipeline, directory / PIPELINE)
 
 
 def fit_classical(
@@ -228,4 +230,5 @@ def load_classical(directory: Path) -> ClassicalClassifier:
         raise ArtifactError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(pipeline, Pipeline):
         raise ArtifactError(f"{path} holds a {type(pipeline).__name__}, not a pipeline.")
+    read_into(pipeline, Path(directory))
     return ClassicalClassifier(**description.common, pipeline=pipeline)
