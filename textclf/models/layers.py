@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from textclf.errors import ConfigError
+
+
+class LayerStack(NamedTuple):
+    """The layers of an encoder, and where they are kept."""
+
+    parent: nn.Module
+    name: str
+    layers: nn.ModuleList
+
+
+def layer_stack(model: PreTrainedModel) -> LayerStack | None:
+    """Return the layers of an encoder; none where they are not to be found as one list."""
+    stacks = [
+        LayerStack(parent, name, child)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.ModuleList) and len(child) == model.config.num_hidden_layers
+    ]
+    return stacks[0] if len(stacks) == 1 else None
 
 
 def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
@@ -26,16 +46,10 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
     depth = model.config.num_hidden_layers
     if outside := [layer for layer in layers if not 0 <= layer < depth]:
         raise ConfigError(f"model.keep_layers names {outside}, but the encoder has layers 0 to {depth - 1}.")
-    stacks = [
-        (parent, name, child)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, nn.ModuleList) and len(child) == depth
-    ]
-    if len(stacks) != 1:
+    stack = layer_stack(model)
+    if stack is None:
         raise ConfigError(
             f"model.keep_layers: the layers of a {model.config.model_type} are not to be found as one list."
         )
-    ((parent, name, stack),) = stacks
-    setattr(parent, name, nn.ModuleList(stack[layer] for layer in layers))
+    setattr(stack.parent, stack.name, nn.ModuleList(stack.layers[layer] for layer in layers))
     model.config.num_hidden_layers = len(layers)
