@@ -18,7 +18,7 @@ from textclf.errors import ConfigError
 from textclf.evaluation.predictions import Evaluation, Predictions
 from textclf.experiment import run_experiment
 from textclf.models.base import Imbalance, RunContext
-from textclf.models.options import LongText, TransformerModel, Truncation
+from textclf.models.options import Attention, LongText, TransformerModel, Truncation
 from textclf.models.transformer import load_checkpoint
 from textclf.records import find_records
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
@@ -43,11 +43,11 @@ def losses(result):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_each_learns(engine, tiny_checkpoint):
-    _, result, logged = fit(engine, tiny_checkpoint, epochs=6)
+    _, result, logged = fit(engine, tiny_checkpoint, epochs=8)
     assert result.epochs[-1].metrics["validation/accuracy"] > 0.9
     assert result.epochs[-1].train_loss < 0.5 < result.epochs[0].train_loss
-    assert result.train_examples == 6 * 70
-    assert [step for step, _ in result.step_losses] == list(range(1, 31))
+    assert result.train_examples == 8 * 70
+    assert [step for step, _ in result.step_losses] == list(range(1, 41))
     assert {"train/loss", "train/learning_rate", "train/epoch_loss", "validation/macro_f1"} <= set().union(
         *(values for _, values in logged)
     )
@@ -114,11 +114,53 @@ def test_less_is_better_where_the_objective_is_a_loss(tiny_checkpoint, monkeypat
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_bf16_learns_too_and_predicts_in_it(engine, tiny_checkpoint):
-    classifier, result, _ = fit(engine, tiny_checkpoint, epochs=6, precision=Precision.bf16)
+    classifier, result, _ = fit(engine, tiny_checkpoint, epochs=8, precision=Precision.bf16)
     assert result.precision == "bf16"
     assert classifier.autocast is torch.bfloat16
     assert result.epochs[-1].metrics["validation/accuracy"] > 0.9
     assert next(classifier.model.parameters()).dtype is torch.float32
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_speedups_change_nothing_but_rounding_and_dropouts_random_numbers(engine, tiny_checkpoint):
+    options = {"dropout": 0.0, "weight_decay": 0.1}
+    (one, fast, _), (two, plain, _) = (fit(engine, tiny_checkpoint, speedups=on, **options) for on in (True, False))
+    assert fast.speedups == (
+        "last layer for one token",
+        "embeddings of 25 of 99 tokens",
+        "explicit attention",
+        "bulk dropout",
+    )
+    assert plain.speedups == ("last layer for one token",)
+    assert fast.num_parameters == plain.num_parameters
+    np.testing.assert_allclose(losses(fast), losses(plain), rtol=1e-3, atol=1e-4)
+    for (name, a), (same, b) in zip(one.model.state_dict().items(), two.model.state_dict().items(), strict=True):
+        assert name == same
+        torch.testing.assert_close(a, b, rtol=1e-2, atol=2e-3, msg=name)
+
+
+def test_attention_is_explicit_in_training_alone_and_only_where_none_was_asked_for(tiny_checkpoint, monkeypatch):
+    used = {True: set(), False: set()}
+    classifier = load_checkpoint(
+        TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=32), make_data().label_names, seed=1
+    )
+    classifier.model.register_forward_pre_hook(
+        lambda model, _: used[model.training].add(model.config._attn_implementation)
+    )
+    TorchTrainer(**FAST | {"epochs": 2}).fit(classifier, make_data(), RunContext(1, "validation/macro_f1"))
+    classifier.predict_proba(["a text"])
+    assert used == {True: {"eager"}, False: {"sdpa"}}
+    classifier.attention = Attention.sdpa
+    used[True].clear()
+    TorchTrainer(**FAST | {"epochs": 1}).fit(classifier, make_data(), RunContext(1, "validation/macro_f1"))
+    assert used[True] == {"sdpa"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_checkpointing_gradients_changes_no_loss(engine, tiny_checkpoint):
+    (_, kept, _), (_, again, _) = (fit(engine, tiny_checkpoint, gradient_checkpointing=on) for on in (False, True))
+    assert "gradient checkpointing" in again.speedups
+    np.testing.assert_allclose(losses(kept), losses(again), rtol=1e-4, atol=1e-5)
 
 
 def test_the_plain_loop_is_not_for_torchrun(tiny_checkpoint, monkeypatch):

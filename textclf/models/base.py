@@ -76,8 +76,12 @@ class FitResult:
     """The epoch whose weights were kept."""
     step_losses: tuple[tuple[int, float], ...] = ()
     """Training loss of single steps, as (step, loss), every `log_every` steps."""
+    began: float | None = None
+    """When the first step was begun, in seconds since 1970; none for models without steps."""
     truncated_share: float | None = None
     """Share of the training texts of which tokens were left out, 0 to 1; none where nothing is known of it."""
+    speedups: tuple[str, ...] = ()
+    """What made its steps cheaper, some of which changes the random numbers or the rounding."""
     validation_probabilities: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """What the kept weights predict on `data.validation`, float32 (n, num_labels), where training predicted it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from textclf.errors import ArtifactError, ConfigError
 from textclf.hub import hub_or_cache
 from textclf.models.base import Classifier
 from textclf.models.checkpoint import open_checkpoint
+from textclf.models.last_layer import read_one_token
 from textclf.models.layers import keep_layers
 from textclf.models.options import Attention, LongText, Padding, TransformerModel, Truncation
 from textclf.models.saved import read_description, write_description
@@ -64,6 +65,16 @@ class TransformerClassifier(Classifier):
     padding: Padding = Padding.dynamic
     autocast: torch.dtype | None = None
     """Arithmetic of the forward pass; none for that of the weights (float32)."""
+    attention: Attention = Attention.auto
+    """The implementation of attention that was asked for."""
+    reads_one_token: bool = field(init=False)
+    """Whether the last layer is computed for the one token alone that the head reads."""
+    _in_training: str | None = field(default=None, init=False, repr=False)
+    _in_prediction: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._in_prediction = self.model.config._attn_implementation or "eager"
+        self.reads_one_token = read_one_token(self.model)
 
     @property
     def device(self) -> torch.device:
@@ -86,6 +97,23 @@ class TransformerClassifier(Classifier):
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.autocast)
 
+    @contextlib.contextmanager
+    def attending(self, implementation: str) -> Iterator[None]:
+        """Train with another implementation of attention inside the context; predictions are made with their own."""
+        self._in_training, before = implementation, self._in_training
+        try:
+            yield
+        finally:
+            self._in_training = before
+            self.set_training(False)
+
+    def set_training(self, training: bool) -> None:
+        """Go over to training, or to prediction."""
+        self.model.train(training)
+        wanted = self._in_training if training and self._in_training else self._in_prediction
+        if self.model.config._attn_implementation != wanted:
+            self.model.set_attn_implementation(wanted)
+
     def prediction_arithmetic(self) -> contextlib.AbstractContextManager[object]:
         """Return the context of a prediction: as in training, but float32 on a CPU that is slow in anything less."""
         slow = self.device.type == "cpu" and not (self.autocast is torch.bfloat16 and cpu_is_fast_at_bf16())
@@ -98,7 +126,8 @@ class TransformerClassifier(Classifier):
     def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
         """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
         out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
-        self.model.eval()
+        if self.model.training:  # asked first, since going over visits every module
+            self.set_training(False)
         for start in range(0, len(texts), WINDOW):
             part = slice(start, start + WINDOW)
             pairs = None if text_pairs is None else text_pairs[part]
@@ -191,6 +220,7 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
             options.max_length, options.truncation, options.long_text, options.window_overlap, options.max_windows
         ),
         padding=options.padding,
+        attention=options.attention,
     )
 
 

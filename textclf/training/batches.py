@@ -143,11 +143,11 @@ def training_batches(
     seed: int,
     balance: Balance,
     share: Share | None = None,
-) -> tuple[DataLoader, BatchPlan, float]:
+) -> tuple[DataLoader, BatchPlan, TokenizedTexts]:
     """Clean and tokenise the training split.
 
     Returns:
-        Its micro-batches, the plan that orders them, and the share of its texts, 0 to 1, that were cut.
+        Its micro-batches, the plan that orders them, and its texts as tokens.
     """
     texts, pairs = texts_of(data.train)
     tokens = classifier.tokenize(classifier.clean(texts), None if pairs is None else classifier.clean(pairs))
@@ -162,4 +162,4 @@ def training_batches(
         pin_memory=classifier.device.type == "cuda",
         generator=torch.Generator(),  # its own, so that iterating leaves dropout's random numbers alone
     )
-    return loader, plan, tokens.num_cut / len(tokens)
+    return loader, plan, tokens

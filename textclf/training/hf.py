@@ -32,6 +32,7 @@ from textclf.training.optim import (
     make_schedule,
 )
 from textclf.training.options import HFTrainer, Precision
+from textclf.training.speedups import sped_up
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +53,11 @@ def fit_with_transformers(
         arguments = _arguments(options, folder, device, precision, context.seed)
         classifier.move_to(arguments.device)
         share = Share(arguments.process_index, arguments.world_size)
-        loader, plan, truncated_share = training_batches(classifier, data, options, context.seed, balance, share)
+        loader, plan, tokens = training_batches(classifier, data, options, context.seed, balance, share)
         labels = labels_of(data.train)
         loss_of = make_loss(balance, options.label_smoothing, labels, data.num_labels, classifier.device)
-        optimizer = make_optimizer(classifier.model, options)
-        schedule = make_schedule(optimizer, options, total_steps=plan.steps * options.epochs)
-
-        monitor = TrainingMonitor(
-            classifier,
-            data,
-            options,
-            context,
-            plan.steps,
-            _sum_over_processes if share.world_size > 1 else None,
-        )
+        total = _sum_over_processes if share.world_size > 1 else None
+        monitor = TrainingMonitor(classifier, data, options, context, plan.steps, total)
 
         def loss_of_part(
             outputs: SequenceClassifierOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor
@@ -77,26 +69,31 @@ def fit_with_transformers(
             monitor.add_loss(loss)
             return loss
 
-        trainer = _PlannedTrainer(
-            model=classifier.model,
-            args=arguments,
-            train_dataset=loader.dataset,
-            optimizers=(optimizer, schedule),
-            compute_loss_func=loss_of_part,
-            callbacks=[_MonitorCallback(monitor, plan, options)],
-        )
-        trainer.planned_batches = loader
-        trainer.remove_callback(PrinterCallback)  # the monitor tells what there is to tell
-        log.info(
-            "training with transformers.Trainer on %s in %s, %d steps an epoch%s",
-            describe_device(device),
-            precision.value,
-            plan.steps,
-            f", {share.world_size} processes" if share.world_size > 1 else "",
-        )
-        torch.manual_seed(context.seed + share.rank)  # each process drops out other units
-        trainer.train()
-    return monitor.finish(device.type, precision.value, truncated_share)
+        with sped_up(classifier, tokens.ids, options) as speedups:
+            optimizer = make_optimizer(classifier.model, options)
+            speedups.follow(optimizer)
+            schedule = make_schedule(optimizer, options, total_steps=plan.steps * options.epochs)
+            trainer = _PlannedTrainer(
+                model=classifier.model,
+                args=arguments,
+                train_dataset=loader.dataset,
+                optimizers=(optimizer, schedule),
+                compute_loss_func=loss_of_part,
+                callbacks=[_MonitorCallback(monitor, plan, options)],
+            )
+            trainer.planned_batches = loader
+            trainer.remove_callback(PrinterCallback)  # the monitor tells what there is to tell
+            log.info(
+                "training with transformers.Trainer on %s in %s, %d steps an epoch%s",
+                describe_device(device),
+                precision.value,
+                plan.steps,
+                f", {share.world_size} processes" if share.world_size > 1 else "",
+            )
+            log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
+            torch.manual_seed(context.seed + share.rank)  # each process drops out other units
+            trainer.train()
+            return monitor.finish(precision.value, tokens.num_cut / len(tokens), speedups.names)
 
 
 class _PlannedTrainer(Trainer):

@@ -61,10 +61,14 @@ class TrainingMonitor:
         self.best_weights: dict[str, torch.Tensor] = {}
         self.best_probabilities: NDArray[np.float32] | None = None
         self.train_examples = 0
+        self.began: float | None = None
+        self.num_parameters = sum(weight.numel() for weight in classifier.model.parameters())
         self._sign = 1 if higher_is_better(context.objective) else -1
 
     def start_epoch(self) -> None:
         """Begin an epoch: fresh sums, a fresh progress bar."""
+        self.began = self.began or time.time()
+        self.classifier.set_training(True)
         device = self.classifier.device
         self._step_loss = torch.zeros((), device=device)
         self._epoch_loss = torch.zeros((), device=device)
@@ -154,22 +158,24 @@ class TrainingMonitor:
             result.seconds,
         )
 
-    def finish(self, device: str, precision: str, truncated_share: float) -> FitResult:
+    def finish(self, precision: str, truncated_share: float, speedups: tuple[str, ...]) -> FitResult:
         """Give the classifier the best epoch's weights, and return how it went."""
         assert self.best is not None
         if self.best.epoch != len(self.epochs):
             self.classifier.model.load_state_dict(self.best_weights)
         self.best_weights = {}
-        self.classifier.model.eval()
+        self.classifier.set_training(False)
         return FitResult(
-            num_parameters=sum(weight.numel() for weight in self.classifier.model.parameters()),
+            num_parameters=self.num_parameters,
             train_seconds=sum(epoch.seconds for epoch in self.epochs),
             train_examples=self.train_examples,
-            device=device,
+            device=self.classifier.device.type,
             precision=precision,
             epochs=tuple(self.epochs),
             best_epoch=self.best.epoch,
             step_losses=tuple(self.step_losses),
+            began=self.began,
             truncated_share=truncated_share,
+            speedups=speedups,
             validation_probabilities=self.best_probabilities,
         )

@@ -76,6 +76,11 @@ class TrainerOptions(ABC):
     """auto: bf16 where the hardware is fast at it, fp16 on older GPUs, else fp32."""
     device: Device = Device.auto
     """auto: the first of CUDA, MPS and CPU that is there."""
+    speedups: bool = True
+    """Let training choose what is faster on the device: bulk dropout, explicit attention, embeddings of the tokens that
+    occur alone. false trains as plainly as transformers does; the numbers differ like those of another seed."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: about a third more time, less memory."""
     log_every: int = 10
     """Steps between two points of the logged training curve."""
 
