@@ -26,6 +26,7 @@ EXPECTED = {
         "nb_svm",
         "tfidf_logreg",
         "tfidf_svm",
+        "hashed_logreg",
     },
     "trainer": {"torch", "hf"},
     "tracker": {"mlflow", "none"},

@@ -28,6 +28,11 @@ def test_three_classes_are_one_against_the_rest():
     assert model.decision_function(COUNTS).shape == (4, 3)
 
 
+def test_dense_features_are_fitted_as_sparse_ones():
+    dense, sparse = (NBSVM(random_state=0).fit(features, LABELS) for features in (COUNTS.toarray(), COUNTS))
+    np.testing.assert_array_equal(dense.coef_, sparse.coef_)
+
+
 def test_overlap_of_pairs():
     pairs = np.array([["A cat sat", "the cat"], ["a b", "a b"], ["x", ""]], dtype=object)
     np.testing.assert_allclose(WordOverlap().fit_transform(pairs), [[1 / 2, 1 / 4], [1, 1], [0, 0]])

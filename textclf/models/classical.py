@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -21,14 +19,21 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
-from textclf.errors import ArtifactError, ConfigError, DataError, did_you_mean, listed
-from textclf.models.balanced_fit import check_balance, fit_balanced
+from textclf.errors import ArtifactError, DataError, listed
+from textclf.importing import left_out
+from textclf.models.balanced_fit import fit_balanced
 from textclf.models.base import Classifier, FitResult, RunContext
 from textclf.models.cleaning import cleaned
+from textclf.models.fast_vectorizing import FeatureIndex, fit_transform, index_of, pays, transform
 from textclf.models.options import ClassicalModel
 from textclf.models.overlap import WordOverlap
+from textclf.models.parts import make_parts
 from textclf.models.saved import read_description, write_description
+from textclf.models.streamed_fit import fit_streamed, is_streamed
 from textclf.models.vocabularies import read_into, written_apart
+
+with left_out(*(f"sklearn.externals.array_api_compat.{library}" for library in ("torch", "cupy", "dask"))):
+    import skops.io  # walks through all of scikit-learn, which would import these whole libraries
 
 if TYPE_CHECKING:
     from textclf.data.text_data import TextData
@@ -37,8 +42,6 @@ log = logging.getLogger(__name__)
 
 FAMILY = "classical"
 PIPELINE = "pipeline.skops"
-ALLOWED = ("sklearn.", "textclf.models.")
-"""Where the classes that a config names must come from."""
 TRUSTED = (
     "textclf.models.nb_svm.NBSVM",
     "textclf.models.overlap.WordOverlap",
@@ -48,6 +51,8 @@ TRUSTED = (
 )
 """Types beyond skops' own list that a saved pipeline may hold."""
 CALIBRATION_FOLDS = 5
+PART = 1 << 16
+"""Texts that are predicted at once: as many as have features of bounded size."""
 WEIGHTS = ("coef_", "intercept_", "feature_log_prob_", "class_log_prior_", "class_prior_")
 """Attributes in which scikit-learn's linear and naive Bayes classifiers keep what they learned."""
 
@@ -57,13 +62,28 @@ class ClassicalClassifier(Classifier):
     """A fitted scikit-learn pipeline."""
 
     pipeline: Pipeline
+    index: FeatureIndex | None = field(default=None, repr=False, compare=False)
+    """The vectorizer's features by number; one that was read from disk gets it once enough texts were predicted."""
+    texts_without_index: int = field(default=0, repr=False, compare=False)
 
     def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
         """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
         out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
-        if len(texts):
-            out[:, self.pipeline.classes_] = self.pipeline.predict_proba(_inputs(texts, text_pairs))
+        for start in range(0, len(texts), PART):
+            part = slice(start, start + PART)
+            features = self._features(texts[part], None if text_pairs is None else text_pairs[part])
+            out[part, self.pipeline.classes_] = self.pipeline[-1].predict_proba(features)
         return out
+
+    def _features(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> Any:
+        """Return the features of n texts or pairs, (n, num_features)."""
+        if text_pairs is not None:
+            return self.pipeline[0].transform(_inputs(texts, text_pairs))
+        if self.index is None:
+            self.texts_without_index += len(texts)
+            if pays(self.pipeline[0], self.texts_without_index):
+                self.index = index_of(self.pipeline[0])
+        return transform(self.pipeline[0], texts, self.index)
 
     def save(self, directory: Path) -> None:
         """Write the pipeline (skops, never pickle), its vocabularies and its description."""
@@ -104,8 +124,12 @@ def fit_classical(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         try:
-            inputs = features.fit_transform(_inputs(texts, pairs), labels)
-            fit_balanced(classifier, inputs, labels, options.balance, context.seed)
+            index = None
+            if is_streamed(features, classifier, len(texts), options.balance):
+                fit_streamed(features, classifier, texts, labels, context.seed)
+            else:
+                inputs, index = _fitted(features, texts, pairs)
+                fit_balanced(classifier, inputs, labels, options.balance, context.seed)
         except ValueError as error:
             raise DataError(f"{options.name} could not be fitted to {data.name}: {error}") from error
     pipeline = Pipeline([("features", features), ("classifier", classifier)])
@@ -124,62 +148,16 @@ def fit_classical(
         cleaning=tuple(options.text_cleaning),
         has_pairs=data.has_pairs,
         pipeline=pipeline,
+        index=index,
     )
     return fitted, result
 
 
-def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
-    """Make the vectorizer and the classifier, unfitted.
-
-    Raises:
-        ConfigError: If a class is not allowed or not there, or refuses its arguments.
-    """
-    vectorizer = _make(options.vectorizer, "model.vectorizer")
-    classifier = _make(options.classifier, "model.classifier")
-    if not hasattr(vectorizer, "transform"):
-        raise ConfigError(f"model.vectorizer: a {type(vectorizer).__name__} does not turn texts into features.")
-    if not hasattr(classifier, "predict"):
-        raise ConfigError(f"model.classifier: a {type(classifier).__name__} does not predict classes.")
-    check_balance(classifier, options.balance)
-    return vectorizer, classifier
-
-
-def _make(node: Mapping[str, Any], option: str) -> BaseEstimator:
-    """Make one scikit-learn object from its `_target_` and arguments."""
-    target = node.get("_target_")
-    if not isinstance(target, str) or not target.startswith(ALLOWED):
-        raise ConfigError(
-            f"{option}._target_ must name a class of scikit-learn or of textclf.models, got {target!r}. "
-            f"A config is data and cannot run other code."
-        )
-    module, _, name = target.rpartition(".")
-    try:
-        cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{option}._target_={target}: there is no such class ({error}).") from error
-    if not (isinstance(cls, type) and issubclass(cls, BaseEstimator)):
-        raise ConfigError(f"{option}._target_={target} is no scikit-learn estimator.")
-    arguments = {key: _argument(value, f"{option}.{key}") for key, value in node.items() if key != "_target_"}
-    try:
-        known = set(cls._get_param_names())
-        for key in arguments:
-            if key not in known:
-                raise ConfigError(
-                    f"{option}.{key}: {name} has no such argument; it has {listed(sorted(known), 40)}."
-                    f"{did_you_mean(key, known)}"
-                )
-        estimator = cls(**arguments)
-        estimator._validate_params()
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{option}: {error}") from error
-    return estimator
-
-
-def _argument(value: Any, option: str) -> Any:
-    """Return an argument as scikit-learn wants it: lists as tuples, nested estimators made."""
-    if isinstance(value, Mapping):
-        return _make(value, option) if "_target_" in value else dict(value)
-    return tuple(value) if isinstance(value, list) else value
+def _fitted(features: Any, texts: Sequence[str], text_pairs: Sequence[str] | None) -> tuple[Any, FeatureIndex | None]:
+    """Fit what makes features in place, and return those of the n texts or pairs, (n, num_features)."""
+    if text_pairs is None:
+        return fit_transform(features, texts)
+    return features.fit_transform(_inputs(texts, text_pairs)), None
 
 
 def _calibrated(

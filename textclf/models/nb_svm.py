@@ -24,6 +24,7 @@ class NBSVM(ClassifierMixin, BaseEstimator):
         C: Inverse strength of the SVM's regularisation.
         alpha: Pseudo-count added to each feature.
         beta: Share, 0 to 1, of the SVM's own weights; the rest is their mean magnitude.
+        tol: Tolerance at which the SVM's solver stops.
         random_state: Seed of the solver.
     """
 
@@ -31,18 +32,28 @@ class NBSVM(ClassifierMixin, BaseEstimator):
         "C": [Interval(Real, 0, None, closed="neither")],
         "alpha": [Interval(Real, 0, None, closed="neither")],
         "beta": [Interval(Real, 0, 1, closed="both")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
         "random_state": ["random_state"],
     }
 
-    def __init__(self, C: float = 1.0, alpha: float = 1.0, beta: float = 0.25, random_state: int | None = None):  # noqa: N803
+    def __init__(
+        self,
+        C: float = 1.0,  # noqa: N803
+        alpha: float = 1.0,
+        beta: float = 0.25,
+        tol: float = 1e-4,
+        random_state: int | None = None,
+    ):
         self.C = C
         self.alpha = alpha
         self.beta = beta
+        self.tol = tol
         self.random_state = random_state
 
     def fit(self, X: csr_matrix, y: NDArray, sample_weight: NDArray | None = None) -> NBSVM:  # noqa: N803
         """Fit to non-negative features (n, num_features), labels (n,) and weights of the examples (n,)."""
         X, y = validate_data(self, X, y, accept_sparse="csr")  # noqa: N806
+        X = csr_matrix(X)  # noqa: N806  (features of few pairs of texts come dense)
         weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         self.classes_ = np.unique(y)
         positives = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
@@ -61,7 +72,7 @@ class NBSVM(ClassifierMixin, BaseEstimator):
         inside = self.alpha + X[positive].T @ sample_weight[positive]
         outside = self.alpha + X[~positive].T @ sample_weight[~positive]
         ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
-        svm = LinearSVC(C=self.C, random_state=self.random_state)
+        svm = LinearSVC(C=self.C, tol=self.tol, random_state=self.random_state)
         svm.fit(X.multiply(ratio).tocsr(), positive, sample_weight)
         weights = svm.coef_.ravel()
         drawn = (1 - self.beta) * np.abs(weights).mean() + self.beta * weights

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import MISSING
 
 from textclf.errors import refuse_unless
+from textclf.importing import importing
 from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
 
 if TYPE_CHECKING:
@@ -109,13 +110,15 @@ class TransformerModel(ModelOptions):
         Raises:
             ArtifactError: If there is no such checkpoint, or it cannot be reached.
         """
-        from textclf.models.checkpoint import open_checkpoint
+        with importing():
+            from textclf.models.checkpoint import open_checkpoint
 
         open_checkpoint(self)
 
     def fit(self, data: TextData, trainer: TrainerOptions, context: RunContext) -> tuple[Classifier, FitResult]:
         """Load the checkpoint and hand it to the trainer."""
-        from textclf.models.transformer import load_checkpoint
+        with importing():
+            from textclf.models.transformer import load_checkpoint
 
         classifier = load_checkpoint(self, data.label_names, seed=context.seed)
         classifier.has_pairs = data.has_pairs
@@ -144,7 +147,8 @@ class ClassicalModel(ModelOptions):
         Raises:
             ConfigError: If a class is not allowed or not there, or refuses its arguments.
         """
-        from textclf.models.classical import make_parts
+        with importing():
+            from textclf.models.classical import make_parts
 
         make_parts(self)
 
