@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCKED := dev joblib submitit optuna onnx app
 
-.PHONY: help demo test test-slow calibration benchmark lint ui serve app lock clean
+.PHONY: help demo test test-slow calibration benchmark bench bench-long lint ui serve app lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ calibration: $(INSTALLED) ## Simulate how often the tests of a comparison are wr
 
 benchmark: $(INSTALLED) ## Time a comparison of 200 runs with 25,000 test predictions each
 	$(BIN)/python experiments/comparison_benchmark.py
+
+bench: $(INSTALLED) ## Time textclf beside the programs that it would replace (15 minutes)
+	$(BIN)/python -m experiments.benchmarks all
+
+bench-long: $(INSTALLED) ## The same with more rows, seeds and sizes (hours)
+	$(BIN)/python -m experiments.benchmarks all --long
 
 lint: $(INSTALLED) ## Check style and types
 	$(BIN)/ruff check .
