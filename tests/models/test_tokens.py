@@ -44,6 +44,22 @@ def test_more_than_one_chunk(tokenizer, monkeypatch):
     np.testing.assert_array_equal(tokenize(tokenizer, TEXTS, None, Lengths(12)).ids, whole.ids)
 
 
+@pytest.mark.parametrize("pairs", [None, ["it is", "a lamp " * 9, "so"]])
+@pytest.mark.parametrize("lengths", [Lengths(12), Lengths(8, Truncation.tail), Lengths(12, Truncation.head_tail)])
+def test_tokenizers_with_a_way_of_their_own_go_through_transformers(tiny_checkpoint, pairs, lengths):
+    class Shouting(type(AutoTokenizer.from_pretrained(tiny_checkpoint))):
+        def _encode_plus(self, text, text_pair=None, **options):
+            return super()._encode_plus([f"{t} film" for t in text], text_pair, **options)
+
+    plain, shouting = AutoTokenizer.from_pretrained(tiny_checkpoint), Shouting.from_pretrained(tiny_checkpoint)
+    expected = tokenize(plain, [f"{text} film" for text in TEXTS], pairs, lengths)
+    found = tokenize(shouting, TEXTS, pairs, lengths)
+    assert found.num_cut == expected.num_cut > 0
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.type_ids, expected.type_ids)
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+
+
 LONG = " ".join(["film"] * 10 + ["lamp"] * 10 + ["tent"] * 10)
 
 

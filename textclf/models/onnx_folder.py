@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from textclf.errors import ArtifactError
 from textclf.models.base import Classifier
+from textclf.models.encoding import encoded_by_backend
 from textclf.models.options import LongText, Padding, Truncation
 from textclf.models.saved import read_description
-from textclf.models.token_rows import WINDOWS, Encoded, Lengths, PadIds, batches_by_length, padded, tokenized
+from textclf.models.token_rows import WINDOWS, Lengths, PadIds, batches_by_length, padded, tokenized
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -54,28 +56,17 @@ class OnnxTransformer(Classifier):
         """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
         out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
         pad_length = self.lengths.max_length if self.padding is Padding.max_length else None
+        encode = partial(encoded_by_backend, self.tokenizer)
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             part = slice(start, start + TEXTS_AT_ONCE)
             pairs = None if text_pairs is None else text_pairs[part]
-            tokens = tokenized(self.encode, texts[part], pairs, self.lengths)
+            tokens = tokenized(encode, texts[part], pairs, self.lengths, "token_type_ids" in self.inputs)
             for rows in batches_by_length(tokens.lengths, TOKENS_PER_BATCH, pad_length):
                 batch = padded(self.pad_ids, tokens, rows, pad_length)
                 counts = batch.pop(WINDOWS, None)
                 logits: Any = self.session.run([LOGITS], {name: batch[name] for name in self.inputs})[0]
                 out[start + rows] = softmax(_pooled(logits, counts))
         return out
-
-    def encode(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> Iterable[Encoded]:
-        """Return the token ids of texts, or pairs of texts."""
-        given = list(texts) if text_pairs is None else list(zip(texts, text_pairs, strict=True))
-        wants_types = "token_type_ids" in self.inputs
-        for encoding in self.tokenizer.encode_batch(given):
-            yield Encoded(
-                encoding.ids,
-                encoding.type_ids if wants_types else None,
-                bool(encoding.overflowing),
-                lambda encoding=encoding: encoding.sequence_ids,
-            )
 
     def save(self, directory: Path) -> None:
         """Copy the exported folder, whose graph holds the weights."""

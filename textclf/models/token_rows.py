@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textclf.models.cuts import head_tail, windows
+from textclf.models.encoding import Encode, Encoded
 from textclf.models.options import LongText, Truncation
 
 CHUNK = 1000
@@ -39,22 +41,6 @@ class Lengths:
     def cutting_side(self) -> str:
         """The side on which the tokenizer cuts: `left` or `right`."""
         return "left" if self.truncation is Truncation.tail else "right"
-
-
-class Encoded(NamedTuple):
-    """What a tokenizer makes of one text, or pair of texts."""
-
-    ids: Sequence[int]
-    type_ids: Sequence[int] | None
-    """Which text of a pair each token belongs to; none where models have no use for it."""
-    is_cut: bool
-    """Whether the tokenizer left tokens out."""
-    sequences: Callable[[], Sequence[int | None]]
-    """Gives 0 and 1 for tokens of the first and second text, none for the tokenizer's own."""
-
-
-Encode = Callable[[Sequence[str], Sequence[str] | None], Iterable[Encoded]]
-"""Takes texts and, of pairs, the second texts; gives each as token ids."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +87,23 @@ class TokenizedTexts:
 
 @dataclass
 class _Rows:
-    """Rows as they are gathered."""
+    """Rows as they are gathered, a chunk of texts at a time."""
 
     ids: list[NDArray[np.int32]] = field(default_factory=list)
     type_ids: list[NDArray[np.int8]] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
+    sizes: list[NDArray[np.int64]] = field(default_factory=list)
+    """Tokens of each row."""
+    counts: list[NDArray[np.int64]] = field(default_factory=list)
     """Rows of each text."""
     num_cut: int = 0
 
 
 def tokenized(
-    encode: Encode, texts: Sequence[str], text_pairs: Sequence[str] | None, lengths: Lengths
+    encode: Encode,
+    texts: Sequence[str],
+    text_pairs: Sequence[str] | None,
+    lengths: Lengths,
+    with_types: bool,
 ) -> TokenizedTexts:
     """Tokenise texts, or pairs of texts, no input longer than allowed.
 
@@ -120,42 +112,68 @@ def tokenized(
         texts: The n texts, or the first texts of n pairs.
         text_pairs: The second texts of the pairs; none for single texts.
         lengths: The longest input, and what becomes of longer texts.
+        with_types: Whether the model reads which text of a pair a token belongs to.
     """
     rows = _Rows()
     for start in range(0, len(texts), CHUNK):
         part = slice(start, start + CHUNK)
-        for encoded in encode(texts[part], None if text_pairs is None else text_pairs[part]):
-            _add(rows, encoded, lengths)
+        encoded = encode(texts[part], None if text_pairs is None else text_pairs[part])
+        ids = [row.ids for row in encoded]
+        types = [row.type_ids for row in encoded] if with_types else None
+        if lengths.tokenizer_cuts is not None:
+            rows.num_cut += sum(bool(row.overflowing) for row in encoded)
+            _add(rows, ids, types)
+        elif max(map(len, ids)) <= lengths.max_length:
+            _add(rows, ids, types)
+        else:
+            _add_cut(rows, encoded, types, lengths)
     windowed = lengths.long_text is LongText.sliding_window
     return TokenizedTexts(
-        ids=np.concatenate(rows.ids) if rows.ids else np.zeros(0, dtype=np.int32),
-        type_ids=np.concatenate(rows.type_ids) if rows.type_ids else None,
-        offsets=_bounds([len(row) for row in rows.ids]),
+        ids=_end_to_end(rows.ids, np.int32),
+        type_ids=_end_to_end(rows.type_ids, np.int8) if rows.type_ids else None,
+        offsets=_bounds(_end_to_end(rows.sizes, np.int64)),
         num_cut=rows.num_cut,
-        first_rows=_bounds(rows.counts) if windowed else None,
+        first_rows=_bounds(_end_to_end(rows.counts, np.int64)) if windowed else None,
     )
 
 
-def _add(rows: _Rows, encoded: Encoded, lengths: Lengths) -> None:
-    """Add a text as one row or as its windows."""
-    ids, is_cut = np.array(encoded.ids, dtype=np.int32), encoded.is_cut
-    kept = [slice(None)]
-    if lengths.tokenizer_cuts is None and len(ids) > lengths.max_length:
-        sequences = np.array([-1 if s is None else s for s in encoded.sequences()])
-        if lengths.long_text is LongText.sliding_window:
-            kept = list(windows(sequences, lengths.max_length, lengths.window_overlap, lengths.max_windows))
-        else:
-            kept = [head_tail(sequences, lengths.max_length)]
-        is_cut = len(np.unique(np.concatenate(kept))) < len(ids)
-    rows.num_cut += is_cut
-    rows.ids += [ids[part] for part in kept]
-    if encoded.type_ids is not None:
-        type_ids = np.array(encoded.type_ids, dtype=np.int8)
-        rows.type_ids += [type_ids[part] for part in kept]
-    rows.counts.append(len(kept))
+def _add(rows: _Rows, ids: list[list[int]], types: list[list[int]] | None) -> None:
+    """Add texts as one row each."""
+    sizes = np.fromiter(map(len, ids), np.int64, len(ids))
+    total = int(sizes.sum())
+    rows.ids.append(np.fromiter(chain.from_iterable(ids), np.int32, total))
+    if types is not None:
+        rows.type_ids.append(np.fromiter(chain.from_iterable(types), np.int8, total))
+    rows.sizes.append(sizes)
+    rows.counts.append(np.ones(len(ids), dtype=np.int64))
 
 
-def _bounds(sizes: Sequence[int]) -> NDArray[np.int64]:
+def _add_cut(rows: _Rows, encoded: Sequence[Encoded], types: list[list[int]] | None, lengths: Lengths) -> None:
+    """Add texts as one row each or as their windows, some of them too long."""
+    for number, row in enumerate(encoded):
+        ids, kept = np.array(row.ids, dtype=np.int32), [slice(None)]
+        if len(ids) > lengths.max_length:
+            sequences = np.array([-1 if s is None else s for s in row.sequence_ids])
+            if lengths.long_text is LongText.sliding_window:
+                kept = list(windows(sequences, lengths.max_length, lengths.window_overlap, lengths.max_windows))
+            else:
+                kept = [head_tail(sequences, lengths.max_length)]
+            rows.num_cut += len(np.unique(np.concatenate(kept))) < len(ids)
+        parts = [ids[part] for part in kept]
+        rows.ids += parts
+        if types is not None:
+            type_ids = np.array(types[number], dtype=np.int8)
+            rows.type_ids += [type_ids[part] for part in kept]
+        rows.sizes.append(np.array([len(part) for part in parts], dtype=np.int64))
+        rows.counts.append(np.array([len(parts)], dtype=np.int64))
+
+
+def _end_to_end(parts: list[NDArray[Any]], dtype: type) -> NDArray[Any]:
+    """Return arrays as one, also where there are none."""
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)
+
+
+def _bounds(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return where parts of these sizes begin and end: int64 (len(sizes) + 1,)."""
     return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
 
@@ -170,20 +188,19 @@ def padded(
         texts are cut into windows, a text has several rows, and `windows`, int64 (len(texts),), says how many.
     """
     rows, counts = tokens.rows_of(texts)
-    spans = [(int(tokens.offsets[row]), int(tokens.offsets[row + 1])) for row in rows]
-    width = length or max(stop - start for start, stop in spans)
-    shape = (len(spans), width)
-    batch = {"input_ids": np.full(shape, pad_ids.token, dtype=np.int64)}
-    batch["attention_mask"] = np.zeros(shape, dtype=np.int64)
+    starts = tokens.offsets[rows]
+    sizes = tokens.offsets[rows + 1] - starts
+    width = length or int(sizes.max())
+    columns = np.arange(width)
+    filled = columns >= width - sizes[:, None] if pad_ids.side == "left" else columns < sizes[:, None]
+    before = np.cumsum(sizes) - sizes
+    places = np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))  # where the rows' tokens stand
+    batch = {"input_ids": np.full(filled.shape, pad_ids.token, dtype=np.int64)}
+    batch["input_ids"][filled] = tokens.ids[places]
+    batch["attention_mask"] = filled.astype(np.int64)
     if tokens.type_ids is not None:
-        batch["token_type_ids"] = np.full(shape, pad_ids.token_type, dtype=np.int64)
-    left = pad_ids.side == "left"
-    for i, (start, stop) in enumerate(spans):
-        place = slice(width - (stop - start), width) if left else slice(0, stop - start)
-        batch["input_ids"][i, place] = tokens.ids[start:stop]
-        batch["attention_mask"][i, place] = 1
-        if tokens.type_ids is not None:
-            batch["token_type_ids"][i, place] = tokens.type_ids[start:stop]
+        batch["token_type_ids"] = np.full(filled.shape, pad_ids.token_type, dtype=np.int64)
+        batch["token_type_ids"][filled] = tokens.type_ids[places]
     if tokens.first_rows is not None:
         batch[WINDOWS] = counts
     return batch
