@@ -121,7 +121,7 @@ def ways(checkpoint: str, data: TextData, device: str) -> list[Way]:
 def untrained(checkpoint: str, data: TextData) -> TransformerClassifier:
     """Return a classifier with a fresh head."""
     from textclf.models.options import TransformerModel
-    from textclf.models.transformer import load_checkpoint
+    from textclf.models.pretrained import load_checkpoint
 
     model = compose_experiment("model=minilm", f"model.checkpoint={checkpoint}", f"model.max_length={LONGEST}").model
     assert isinstance(model, TransformerModel)

@@ -19,9 +19,10 @@ from experiments.benchmarks.texts import checkpoint_folder, generated_data, rand
 from experiments.benchmarks.training_page import BEST, MEMORY_STEPS, OURS, OURS_HF, SCRIPT, Measurements, training_page
 from textclf.command import compose_experiment
 from textclf.data.text_data import TextData, labels_of, texts_of
+from textclf.models.arithmetic import cpu_is_fast_at_bf16
 from textclf.models.base import RunContext
 from textclf.models.token_rows import Lengths
-from textclf.models.transformer import TransformerClassifier, cpu_is_fast_at_bf16
+from textclf.models.transformer import TransformerClassifier
 
 TEST_ROWS = 300
 TEST_ROWS_LONG = 7600

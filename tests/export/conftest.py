@@ -58,7 +58,7 @@ def wild_run(wild, tmp_path):
 def tiny_transformer(tiny_checkpoint, folder, pairs=False, names=("negative", "positive"), **lengths):
     """Write a classifier folder with the random BERT, and return its place."""
     from textclf.models.options import TransformerModel
-    from textclf.models.transformer import load_checkpoint
+    from textclf.models.pretrained import load_checkpoint
 
     options = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=16, **lengths)
     classifier = load_checkpoint(options, names, seed=1)

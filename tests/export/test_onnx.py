@@ -28,8 +28,9 @@ from textclf.export.transformer_graph import quantise, write_transformer
 from textclf.locate import Located
 from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel, LongText, TransformerModel, Truncation
+from textclf.models.pretrained import load_checkpoint
 from textclf.models.token_rows import Lengths
-from textclf.models.transformer import TransformerClassifier, load_checkpoint
+from textclf.models.transformer import TransformerClassifier
 from textclf.training.options import TorchTrainer
 
 NAMES = ("negative", "positive")

@@ -11,7 +11,7 @@ from textclf.models import checkpoint as checkpoint_module
 from textclf.models.base import Cleaning
 from textclf.models.checkpoint import PackagedCheckpoint, open_checkpoint
 from textclf.models.options import Attention, LongText, Padding, TransformerModel, Truncation
-from textclf.models.transformer import load_checkpoint
+from textclf.models.pretrained import load_checkpoint
 
 TEXTS = ["a lovely film", "number 3 is a broken lamp and it stays that way", "", "dull"]
 NAMES = ("negative", "positive")
@@ -207,3 +207,24 @@ def test_a_cpu_that_is_slow_at_bf16_predicts_in_float32(tiny_checkpoint, monkeyp
     for able, same in [({}, True), ({"avx512_bf16": True}, False)]:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
         assert np.array_equal(classifier.predict_proba(TEXTS), exact) is same
+
+
+def test_a_cpu_that_is_fast_at_bf16_predicts_with_weights_in_it_that_are_never_old(tiny_checkpoint, monkeypatch):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_tile": True})
+    classifier = load(tiny_checkpoint)
+    exact = classifier.predict_proba(TEXTS)
+    classifier.autocast = torch.bfloat16
+    model, _ = classifier.for_prediction()
+    assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in classifier.model.parameters()} == {torch.float32}
+    near = classifier.predict_proba(TEXTS)
+    np.testing.assert_allclose(near, exact, atol=0.01)
+    assert classifier.for_prediction()[0] is model  # converted once
+    classifier.set_training(True)
+    with torch.no_grad():
+        for weight in classifier.model.parameters():
+            weight.add_(0.3 * torch.randn_like(weight))
+    later = classifier.predict_proba(TEXTS)
+    assert np.abs(later - near).max() > 0.02
+    classifier.autocast = None
+    np.testing.assert_allclose(later, classifier.predict_proba(TEXTS), atol=0.03)

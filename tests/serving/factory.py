@@ -6,7 +6,7 @@ from tests.compare.factory import write_run
 from tests.conftest import make_data
 from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel, TransformerModel
-from textclf.models.transformer import load_checkpoint
+from textclf.models.pretrained import load_checkpoint
 from textclf.training.options import TorchTrainer
 
 LOGREG = ClassicalModel(

@@ -19,7 +19,7 @@ from textclf.evaluation.predictions import Evaluation, Predictions
 from textclf.experiment import run_experiment
 from textclf.models.base import Imbalance, RunContext
 from textclf.models.options import Attention, LongText, TransformerModel, Truncation
-from textclf.models.transformer import load_checkpoint
+from textclf.models.pretrained import load_checkpoint
 from textclf.records import find_records
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import transformers
 from transformers import AutoConfig, PretrainedConfig
 
 from textclf.errors import ArtifactError, ConfigError, first_line
 from textclf.hub import hub_or_cache, names_a_folder, ways_on
+from textclf.models import quiet  # noqa: F401  (makes transformers quiet)
 from textclf.models.options import TransformerModel
-
-os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # a conversion service is no part of a run
-transformers.utils.logging.set_verbosity_error()
-transformers.utils.logging.disable_progress_bar()
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class TransformerModel(ModelOptions):
     def fit(self, data: TextData, trainer: TrainerOptions, context: RunContext) -> tuple[Classifier, FitResult]:
         """Load the checkpoint and hand it to the trainer."""
         with importing():
-            from textclf.models.transformer import load_checkpoint
+            from textclf.models.pretrained import load_checkpoint
 
         classifier = load_checkpoint(self, data.label_names, seed=context.seed)
         classifier.has_pairs = data.has_pairs

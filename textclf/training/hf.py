@@ -17,10 +17,11 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from textclf.data.text_data import TextData, labels_of
+from textclf.models.arithmetic import AUTOCAST
 from textclf.models.base import Balance, FitResult, RunContext
 from textclf.models.token_rows import WINDOWS
 from textclf.models.tokens import pool_windows
-from textclf.models.transformer import AUTOCAST, TransformerClassifier
+from textclf.models.transformer import TransformerClassifier
 from textclf.training.batches import BatchPlan, Share, training_batches
 from textclf.training.loss import make_loss
 from textclf.training.monitor import TrainingMonitor

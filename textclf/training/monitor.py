@@ -123,10 +123,11 @@ class TrainingMonitor:
         if improved:
             self.best = result
             self.best_probabilities = validation.predictions.probabilities
-            self.best_weights = {
-                name: weight.detach().to("cpu", copy=True)
-                for name, weight in self.classifier.model.state_dict().items()
-            }
+            if result.epoch < self.options.epochs:  # nothing follows the last epoch, so the model keeps its weights
+                self.best_weights = {
+                    name: weight.detach().to("cpu", copy=True)
+                    for name, weight in self.classifier.model.state_dict().items()
+                }
         self.context.log_metrics({"train/epoch_loss": train_loss, **metrics}, self.step)
         self._announce(result, improved)
         assert self.best is not None
