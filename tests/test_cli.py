@@ -33,8 +33,11 @@ def test_help_and_config_answer_without_loading_anything_heavy(tmp_path):
 
 
 def test_one_run_from_any_folder(tmp_path):
-    done = run("model=naive_bayes", *FAST, cwd=tmp_path, HF_HUB_OFFLINE="1")
+    done = run("model=naive_bayes", *FAST, cwd=tmp_path, HF_HUB_OFFLINE="1", PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0, done.stdout + done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "sklearn.base" in imported
+    assert not {"torch", "transformers"} & imported  # seconds that a classical run has no use for
     assert "reviews/naive_bayes/seed1: test/accuracy" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     (record,) = find_records(tmp_path / "outputs")

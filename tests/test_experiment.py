@@ -46,6 +46,9 @@ def test_a_run_leaves_a_whole_record(model, trainer, engine, tmp_path, caplog):
     assert read_record(run) == record
     assert record.name == f"reviews/{model.name}/seed1"
     assert record.trainer == engine
+    assert {"start", "load", "audit", "fit", "evaluate", "record"} <= set(record.phases)
+    assert ("before_first_step" in record.phases) == (engine != "none")
+    assert "it took starting " in caplog.text
     assert record.data["examples"] == {"train": 80, "validation": 20, "test": 40}
     assert {"validation/macro_f1", "test/macro_f1", "test/accuracy", "test/log_loss"} <= set(record.metrics)
 

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "textclf"
 LAYERS = [  # options hold no work, so they lie below everything that does
-    {"errors", "ending", "hub", "memory", "gpus", "reporting", "evaluation.metric_names"},
+    {"errors", "ending", "importing", "phases", "hub", "memory", "gpus", "reporting", "evaluation.metric_names"},
     {"data.options", "training.options", "tracking.options", "compare.options", "evaluation.options"}
     | {"models.base", "models.options", "models.prediction"},
     {"data", "evaluation"},
@@ -86,6 +86,25 @@ def test_composing_imports_nothing_heavy():
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+COMMANDS = ("run", "predict", "compare", "export", "audit", "app", "register")
+
+
+@pytest.mark.parametrize("arguments", [*([name, "--help"] for name in COMMANDS), ["run", "--cfg", "job"]], ids=" ".join)
+def test_help_and_config_load_no_library_of_the_work(arguments):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['textclf', *{arguments[1:]!r}]\n"
+        "try:\n"
+        f"    runpy.run_module('textclf.{arguments[0]}', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'sklearn', 'scipy', 'mlflow', 'pandas', 'pyarrow', 'matplotlib'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "loaded: []", done.stdout[-200:]
 
 
 def test_modules_stay_small():

@@ -20,6 +20,15 @@ def test_written_and_read_is_the_same(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
+def test_a_record_of_before_there_were_phases_is_read(tmp_path):
+    records.write_record(tmp_path, replace(RECORD, phases={"fit": 1.0}))
+    path = tmp_path / "run.json"
+    content = json.loads(path.read_text())
+    assert content.pop("phases") == {"fit": 1.0}
+    path.write_text(json.dumps(content))
+    assert records.read_record(tmp_path) == RECORD
+
+
 def test_all_below_a_folder_are_found_in_order(tmp_path):
     for name in ("b", "a"):
         (tmp_path / "x" / name).mkdir(parents=True)

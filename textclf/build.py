@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from textclf.errors import ConfigError, did_you_mean, listed
+from textclf.importing import importing
 from textclf.schema import GROUPS, SCHEMAS
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def build_experiment(cfg: DictConfig) -> Experiment:
         ConfigError: With every mistake in the config.
     """
     options = build_all(cfg)
-    from textclf.experiment import Experiment
+    with importing():
+        from textclf.experiment import Experiment
 
     return Experiment(
         **options,

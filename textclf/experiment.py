@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +26,9 @@ from textclf.evaluation.predictions import Predictions, evaluate_split, measure_
 from textclf.memory import watch_memory
 from textclf.models.base import Calibration, Classifier, FitResult, ModelOptions, RunContext
 from textclf.models.options import TransformerModel
-from textclf.provenance import course_of, described, resolved_options, tags_of
+from textclf.models.token_cache import remembering_tokens
+from textclf.phases import Phases
+from textclf.provenance import costs_of, course_of, described, resolved_options, tags_of
 from textclf.records import RunRecord, folder_bytes
 from textclf.results import announce, write_results
 from textclf.tracking.options import NullTracker, TrackedRun, TrackerOptions
@@ -69,7 +71,11 @@ class Experiment:
 
 
 def run_experiment(
-    experiment: Experiment, run_dir: Path, command: str = "", parent_run_id: str | None = None
+    experiment: Experiment,
+    run_dir: Path,
+    command: str = "",
+    parent_run_id: str | None = None,
+    begun: float | None = None,
 ) -> RunRecord:
     """Run an experiment and write its record.
 
@@ -78,6 +84,7 @@ def run_experiment(
         run_dir: The folder to write to; made where it is not there. It must hold no finished run.
         command: What a person types to run it again, for the record.
         parent_run_id: The tracker's id of the run that holds the sweep that this one is part of.
+        begun: When the command was given, in seconds since 1970; none for now.
 
     Returns:
         The record, as written to `run_dir`.
@@ -87,6 +94,7 @@ def run_experiment(
             expensive wherever it can be known then.
     """
     started, clock = datetime.now(UTC).astimezone(), time.perf_counter()
+    phases = Phases(begun)
     run_dir = Path(run_dir)
     _prepare(run_dir)
     log.info("== %s", experiment.title)
@@ -102,30 +110,24 @@ def run_experiment(
             check(experiment)  # the tracker's record of the sweep then shows what failed
         tracked.set_tags({"run_folder": str(run_dir.resolve())})
         tracked.log_params(records.flat(config))
-        data = experiment.dataset.load(run_dir)
-        log.info("%s", summary(data))
-        data, audited = pass_gate(data, experiment.dataset.on_leakage)
+        with phases.phase("load"):
+            data = experiment.dataset.load(run_dir)
+            log.info("%s", summary(data))
+        with phases.phase("audit"):
+            data, audited = pass_gate(data, experiment.dataset.on_leakage)
         tracked.log_dataset(data)
 
-        with watch_memory() as peak:
-            classifier, fit = fit_model(experiment, data, tracked)
-            validated, validation = validate(experiment, classifier, data, fit)
-            single = latency(classifier, data)
-            test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
+        with watch_memory() as peak, remembering_tokens():
+            with phases.phase("fit"):
+                classifier, fit = fit_model(experiment, data, tracked)
+            with phases.phase("evaluate"):
+                validated, validation = validate(experiment, classifier, data, fit)
+                single = latency(classifier, data)
+                test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
         size = _save(experiment, classifier, run_dir)  # before all that could still fail
         analysis = analyse(classifier, data, validated, test.predictions, experiment.analysis)
         metrics = {**validation, **test.metrics}
-        costs = {
-            "num_parameters": float(fit.num_parameters),
-            "train_seconds": fit.train_seconds,
-            "train_examples_per_second": fit.examples_per_second,
-            "test_examples_per_second": test.examples_per_second,
-            **single,
-            "peak_memory_bytes": float(peak.memory_bytes),
-            **size,
-        }
-        if peak.gpu_memory_bytes is not None:
-            costs["peak_gpu_memory_bytes"] = float(peak.gpu_memory_bytes)
+        costs = costs_of(fit, test, peak) | single | size
         tracked.log_metrics({**metrics, **{f"cost/{key}": value for key, value in costs.items()}}, _last_step(fit))
 
         record = RunRecord(
@@ -150,9 +152,12 @@ def run_experiment(
         )
         files = write_results(run_dir, record, data, fit, test, analysis)
         records.write_record(run_dir, record)
-        tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
+        tracked.log_artifacts(run_dir, files)
         if experiment.tracker.log_model and experiment.save_classifier:
             tracked.log_model(run_dir)
+        record = replace(record, phases=phases.plain("record", fit.began))
+        records.write_record(run_dir, record)
+        tracked.log_artifacts(run_dir, [records.RUN_FILE])
     announce(record, data, test, analysis, run_dir)
     return record
 

@@ -16,7 +16,8 @@ def importing() -> Iterator[None]:
     """Import large libraries inside this context, without the collections of garbage that their objects set off.
 
     What a large import has made stays for good, so it is left out of later collections too (`gc.freeze`): each would
-    look through a million objects and more.
+    look through a million objects and more. What is garbage by then is collected first: a traceback that an import
+    caught holds the frames of all that called it, and frozen would keep their variables for ever.
     """
     if not gc.isenabled():  # within another, or somebody's choice
         yield
@@ -27,6 +28,7 @@ def importing() -> Iterator[None]:
         yield
     finally:
         if len(sys.modules) - before >= MANY_MODULES:
+            gc.collect()
             gc.freeze()
         gc.enable()
 

@@ -11,7 +11,9 @@ from textclf.data.text_data import SPLITS, TextData
 from textclf.records import plain
 
 if TYPE_CHECKING:
+    from textclf.evaluation.predictions import Evaluation
     from textclf.experiment import Experiment
+    from textclf.memory import Peak
     from textclf.models.base import FitResult
 
 
@@ -62,8 +64,22 @@ def described(data: TextData) -> dict[str, Any]:
     }
 
 
+def costs_of(fit: FitResult, test: Evaluation, peak: Peak) -> dict[str, float]:
+    """Return what a fit and its predictions cost, as a record names it."""
+    costs = {
+        "num_parameters": float(fit.num_parameters),
+        "train_seconds": fit.train_seconds,
+        "train_examples_per_second": fit.examples_per_second,
+        "test_examples_per_second": test.examples_per_second,
+        "peak_memory_bytes": float(peak.memory_bytes),
+    }
+    if peak.gpu_memory_bytes is not None:
+        costs["peak_gpu_memory_bytes"] = float(peak.gpu_memory_bytes)
+    return costs
+
+
 def course_of(fit: FitResult) -> dict[str, Any]:
-    """Return what a record says of a fit: all but its predictions."""
+    """Return what a record says of a fit: all but its predictions, and when it began."""
     said = plain(asdict(replace(fit, validation_probabilities=None)))
-    del said["validation_probabilities"]
+    del said["validation_probabilities"], said["began"]
     return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -67,6 +68,10 @@ class RunRecord:
     """Time of the start, ISO 8601 with zone."""
     seconds: float
     """Duration of the whole run."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Seconds of each phase: `start` (from the command to the data: imports, config, tracker), `load`, `audit`, `fit`,
+    `evaluate` (scores and latency), `record` (analysis, figures, files, tracker); and `before_first_step`, from the
+    command to the first training step of a model that has steps. Empty in records written before there were phases."""
     tracking: dict[str, str | None] = field(default_factory=dict)
     """The tracker's id of the run, and where a person finds it."""
     format: int = FORMAT
@@ -100,7 +105,8 @@ def read_record(directory: Path) -> RunRecord:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("format") != FORMAT:
             raise ArtifactError(f"{path} is of format {content.get('format')!r}; this textclf reads {FORMAT}.")
-        return RunRecord(**{f.name: content[f.name] for f in fields(RunRecord)})
+        later = {"phases"} - content.keys()
+        return RunRecord(**{f.name: content[f.name] for f in fields(RunRecord) if f.name not in later})
     except FileNotFoundError as error:
         raise ArtifactError(f"{directory} holds no finished run: there is no {RUN_FILE} in it.") from error
     except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -132,13 +138,18 @@ def config_fingerprint(config: dict[str, Any]) -> str:
 def environment() -> dict[str, str]:
     """Return the versions of the libraries, the platform, and the commit of textclf's code."""
     found = {"python": platform.python_version(), "platform": platform.platform(), "machine": machine()}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            found[library] = "not installed"
+    found |= {library: _version(library) for library in LIBRARIES}
     commit, hub = git_commit(), other_hub()
     return found | ({"git_commit": commit} if commit else {}) | ({"hub": hub} if hub else {})
+
+
+@functools.cache
+def _version(library: str) -> str:
+    """Return the version of a library that is installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def other_hub() -> str | None:
@@ -166,8 +177,12 @@ def machine() -> str:
     return said
 
 
+@functools.cache
 def git_commit() -> str | None:
-    """Return the commit of the checkout that textclf runs from, `-dirty` where it was changed since."""
+    """Return the commit of the checkout that textclf runs from, `-dirty` where it was changed since.
+
+    Asked once in a process: the code that runs is the code that was there when it was imported.
+    """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():  # installed: a checkout around it would be somebody else's
         return None

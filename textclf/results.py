@@ -12,7 +12,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 from sklearn.metrics import classification_report
 
-from textclf import records
+from textclf import phases, records
 from textclf.data.text_data import SPLITS, TextData, labels_of
 from textclf.evaluation import analysis_plots, plots
 from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attributions
@@ -129,6 +129,7 @@ def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Anal
         slice_words,
         REPORT_PAGE,
     )
+    log.info("it took %s", phases.said(record.phases))
     log.info("all of it in %s", run_dir)
     if (run_dir / records.CLASSIFIER).is_dir():
         log.info('predict with it: python -m textclf.predict %s "a text"', shlex.quote(_from_here(run_dir)))

@@ -12,9 +12,11 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 
 import hydra
+import psutil
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -23,6 +25,7 @@ from textclf import schema
 from textclf.build import build, build_experiment
 from textclf.command import CONF, explain, follower_overrides, help_text, is_follower
 from textclf.errors import ConfigError
+from textclf.importing import importing
 from textclf.sweep import read_sweep
 
 log = logging.getLogger("textclf.run")
@@ -31,12 +34,17 @@ FAILED = 1
 INTERRUPTED = 130
 
 
+_GIVEN: list[float] = []
+"""When the command was given, in seconds since 1970, until its first job takes it."""
+
+
 class JobFailedError(Exception):
     """A job has failed, and the person has been told why."""
 
 
 def run(cfg: DictConfig) -> float:
     """Run the experiment that a composed config describes, and return its objective."""
+    begun = _GIVEN.pop() if _GIVEN else time.time()
     hydra_config = HydraConfig.get()
     sweep = read_sweep(Path(hydra_config.sweep.dir)) if hydra_config.mode is RunMode.MULTIRUN else None
     parent = sweep.parent_run_id if sweep is not None else None
@@ -45,8 +53,9 @@ def run(cfg: DictConfig) -> float:
     except ConfigError as error:
         _track_refusal(cfg, parent, error)
         raise
-    from textclf.experiment import follow_experiment, run_experiment
-    from textclf.records import command_line
+    with importing():
+        from textclf.experiment import follow_experiment, run_experiment
+        from textclf.records import command_line
 
     if is_follower():
         follow_experiment(experiment)
@@ -54,7 +63,7 @@ def run(cfg: DictConfig) -> float:
     arguments = list(hydra_config.overrides.task)
     alone = ["hydra.mode=RUN"] if hydra_config.runtime.choices.get("study") else []
     command = command_line([*arguments, *alone])
-    record = run_experiment(experiment, Path(hydra_config.runtime.output_dir), command, parent)
+    record = run_experiment(experiment, Path(hydra_config.runtime.output_dir), command, parent, begun)
     if experiment.objective not in record.metrics:
         log.warning("%s is undefined for this run, so a sweeper learns nothing from it", experiment.objective)
     return record.metrics.get(experiment.objective, float("nan"))
@@ -82,6 +91,7 @@ def job(cfg: DictConfig) -> float:
 
 def main() -> None:
     """Compose and run what the command line says; exit with 0 only if all of it went well."""
+    _GIVEN.append(psutil.Process().create_time())
     schema.register()
     if is_follower():
         sys.argv += follower_overrides()

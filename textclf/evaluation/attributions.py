@@ -99,23 +99,19 @@ def word_weights(classifier: Classifier, masks: list[WordMask], predicted: int) 
         masks: The text, or the two texts of a pair.
         predicted: The class.
     """
-    import torch
-    from captum.attr import FeatureAblation
-
     first = len(masks[0].words)
     count = sum(len(mask.words) for mask in masks)
 
-    def log_odds(kept: torch.Tensor) -> torch.Tensor:  # (texts, words) -> (texts,)
-        rows = (kept > 0.5).tolist()
+    def log_odds(kept: NDArray[np.bool_]) -> NDArray[np.float64]:  # (texts, words) -> (texts,)
+        rows = kept.tolist()
         texts = [masks[0].without(row[:first]) for row in rows]
         pairs = [masks[1].without(row[first:]) for row in rows] if len(masks) > 1 else None
         probabilities = np.maximum(classifier.predict_proba(texts, pairs).astype(np.float64), TINY)
         others = np.delete(probabilities, predicted, axis=1).sum(axis=1)
-        return torch.from_numpy(np.log(probabilities[:, predicted]) - np.log(np.maximum(others, TINY)))
+        return np.log(probabilities[:, predicted]) - np.log(np.maximum(others, TINY))
 
-    whole = torch.ones((1, count), dtype=torch.float64)
-    ablation = FeatureAblation(log_odds)
-    return ablation.attribute(whole, baselines=0.0, perturbations_per_eval=count)[0].numpy()
+    whole = log_odds(np.ones((1, count), dtype=bool))
+    return whole - log_odds(~np.eye(count, dtype=bool))
 
 
 def signed(weight: float) -> str:

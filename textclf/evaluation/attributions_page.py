@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from textclf.evaluation.attributions import Attribution, signed
 from textclf.reporting.document import UNPRINTABLE
@@ -14,12 +15,18 @@ TEMPLATE = "attributions.html.j2"
 
 def attributions_page(title: str, attributions: Sequence[Attribution]) -> str:
     """Return the texts with their words coloured and underlined by what a prediction owes to them."""
+    page = _template().render(title=title, attributions=attributions)
+    return UNPRINTABLE.sub("�", page).strip() + "\n"
+
+
+@functools.cache
+def _template() -> Template:
+    """Return the page's template, compiled once in a process."""
     environment = Environment(
         loader=PackageLoader("textclf.evaluation", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters.update(texts=_texts, strength=_strength, signed=signed)
-    page = environment.get_template(TEMPLATE).render(title=title, attributions=attributions)
-    return UNPRINTABLE.sub("�", page).strip() + "\n"
+    return environment.get_template(TEMPLATE)
 
 
 def _texts(one: Attribution) -> list[list[tuple[str, str, float]]]:

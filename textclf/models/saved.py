@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from textclf.errors import ArtifactError, listed
+from textclf.importing import importing
 from textclf.models.base import Classifier, Cleaning
 
 DESCRIPTION = "classifier.json"
@@ -114,15 +115,18 @@ def load_classifier(directory: Path | str) -> Classifier:
         directory = directory / "classifier"
     family = read_description(directory).family
     if family == "transformer":
-        from textclf.models.transformer import load_transformer
+        with importing():
+            from textclf.models.transformer import load_transformer
 
         return load_transformer(directory)
     if family == "classical":
-        from textclf.models.classical import load_classical
+        with importing():
+            from textclf.models.classical import load_classical
 
         return load_classical(directory)
     if family == "onnx":
-        from textclf.models.onnx_folder import load_onnx
+        with importing():
+            from textclf.models.onnx_folder import load_onnx
 
         return load_onnx(directory)
     raise ArtifactError(

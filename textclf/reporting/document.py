@@ -6,6 +6,7 @@ Every text in a block is plain text: neither rendering reads markup from it.
 from __future__ import annotations
 
 import base64
+import functools
 import math
 import mimetypes
 import os
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from tabulate import tabulate
 
 TEMPLATE = "page.html.j2"
@@ -155,6 +156,12 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
     Raises:
         OSError: A picture cannot be read.
     """
+    return UNPRINTABLE.sub("�", _template().render(title=title, blocks=blocks)).strip() + "\n"
+
+
+@functools.cache
+def _template() -> Template:
+    """Return the page's template, compiled once in a process."""
     loader = PackageLoader("textclf.reporting", ".")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -162,8 +169,7 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
     environment.filters.update(
         kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, address=quote
     )
-    page = environment.get_template(TEMPLATE).render(title=title, blocks=blocks)
-    return UNPRINTABLE.sub("�", page).strip() + "\n"
+    return environment.get_template(TEMPLATE)
 
 
 def _markdown(block: Block, folder: Path) -> str:

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
+DPI = 130
+COMPRESSION = 3
+"""Of 0 to 9: as small a file as 6 with transparency, in half the time."""
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -36,9 +41,9 @@ STYLE: Any = {
 def figure(path: Path, width: float = 5.6, height: float = 4.4) -> Iterator[Axes]:
     """Open a figure of one plot and write it to `path` on leaving."""
     with mpl.rc_context(STYLE):
-        canvas = FigureCanvasAgg(Figure(figsize=(width, height), layout="constrained"))
+        canvas = FigureCanvasAgg(Figure(figsize=(width, height), dpi=DPI, layout="constrained"))
         yield canvas.figure.add_subplot()
-        canvas.figure.savefig(path, dpi=130)
+        _write(canvas, path)
 
 
 @contextmanager
@@ -51,10 +56,21 @@ def stacked_figure(path: Path, heights: Sequence[float], width: float = 5.6) -> 
         width: Width of all in inches.
     """
     with mpl.rc_context(STYLE):
-        canvas = FigureCanvasAgg(Figure(figsize=(width, sum(heights)), layout="constrained"))
+        canvas = FigureCanvasAgg(Figure(figsize=(width, sum(heights)), dpi=DPI, layout="constrained"))
         plots = canvas.figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights))
         yield list(plots[:, 0])
-        canvas.figure.savefig(path, dpi=130)
+        _write(canvas, path)
+
+
+def _write(canvas: FigureCanvasAgg, path: Path) -> None:
+    """Draw a figure and write it as PNG.
+
+    `savefig` draws a figure with a layout twice, once for the layout alone, and keeps a transparency that these
+    pictures do not have.
+    """
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    picture.save(path, format="png", dpi=(DPI, DPI), compress_level=COMPRESSION)
 
 
 def legend_below(axes: Axes, columns: int) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textclf.importing import importing
+
 if TYPE_CHECKING:
     from textclf.data.text_data import TextData
 
@@ -113,7 +115,8 @@ class MlflowTracker(TrackerOptions):
         """Open a run in MLflow, nested under its parent where it has one."""
         for name, value in MLFLOW_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        from textclf.tracking.mlflow_run import start_mlflow_run
+        with importing():
+            from textclf.tracking.mlflow_run import start_mlflow_run
 
         nested = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
         return start_mlflow_run(self, experiment, run_name, {**tags, **nested})

@@ -122,7 +122,7 @@ class TokenizedDataset(Dataset[int]):
     def __init__(self, classifier: TransformerClassifier, tokens: TokenizedTexts, labels: NDArray[np.int64]):
         self.classifier = classifier
         self.tokens = tokens
-        self.labels = torch.from_numpy(labels)
+        self.labels = torch.tensor(labels)
 
     def __len__(self) -> int:
         return len(self.labels)
