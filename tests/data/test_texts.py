@@ -1,10 +1,12 @@
+from hashlib import blake2b
+
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from tests.conftest import make_data
 from textclf.data import text_data
-from textclf.data.text_data import texts_of
+from textclf.data.text_data import BATCH, fingerprint_of, in_batches, labels_of, texts_of
 from textclf.data.texts import MappedTexts
 from textclf.models.base import Cleaning, RunContext
 from textclf.models.options import ClassicalModel, TransformerModel
@@ -69,3 +71,40 @@ def test_models_learn_the_same_from_disk(family, pairs, tiny_checkpoint, monkeyp
         classifier, _ = model.fit(data, TorchTrainer(epochs=1), RunContext())
         found.append(classifier.predict_proba(*texts_of(data.test)))
     np.testing.assert_array_equal(*found)
+
+
+def some_splits():
+    texts = [["", "é", "中 text", "\U0001d400\n"][i % 4] * (i % 7) for i in range(2 * BATCH + 5)]
+    whole = Dataset.from_dict({"text": texts, "text_pair": texts[::-1], "label": [i % 3 for i in range(len(texts))]})
+    return [
+        whole,
+        whole.select_columns(["text", "label"]),
+        whole.select(range(3, BATCH + 9)),
+        whole.select(range(0, len(whole), 3)),
+        whole.shuffle(seed=1),
+        whole.shuffle(seed=1).select([7, 3, 3]),
+        concatenate_datasets([whole.select([9, 3]), whole]),
+        whole.select([0]),
+        whole.select([]),
+    ]
+
+
+@pytest.mark.parametrize("split", some_splits())
+def test_labels_batches_and_fingerprints_are_those_of_the_rows(split):
+    rows = split.to_list()
+    columns = [name for name in ("text", "text_pair") if name in split.column_names]
+    labels = [row["label"] for row in rows]
+    assert labels_of(split).tolist() == labels
+    assert labels_of(split).dtype == np.int64
+
+    digest = blake2b(f"a\0b{len(rows)} examples".encode(), digest_size=8)
+    found = list(in_batches(split, columns))
+    assert [start for start, _ in found] == list(range(0, len(rows), BATCH))
+    for start, batch in found:
+        for name, texts in zip(columns, batch, strict=True):
+            encoded = [row[name].encode() for row in rows[start : start + BATCH]]
+            assert texts.to_pylist() == [text.decode() for text in encoded]
+            digest.update(np.array([len(text) for text in encoded], dtype=np.int64).tobytes())
+            digest.update(b"".join(encoded))
+        digest.update(np.array(labels[start : start + BATCH], dtype=np.int64).tobytes())
+    assert fingerprint_of(["a", "b"], split) == digest.hexdigest()

@@ -10,10 +10,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from textclf.audit.shingles import digest
-from textclf.data.text_data import SPLITS, TextData, labels_of
-
-BATCH = 4096
-"""Rows that are read at once."""
+from textclf.data.text_data import SPLITS, TextData, in_batches, labels_of
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,11 @@ def keys_of(split: Dataset) -> Keys:
     """Return the keys of a split, read a batch at a time."""
     columns = [name for name in ("text", "text_pair") if name in split.column_names]
     values, empty = np.empty(len(split), dtype=np.uint64), np.empty(len(split), dtype=bool)
-    start = 0
-    for batch in split.select_columns(columns).iter(batch_size=BATCH):
-        rows = list(zip(*(batch[column] for column in columns), strict=True))
+    for start, batch in in_batches(split, columns):
+        rows = list(zip(*(column.to_pylist() for column in batch), strict=True))
         stop = start + len(rows)
         values[start:stop] = [digest(*row) for row in rows]
         empty[start:stop] = [not all(text.strip() for text in row) for row in rows]
-        start = stop
     return Keys(values, empty, labels_of(split))
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from textclf.data.selection import taken
 from textclf.data.texts import MappedTexts
 
 IN_MEMORY_BYTES = 256_000_000
 """Texts of a split above this size stay on disk."""
+BATCH = 4096
+"""Rows that are read at once; fingerprints depend on it."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -77,18 +81,32 @@ def fingerprint_of(label_names: Sequence[str], *splits: Dataset) -> str:
     for split in splits:
         digest.update(f"{len(split)} examples".encode())
         columns = [name for name in ("text", "text_pair") if name in split.column_names]
-        for batch in split.select_columns([*columns, "label"]).iter(batch_size=4096):
-            for column in columns:
-                texts = [text.encode("utf-8", "surrogatepass") for text in batch[column]]
-                digest.update(np.array([len(text) for text in texts], dtype=np.int64).tobytes())
-                digest.update(b"".join(texts))
-            digest.update(np.array(batch["label"], dtype=np.int64).tobytes())
+        labels = labels_of(split)
+        for start, batch in in_batches(split, columns):
+            for texts in batch:
+                offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset :][: len(texts) + 1]
+                digest.update(np.diff(offsets).astype(np.int64).tobytes())
+                digest.update(memoryview(texts.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+            digest.update(labels[start : start + len(batch[0])].tobytes())
     return digest.hexdigest()
+
+
+def in_batches(split: Dataset, columns: Sequence[str]) -> Iterator[tuple[int, list[pa.Array]]]:
+    """Yield the columns of strings of a split, `BATCH` rows at a time, with the number of the first row of each."""
+    rows = np.arange(len(split)) if split._indices is None else split._indices.column(0).to_numpy()
+    ascending = bool((rows[1:] > rows[:-1]).all())
+    for start in range(0, len(split), BATCH):
+        own = rows[start : start + BATCH]
+        order = None if ascending else np.argsort(own)
+        parts = [taken(split.data.column(name), own if order is None else own[order]) for name in columns]
+        arrays = [part.combine_chunks().cast(pa.string()) for part in parts]
+        yield start, arrays if order is None else [array.take(pa.array(np.argsort(order))) for array in arrays]
 
 
 def labels_of(split: Dataset) -> NDArray[np.int64]:
     """Return a split's labels, int64 (n,)."""
-    return np.asarray(split.with_format("numpy")["label"][:], dtype=np.int64)
+    labels = np.array(split.data.column("label").to_numpy(), dtype=np.int64)  # rows would bring their texts along
+    return labels if split._indices is None else labels[split._indices.column(0).to_numpy()]
 
 
 def texts_of(split: Dataset) -> tuple[Sequence[str], Sequence[str] | None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textclf.data.text_data import TextData
+from textclf.data.text_data import TextData, labels_of
 from textclf.evaluation.attributions import Attribution, attributions
 from textclf.evaluation.calibration import Calibration, calibration_of, fit_temperature, tempered
 from textclf.evaluation.mistakes import ConfusedPair, Mistake, confident_mistakes, confused_pairs
@@ -91,7 +91,7 @@ def analyse(
         options: How far to look.
     """
     begun = time.perf_counter()
-    frequent = int(np.bincount(data.train.with_format("numpy")["label"][:], minlength=data.num_labels).argmax())
+    frequent = int(np.bincount(labels_of(data.train), minlength=data.num_labels).argmax())
     wanted = {
         Wanted.precision: options.wanted_precision,
         Wanted.promised_precision: options.wanted_precision,

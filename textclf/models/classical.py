@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 FAMILY = "classical"
 PIPELINE = "pipeline.skops"
 TRUSTED = (
+    "textclf.models.hashed_tfidf.HashedTfidf",
     "textclf.models.nb_svm.NBSVM",
     "textclf.models.overlap.WordOverlap",
     "sklearn.calibration._CalibratedClassifier",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 
+from textclf.models.fast_hashing import hashed, is_hashed
 from textclf.models.word_counts import Counts, Packing, Tokens, chunks, count, distinct, words_of
 
 COVERED = {
@@ -74,7 +75,7 @@ def fit_transform(vectorizer: Any, texts: Sequence[str]) -> tuple[csr_matrix, Fe
         ValueError: As of scikit-learn, such as where no words are left.
     """
     if not is_covered(vectorizer):
-        return vectorizer.fit_transform(texts), None
+        return hashed(vectorizer, texts) if is_hashed(vectorizer) else vectorizer.fit_transform(texts), None
     words, tokens = _numbered(texts, vectorizer.lowercase)
     packing = Packing(len(words), tuple(vectorizer.ngram_range))
     if packing.text_bits < FEWEST_BITS:
@@ -102,6 +103,8 @@ def fit_transform(vectorizer: Any, texts: Sequence[str]) -> tuple[csr_matrix, Fe
 
 def transform(vectorizer: Any, texts: Sequence[str], index: FeatureIndex | None) -> csr_matrix:
     """Return the features of texts, exactly those of `vectorizer.transform`: (n, num_features)."""
+    if is_hashed(vectorizer):
+        return hashed(vectorizer, texts)
     if index is None or len(texts) < FEWEST_TEXTS:
         return vectorizer.transform(texts)
     parts: list[Counts] = []

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
@@ -40,6 +39,22 @@ class Tokens:
     def owners(self) -> NDArray[np.int64]:
         """The text that each word stands in, int64 (tokens,)."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """Some texts as UTF-8, end to end, and where their words stand in it."""
+
+    letters: NDArray[np.uint8]
+    """uint8 (bytes,)."""
+    inside: NDArray[np.bool_]
+    """bool (bytes,): which are of words."""
+    starts: NDArray[np.int64]
+    """int64 (tokens,): the first byte of each word; one that is of no word follows the last."""
+    lengths: NDArray[np.int64]
+    """int64 (tokens,): bytes of each word."""
+    counts: NDArray[np.int64]
+    """int64 (n,): words of each text."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +139,8 @@ def chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield part
 
 
-def words_of(texts: Sequence[str], lowercase: bool) -> tuple[pa.DictionaryArray, NDArray[np.int64]]:
-    r"""Return the words of texts, two or more of `\w` in a row, and how many each text has, int64 (n,)."""
+def spelling_of(texts: Sequence[str], lowercase: bool) -> Spelling:
+    r"""Return where the words of texts stand, two or more of `\w` in a row."""
     parts = []
     for text in texts:
         own = text.lower() if lowercase else text
@@ -135,22 +150,25 @@ def words_of(texts: Sequence[str], lowercase: bool) -> tuple[pa.DictionaryArray,
     inside = np.frombuffer(bytearray(joined.translate(_IN_WORD)), dtype=bool)
     edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
     starts, lengths = edges[::2], edges[1::2] - edges[::2]
+    letters = np.frombuffer(joined, dtype=np.uint8)
     long = lengths > 1
-    inside[starts[~long]] = False
+    if not joined.isascii():  # one character may be of several bytes
+        characters = np.cumsum((letters & 0xC0) != 0x80, dtype=np.int32)
+        long = characters[starts + lengths - 1] - characters[starts - 1] > 1
+    for place in range(4):
+        inside[starts[~long & (lengths > place)] + place] = False
     starts, lengths = starts[long], lengths[long]
-    letters = np.frombuffer(joined, dtype=np.uint8)[inside]
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    counts = np.diff(np.searchsorted(starts, ends), prepend=0)
-    words = pa.Array.from_buffers(
-        pa.string(), len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(letters)]
-    ).dictionary_encode()
-    single = pc.equal(pc.utf8_length(words.dictionary), 1)
-    if pc.any(single).as_py():  # one character of several bytes
-        kept = ~single.to_numpy(zero_copy_only=False)[words.indices.to_numpy()]
-        owners = np.repeat(np.arange(len(counts)), counts)[kept]
-        words, counts = words.filter(pa.array(kept)), np.bincount(owners, minlength=len(counts))
-    return words, counts
+    return Spelling(letters, inside, starts, lengths, np.diff(np.searchsorted(starts, ends), prepend=0))
+
+
+def words_of(texts: Sequence[str], lowercase: bool) -> tuple[pa.DictionaryArray, NDArray[np.int64]]:
+    r"""Return the words of texts, two or more of `\w` in a row, and how many each text has, int64 (n,)."""
+    found = spelling_of(texts, lowercase)
+    letters = found.letters[found.inside]
+    offsets = np.zeros(len(found.lengths) + 1, dtype=np.int32)
+    np.cumsum(found.lengths, out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(letters)]
+    return pa.Array.from_buffers(pa.string(), len(found.lengths), buffers).dictionary_encode(), found.counts
 
 
 def count(tokens: Tokens, packing: Packing) -> Counts:
