@@ -28,9 +28,9 @@ class Size:
 
 
 SIZES: dict[str, tuple[Size, Size]] = {
-    "training": (Size(192, 3), Size(4000, 3)),
+    "training": (Size(384, 3), Size(4000, 3)),
     "inference": (Size(256, 3), Size(4000, 5)),
-    "classical": (Size(25_000, 2), Size(25_000, 5)),
+    "classical": (Size(25_000, 1), Size(25_000, 5)),
     "startup": (Size(64, 3), Size(520, 5)),
     "scaling": (Size(16_000, 1), Size(1_000_000, 1)),
     "amazon": (Size(100_000, 1), Size(3_600_000, 1)),
