@@ -31,6 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from textclf.durable import write_text
 from textclf.errors import TextclfError
 from textclf.locate import load_classifier, locate
 from textclf.models.base import Classifier
@@ -38,7 +39,7 @@ from textclf.predict.columns import WantedTexts
 from textclf.predict.rows import Kind, read_batches
 from textclf.predict.stream import predict_batches
 from textclf.predict.writers import open_writer
-from textclf.records import machine, write_text
+from textclf.records import machine
 
 RESULT = Path(__file__).parent / "results" / "prediction.md"
 OURS = "textclf.predict, CSV to CSV"

@@ -30,9 +30,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from textclf.durable import write_text
 from textclf.locate import Located, locate
 from textclf.models.base import Classifier
-from textclf.records import PREDICTIONS_FILE, machine, write_text
+from textclf.records import PREDICTIONS_FILE, machine
 from textclf.serving.register import register
 from textclf.tracking.options import MLFLOW_ENVIRONMENT
 

@@ -46,7 +46,7 @@ def test_a_search_shows_its_objective_and_no_test_score():
 
 
 def test_a_sweep_and_its_jobs_are_written_and_read(tmp_path):
-    sweep = Sweep("name", 2, [["model=a"], ["model=b"]], "parent", "url", "command", True, 3)
+    sweep = Sweep("name", 2, [["model=a"], ["model=b"]], "parent", "url", "command", True)
     write_sweep(tmp_path / "s", sweep)
     assert read_sweep(tmp_path / "s") == sweep
     assert read_sweep(tmp_path) is None

@@ -15,23 +15,26 @@ from pathlib import Path
 from textclf import records
 from textclf.audit.gate import pass_gate
 from textclf.data.options import DatasetOptions
-from textclf.data.text_data import TextData, labels_of, summary
-from textclf.errors import ArtifactError
+from textclf.data.text_data import TextData, fingerprint_of, summary
+from textclf.errors import DataError
 from textclf.evaluation.analysis import analyse
-from textclf.evaluation.calibration import calibrate
 from textclf.evaluation.cost import latency
 from textclf.evaluation.metric_names import check_objective
 from textclf.evaluation.options import AnalysisOptions
-from textclf.evaluation.predictions import Predictions, evaluate_split, measure_predictions
+from textclf.evaluation.predictions import evaluate_split
+from textclf.fitting import fit_model, validate, warned_of_collapse
+from textclf.keeping.folder import RunFolder, open_run
+from textclf.keeping.started import Started, code_digest, fingerprint_of_work
 from textclf.memory import watch_memory
-from textclf.models.base import Calibration, Classifier, FitResult, ModelOptions, RunContext
+from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
 from textclf.models.options import TransformerModel
 from textclf.models.token_cache import remembering_tokens
 from textclf.phases import Phases
 from textclf.provenance import costs_of, course_of, described, resolved_options, tags_of
 from textclf.records import RunRecord, folder_bytes
-from textclf.results import announce, write_results
-from textclf.tracking.options import NullTracker, TrackedRun, TrackerOptions
+from textclf.redact import redacted, redacted_tree
+from textclf.results import announce, scores_said, write_results
+from textclf.tracking.options import NullTracker, TrackerOptions
 from textclf.training.options import TorchTrainer, TrainerOptions
 
 log = logging.getLogger(__name__)
@@ -60,7 +63,7 @@ class Experiment:
     @property
     def title(self) -> str:
         """The name of the run, such as `imdb/bert/seed1`."""
-        return self.run_name or f"{self.dataset.display_name}/{self.model.name}/seed{self.seed}"
+        return redacted(self.run_name or f"{self.dataset.display_name}/{self.model.name}/seed{self.seed}")
 
     @property
     def engine(self) -> str:
@@ -76,88 +79,122 @@ def run_experiment(
     command: str = "",
     parent_run_id: str | None = None,
     begun: float | None = None,
+    resume: bool = False,
+    accept_changes: bool = False,
 ) -> RunRecord:
     """Run an experiment and write its record.
 
     Args:
         experiment: What to run.
-        run_dir: The folder to write to; made where it is not there. It must hold no finished run.
+        run_dir: The folder to write to; made where it is not there. It must hold no run, but for `resume`.
         command: What a person types to run it again, for the record.
         parent_run_id: The tracker's id of the run that holds the sweep that this one is part of.
         begun: When the command was given, in seconds since 1970; none for now.
+        resume: Go on with the run that `run_dir` holds. A finished one is not run again.
+        accept_changes: Go on although code, versions or machine have changed since it was begun.
 
     Returns:
         The record, as written to `run_dir`.
 
     Raises:
-        TextclfError: If the options, the data or the checkpoint are not usable; before anything
-            expensive wherever it can be known then.
+        TextclfError: If the options, the data, the checkpoint or the folder are not usable; before
+            anything expensive wherever it can be known then.
     """
-    started, clock = datetime.now(UTC).astimezone(), time.perf_counter()
     phases = Phases(begun)
     run_dir = Path(run_dir)
-    _prepare(run_dir)
     log.info("== %s", experiment.title)
     if parent_run_id is None:
         check(experiment)  # before anything else: a person waits for the answer
-    config = resolved_options(experiment)
-    environment = records.environment()
-    fingerprint = records.config_fingerprint(config)
-    tags = tags_of(experiment, fingerprint, environment)
+    started = started_now(experiment, command)
+    with open_run(run_dir, started, resume, accept_changes) as folder:
+        if folder.record is not None:
+            folder.check_data(experiment.dataset.load().fingerprint)
+            log.info("finished before, so not run again: %s in %s", scores_said(folder.record), run_dir)
+            return folder.record
+        return _run(experiment, folder, phases, parent_run_id)
 
-    with experiment.tracker.start(experiment.name, experiment.title, tags, parent_run_id) as tracked:
+
+def started_now(experiment: Experiment, command: str = "") -> Started:
+    """Return what a run of the experiment would be begun with in this process."""
+    config = resolved_options(experiment)
+    return Started(
+        name=experiment.title,
+        fingerprint=fingerprint_of_work(config),
+        config=redacted_tree(config),
+        environment=records.environment() | {"code": code_digest()},
+        command=command,
+        started=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+    )
+
+
+def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_id: str | None) -> RunRecord:
+    """Run an experiment in a folder that is open, from where it stands there to the end."""
+    clock = time.perf_counter()
+    started, run_dir, stage = folder.started, folder.path, folder.stage
+    fingerprint = records.config_fingerprint(started.config)
+    tags = tags_of(experiment, fingerprint, started.environment)
+    with experiment.tracker.start(experiment.name, experiment.title, tags, parent_run_id, run_dir) as tracked:
         if parent_run_id is not None:
             check(experiment)  # the tracker's record of the sweep then shows what failed
         tracked.set_tags({"run_folder": str(run_dir.resolve())})
-        tracked.log_params(records.flat(config))
+        tracked.log_params(records.flat(started.config))
         with phases.phase("load"):
             data = experiment.dataset.load(run_dir)
+            folder.check_data(data.fingerprint)
             log.info("%s", summary(data))
         with phases.phase("audit"):
             data, audited = pass_gate(data, experiment.dataset.on_leakage)
         tracked.log_dataset(data)
 
+        context = RunContext(
+            experiment.seed,
+            experiment.objective,
+            tracked.log_metrics,
+            checkpoints=folder.checkpoints,
+            accept_changes=folder.accept_changes,
+        )
         with watch_memory() as peak, remembering_tokens():
             with phases.phase("fit"):
-                classifier, fit = fit_model(experiment, data, tracked)
+                classifier, fit = fit_model(experiment, data, context)
             with phases.phase("evaluate"):
                 validated, validation = validate(experiment, classifier, data, fit)
+                fit = warned_of_collapse(experiment, data, fit, validated)
                 single = latency(classifier, data)
                 test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
-        size = _save(experiment, classifier, run_dir)  # before all that could still fail
-        analysis = analyse(classifier, data, validated, test.predictions, experiment.analysis)
-        metrics = {**validation, **test.metrics}
-        costs = costs_of(fit, test, peak) | single | size
-        tracked.log_metrics({**metrics, **{f"cost/{key}": value for key, value in costs.items()}}, _last_step(fit))
+        size = _save(experiment, classifier, stage)
+        with folder.keeping(records.CLASSIFIER):  # whatever still fails
+            analysis = analyse(classifier, data, validated, test.predictions, experiment.analysis)
+            metrics = {**validation, **test.metrics}
+            costs = costs_of(fit, test, peak) | single | size
+            tracked.log_metrics({**metrics, **{f"cost/{key}": value for key, value in costs.items()}}, _last_step(fit))
 
-        record = RunRecord(
-            name=experiment.title,
-            experiment=experiment.name,
-            dataset=data.name,
-            model=experiment.model.name,
-            trainer=experiment.engine,
-            seed=experiment.seed,
-            objective=experiment.objective,
-            metrics=metrics,
-            costs=costs,
-            data=described(data) | {"audit": audited},
-            fit=course_of(fit),
-            config=config,
-            config_fingerprint=fingerprint,
-            command=command,
-            environment=environment,
-            started=started.isoformat(timespec="seconds"),
-            seconds=round(time.perf_counter() - clock, 3),
-            tracking={"run_id": tracked.run_id, "url": tracked.url},
-        )
-        files = write_results(run_dir, record, data, fit, test, analysis)
-        records.write_record(run_dir, record)
-        tracked.log_artifacts(run_dir, files)
+            record = RunRecord(
+                name=experiment.title,
+                experiment=experiment.name,
+                dataset=data.name,
+                model=experiment.model.name,
+                trainer=experiment.engine,
+                seed=experiment.seed,
+                objective=experiment.objective,
+                metrics=metrics,
+                costs=costs,
+                data=described(data) | {"audit": audited},
+                fit=course_of(fit),
+                config=started.config,
+                config_fingerprint=fingerprint,
+                command=started.command,
+                environment=started.environment | folder.said_of_changes(),
+                started=started.started,
+                seconds=round(time.perf_counter() - clock, 3),
+                tracking={"run_id": tracked.run_id, "url": tracked.url},
+            )
+            files = write_results(stage, record, data, fit, test, analysis)
+            _check_unchanged(data)
+        record = replace(record, phases=phases.plain("record", fit.began))
+        folder.finish(record)
+        tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
         if experiment.tracker.log_model and experiment.save_classifier:
             tracked.log_model(run_dir)
-        record = replace(record, phases=phases.plain("record", fit.began))
-        records.write_record(run_dir, record)
-        tracked.log_artifacts(run_dir, [records.RUN_FILE])
     announce(record, data, test, analysis, run_dir)
     return record
 
@@ -180,69 +217,21 @@ def follow_experiment(experiment: Experiment) -> None:
     experiment.model.fit(data, experiment.trainer, RunContext(experiment.seed, experiment.objective, is_main=False))
 
 
-def fit_model(experiment: Experiment, data: TextData, tracked: TrackedRun) -> tuple[Classifier, FitResult]:
-    """Fit the model, its course logged to the tracker."""
-    context = RunContext(experiment.seed, experiment.objective, log_metrics=tracked.log_metrics)
-    if experiment.engine == "none":
-        log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
-    classifier, fit = experiment.model.fit(data, experiment.trainer, context)
-    log.info(
-        "%s fitted in %.1f s: %s parameters, %s in %s",
-        experiment.model.name,
-        fit.train_seconds,
-        f"{fit.num_parameters:,}",
-        fit.device,
-        fit.precision,
-    )
-    return classifier, fit
+def _check_unchanged(data: TextData) -> None:
+    """Raise if the data that are read from disk were changed under the run."""
+    if fingerprint_of(data.label_names, data.train, data.validation, data.test) != data.fingerprint:
+        raise DataError(
+            "The data were changed on disk while the run read them, so its scores belong to no data there are. "
+            "Leave the files (and the cache of datasets) alone during a run, and run it anew."
+        )
 
 
-def validate(
-    experiment: Experiment, classifier: Classifier, data: TextData, fit: FitResult
-) -> tuple[Predictions, dict[str, float]]:
-    """Return what the fitted classifier predicts on validation, with its metrics, calibrated first where asked for."""
-    if fit.validation_probabilities is None:
-        found = evaluate_split(classifier, data, "validation")
-        predictions, metrics = found.predictions, found.metrics
-    else:
-        predictions = Predictions(labels_of(data.validation), fit.validation_probabilities, data.label_names)
-        metrics = fit.best_metrics
-    if experiment.model.calibration is not Calibration.temperature:
-        return predictions, metrics
-    change = calibrate(classifier, predictions)
-    log.info(
-        "temperature %.2f, fitted on validation: log loss there %.4f, was %.4f; calibration error %.3f, was %.3f",
-        change.temperature,
-        change.after.log_loss,
-        change.before.log_loss,
-        change.after.ece,
-        change.before.ece,
-    )
-    return change.predictions, measure_predictions(data, "validation", change.predictions)
-
-
-def _prepare(run_dir: Path) -> None:
-    """Make the run folder, and refuse one that cannot be written or holds a finished run."""
-    if (run_dir / records.RUN_FILE).exists():
-        raise ArtifactError(f"{run_dir} holds a finished run, which is never overwritten; name another folder.")
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        probe = run_dir / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ArtifactError(
-            f"The run folder {run_dir} cannot be written: {error.strerror or error}. Name another with "
-            f"hydra.run.dir=/path/to/it (hydra.sweep.dir for sweeps)."
-        ) from error
-
-
-def _save(experiment: Experiment, classifier: Classifier, run_dir: Path) -> dict[str, float]:
+def _save(experiment: Experiment, classifier: Classifier, folder: Path) -> dict[str, float]:
     """Keep the classifier where that is asked for, and return its size as a cost."""
     if not experiment.save_classifier:
         return {}
-    classifier.save(run_dir / records.CLASSIFIER)
-    return {"size_bytes": float(folder_bytes(run_dir / records.CLASSIFIER))}
+    classifier.save(folder / records.CLASSIFIER)
+    return {"size_bytes": float(folder_bytes(folder / records.CLASSIFIER))}
 
 
 def _last_step(fit: FitResult) -> int:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from textclf.errors import ArtifactError
+from textclf.escape import terminal
 from textclf.records import read_record
 from textclf.sweep import JobStatus, Sweep, duration, read_statuses, seconds_left
 
@@ -16,10 +17,17 @@ POLL_SECONDS = 0.5
 class SweepWatch:
     """Watches the folder of a sweep and tells of each job that ends in it."""
 
-    def __init__(self, folder: Path, sweep: Sweep):
+    def __init__(self, folder: Path, sweep: Sweep, finished: set[int] | None = None):
+        """Watch a sweep.
+
+        Args:
+            folder: Its folder.
+            sweep: What it set out to do.
+            finished: Numbers of the jobs that ended before, which need no telling; none where there are none.
+        """
         self.folder = folder
         self.sweep = sweep
-        self.told: set[int] = set()
+        self.told: set[int] = set(finished or ())
         self.began = time.time()
         self._looking = threading.Lock()
         self._over = threading.Event()
@@ -43,7 +51,7 @@ class SweepWatch:
             for path, status in sorted(new, key=lambda item: item[1].ended):
                 self.told.add(status.job)
                 done = [other for other in statuses.values() if other.job in self.told]
-                print(progress_line(path, status, self.sweep, done, time.time() - self.began), flush=True)
+                print(terminal(progress_line(path, status, self.sweep, done, time.time() - self.began)), flush=True)
 
     def _watch(self) -> None:
         while not self._over.wait(POLL_SECONDS):

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from textclf.durable import write_json
 from textclf.errors import ArtifactError
+from textclf.redact import redacted, redacted_tree
 
 RUN_FILE = "run.json"
 METRICS_FILE = "evaluation_metrics.json"
@@ -27,9 +29,15 @@ REPORT_FILE = "report.md"
 CONFIG_FILE = "config.yaml"
 FIGURES = "figures"
 CLASSIFIER = "classifier"
+STARTED_FILE = "started.json"
+STATUS_FILE = "status.json"
+TRACKING_FILE = "tracking.jsonl"
+CHECKPOINTS = "checkpoints"
 FORMAT = 1
 """Raised when a record written before can no longer be read."""
-LIBRARIES = ("textclf", "torch", "transformers", "datasets", "scikit-learn", "evaluate", "mlflow", "numpy")
+LIBRARIES = (
+    *("textclf", "torch", "transformers", "tokenizers", "datasets", "scikit-learn", "evaluate", "mlflow", "numpy"),
+)
 
 
 @dataclass(frozen=True)
@@ -77,21 +85,9 @@ class RunRecord:
     format: int = FORMAT
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: under a temporary name, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write plain values as JSON, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
-
-
 def write_record(directory: Path, record: RunRecord) -> None:
-    """Write `run.json`, which comes last of a run's files: where it is, the run is finished."""
-    write_json(directory / RUN_FILE, asdict(record))
+    """Write `run.json`, which comes last of a run's files but for the manifest."""
+    write_json(directory / RUN_FILE, redacted_tree(asdict(record)))
 
 
 def read_record(directory: Path) -> RunRecord:
@@ -114,9 +110,18 @@ def read_record(directory: Path) -> RunRecord:
 
 
 def run_folders(directory: Path) -> list[Path]:
-    """Return the folders of all finished runs at or below a folder, in order; copies in MLflow's store are not runs."""
+    """Return the folders of all finished runs at or below a folder, in order.
+
+    Copies in MLflow's store are no runs, nor what was set aside in hidden folders.
+    """
     found = sorted(path.parent for path in Path(directory).rglob(RUN_FILE))
-    return [folder for folder in found if folder == Path(directory) or folder.name != "artifacts"]
+    below = [folder.relative_to(directory).parts for folder in found]
+    hidden = [any(part.startswith(".") for part in parts) for parts in below]
+    return [
+        folder
+        for folder, is_hidden in zip(found, hidden, strict=True)
+        if folder == Path(directory) or (folder.name != "artifacts" and not is_hidden)
+    ]
 
 
 def find_records(directory: Path) -> list[RunRecord]:
@@ -138,9 +143,16 @@ def config_fingerprint(config: dict[str, Any]) -> str:
 def environment() -> dict[str, str]:
     """Return the versions of the libraries, the platform, and the commit of textclf's code."""
     found = {"python": platform.python_version(), "platform": platform.platform(), "machine": machine()}
-    found |= {library: _version(library) for library in LIBRARIES}
+    found |= {"threads": _threads(), **{library: _version(library) for library in LIBRARIES}}
     commit, hub = git_commit(), other_hub()
     return found | ({"git_commit": commit} if commit else {}) | ({"hub": hub} if hub else {})
+
+
+def _threads() -> str:
+    """Return how many threads this process is to compute with."""
+    return os.environ.get("OMP_NUM_THREADS") or str(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
 
 
 @functools.cache
@@ -201,8 +213,8 @@ def git_commit() -> str | None:
 
 
 def command_line(arguments: list[str]) -> str:
-    """Return the command that runs an experiment with these overrides."""
-    return shlex.join(["python", "-m", "textclf.run", *arguments])
+    """Return the command that runs an experiment with these overrides, without the secrets in them."""
+    return shlex.join(["python", "-m", "textclf.run", *map(redacted, arguments)])
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

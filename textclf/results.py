@@ -14,6 +14,8 @@ from sklearn.metrics import classification_report
 
 from textclf import phases, records
 from textclf.data.text_data import SPLITS, TextData, labels_of
+from textclf.durable import write_json, write_text
+from textclf.escape import csv_table
 from textclf.evaluation import analysis_plots, plots
 from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attributions
 from textclf.evaluation.analysis_blocks import ATTRIBUTIONS_PAGE
@@ -45,8 +47,8 @@ def write_results(
         name: {key: None if values[k] != values[k] else float(values[k]) for key, values in figures.items()}
         for k, name in enumerate(names)
     }
-    records.write_json(run_dir / records.METRICS_FILE, {"metrics": record.metrics, "per_class": per_class})
-    records.write_text(run_dir / records.CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)))
+    write_json(run_dir / records.METRICS_FILE, {"metrics": record.metrics, "per_class": per_class})
+    write_text(run_dir / records.CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)))
     report = classification_report(
         predictions.labels,
         predictions.predicted,
@@ -55,7 +57,7 @@ def write_results(
         digits=4,
         zero_division=0,
     )
-    records.write_text(run_dir / "classification_report.txt", str(report))
+    write_text(run_dir / "classification_report.txt", str(report))
     prediction_table(data, "test", predictions).to_parquet(run_dir / records.PREDICTIONS_FILE, index=False)
 
     folder = run_dir / records.FIGURES
@@ -70,8 +72,8 @@ def write_results(
     counts = {split: np.bincount(labels_of(data.split(split)), minlength=len(names)) for split in SPLITS}
     class_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}
     blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder))
-    records.write_text(run_dir / records.REPORT_FILE, to_markdown(blocks, run_dir))
-    records.write_text(run_dir / REPORT_PAGE, to_html(record.name, blocks))
+    write_text(run_dir / records.REPORT_FILE, to_markdown(blocks, run_dir))
+    write_text(run_dir / REPORT_PAGE, to_html(record.name, blocks))
     return [
         records.METRICS_FILE,
         records.CONFIG_FILE,
@@ -95,16 +97,16 @@ def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:
     analysis_plots.plot_coverage(analysis, title, folder / "coverage.png")
     analysis_plots.plot_slices(analysis, title, folder / "slices.png")
     said = plain_analysis(analysis)
-    records.write_json(run_dir / ANALYSIS_FILE, said)
+    write_json(run_dir / ANALYSIS_FILE, said)
     files = [ANALYSIS_FILE]
     for name, rows in [("slices", pd.json_normalize(said["slices"], sep="_")), ("confused_pairs", said["pairs"])]:
         table = pd.DataFrame(rows)
         if len(table):
-            records.write_text(run_dir / f"{name}.csv", table.to_csv(index=False))
+            write_text(run_dir / f"{name}.csv", csv_table(table).to_csv(index=False))
             files.append(f"{name}.csv")
     if analysis.attributions:
-        records.write_json(run_dir / "attributions.json", plain_attributions(analysis))
-        records.write_text(run_dir / ATTRIBUTIONS_PAGE, attributions_page(title, analysis.attributions))
+        write_json(run_dir / "attributions.json", plain_attributions(analysis))
+        write_text(run_dir / ATTRIBUTIONS_PAGE, attributions_page(title, analysis.attributions))
         files += ["attributions.json", ATTRIBUTIONS_PAGE]
     return files
 
@@ -116,8 +118,7 @@ def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Anal
     if missing:
         log.info("test metrics %s", missing)
     majority = max(labels_of(data.test).tolist().count(k) for k in range(data.num_labels)) / len(data.test)
-    shown = [f"{key} {record.metrics[key]:.4f}" for key in ("test/accuracy", "test/macro_f1") if key in record.metrics]
-    log.info("%s: %s (the most frequent class alone: accuracy %.4f)", record.name, ", ".join(shown), majority)
+    log.info("%s (the most frequent class alone: accuracy %.4f)", scores_said(record), majority)
     worst = analysis.worst_slice
     slice_words = "no slice worse than the rest beyond chance"
     if worst is not None:
@@ -135,6 +136,12 @@ def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Anal
         log.info('predict with it: python -m textclf.predict %s "a text"', shlex.quote(_from_here(run_dir)))
     if url := record.tracking["url"]:
         log.info("in MLflow (make ui): %s", url)
+
+
+def scores_said(record: RunRecord) -> str:
+    """Return a run's name and its scores for a person."""
+    shown = [f"{key} {record.metrics[key]:.4f}" for key in ("test/accuracy", "test/macro_f1") if key in record.metrics]
+    return f"{record.name}: {', '.join(shown)}"
 
 
 def _from_here(folder: Path) -> str:

@@ -4,6 +4,8 @@ python -m textclf.run                                       MiniLM on the bundle
 python -m textclf.run model=bert dataset=imdb
 python -m textclf.run -m model=distilbert,bert,roberta seed=1,2,3
 python -m textclf.run study=baseline_vs_transformer dataset=ag_news
+python -m textclf.run model=bert dataset=imdb resume=true   go on with what was cut off
+python -m textclf.run --from-run RUN                        run again what a record says
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import hydra
@@ -21,17 +24,28 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from textclf import schema
+from textclf import schema, stopping
 from textclf.build import build, build_experiment
 from textclf.command import CONF, explain, follower_overrides, help_text, is_follower
 from textclf.errors import ConfigError
 from textclf.importing import importing
+from textclf.keeping.lease import BusyError
+from textclf.redact import redacted
+from textclf.resuming import (
+    AGAIN,
+    FROM_RUN,
+    OPTIONS,
+    adopt_finished,
+    arguments_from_run,
+    way_on,
+)
 from textclf.sweep import read_sweep
 
 log = logging.getLogger("textclf.run")
 
 FAILED = 1
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 _GIVEN: list[float] = []
@@ -62,8 +76,16 @@ def run(cfg: DictConfig) -> float:
         return float("nan")
     arguments = list(hydra_config.overrides.task)
     alone = ["hydra.mode=RUN"] if hydra_config.runtime.choices.get("study") else []
-    command = command_line([*arguments, *alone])
-    record = run_experiment(experiment, Path(hydra_config.runtime.output_dir), command, parent, begun)
+    command = command_line([*(given for given in arguments if not given.startswith(OPTIONS)), *alone])
+    folder = Path(hydra_config.runtime.output_dir)
+    if cfg.resume and sweep is not None:
+        adopt_finished(cfg, folder)
+    with stopping.stoppable():
+        record = run_experiment(experiment, folder, command, parent, begun, cfg.resume, cfg.resume_changed)
+    if AGAIN:
+        from textclf.keeping.again import compare_with
+
+        log.info("%s", compare_with(AGAIN[0], record))
     if experiment.objective not in record.metrics:
         log.warning("%s is undefined for this run, so a sweeper learns nothing from it", experiment.objective)
     return record.metrics.get(experiment.objective, float("nan"))
@@ -83,6 +105,12 @@ def job(cfg: DictConfig) -> float:
     """Run one job of Hydra's: an error becomes a paragraph on the screen and a traceback in the log."""
     try:
         return run(cfg)
+    except BusyError as error:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            log.info("left to another worker of the sweep")
+        else:
+            log.error("%s", error)
+        raise JobFailedError from error
     except (Exception, SystemExit) as error:
         log.error("%s", explain(error), exc_info=True)
         log.info("the traceback is in %s", Path(HydraConfig.get().runtime.output_dir) / "run.log")
@@ -101,18 +129,25 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(help_text([argument for argument in sys.argv[1:] if not argument.startswith("-")]))
             return
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+        if FROM_RUN in sys.argv:
+            sys.argv[1:] = arguments_from_run(sys.argv[1:])
+        with stopping.stoppable():
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except JobFailedError:
         sys.exit(FAILED)
     except BrokenPipeError:  # the reader of `--help | head` has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (stays open, for the interpreter's last flush)
         sys.exit(FAILED)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, stopping.Stopped):
+            print(f"{stop}; go on with: {way_on()}", file=sys.stderr)
+        else:
+            print("interrupted", file=sys.stderr)
+        sys.exit(TERMINATED if "SIGTERM" in str(stop) else INTERRUPTED)
     except Exception as error:
         if wants_traceback:
-            raise
+            print(redacted(traceback.format_exc()), file=sys.stderr)
+            sys.exit(FAILED)
         print(f"error: {explain(error)}", file=sys.stderr)
         _close_sweep()
         sys.exit(FAILED)
@@ -120,8 +155,8 @@ def main() -> None:
 
 def _close_sweep() -> None:
     """Tell how far a sweep came whose launcher broke down, and compare what finished."""
-    if "textclf.callbacks" in sys.modules:
-        from textclf.callbacks import UNDER_WAY
+    if "textclf.open_sweep" in sys.modules:
+        from textclf.open_sweep import UNDER_WAY
 
         for sweep in UNDER_WAY:
             sweep.close()

@@ -50,6 +50,10 @@ class RunConfig:
     """Name of the run; none makes it from dataset, model and seed."""
     save_classifier: bool = True
     """Keep the fitted classifier in the run folder."""
+    resume: bool = False
+    """Find the run or sweep that the same command began before, keep what is finished, and go on with the rest."""
+    resume_changed: bool = False
+    """Resume although code, versions of libraries or machine have changed since; the record then says so."""
     dataset: Any = MISSING
     model: Any = MISSING
     trainer: Any = MISSING

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from tabulate import tabulate
 
-from textclf.records import RunRecord, write_json
+from textclf.durable import write_json
+from textclf.records import STATUS_FILE, RunRecord
+from textclf.redact import redacted_tree
 
 SWEEP_FILE = "sweep.json"
-STATUS_FILE = "status.json"
 NAMED = ("dataset", "model", "seed")
 """Overrides that the name of a run says already."""
 
@@ -37,8 +38,6 @@ class Sweep:
     """What to type to run it again."""
     search: bool = False
     """Whether a sweeper chooses the jobs by the objective, so that their test scores say nothing."""
-    pid: int = 0
-    """The process that started it."""
 
 
 @dataclass(frozen=True)
@@ -74,30 +73,35 @@ def options_of(overrides: Sequence[str]) -> dict[str, str]:
 def write_sweep(folder: Path, sweep: Sweep) -> None:
     """Write what a sweep set out to do to its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / SWEEP_FILE, asdict(sweep))
+    write_json(folder / SWEEP_FILE, redacted_tree(asdict(sweep)))
 
 
 def read_sweep(folder: Path) -> Sweep | None:
     """Return what the sweep of a folder set out to do; nothing where there is none, or it cannot be read."""
     try:
-        return Sweep(**json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8")))
+        content = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
+        return Sweep(**{f.name: content[f.name] for f in fields(Sweep) if f.name in content})
     except (OSError, ValueError, TypeError):
         return None
 
 
 def write_status(folder: Path, status: JobStatus) -> None:
     """Write how a job ended to its own folder."""
-    write_json(folder / STATUS_FILE, asdict(status))
+    write_json(folder / STATUS_FILE, redacted_tree(asdict(status)))
+
+
+def read_status(folder: Path) -> JobStatus | None:
+    """Return how the job of a folder ended; nothing where it has not, or it cannot be read."""
+    try:
+        return JobStatus(**json.loads((folder / STATUS_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # being written, or of an older version
 
 
 def read_statuses(folder: Path) -> dict[Path, JobStatus]:
     """Return how the jobs below a sweep's folder ended, by their folder, in the order of their numbers."""
-    found = {}
-    for path in folder.rglob(STATUS_FILE):
-        try:
-            found[path.parent] = JobStatus(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue  # being written, or of an older version
+    read = {path.parent: read_status(path.parent) for path in folder.rglob(STATUS_FILE)}
+    found = {path: status for path, status in read.items() if status is not None}
     return dict(sorted(found.items(), key=lambda item: item[1].job))
 
 

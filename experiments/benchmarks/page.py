@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmarks.rounds import Timing, Timings, slow_periods
-from textclf.records import environment, write_json, write_text
+from textclf.durable import write_json, write_text
+from textclf.records import environment
 from textclf.reporting.document import Block, Code, Column, Heading, Paragraph, Picture, Table, to_markdown
 from textclf.reporting.figure import figure
 

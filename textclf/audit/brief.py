@@ -15,7 +15,7 @@ from textclf.audit.leakage import find_leakage
 from textclf.audit.leaks import Leakage
 from textclf.audit.near import THRESHOLD
 from textclf.data.text_data import SPLITS, TextData
-from textclf.records import write_json
+from textclf.durable import write_json
 
 log = logging.getLogger(__name__)
 

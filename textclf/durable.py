@@ -1,0 +1,148 @@
+"""Files that are there whole or not at all, and folders whose content is known by its digests.
+
+A file or folder is made under a temporary name beside its final one, brought to the disk, and renamed. What a killed
+process leaves behind begins with a dot and is never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MANIFEST_FILE = "manifest.json"
+"""Size and digest of each file of a folder; written last, so that the folder is whole where it holds."""
+CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name; leaving the context gives it its own, an exception removes it.
+
+    Args:
+        path: The file; one of that name is replaced.
+
+    Yields:
+        The name to write to, with the ending of the final one.
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder under a temporary name; leaving the context adds its manifest and gives it its own name.
+
+    Args:
+        path: The folder, which must not be there.
+
+    Yields:
+        The folder to write to; an exception removes it.
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        write_manifest(temporary)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text in UTF-8, whole or not at all."""
+    with new_file(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values as JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(CHUNK_BYTES):
+            found.update(block)
+    return found.hexdigest()
+
+
+def files_below(folder: Path, without: Iterable[str] = ()) -> list[str]:
+    """Return the files below a folder by their path from it, in order, but for hidden ones and the manifest.
+
+    Args:
+        folder: The folder.
+        without: Names directly in the folder, of files or folders, to leave out.
+    """
+    left_out = {MANIFEST_FILE, *without}
+    found = []
+    for root, folders, files in os.walk(folder):
+        below = Path(root).relative_to(folder)
+        skipped = left_out if below == Path() else set()
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in skipped]
+        found += [(below / name).as_posix() for name in files if not name.startswith(".") and name not in skipped]
+    return sorted(found)
+
+
+def write_manifest(folder: Path, without: Iterable[str] = ()) -> None:
+    """Write the manifest of a folder, after its files have been brought to the disk.
+
+    Args:
+        folder: The folder.
+        without: Names directly in the folder that may still change and are not vouched for.
+    """
+    files = {}
+    for name in files_below(folder, without):
+        sync(folder / name)
+        files[name] = {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)}
+    write_json(folder / MANIFEST_FILE, {"files": files})
+
+
+def manifest_problem(folder: Path) -> str | None:
+    """Return in a few words what is wrong with a folder by its manifest; none where every file is as it was written."""
+    try:
+        files = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["files"]
+        for name, expected in files.items():
+            path = folder / name
+            if not path.resolve().is_relative_to(folder.resolve()):
+                return f"its manifest names {name!r}, which lies outside it"
+            if not path.is_file():
+                return f"{name} is missing"
+            if path.stat().st_size != expected["bytes"] or digest(path) != expected["sha256"]:
+                return f"{name} is not what was written"
+    except FileNotFoundError:
+        return "it has no manifest, so it was never finished"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"its manifest cannot be read ({type(error).__name__}: {error})"
+    return None
