@@ -132,9 +132,9 @@ def pipeline_rate(classifier: TransformerClassifier, data: TextData) -> float:
     """Return how many examples a second are tokenised, planned and padded, without the model."""
     trainer = compose_experiment(f"trainer.batch_size={BATCH}").trainer
     start = time.perf_counter()
-    loader, plan, _ = training_batches(classifier, data, trainer, 1, UNWEIGHED)
-    plan.epoch = 1
-    seen = sum(len(batch["labels"]) for batch in loader)
+    batches = training_batches(classifier, data, trainer, 1, UNWEIGHED)
+    batches.plan.epoch = 1
+    seen = sum(len(batch["labels"]) for batch in batches.loader())
     return seen / (time.perf_counter() - start)
 
 

@@ -169,6 +169,7 @@ def test_the_plain_loop_is_not_for_torchrun(tiny_checkpoint, monkeypatch):
         fit(TorchTrainer, tiny_checkpoint)
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(tiny_checkpoint, tmp_path):
     """torchrun with two CPU processes: one record, logged once, and the loss of each step as in one process."""
     overrides = [

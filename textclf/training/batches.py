@@ -68,6 +68,10 @@ class BatchPlan(Sampler[list[int]]):
         self.balanced = balanced
         self.epoch = 0
         """Set before each epoch, counted from 1."""
+        self.done = 0
+        """Optimizer steps of the epoch that were taken before, which iterating leaves out."""
+        self.micro_batch_size = options.micro_batch_size
+        """Most examples in one forward pass, over all processes; a multiple of their number."""
         if options.micro_batch_size % self.share.world_size:
             raise ConfigError(
                 f"trainer.batch_size / gradient_accumulation ({options.micro_batch_size}) must be a multiple of the "
@@ -84,9 +88,19 @@ class BatchPlan(Sampler[list[int]]):
         """Optimizer steps of an epoch."""
         return -(-self.examples // self.options.batch_size)
 
+    @property
+    def parts_per_step(self) -> int:
+        """Micro-batches of a whole optimizer step."""
+        return -(-self.options.batch_size // self.micro_batch_size)
+
     def __len__(self) -> int:
-        """Micro-batches of an epoch."""
-        return -(-self.examples // self.options.micro_batch_size)
+        """Micro-batches of what is left of the epoch."""
+        whole, rest = divmod(self.examples - self.done * self.options.batch_size, self.options.batch_size)
+        return whole * self.parts_per_step + -(-rest // self.micro_batch_size)
+
+    def examples_of(self, step: int) -> int:
+        """Return how many examples an optimizer step of an epoch has, over all processes; the first is step 0."""
+        return min(self.options.batch_size, self.examples - step * self.options.batch_size)
 
     def batches(self) -> list[NDArray[np.int64]]:
         """Return the examples of each optimizer step of this epoch, over all processes."""
@@ -108,12 +122,19 @@ class BatchPlan(Sampler[list[int]]):
         generator.shuffle(whole)
         return whole + [batch for batch in batches if len(batch) < size]
 
+    def parts(self, batch: NDArray[np.int64]) -> Iterator[list[int]]:
+        """Yield this process's part of each micro-batch of an optimizer step.
+
+        The examples of a step are decided before, so that its gradient is the same however it is cut.
+        """
+        for start in range(0, len(batch), self.micro_batch_size):
+            part = batch[start : start + self.micro_batch_size]
+            yield part[self.share.rank :: self.share.world_size].tolist()
+
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield this process's part of each micro-batch."""
-        micro = self.options.micro_batch_size
-        for batch in self.batches():
-            for start in range(0, len(batch), micro):
-                yield batch[start : start + micro][self.share.rank :: self.share.world_size].tolist()
+        """Yield this process's part of each micro-batch that is left of the epoch."""
+        for batch in self.batches()[self.done :]:
+            yield from self.parts(batch)
 
 
 class TokenizedDataset(Dataset[int]):
@@ -123,6 +144,7 @@ class TokenizedDataset(Dataset[int]):
         self.classifier = classifier
         self.tokens = tokens
         self.labels = torch.tensor(labels)
+        self.pins = classifier.device.type == "cuda"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -135,6 +157,41 @@ class TokenizedDataset(Dataset[int]):
         batch = pad(self.classifier.tokenizer, self.tokens, rows, self.classifier.pad_length)
         return {**batch, "labels": self.labels[rows]}
 
+    def on_its_way(self, rows: list[int]) -> dict[str, torch.Tensor]:
+        """Return a batch on the device of the classifier; on GPUs it may still be being copied."""
+        batch = self.collate(rows)
+        if self.pins:
+            batch = {name: values.pin_memory() for name, values in batch.items()}
+        return {name: values.to(self.classifier.device, non_blocking=True) for name, values in batch.items()}
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """The training split, ready to be trained on."""
+
+    plan: BatchPlan
+    dataset: TokenizedDataset
+
+    @property
+    def tokens(self) -> TokenizedTexts:
+        """Its texts as tokens."""
+        return self.dataset.tokens
+
+    @property
+    def truncated_share(self) -> float:
+        """Share of its texts of which tokens were left out, 0 to 1."""
+        return self.tokens.num_cut / len(self.tokens)
+
+    def loader(self) -> DataLoader:
+        """Return the micro-batches that are left of the epoch of the plan, anew each time it is iterated."""
+        return DataLoader(
+            self.dataset,
+            batch_sampler=self.plan,
+            collate_fn=self.dataset.collate,
+            pin_memory=self.dataset.pins,
+            generator=torch.Generator(),  # its own, so that iterating leaves dropout's random numbers alone
+        )
+
 
 def training_batches(
     classifier: TransformerClassifier,
@@ -143,23 +200,11 @@ def training_batches(
     seed: int,
     balance: Balance,
     share: Share | None = None,
-) -> tuple[DataLoader, BatchPlan, TokenizedTexts]:
-    """Clean and tokenise the training split.
-
-    Returns:
-        Its micro-batches, the plan that orders them, and its texts as tokens.
-    """
+) -> TrainingBatches:
+    """Clean and tokenise the training split, and plan its batches."""
     texts, pairs = texts_of(data.train)
     tokens = classifier.tokenize(classifier.clean(texts), None if pairs is None else classifier.clean(pairs))
     labels = labels_of(data.train)
-    dataset = TokenizedDataset(classifier, tokens, labels)
     balanced = labels if balance.imbalance is Imbalance.oversample else None
     plan = BatchPlan(tokens.lengths, options, seed, share, balanced)
-    loader = DataLoader(
-        dataset,
-        batch_sampler=plan,
-        collate_fn=dataset.collate,
-        pin_memory=classifier.device.type == "cuda",
-        generator=torch.Generator(),  # its own, so that iterating leaves dropout's random numbers alone
-    )
-    return loader, plan, tokens
+    return TrainingBatches(plan, TokenizedDataset(classifier, tokens, labels))

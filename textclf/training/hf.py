@@ -9,6 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,14 +20,16 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from textclf import stopping
 from textclf.data.text_data import TextData, labels_of
 from textclf.models.arithmetic import AUTOCAST
 from textclf.models.base import Balance, FitResult, RunContext
 from textclf.models.token_rows import WINDOWS
 from textclf.models.tokens import pool_windows
 from textclf.models.transformer import TransformerClassifier
-from textclf.training.batches import BatchPlan, Share, training_batches
-from textclf.training.loss import make_loss
+from textclf.training.batches import Share, TrainingBatches, training_batches
+from textclf.training.keeper import Keeper
+from textclf.training.loss import Loss, make_loss
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.optim import (
     choose_device,
@@ -33,7 +39,10 @@ from textclf.training.optim import (
     make_schedule,
 )
 from textclf.training.options import HFTrainer, Precision
+from textclf.training.room import Room, allocate_moments, failure_of
 from textclf.training.speedups import sped_up
+from textclf.training.standing import environment_of, identity_of
+from textclf.training.state import Parts, Processes, random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
@@ -44,46 +53,33 @@ def fit_with_transformers(
     """Train `classifier` in place, and leave it with the best epoch's weights.
 
     Raises:
-        ConfigError: If the device or precision asked for is not there, or the batch cannot be
-            shared out evenly over the processes.
+        ConfigError: If the device or precision asked for is not there, or the batch cannot be shared out evenly over
+            the processes; or if there is a checkpoint and what its digits stand on has changed.
+        ArtifactError: If there is a checkpoint and it is of another run.
+        OutOfMemoryError: If not even one example at a time fits in memory.
+        Stopped: If the process was asked to stop, after a checkpoint.
     """
     device = choose_device(options)
     precision = choose_precision(options, device)
     classifier.autocast = AUTOCAST[precision.value]
-    with tempfile.TemporaryDirectory(prefix="textclf-hf-") as folder:  # the Trainer insists on one
+    with tempfile.TemporaryDirectory(prefix="textclf-hf-") as folder, stopping.deferred():
         arguments = _arguments(options, folder, device, precision, context.seed)
+        # A Trainer writes it to the model's config, which must not tell whether training was gone on with or over.
+        arguments.use_cache = getattr(classifier.model.config, "use_cache", False)
         classifier.move_to(arguments.device)
         share = Share(arguments.process_index, arguments.world_size)
-        loader, plan, tokens = training_batches(classifier, data, options, context.seed, balance, share)
+        batches = training_batches(classifier, data, options, context.seed, balance, share)
+        plan = batches.plan
         labels = labels_of(data.train)
         loss_of = make_loss(balance, options.label_smoothing, labels, data.num_labels, classifier.device)
         total = _sum_over_processes if share.world_size > 1 else None
         monitor = TrainingMonitor(classifier, data, options, context, plan.steps, total)
-
-        def loss_of_part(
-            outputs: SequenceClassifierOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor
-        ) -> torch.Tensor:
-            # Stated here, since the model's own loss is a mean over the part, which the Trainer takes
-            # for a share of the step's and does not scale under gradient accumulation.
-            assert outputs.logits is not None
-            loss = loss_of(pool_windows(outputs.logits, trainer.windows), labels) / num_items_in_batch
-            monitor.add_loss(loss)
-            return loss
-
-        with sped_up(classifier, tokens.ids, options) as speedups:
+        monitor.turns.expect(plan, loss_of)
+        with sped_up(classifier, batches.tokens.ids, options) as speedups:
             optimizer = make_optimizer(classifier.model, options)
+            allocate_moments(optimizer)
             speedups.follow(optimizer)
             schedule = make_schedule(optimizer, options, total_steps=plan.steps * options.epochs)
-            trainer = _PlannedTrainer(
-                model=classifier.model,
-                args=arguments,
-                train_dataset=loader.dataset,
-                optimizers=(optimizer, schedule),
-                compute_loss_func=loss_of_part,
-                callbacks=[_MonitorCallback(monitor, plan, options)],
-            )
-            trainer.planned_batches = loader
-            trainer.remove_callback(PrinterCallback)  # the monitor tells what there is to tell
             log.info(
                 "training with transformers.Trainer on %s in %s, %d steps an epoch%s",
                 describe_device(device),
@@ -93,8 +89,88 @@ def fit_with_transformers(
             )
             log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
             torch.manual_seed(context.seed + share.rank)  # each process drops out other units
-            trainer.train()
-            return monitor.finish(precision.value, tokens.num_cut / len(tokens), speedups.names)
+            parts = Parts(monitor, plan, optimizer, schedule, speedups.seen, _scaler(precision))
+            keeper = Keeper(
+                parts,
+                options,
+                context,
+                partial(identity_of, options, data, batches, context, balance),
+                environment_of(device, precision.value, speedups.names, share.world_size),
+                Processes(share.rank, share.world_size, _stacked) if share.world_size > 1 else None,
+            )
+            keeper.resume()
+            room = Room(plan, monitor, optimizer)
+            while not monitor.over:
+                said = failure_of(partial(_take_steps, arguments, batches, parts, keeper, loss_of, room))
+                if said is not None:
+                    monitor.break_off()
+                    room.halve(said)
+            monitor.take_best()
+            keeper.finish()
+            return monitor.result(precision.value, batches.truncated_share, speedups.names, plan.micro_batch_size)
+
+
+def _take_steps(
+    arguments: TrainingArguments, batches: TrainingBatches, parts: Parts, keeper: Keeper, loss_of: Loss, room: Room
+) -> None:
+    """Let a Trainer take steps from where training stands: to the end of an epoch that was begun, or else to the last.
+
+    Whatever it raises, the steps that the monitor counted are done and the next call goes on after them, with the
+    plan's size of parts at that moment.
+    """
+    monitor, plan = parts.monitor, batches.plan
+    plan.epoch, plan.done = len(monitor.epochs) + 1, monitor.steps_done
+    if plan.done == plan.steps:  # nothing of this epoch is left but its validation
+        monitor.start_epoch()
+        keeper.end_epoch()
+        return
+
+    def loss_of_part(
+        outputs: SequenceClassifierOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor
+    ) -> torch.Tensor:
+        # Stated here, since the model's own loss is a mean over the part, which the Trainer takes
+        # for a share of the step's and does not scale under gradient accumulation.
+        assert outputs.logits is not None
+        loss = loss_of(pool_windows(outputs.logits, trainer.windows), labels) / num_items_in_batch
+        monitor.add_loss(loss)
+        return loss
+
+    own = copy(arguments)
+    own.num_train_epochs = 1 if plan.done else monitor.options.epochs - len(monitor.epochs)
+    own.per_device_train_batch_size = plan.micro_batch_size
+    own.gradient_accumulation_steps = plan.parts_per_step
+    random = random_state(monitor.classifier.device)  # which the Trainer seeds anew
+    callback = _MonitorCallback(parts, keeper, room)
+    trainer = _PlannedTrainer(
+        model=monitor.classifier.model,
+        args=own,
+        train_dataset=batches.dataset,
+        optimizers=(parts.optimizer, parts.schedule),
+        compute_loss_func=loss_of_part,
+        callbacks=[callback],
+    )
+    trainer.planned_batches = batches.loader()
+    callback.trainer = trainer
+    trainer.remove_callback(PrinterCallback)  # the monitor tells what there is to tell
+    if parts.scaler is not None:
+        trainer.accelerator.scaler = parts.scaler
+    set_random_state(random, monitor.classifier.device)
+    try:
+        trainer.train()
+    finally:
+        for name in ("forward", "_original_forward", "_is_accelerate_prepared"):  # what accelerate left on it
+            monitor.classifier.model.__dict__.pop(name, None)
+
+
+@contextmanager
+def _unwrapped(model: torch.nn.Module) -> Iterator[None]:
+    """Take off what accelerate puts around a forward pass in 16 bits, so that predictions are those of any model."""
+    wrapped = model.__dict__.pop("forward", None)
+    try:
+        yield
+    finally:
+        if wrapped is not None:
+            model.forward = wrapped
 
 
 class _PlannedTrainer(Trainer):
@@ -103,10 +179,16 @@ class _PlannedTrainer(Trainer):
     planned_batches: DataLoader
     windows: torch.Tensor | None = None
     """How many rows each text of the current part has, where texts are read in windows."""
+    grad_norm: torch.Tensor | float | None = None
+    """Norm of the last step's gradients before clipping."""
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         self.windows = inputs.pop(WINDOWS, None)  # no input of the model
         return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        self.grad_norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        return self.grad_norm
 
     def get_train_dataloader(self) -> DataLoader:
         return self.planned_batches
@@ -118,18 +200,23 @@ class _PlannedTrainer(Trainer):
 class _MonitorCallback(TrainerCallback):
     """Tells the monitor what the Trainer does."""
 
-    def __init__(self, monitor: TrainingMonitor, plan: BatchPlan, options: HFTrainer):
-        self.monitor = monitor
-        self.plan = plan
-        self.options = options
-        self.grad_norm: float | None = None
+    def __init__(self, parts: Parts, keeper: Keeper, room: Room):
+        self.monitor = parts.monitor
+        self.room = room
+        self.trainer: _PlannedTrainer | None = None
+        self.plan = parts.plan
+        self.keeper = keeper
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        self.plan.epoch = len(self.monitor.epochs) + 1
-        self.done = 0
+        self.plan.epoch, self.plan.done = len(self.monitor.epochs) + 1, self.monitor.steps_done
         self.monitor.start_epoch()
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        self.room.begin_step()
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -141,16 +228,23 @@ class _MonitorCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        examples = min(self.options.batch_size, self.plan.examples - self.done)
-        self.done += examples
-        self.monitor.end_step(examples, self.learning_rate)
+        norm = self.trainer.grad_norm if self.trainer is not None else None
+        self.monitor.end_step(self.plan.examples_of(self.monitor.steps_done), self.learning_rate, norm)
+        self.keeper.after_step()
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         # Every process validates, and all come to the same answer.
-        if self.monitor.end_epoch():
+        with _unwrapped(self.monitor.classifier.model):
+            self.keeper.end_epoch()
+        if self.monitor.over:
             control.should_training_stop = True
+
+
+def _scaler(precision: Precision) -> torch.amp.GradScaler | None:
+    """Return what scales the loss in float16, as accelerate would make it."""
+    return torch.amp.GradScaler("cuda") if precision is Precision.fp16 else None
 
 
 def _arguments(
@@ -177,6 +271,14 @@ def _arguments(
         disable_tqdm=True,
         report_to="none",
     )
+
+
+def _stacked(value: torch.Tensor) -> torch.Tensor:
+    """Return a tensor of all data-parallel processes, stacked, on the CPU."""
+    there = value.to(f"cuda:{torch.cuda.current_device()}") if torch.distributed.get_backend() == "nccl" else value
+    found = [torch.empty_like(there) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(found, there.contiguous())
+    return torch.stack(found).cpu()
 
 
 def _sum_over_processes(value: torch.Tensor) -> torch.Tensor:

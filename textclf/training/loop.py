@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from itertools import islice
+from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.optim.lr_scheduler import LambdaLR
 
+from textclf import stopping
 from textclf.data.text_data import TextData, labels_of
 from textclf.errors import ConfigError
 from textclf.models.arithmetic import AUTOCAST
@@ -16,8 +20,9 @@ from textclf.models.base import Balance, FitResult, RunContext
 from textclf.models.token_rows import WINDOWS
 from textclf.models.tokens import pool_windows
 from textclf.models.transformer import TransformerClassifier
-from textclf.training.batches import training_batches
-from textclf.training.loss import make_loss
+from textclf.training.batches import TrainingBatches, training_batches
+from textclf.training.keeper import Keeper
+from textclf.training.loss import Loss, make_loss
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.optim import (
     choose_device,
@@ -27,7 +32,10 @@ from textclf.training.optim import (
     make_schedule,
 )
 from textclf.training.options import Precision, TorchTrainer
+from textclf.training.room import Room, allocate_moments
 from textclf.training.speedups import sped_up
+from textclf.training.standing import environment_of, identity_of
+from textclf.training.state import Parts
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +46,11 @@ def fit_with_torch(
     """Train `classifier` in place, and leave it with the best epoch's weights.
 
     Raises:
-        ConfigError: If the device or precision asked for is not there, or it is run by torchrun.
+        ConfigError: If the device or precision asked for is not there, or it is run by torchrun; or if there is a
+            checkpoint and what its digits stand on has changed.
+        ArtifactError: If there is a checkpoint and it is of another run.
+        OutOfMemoryError: If not even one example at a time fits in memory.
+        Stopped: If the process was asked to stop, after a checkpoint.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("trainer=torch trains in one process; with torchrun, use trainer=hf.")
@@ -47,11 +59,14 @@ def fit_with_torch(
     classifier.autocast = AUTOCAST[precision.value]
     model = classifier.move_to(device)
 
-    loader, plan, tokens = training_batches(classifier, data, options, context.seed, balance)
+    batches = training_batches(classifier, data, options, context.seed, balance)
+    plan = batches.plan
     loss_of = make_loss(balance, options.label_smoothing, labels_of(data.train), data.num_labels, device)
     monitor = TrainingMonitor(classifier, data, options, context, plan.steps)
-    with sped_up(classifier, tokens.ids, options) as speedups:
+    monitor.turns.expect(plan, loss_of)
+    with sped_up(classifier, batches.tokens.ids, options) as speedups, stopping.deferred():
         optimizer = make_optimizer(model, options)
+        allocate_moments(optimizer)
         speedups.follow(optimizer)
         schedule = make_schedule(optimizer, options, total_steps=plan.steps * options.epochs)
         scaler = torch.amp.GradScaler("cuda", enabled=precision is Precision.fp16)
@@ -59,33 +74,65 @@ def fit_with_torch(
         log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
 
         torch.manual_seed(context.seed)
-        for epoch in range(1, options.epochs + 1):
-            plan.epoch = epoch
+        keeper = Keeper(
+            Parts(monitor, plan, optimizer, schedule, speedups.seen, scaler),
+            options,
+            context,
+            partial(identity_of, options, data, batches, context, balance),
+            environment_of(device, precision.value, speedups.names, processes=1),
+        )
+        keeper.resume()
+        room = Room(plan, monitor, optimizer)
+        steps = _Steps(batches, loss_of, optimizer, schedule, scaler, options.max_grad_norm, monitor, room)
+        while not monitor.over:
+            plan.epoch = len(monitor.epochs) + 1
             monitor.start_epoch()
-            for step in _in_steps(iter(loader), options.gradient_accumulation):
-                examples = sum(len(part["labels"]) for part in step)
-                for part in step:
-                    batch = {name: values.to(device, non_blocking=True) for name, values in part.items()}
-                    labels, windows = batch.pop("labels"), batch.pop(WINDOWS, None)
-                    with classifier.arithmetic():
-                        logits = pool_windows(model(**batch).logits, windows)  # (examples of the part, num_labels)
-                    loss = loss_of(logits, labels) / examples
-                    scaler.scale(loss).backward()
-                    monitor.add_loss(loss)
-
-                scaler.unscale_(optimizer)
-                norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm or float("inf"))
-                scaler.step(optimizer)
-                scaler.update()
-                optimizer.zero_grad()
-                monitor.end_step(examples, float(schedule.get_last_lr()[0]), norm)
-                schedule.step()
-            if monitor.end_epoch():
-                break
-        return monitor.finish(precision.value, tokens.num_cut / len(tokens), speedups.names)
+            for rows in plan.batches()[monitor.steps_done :]:
+                steps.take(rows)
+                keeper.after_step()
+            keeper.end_epoch()
+        monitor.take_best()
+        keeper.finish()
+        return monitor.result(precision.value, batches.truncated_share, speedups.names, plan.micro_batch_size)
 
 
-def _in_steps(parts: Iterator[dict[str, torch.Tensor]], per_step: int) -> Iterator[list[dict[str, torch.Tensor]]]:
-    """Yield the micro-batches of each optimizer step; the last step may have fewer."""
-    while step := list(islice(parts, per_step)):
-        yield step
+@dataclass(frozen=True)
+class _Steps:
+    """Takes optimizer steps."""
+
+    batches: TrainingBatches
+    loss_of: Loss
+    optimizer: torch.optim.AdamW
+    schedule: LambdaLR
+    scaler: torch.amp.GradScaler
+    max_grad_norm: float
+    monitor: TrainingMonitor
+    room: Room
+
+    def take(self, rows: NDArray[np.int64]) -> None:
+        """Take a step on these examples, in parts of the size that the plan says at this moment."""
+        self.room.take(partial(self.add_gradients, rows))
+        self.update(len(rows))
+
+    def add_gradients(self, rows: NDArray[np.int64]) -> None:
+        """Compute the step's gradients part by part."""
+        classifier = self.batches.dataset.classifier
+        for part in self.batches.plan.parts(rows):
+            batch = self.batches.dataset.on_its_way(part)
+            labels, windows = batch.pop("labels"), batch.pop(WINDOWS, None)
+            with classifier.arithmetic():
+                logits = pool_windows(classifier.model(**batch).logits, windows)  # (examples of the part, num_labels)
+            loss = self.loss_of(logits, labels) / len(rows)
+            self.scaler.scale(loss).backward()
+            self.monitor.add_loss(loss)
+
+    def update(self, examples: int) -> None:
+        """Change the weights by the gradients of so many examples."""
+        weights = self.batches.dataset.classifier.model.parameters()
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(weights, self.max_grad_norm or float("inf"))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        self.monitor.end_step(examples, float(self.schedule.get_last_lr()[0]), norm)
+        self.schedule.step()

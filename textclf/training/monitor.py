@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from textclf import stopping
 from textclf.data.text_data import TextData
 from textclf.evaluation.metric_names import higher_is_better
 from textclf.evaluation.predictions import evaluate_split
 from textclf.models.base import EpochResult, FitResult, RunContext
 from textclf.models.transformer import TransformerClassifier
 from textclf.training.options import TrainerOptions
+from textclf.training.wrong_turns import WrongTurns
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +27,9 @@ log = logging.getLogger(__name__)
 class TrainingMonitor:
     """Follows one training run from step to step.
 
-    An engine calls `start_epoch`, then for each step `add_loss` for each part and `end_step`,
-    then `end_epoch`, which answers whether to stop; and at last `finish`.
+    Until training is `over`, an engine calls `start_epoch`, then for each step `add_loss` for each part and
+    `end_step`, then `end_epoch`; and at last `take_best` and `result`. Where training stands at any time is
+    `len(epochs)` whole epochs and `steps_done` steps of the next.
     """
 
     def __init__(
@@ -54,7 +58,17 @@ class TrainingMonitor:
         self.steps_per_epoch = steps_per_epoch
         self.total = sum_over_processes or (lambda value: value)
         self.is_main = context.is_main
+        self.interruptible = nullcontext if sum_over_processes else stopping.at_once
+        """In which validation is made; one of several processes must not leave it alone."""
         self.step = 0
+        self.steps_done = 0
+        self.points: list[tuple[int, dict[str, float]]] = []
+        """All that was logged: the step, and the metrics by name."""
+        self.warnings: list[str] = []
+        self.turns = WrongTurns(classifier, data, options, self.total)
+        self.resumed_at: list[int] = []
+        self.has_best = False
+        """Whether training is over and the classifier has the best epoch's weights."""
         self.epochs: list[EpochResult] = []
         self.step_losses: list[tuple[int, float]] = []
         self.best: EpochResult | None = None
@@ -63,24 +77,43 @@ class TrainingMonitor:
         self.train_examples = 0
         self.began: float | None = None
         self.num_parameters = sum(weight.numel() for weight in classifier.model.parameters())
+        self.epoch_loss = torch.zeros((), device=classifier.device)
+        """Sum of the epoch's losses so far, of this process's examples."""
+        self.epoch_examples = 0
+        self.epoch_seconds = 0.0
+        """What the epoch took before this process took it up."""
         self._sign = 1 if higher_is_better(context.objective) else -1
+        self._started = time.perf_counter()
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to train."""
+        if self.has_best or len(self.epochs) >= self.options.epochs:
+            return True
+        patience = self.options.patience
+        return self.best is not None and patience is not None and len(self.epochs) - self.best.epoch >= patience
 
     def start_epoch(self) -> None:
-        """Begin an epoch: fresh sums, a fresh progress bar."""
+        """Begin an epoch, or go on with one of which some steps are done."""
         self.began = self.began or time.time()
         self.classifier.set_training(True)
-        device = self.classifier.device
-        self._step_loss = torch.zeros((), device=device)
-        self._epoch_loss = torch.zeros((), device=device)
-        self._epoch_examples = 0
+        if self.steps_done == 0:
+            self.epoch_loss = torch.zeros((), device=self.classifier.device)
+            self.epoch_examples, self.epoch_seconds = 0, 0.0
+        self.drop_step()
         self._bar = tqdm(
             total=len(self.data.train),
+            initial=self.epoch_examples,
             desc=f"epoch {len(self.epochs) + 1}/{self.options.epochs}",
             unit=" examples",
             disable=None if self.is_main else True,  # None: only where a person watches
             leave=False,
         )
         self._started = time.perf_counter()
+
+    def drop_step(self) -> None:
+        """Forget the losses of a step that is begun anew."""
+        self._step_loss = torch.zeros((), device=self.classifier.device)
 
     def add_loss(self, loss: torch.Tensor) -> None:
         """Add a part's share of the step's mean loss; no value leaves the device."""
@@ -95,29 +128,77 @@ class TrainingMonitor:
             grad_norm: Norm of the gradients before clipping, where it is known.
         """
         self.step += 1
-        self._epoch_loss += self._step_loss * examples
-        self._epoch_examples += examples
+        self.steps_done += 1
+        self.warn(self.turns.saw(self.step, self.steps_done - 1, self._step_loss, learning_rate, grad_norm))
+        self.epoch_loss += self._step_loss * examples
+        self.epoch_examples += examples
         self._bar.update(examples)
         if self.step % self.options.log_every == 0 or self.step == 1:
+            self.warn(self.turns.look())
             loss = self.total(self._step_loss).item()
             self.step_losses.append((self.step, loss))
             self._bar.set_postfix(loss=f"{loss:.3f}")
             metrics = {"train/loss": loss, "train/learning_rate": learning_rate}
             if grad_norm is not None:
                 metrics["train/grad_norm"] = float(grad_norm)
-            self.context.log_metrics(metrics, self.step)
+            self._log(metrics)
         self._step_loss = torch.zeros_like(self._step_loss)
 
-    def end_epoch(self) -> bool:
-        """Validate, keep the weights if they are the best so far, and say whether to stop."""
-        train_loss = self.total(self._epoch_loss).item() / max(self._epoch_examples, 1)  # waits for the device
-        seconds = time.perf_counter() - self._started
+    def break_off(self) -> None:
+        """Leave an epoch that is to be gone on with, so that its time so far is kept."""
+        if self.steps_done:
+            self.epoch_seconds = self.seconds_so_far()
         self._bar.close()
-        self.train_examples += self._epoch_examples
-        validation = evaluate_split(self.classifier, self.data, "validation")
+
+    def seconds_so_far(self) -> float:
+        """Return what the steps of the epoch took so far."""
+        return self.epoch_seconds + time.perf_counter() - self._started
+
+    @contextmanager
+    def not_counted(self) -> Iterator[None]:
+        """Do something inside the context that is no part of the steps' time."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._started += time.perf_counter() - start
+
+    def warn(self, said: list[str]) -> None:
+        """Warn of wrong turns in the log, and keep them for the record; of each kind the first."""
+        for sentence in said:
+            kind = sentence.partition(":")[0]
+            if not any(known.startswith(f"{kind}:") for known in self.warnings):
+                self.warnings.append(sentence)
+                if self.is_main:
+                    log.warning("%s", sentence)
+
+    def _log(self, metrics: dict[str, float]) -> None:
+        """Log metrics of this step, and keep them for a run that goes on from here."""
+        self.points.append((self.step, metrics))
+        self.context.log_metrics(metrics, self.step)
+
+    def end_epoch(self) -> None:
+        """Validate, and keep the weights if they are the best so far.
+
+        Raises:
+            Stopped: If a signal came while validating, after which training stands where it did before.
+        """
+        self.warn(self.turns.look(weights=True))
+        train_loss = self.total(self.epoch_loss).item() / max(self.epoch_examples, 1)  # waits for the device
+        seconds = self.seconds_so_far()
+        self._bar.close()
+        self.classifier.set_training(False)
+        with self.interruptible():
+            validation = evaluate_split(self.classifier, self.data, "validation")
         metrics = validation.metrics
         result = EpochResult(len(self.epochs) + 1, self.step, train_loss, metrics, seconds)
+        self.warn(self.turns.judge_epoch(result))
+        worry = self.turns.still_collapsed(result, validation.predictions.labels, validation.predictions.predicted)
+        if worry is not None and self.is_main:
+            log.warning("%s", worry)
         self.epochs.append(result)
+        self.train_examples += self.epoch_examples
+        self.steps_done = 0
         score = self._score(result)
         improved = self.best is None or score > self._score(self.best)
         if improved:
@@ -128,14 +209,10 @@ class TrainingMonitor:
                     name: weight.detach().to("cpu", copy=True)
                     for name, weight in self.classifier.model.state_dict().items()
                 }
-        self.context.log_metrics({"train/epoch_loss": train_loss, **metrics}, self.step)
+        self._log({"train/epoch_loss": train_loss, **metrics})
         self._announce(result, improved)
-        assert self.best is not None
-        patience = self.options.patience
-        stop = patience is not None and result.epoch - self.best.epoch >= patience
-        if stop and result.epoch < self.options.epochs:
-            log.info("no better %s for %d epochs: training stops early", self.context.objective, patience)
-        return stop
+        if self.over and result.epoch < self.options.epochs:
+            log.info("no better %s for %d epochs: training stops early", self.context.objective, self.options.patience)
 
     def _score(self, result: EpochResult) -> float:
         """Return the objective, signed so that more is better; an undefined one is worse than any."""
@@ -155,17 +232,30 @@ class TrainingMonitor:
             self.context.objective,
             "undefined" if value is None else f"{value:.4f}",
             " (best)" if improved and value is not None else "",
-            self._epoch_examples / result.seconds,
+            self.epoch_examples / result.seconds,
             result.seconds,
         )
 
-    def finish(self, precision: str, truncated_share: float, speedups: tuple[str, ...]) -> FitResult:
-        """Give the classifier the best epoch's weights, and return how it went."""
+    def take_best(self) -> None:
+        """Give the classifier the best epoch's weights."""
         assert self.best is not None
-        if self.best.epoch != len(self.epochs):
+        if not self.has_best and self.best.epoch != len(self.epochs):
             self.classifier.model.load_state_dict(self.best_weights)
-        self.best_weights = {}
+        self.has_best, self.best_weights = True, {}
         self.classifier.set_training(False)
+
+    def result(
+        self, precision: str, truncated_share: float, speedups: tuple[str, ...], micro_batch_size: int
+    ) -> FitResult:
+        """Return how it went.
+
+        Args:
+            precision: Arithmetic of the steps.
+            truncated_share: Share of the training texts of which tokens were left out.
+            speedups: What made the steps cheaper.
+            micro_batch_size: Examples in one forward pass, in the end.
+        """
+        assert self.best is not None
         return FitResult(
             num_parameters=self.num_parameters,
             train_seconds=sum(epoch.seconds for epoch in self.epochs),
@@ -179,4 +269,7 @@ class TrainingMonitor:
             truncated_share=truncated_share,
             speedups=speedups,
             validation_probabilities=self.best_probabilities,
+            resumed_at=tuple(self.resumed_at),
+            micro_batch_size=None if micro_batch_size == self.options.micro_batch_size else micro_batch_size,
+            warnings=tuple(self.warnings),
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from textclf.errors import refuse_unless
 from textclf.models.base import UNWEIGHED, Balance
+from textclf.training.every import FORMS, is_every
 
 if TYPE_CHECKING:
     from textclf.data.text_data import TextData
@@ -81,8 +82,13 @@ class TrainerOptions(ABC):
     occur alone. false trains as plainly as transformers does; the numbers differ like those of another seed."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: about a third more time, less memory."""
+    cpu_fallback: bool = False
+    """Train anew on the CPU where a GPU has not even memory for one example at a time, which may take very long."""
     log_every: int = 10
     """Steps between two points of the logged training curve."""
+    checkpoint_every: str = "10min"
+    """How often the state of training is kept, from which a run that was cut off goes on: a number of steps (`500`), a
+    duration (`90s`, `10min`, `1h`), or `never`. It changes no result."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train."""
@@ -123,12 +129,18 @@ class TrainerOptions(ABC):
                 not (self.precision is Precision.fp16 and self.device in (Device.cpu, Device.mps)),
                 f"precision=fp16 needs a CUDA GPU and contradicts device={self.device.value}; use bf16 or fp32.",
             ),
+            (is_every(self.checkpoint_every), f"checkpoint_every must be {FORMS}, got {self.checkpoint_every!r}."),
         )
 
     @property
     def micro_batch_size(self) -> int:
         """Examples in one forward pass of training, over all devices."""
         return self.batch_size // self.gradient_accumulation
+
+    def on_cpu(self) -> TrainerOptions:
+        """Return the same options for training on the CPU, which does not compute in float16."""
+        precision = Precision.auto if self.precision is Precision.fp16 else self.precision
+        return replace(self, device=Device.cpu, precision=precision)
 
     def check(self) -> None:
         """Find the device.

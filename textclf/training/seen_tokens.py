@@ -68,9 +68,14 @@ class SeenTokens(nn.Module):
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
         """Note the weight decay of each step, which AdamW does not apply to the vectors that it does not know of."""
-        (group,) = [group for group in optimizer.param_groups if any(own is self.rows for own in group["params"])]
+        (number,) = [
+            number
+            for number, group in enumerate(optimizer.param_groups)
+            if any(own is self.rows for own in group["params"])
+        ]
 
         def after_step(*_: object) -> None:
+            group = optimizer.param_groups[number]  # another object once the optimizer's state was loaded
             self.decayed *= 1 - float(group["lr"]) * group["weight_decay"]
 
         optimizer.register_step_post_hook(after_step)
