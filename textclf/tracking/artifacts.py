@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from textclf.errors import ArtifactError, did_you_mean, first_line, listed
 from textclf.records import PREDICTIONS_FILE, RUN_FILE
+from textclf.tracking import quiet  # noqa: F401  (switches off what MLflow may unpickle or run)
 from textclf.tracking.options import MlflowTracker
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 from textclf.errors import ArtifactError, did_you_mean, first_line, listed
 from textclf.models.saved import DESCRIPTION
 from textclf.records import CLASSIFIER, RUN_FILE
+from textclf.tracking import quiet  # noqa: F401  (switches off what MLflow may unpickle or run)
 from textclf.tracking.artifacts import local_store
 
 RUN_FOLDER_TAG = "run_folder"
