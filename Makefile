@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-LOCKED := dev joblib submitit optuna onnx app
+LOCKED := dev audit joblib submitit optuna onnx app
+# Digests are no secrets, nor is what tests and examples call one.
+NO_SECRETS := --exclude-lines '"git_commit": "[0-9a-f]{12}"|sha256="[0-9a-f]{64}"' \
+  --exclude-secrets '^(pw|hidden|a long random text|only for this test.*|correct-horse.*)$$'
 
-.PHONY: help demo test test-slow calibration benchmark bench bench-long lint ui serve app lock clean
+.PHONY: help demo test test-slow torture calibration benchmark bench bench-long lint audit ui serve app lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +28,9 @@ test: $(INSTALLED) ## Set up, then run the tests; no network but loopback
 test-slow: $(INSTALLED) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow -n 0
 
+torture: $(INSTALLED) ## Kill, starve and confuse it for about an hour, and count what is lost
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.torture
+
 calibration: $(INSTALLED) ## Simulate how often the tests of a comparison are wrong (20 minutes)
 	$(BIN)/python experiments/calibration.py --write experiments/results/calibration.md
 
@@ -42,6 +48,18 @@ lint: $(INSTALLED) ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+audit: $(INSTALLED) ## Look for secrets in the tracked files and, on the network, for known holes in what is locked
+	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --no-verify $(NO_SECRETS) && echo 'no secrets in the tracked files'
+	@said=$$($(BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip -r requirements.lock 2>&1); \
+	found=$$?; echo "$$said" | grep -v '^WARNING'; \
+	case "$$found$$said" in \
+	  0*) ;; \
+	  *'could not be audited'*|*ConnectionError*|*ServiceError*|*'Failed to'*) \
+	    echo 'make audit: the service of known vulnerabilities (pypi.org) could not be asked, so nothing is known of the' \
+	      'locked versions. Run it where there is a network.' >&2; exit 1 ;; \
+	  *) echo 'make audit: a locked version has a known hole; see above.' >&2; exit 1 ;; \
+	esac
+
 ui: $(INSTALLED) ## Browse the runs of ./mlruns at http://127.0.0.1:5000
 	@mkdir -p mlruns
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false \
@@ -49,7 +67,8 @@ ui: $(INSTALLED) ## Browse the runs of ./mlruns at http://127.0.0.1:5000
 
 serve: $(INSTALLED) ## Serve MODEL, by default models:/reviews@champion, at http://127.0.0.1:5001
 	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db} MLFLOW_DISABLE_TELEMETRY=true \
-	MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false \
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false \
+	MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false \
 	PATH=$(abspath $(BIN)):$$PATH mlflow models serve -m $(or $(MODEL),models:/reviews@champion) \
 	  --env-manager local --host 127.0.0.1 --port 5001
 

@@ -28,8 +28,8 @@ def classifiers():
 def store(tmp_path_factory):
     """The address of one store; each test has a model of its own in it."""
     root = tmp_path_factory.mktemp("registry")
-    with MlflowTracker(directory=str(root / "mlruns"), system_metrics=False).start("d", "r", {}) as run:
-        return run.client.tracking_uri
+    with MlflowTracker(directory=str(root / "mlruns"), system_metrics=False).start("d", "r", {}):
+        return f"sqlite:///{root}/mlruns/mlflow.db"
 
 
 @pytest.fixture

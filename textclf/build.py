@@ -54,6 +54,8 @@ def build(cfg: DictConfig, group: str) -> Any:
         raise ConfigError("\n".join(f"{group}.{line}" for line in str(error).split("\n"))) from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"{group}.{getattr(error, 'key', '')}: {str(error).splitlines()[0]}") from error
+    except (AttributeError, TypeError) as error:  # OmegaConf takes whatever an interpolation gives
+        raise ConfigError(f"{group}: an interpolation gives a value of the wrong type ({error}).") from error
 
 
 def build_all(cfg: DictConfig) -> dict[str, Any]:

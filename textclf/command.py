@@ -20,9 +20,14 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from textclf.build import build_experiment
-from textclf.errors import ConfigError, TextclfError, did_you_mean, listed
+from textclf.disk import disk_trouble, disk_words
+from textclf.errors import ConfigError, ResourceError, TextclfError, did_you_mean, first_line, listed
+from textclf.escape import terminal
+from textclf.out_of_memory import is_out_of_memory, memory_words
+from textclf.redact import redacted
 from textclf.schema import GROUPS, RunConfig, register
 
 if TYPE_CHECKING:
@@ -41,7 +46,7 @@ class ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the message, with its level in front where that says something."""
         prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return prefix + record.getMessage()
+        return terminal(redacted(prefix + record.getMessage()))
 
 
 def choices_of(group: str) -> list[str]:
@@ -68,6 +73,8 @@ textclf: which model is worth its cost on your texts?
   python -m textclf.run [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
   python -m textclf.run -m model=tfidf_logreg,distilbert,bert seed=1,2,3
   python -m textclf.run study=STUDY [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
+  … resume=true                        the same command again: finished runs are kept, cut-off ones gone on with
+  python -m textclf.run --from-run RUN   run again what the record of a run says
 
 Choices:
 {choices}
@@ -112,7 +119,7 @@ def compose_experiment(*overrides: str) -> Experiment:
     """
     try:
         return build_experiment(composed(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # a ValueError for model=null
         raise ConfigError(explain(error)) from error
 
 
@@ -129,7 +136,16 @@ def follower_overrides() -> list[str]:
 
 
 def explain(error: BaseException) -> str:
-    """Return one paragraph on an error: what, required, got, remedy."""
+    """Return one paragraph on an error: what, required, got, remedy; without secrets, and fit for a terminal."""
+    return terminal(redacted(_explained(error)))
+
+
+def _explained(error: BaseException) -> str:
+    """Return what is to be said of an error."""
+    if not isinstance(error, ResourceError) and is_out_of_memory(error):
+        return memory_words(error)
+    if not isinstance(error, ResourceError) and disk_trouble(error) is not None:
+        return disk_words(error)
     if isinstance(error, TextclfError):
         return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
@@ -138,6 +154,10 @@ def explain(error: BaseException) -> str:
         return f"{group}={name}: there is no such choice; there are {listed(known, 40)}.{did_you_mean(name, known)}"
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return _explain_composition(error)
+    if isinstance(error, ValueError) and "Config group override" in str(error):
+        return f"a group such as dataset or model needs the name of a choice, not null or a number: {first_line(error)}"
+    if isinstance(error, (YAMLError, UnicodeDecodeError)):
+        return f"a config file holds no YAML of plain values: {' '.join(str(error).split())}."
     if isinstance(error, OSError) and error.filename is not None:
         return (
             f"{error.filename}: {error.strerror}. If this is where the run should be written, name another folder "

@@ -33,7 +33,9 @@ def told() -> Iterator[None]:
 def _paragraph(error: Exception) -> str:
     """Return what to say of an error."""
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}."
+        from textclf.escape import terminal
+
+        return terminal(f"{error.filename}: {error.strerror}.")
     from textclf.command import explain  # it brings Hydra along, which a command that goes well may not need
 
     return explain(error)

@@ -26,6 +26,14 @@ class ArtifactError(TextclfError):
     """A checkpoint, a saved classifier or a run folder is missing, damaged or refused."""
 
 
+class TrainingError(TextclfError):
+    """Training went wrong in a way that other options would prevent."""
+
+
+class ResourceError(TextclfError):
+    """The memory or the disk is too small for what was asked."""
+
+
 def refuse_unless(*checks: tuple[bool, str]) -> None:
     """Raise one `ConfigError` that names every failed check.
 
@@ -48,9 +56,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def listed(names: Iterable[str], limit: int = 20) -> str:
     """Return names joined by commas, cut after `limit` with the number left out."""
-    names = [str(name) for name in names]
+    names = [cut(str(name)) for name in names]
     more = f", and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def cut(text: str, width: int = 200) -> str:
+    """Return a text cut to so many characters, with an ellipsis where something is left out."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def first_line(error: Exception) -> str:

@@ -7,11 +7,10 @@ python -m textclf.register best:imdb --name reviews --alias champion
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 
 from textclf.ending import told
-from textclf.tracking.options import MLFLOW_ENVIRONMENT
+from textclf.escape import terminal
+from textclf.redact import log_to_stderr, redacted
 
 
 def arguments() -> argparse.Namespace:
@@ -36,16 +35,16 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Register what the command line names; exit with 1 where that is refused or cannot be done."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log_to_stderr()
     given = arguments()
-    for name, value in MLFLOW_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     with told():
+        from textclf.tracking import quiet  # noqa: F401, I001  (before MLflow)
         from textclf.serving.register import register
 
         done = register(given.run, given.name, given.alias, force=given.force, tracking_uri=given.tracking_uri)
-        print(done.said)
-        print(f"serve it: MLFLOW_TRACKING_URI={done.uri} mlflow models serve -m {done.model} --env-manager local")
+        print(terminal(done.said))
+        uri = redacted(done.uri)
+        print(terminal(f"serve it: MLFLOW_TRACKING_URI={uri} mlflow models serve -m {done.model} --env-manager local"))
 
 
 if __name__ == "__main__":

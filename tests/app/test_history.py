@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from textclf.app.history import MOST_KEPT, Asked, as_csv, as_jsonl, kept, safe_cell
+from textclf.app.history import MOST_KEPT, Asked, as_csv, as_jsonl, kept
+from textclf.escape import csv_cell
 
 
 def asked(text, **more):
@@ -23,12 +24,12 @@ def test_downloads_hold_every_prediction():
 
 @pytest.mark.parametrize("cell", ["=1+1", "+cmd|x", "-2+3", "@sum", "\t=1", "  =1", "\r=1"])
 def test_a_cell_is_never_a_formula(cell):
-    assert safe_cell(cell) == "'" + cell
+    assert csv_cell(cell) == "'" + cell
 
 
 @pytest.mark.parametrize("cell", ["-1.5", "+3", "1e-3", "-2E+05", "a=b", "", 3, None])
 def test_other_cells_stay(cell):
-    assert safe_cell(cell) == cell
+    assert csv_cell(cell) == cell
 
 
 def test_the_oldest_are_dropped():

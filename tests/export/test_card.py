@@ -200,8 +200,8 @@ def test_differences_are_those_of_the_options(wild, changes, said):
         ("https://me:pw@host/a/b", "https://host/a/b"),
         ("nyu-mll/glue and/or", "nyu-mll/glue and/or"),
         (["/a/b", {"c": "/d/e"}], ["b", {"c": "e"}]),
-        ({"password": "x", "cls_token": "[CLS]", "token_pattern": "a"}, {"password": "hidden", "cls_token": "[CLS]", "token_pattern": "a"}),
-        (f"key {TOKEN}.", "key hidden."),
+        ({"password": "x", "cls_token": "[CLS]", "token_pattern": "a"}, {"password": "REDACTED", "cls_token": "[CLS]", "token_pattern": "a"}),
+        (f"key {TOKEN}.", "key REDACTED."),
     ],
 )  # fmt: skip
 def test_paths_become_names_and_secrets_nothing(given, public):

@@ -167,8 +167,23 @@ def test_an_interrupt_ends_quietly(run, single, monkeypatch):
     assert run(single, "text") == (130, "", "interrupted\n")
 
 
-def test_a_class_that_looks_like_a_formula_is_told_of(caplog):
-    from textclf.predict.command import _warn_of_formulas
+def test_texts_that_look_like_formulas_are_told_of_or_made_safe(run, single, tmp_path, caplog):
+    (tmp_path / "in.csv").write_text('text,"=x",n\n"=1+1 lovely",fine,-5\ngood,"@sum",-0.5\n')
+    assert run(single, "--input", "in.csv", "--output", "plain.csv")[0] == 0
+    assert "'=x' and maybe more begins as a formula does" in caplog.text
+    assert (tmp_path / "plain.csv").read_text().startswith("text,=x,n,label,")
+    caplog.clear()
+    assert run(single, "--input", "in.csv", "--output", "safe.csv", "--spreadsheet")[0] == 0
+    head, first, second = (tmp_path / "safe.csv").read_text().splitlines()
+    assert head.startswith("text,'=x,n,label,")
+    assert first.startswith("'=1+1 lovely,fine,-5,positive,0.")
+    assert second.startswith("good,'@sum,-0.5,")
+    assert not caplog.text
 
-    _warn_of_formulas(["good", "=cmd"])
-    assert "'=cmd'" in caplog.text
+
+def test_a_class_cannot_order_a_terminal_about(run, tmp_path, monkeypatch):
+    from textclf.predict import texts
+
+    monkeypatch.setattr(texts, "shown", lambda prediction, top_k: "\x1b[2Jpositive\r")
+    folder = fitted(tmp_path / "c", pairs=False)
+    assert run(folder, "a lovely film")[1] == "\ufffd[2Jpositive\ufffd\n"

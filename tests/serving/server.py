@@ -35,7 +35,9 @@ def serving(model, tracking_uri, log):
         )
     try:
         wait_for(f"http://127.0.0.1:{port}/ping", process, log)
-        yield lambda body, kind="application/json": ask(f"http://127.0.0.1:{port}/invocations", body, kind)
+        yield lambda body, kind="application/json", **more: ask(
+            f"http://127.0.0.1:{port}/invocations", body, kind, **more
+        )
     finally:
         os.killpg(process.pid, 15)
         process.wait(30)
@@ -52,9 +54,9 @@ def wait_for(address, process, log):
     raise AssertionError(f"the server did not start:\n{log.read_text()[-3000:]}")
 
 
-def ask(address, body, kind):
+def ask(address, body, kind, host=None):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": kind})
+    request = urllib.request.Request(address, data, {"Content-Type": kind} | ({} if host is None else {"Host": host}))
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, json.loads(answer.read())

@@ -44,7 +44,7 @@ def ask(monkeypatch):
             monkeypatch.setattr(scoring_server, name, getattr(scoring_server, name))
         monkeypatch.setenv(scoring_server._SERVER_MODEL_PATH, str(folder))
         app = scoring_server.init(mlflow.pyfunc.load_model(str(folder)))
-        client = TestClient(app, raise_server_exceptions=False)
+        client = TestClient(app, raise_server_exceptions=False, base_url="http://127.0.0.1")
 
         def post(body, kind="application/json"):
             data = body if isinstance(body, bytes) else json.dumps(body)
@@ -235,3 +235,18 @@ def test_it_is_read_without_textclf_and_without_what_its_family_does_not_need(si
     label, total = done.stdout.split()
     assert label == "positive"
     assert float(total) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_host_is_known_by_address_or_name(monkeypatch):
+    from textclf.serving.guard import KnownHosts, _is_on_loopback
+
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "models.example, other")
+    hosts = KnownHosts(app=None)
+    for host in ("localhost", "LOCALHOST:5001", "127.0.0.1:5001", "[::1]:80", "models.example:80", "10.0.0.7"):
+        assert hosts.knows(host), host
+    for host in ("", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "models.example.evil"):
+        assert not hosts.knows(host), host
+    assert _is_on_loopback(["uvicorn", "--host", "127.0.0.1"])
+    assert _is_on_loopback(["uvicorn"])
+    assert not _is_on_loopback(["uvicorn", "--host", "0.0.0.0"])
+    assert not _is_on_loopback(["uvicorn", "--host=10.0.0.7"])

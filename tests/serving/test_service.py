@@ -25,8 +25,8 @@ REQUESTS = 8
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     root = tmp_path_factory.mktemp("served")
-    with MlflowTracker(directory=str(root / "mlruns"), system_metrics=False).start("served", "r", {}) as run:
-        return root, run.client.tracking_uri
+    with MlflowTracker(directory=str(root / "mlruns"), system_metrics=False).start("served", "r", {}):
+        return root, f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"
 
 
 @pytest.fixture(scope="module", params=["classical", "transformer"])
@@ -72,6 +72,15 @@ def test_bad_requests_are_refused_and_the_server_lives(service):
         status, answer = ask(body)
         assert (status, said in answer) == (400, True), (body, answer)
     assert ask({"inputs": ["fine"]})[0] == 200
+
+
+def test_only_names_of_this_machine_are_answered(service):
+    _, ask = service
+    body = {"inputs": ["fine"]}
+    for host in ("evil.example", "evil.example:5001", "127.0.0.1.evil.example", ""):
+        assert ask(body, host=host)[0] == 403, host
+    for host in ("localhost", "127.0.0.1:5001", "[::1]:5001"):
+        assert ask(body, host=host)[0] == 200, host
 
 
 def test_32_clients_at_once_each_get_the_answers_to_their_own_texts(service):

@@ -5,18 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from textclf.escape import csv_cell
+
 MOST_KEPT = 500
 """Predictions of a session that are kept; of more, the newest."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What makes a spreadsheet take a cell for a formula."""
-
-NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
-"""What begins like a formula and is none."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +57,5 @@ def as_csv(history: Sequence[Asked]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue().encode("utf-8-sig", errors="replace")  # the mark tells spreadsheets that it is UTF-8
-
-
-def safe_cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula: a text that looks like one gets a `'` in front."""
-    is_risky = isinstance(value, str) and value.lstrip(" ").startswith(FORMULA) and not NUMBER.fullmatch(value)
-    return f"'{value}" if is_risky else value

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from textclf.app.classifiers import Weighed, Word
+from textclf.escape import shown
 from textclf.evaluation.attributions import signed
-from textclf.reporting.document import UNPRINTABLE, Cell, Table
+from textclf.redact import redacted
+from textclf.reporting.document import Cell, Table
 
 EMPTY = Markup("")
 
 
 def text(value: object, most: int | None = None) -> str:
     """Return a plain text as it can be shown: control characters replaced, cut where it is too long."""
-    said = UNPRINTABLE.sub("�", str(value))
+    said = shown(str(value))
     return said if most is None or len(said) <= most else said[: most - 1] + "…"
 
 
@@ -38,7 +40,7 @@ def message(kind: str, value: object) -> str:
     heads = {"error": "Error", "note": "Note", "done": "Done"}
     role = "alert" if kind == "error" else "status"
     said = Markup('<div class="tc-message tc-{}" role="{}"><strong>{}:</strong> {}</div>')
-    return str(said.format(kind, role, heads[kind], text(value)))
+    return str(said.format(kind, role, heads[kind], text(redacted(str(value)))))
 
 
 def answer(label: str, score: float, seconds: float) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from textclf.app.classifiers import Loaded
-from textclf.app.history import safe_cell
 from textclf.errors import DataError, listed
+from textclf.escape import csv_cell
 from textclf.predict.columns import TextColumns, WantedTexts
 from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches, refusal
 from textclf.predict.stream import PredictOptions, predict_batches
@@ -97,9 +97,9 @@ class Predicted:
         """Return the rows as CSV; no cell is a formula to a spreadsheet."""
         out = io.StringIO(newline="")
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([safe_cell(name) for name in self.columns])
+        writer.writerow([csv_cell(name) for name in self.columns])
         for batch in self.batches:
-            columns = [[safe_cell(value) for value in column] for column in self.fields(batch)]
+            columns = [[csv_cell(value) for value in column] for column in self.fields(batch)]
             writer.writerows(zip(*columns, strict=True))
         return out.getvalue().encode("utf-8-sig")  # the mark tells spreadsheets that it is UTF-8
 

@@ -18,6 +18,8 @@ from textclf.build import build
 from textclf.command import choices_of, composed
 from textclf.ending import told
 from textclf.errors import ConfigError
+from textclf.escape import terminal
+from textclf.redact import log_to_stderr
 
 
 def arguments() -> argparse.Namespace:
@@ -45,7 +47,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Audit what the command line names; exit with 1 where that cannot be done."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log_to_stderr()
     logging.getLogger("textclf.audit").setLevel(logging.INFO)
     given = arguments()
     with told():
@@ -60,8 +62,8 @@ def main() -> None:
         output = given.output or Path(f"outputs/audits/{datetime.now():%Y-%m-%d/%H-%M-%S}")
         command = shlex.join(["python", "-m", "textclf.audit", *sys.argv[1:]])
         found = audit_dataset(dataset, model, output, options, command)
-        print(found.summary())
-        print(verdict(found))
+        print(terminal(found.summary()))
+        print(terminal(verdict(found)))
         print(f"the report: {output / PAGE}")
 
 

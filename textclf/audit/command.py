@@ -16,10 +16,12 @@ from textclf.audit.options import AuditOptions
 from textclf.audit.report import audit_blocks
 from textclf.data.options import DatasetOptions
 from textclf.data.text_data import SPLITS
+from textclf.durable import write_json, write_text
 from textclf.errors import ArtifactError
+from textclf.escape import csv_table
 from textclf.models.base import ModelOptions
 from textclf.models.options import LongText, TransformerModel
-from textclf.records import plain, write_json, write_text
+from textclf.records import plain
 from textclf.reporting.document import to_html, to_markdown
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def write_audit(found: Audit, output: Path, command: str = "") -> None:
     output.mkdir(parents=True, exist_ok=True)
     blocks = audit_blocks(found, draw(found, output / FIGURES), command)
     write_text(output / PAGE, to_html(f"Audit of {found.data.name}", blocks))
-    label_errors_frame(found).to_csv(output / LABEL_ERRORS, index=False)
+    csv_table(label_errors_frame(found)).to_csv(output / LABEL_ERRORS, index=False)
     write_json(output / FACTS, facts(found))
     write_text(output / REPORT, to_markdown(blocks, output))  # last: where it is, the audit is whole
 

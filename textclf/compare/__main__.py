@@ -8,7 +8,6 @@ python -m textclf.compare --mlflow EXPERIMENT
 from __future__ import annotations
 
 import argparse
-import logging
 import shlex
 import sys
 from datetime import datetime
@@ -16,6 +15,8 @@ from pathlib import Path
 
 from textclf.compare.options import Claim, CompareOptions
 from textclf.ending import told
+from textclf.escape import terminal
+from textclf.redact import log_to_stderr
 
 
 def arguments() -> argparse.Namespace:
@@ -47,7 +48,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Compare what the command line names; exit with 1 where that cannot be done."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log_to_stderr()
     given = arguments()
     with told():
         options = CompareOptions(
@@ -68,7 +69,7 @@ def main() -> None:
         command = shlex.join(["python", "-m", "textclf.compare", *sys.argv[1:]])
         written = compare(folders, options, output, given.title, command, given.latex)
         for problem in written.problems:
-            print(f"left out: {problem}")
+            print(terminal(f"left out: {problem}"))
 
 
 if __name__ == "__main__":

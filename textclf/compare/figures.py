@@ -30,6 +30,7 @@ from textclf.compare.prediction_plots import (
 from textclf.compare.systems import SIZE_OPTION
 from textclf.compare.table import SystemRow
 from textclf.compare.wording import words
+from textclf.escape import csv_table
 from textclf.reporting.document import Picture
 
 DATA = "data"
@@ -54,7 +55,7 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
 
     def keep(name: str, frame: pd.DataFrame, done: bool, caption: str, alt: str) -> None:
         if done:
-            frame.to_csv(folder / DATA / f"{prefix}{name}.csv", index=False)
+            csv_table(frame).to_csv(folder / DATA / f"{prefix}{name}.csv", index=False)
             drawn[name] = Picture(folder / f"{prefix}{name}.png", caption, alt)
 
     def path(name: str) -> Path:

@@ -20,7 +20,7 @@ from textclf.data.selection import select_rows, taken
 from textclf.data.splits import rows_of_splits
 from textclf.data.text_data import SPLITS, TextData
 from textclf.data.usable import CAUSES, place_of, reject, unusable_texts
-from textclf.errors import DataError, listed
+from textclf.errors import DataError, cut, listed
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ def check_known(
             value = raw[split].data.column(options.label_column)[row].as_py()
             more = f" (and {len(unknown) - 1:,} more rows)" if len(unknown) > 1 else ""
             raise DataError(
-                f"{place_of(raw[split], row, split, said[split], rejects)}: label {value!r} is not one of "
+                f"{place_of(raw[split], row, split, said[split], rejects)}: label {cut(repr(value))} is not one of "
                 f"{listed(names)}{'' if options.label_names else ', the classes of train'}{more}. Correct it, add it "
                 f"to dataset.label_names (and to train), or leave such rows out with dataset.unknown_labels=drop."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -70,7 +71,10 @@ def load_files_dataset(options: FilesDataset, folder: Path | None = None) -> Tex
 def resolve(file: str) -> Path:
     """Return the path that a file option names; `bundled:` stands for textclf's own data."""
     if file.startswith("bundled:"):
-        return BUNDLED / file.removeprefix("bundled:")
+        path = BUNDLED / file.removeprefix("bundled:")
+        if not Path(os.path.normpath(path)).is_relative_to(BUNDLED):
+            raise DataError(f"{file}: only what comes with textclf is bundled; name other files by their own path.")
+        return path
     return Path(file).expanduser()
 
 

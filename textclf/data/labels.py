@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset
 from numpy.typing import NDArray
 
 from textclf.data.options import DatasetOptions
-from textclf.errors import DataError, listed
+from textclf.errors import DataError, cut, listed
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +82,9 @@ def _as_integers(values: Sequence[str], where: str, column: str) -> list[str]:
         return list(values)
     if broken := [value for value in present if not WHOLE.fullmatch(value)]:
         raise DataError(
-            f"{where}: labels must be strings or integers, but column {column!r} holds numbers such as {broken[0]}. "
-            f"Turn them into classes first, name another column with dataset.label_column, or list them all in "
-            f"dataset.label_names to have each taken for a class."
+            f"{where}: labels must be strings or integers, but column {column!r} holds numbers such as "
+            f"{cut(broken[0])}. Turn them into classes first, name another column with dataset.label_column, or list "
+            f"them all in dataset.label_names to have each taken for a class."
         )
     if pointed := [value for value in present if "." in value]:
         log.info("%s: labels such as %s are read as the integers they stand for", where, pointed[0])

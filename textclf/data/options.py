@@ -93,7 +93,8 @@ class DatasetOptions(ABC):
     """Seed of the validation slice and of the subsets. It is apart from the run's seed, so that
     runs with different seeds are tested on the same examples."""
     metrics: list[str] = field(default_factory=list)
-    """Further metrics by their name in `evaluate`. Their code comes from the Hub and is executed."""
+    """Further metrics by their name in `evaluate`. Their code comes from the Hub and is executed; only that of
+    `evaluate` itself, never from a path or from somebody's repository."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be right before any data is loaded."""
@@ -133,6 +134,13 @@ class DatasetOptions(ABC):
             (
                 not self.label_names or len(self.label_names) >= 2,
                 f"label_names must name at least two classes, got {list(self.label_names)}.",
+            ),
+            *(
+                (
+                    re.fullmatch(r"[A-Za-z0-9_-]+", name) is not None,
+                    f"metrics must be names of evaluate's own metrics, such as mcc, got {name!r}; nothing else is run.",
+                )
+                for name in self.metrics
             ),
             *(
                 (value is None or value >= 2, f"{option} must be at least 2 (or null for all), got {value}.")

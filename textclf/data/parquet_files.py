@@ -95,5 +95,5 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
             if clash := [name for name in set(file.schema_arrow.names) if file.schema_arrow.names.count(name) > 1]:
                 raise DataError(f"{path}: columns {listed(clash)} occur more than once; names must be distinct.")
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # damaged names are no UTF-8
         raise DataError(f"{path}: the file cannot be read as Parquet: {first_line(error)}") from error

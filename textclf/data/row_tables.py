@@ -19,7 +19,7 @@ from textclf.data import rejected
 from textclf.data.raw_text import encoding_remark
 from textclf.data.rejected import RejectedRows, Rejection, place
 from textclf.data.row_sources import BadRow, Row, encodable, is_missing
-from textclf.errors import DataError
+from textclf.errors import DataError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -200,12 +200,10 @@ def cached(
     folder = Path(config.HF_DATASETS_CACHE) / "textclf"
     path, beside = folder / f"{digest}.arrow", folder / f"{digest}.json"
     if path.is_file() and beside.is_file():
-        known = json.loads(beside.read_text(encoding="utf-8"))
-        log.info("%s: already read, on %s; taken from %s", split, known["written"], path)
-        found.files[:], found.kinds = known["files"], known["kinds"]
-        rejects.counts[split], rejects.remarks = Counter(known["counts"]), rejects.remarks | known["remarks"]
-        rejects.written[split] = [Rejection(**rejection) for rejection in known["rejected"]]
-        return Dataset.from_file(str(path))
+        try:
+            return _known(path, beside, schema, split, rejects, found)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("%s is damaged (%s); the files are read anew", path, first_line(error))
     temporary = path.with_suffix(f".{os.getpid()}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -226,6 +224,20 @@ def cached(
     finally:
         temporary.unlink(missing_ok=True)
     return Dataset.from_file(str(path))
+
+
+def _known(path: Path, beside: Path, schema: pa.Schema, split: str, rejects: RejectedRows, found: ReadRows) -> Dataset:
+    """Return what was read before, and tell of the rows that were rejected then."""
+    known = json.loads(beside.read_text(encoding="utf-8"))
+    dataset = Dataset.from_file(str(path))
+    if dataset.data.schema.names != schema.names:
+        raise ValueError("its columns are others")
+    counts, rejections = Counter(known["counts"]), [Rejection(**rejection) for rejection in known["rejected"]]
+    remarks, files, kinds, written = known["remarks"], list(known["files"]), known["kinds"], known["written"]
+    rejects.counts[split], rejects.written[split], rejects.remarks = counts, rejections, rejects.remarks | remarks
+    found.files[:], found.kinds = files, kinds
+    log.info("%s: already read, on %s; taken from %s", split, written, path)
+    return dataset
 
 
 def _write(path: Path, known: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from textclf.data.options import DatasetOptions
 from textclf.data.text_data import SPLITS
-from textclf.errors import DataError, listed
+from textclf.errors import DataError, cut, listed
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def stratified_slice(
     for label, count in enumerate(class_counts):
         if count == 1:
             raise DataError(
-                f"class {label_names[label]!r} has 1 example in train, and a stratified slice for {purpose} "
+                f"class {cut(repr(label_names[label]))} has 1 example in train, and a stratified slice for {purpose} "
                 f"needs at least 2. Add examples of it, leave the class out, or name a {purpose} split of your own."
             )
     count = max(round(len(labels) * fraction), int(np.count_nonzero(class_counts)))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from textclf.escape import shown
 from textclf.evaluation.attributions import Attribution, signed
-from textclf.reporting.document import UNPRINTABLE
 
 TEMPLATE = "attributions.html.j2"
 
@@ -16,7 +16,7 @@ TEMPLATE = "attributions.html.j2"
 def attributions_page(title: str, attributions: Sequence[Attribution]) -> str:
     """Return the texts with their words coloured and underlined by what a prediction owes to them."""
     page = _template().render(title=title, attributions=attributions)
-    return UNPRINTABLE.sub("�", page).strip() + "\n"
+    return shown(page).strip() + "\n"
 
 
 @functools.cache

@@ -8,7 +8,6 @@ python -m textclf.export models:/reviews@champion --to hub --push owner/name
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import shlex
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from textclf.ending import told
 from textclf.locate import OUTPUTS, RUN_HELP
+from textclf.redact import log_to_stderr
 
 TARGETS = {
     "onnx": "a graph that predicts without torch, transformers or scikit-learn",
@@ -57,7 +57,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Export what the command line names; exit with 1 where that cannot be done."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log_to_stderr()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     given = arguments()
     with told():

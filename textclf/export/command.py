@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from textclf.durable import write_json
 from textclf.errors import ArtifactError, ConfigError, refuse_unless
 from textclf.export.check import Check, compare_classifiers, examples_of
 from textclf.export.public import public_command
 from textclf.locate import OUTPUTS, Located
 from textclf.models.base import Classifier
 from textclf.models.saved import load_classifier, read_description
-from textclf.records import environment, write_json
+from textclf.records import environment
 
 REPORT = "export.json"
 """What the folder says of how it was made and checked."""

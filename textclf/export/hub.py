@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textclf.durable import write_text
 from textclf.errors import ArtifactError
 from textclf.export.card import model_card
 from textclf.export.contents import copy_classifier, copy_file
 from textclf.export.evidence import gather
 from textclf.export.push import push_folder
 from textclf.locate import Located
-from textclf.records import FIGURES, write_text
+from textclf.records import FIGURES
 from textclf.reporting.document import Picture
 
 __all__ = ["push_folder", "write_hub_folder"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from textclf.hub import names_a_folder
 from textclf.records import RunRecord
+from textclf.redact import MASK, names_secret, redacted
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 """`name` or `owner/name`."""
@@ -24,13 +25,6 @@ ABSOLUTE = re.compile(
 )
 FILE_URL = re.compile(r"\bfile:/+")
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-TOKEN = re.compile(r"\b(?:hf|api_org|ghp|gho|sk)[_-][A-Za-z0-9_-]{16,}")
-SECRET = re.compile(
-    r"((hf|api|access|auth|use_auth|client)_)?(token|password|passwd|secret|credentials?)|(api|access)_?key",
-    re.IGNORECASE,
-)
-"""Names of options that hold a secret; `cls_token` and `token_pattern` do not."""
-HIDDEN = "hidden"
 
 
 def public_record(record: RunRecord) -> RunRecord:
@@ -79,7 +73,7 @@ def public_command(command: str) -> str:
     for word in words:
         name, given, value = word.partition("=")
         option = name.lstrip("+~")
-        if option.partition(".")[0] in UNTOLD or SECRET.fullmatch(option.rpartition(".")[2]):
+        if option.partition(".")[0] in UNTOLD or names_secret(option):
             continue
         last = option.rpartition(".")[2]
         if given and option.startswith("dataset.") and (last in FILES or (last == "path" and not is_on_hub(value))):
@@ -98,11 +92,11 @@ def scrubbed(value: Any, but: tuple[str, ...] = ()) -> Any:
         but: Keys of a mapping whose values are left as they are.
     """
     if isinstance(value, str):
-        said = FILE_URL.sub("/", TOKEN.sub(HIDDEN, CREDENTIALS.sub("", value)))
+        said = FILE_URL.sub("/", redacted(CREDENTIALS.sub("", value)))
         return ABSOLUTE.sub(lambda found: file_name(found[0]), said)
     if isinstance(value, Mapping):
         return {
-            key: inner if key in but else HIDDEN if _is_secret(key, inner) else scrubbed(inner)
+            key: inner if key in but else MASK if _is_secret(key, inner) else scrubbed(inner)
             for key, inner in value.items()
         }
     return [scrubbed(inner) for inner in value] if isinstance(value, (list, tuple)) else value
@@ -110,7 +104,7 @@ def scrubbed(value: Any, but: tuple[str, ...] = ()) -> Any:
 
 def _is_secret(key: Any, value: Any) -> bool:
     """Whether an option is a secret by its name."""
-    return isinstance(value, str) and SECRET.fullmatch(str(key)) is not None
+    return isinstance(value, str) and names_secret(str(key))
 
 
 def file_name(path: str) -> str:

@@ -10,6 +10,7 @@ from platform import python_version
 
 from huggingface_hub import SpaceCardData
 
+from textclf.durable import write_json, write_text
 from textclf.errors import ArtifactError, listed
 from textclf.export.card import TASK, checked, title_of, verdict, with_front_matter
 from textclf.export.card_sections import limit_blocks, what_it_is
@@ -18,7 +19,7 @@ from textclf.export.evidence import Evidence, gather
 from textclf.export.hub import README, refuse_full
 from textclf.locate import Located
 from textclf.models.needed import FAMILIES, copy_code, requirement_lines
-from textclf.records import CLASSIFIER, write_json, write_text
+from textclf.records import CLASSIFIER
 from textclf.reporting.document import Block, Code, Heading, Paragraph, Quote, to_markdown
 
 APP = "app.py"

@@ -13,6 +13,7 @@ from transformers import AutoConfig, PretrainedConfig
 from textclf.errors import ArtifactError, ConfigError, first_line
 from textclf.hub import hub_or_cache, names_a_folder, ways_on
 from textclf.models import quiet  # noqa: F401  (makes transformers quiet)
+from textclf.models.contained import check_contained
 from textclf.models.options import TransformerModel
 
 
@@ -55,6 +56,8 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
     source = _locate(options)
     what = f"Checkpoint {options.checkpoint!r}"
     local = Path(source).is_dir()
+    if local:
+        check_contained(Path(source))
     with nullcontext(True) if local else hub_or_cache() as online:
         try:
             config = AutoConfig.from_pretrained(source, revision=options.revision, trust_remote_code=False)

@@ -28,6 +28,7 @@ from textclf.models.fast_vectorizing import FeatureIndex, fit_transform, index_o
 from textclf.models.options import ClassicalModel
 from textclf.models.overlap import WordOverlap
 from textclf.models.parts import make_parts
+from textclf.models.pipeline_file import write_pipeline
 from textclf.models.saved import read_description, write_description
 from textclf.models.streamed_fit import fit_streamed, is_streamed
 from textclf.models.vocabularies import read_into, written_apart
@@ -90,7 +91,7 @@ class ClassicalClassifier(Classifier):
         """Write the pipeline (skops, never pickle), its vocabularies and its description."""
         write_description(directory, FAMILY, self, {})
         with written_apart(self.pipeline, directory):
-            skops.io.dump(self.pipeline, directory / PIPELINE)
+            write_pipeline(self.pipeline, directory / PIPELINE)
 
 
 def fit_classical(

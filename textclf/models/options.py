@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 
+from textclf.disk import check_disk
 from textclf.errors import refuse_unless
 from textclf.importing import importing
+from textclf.memory import release_memory
 from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
+from textclf.out_of_memory import OutOfMemoryError
 
 if TYPE_CHECKING:
     from textclf.data.text_data import TextData
+    from textclf.models.transformer import TransformerClassifier
     from textclf.training.options import TrainerOptions
+
+log = logging.getLogger(__name__)
 
 
 class Padding(Enum):
@@ -119,10 +126,30 @@ class TransformerModel(ModelOptions):
         """Load the checkpoint and hand it to the trainer."""
         with importing():
             from textclf.models.pretrained import load_checkpoint
+            from textclf.training.every import NEVER
 
-        classifier = load_checkpoint(self, data.label_names, seed=context.seed)
-        classifier.has_pairs = data.has_pairs
-        return classifier, trainer.fit(classifier, data, context, self.balance)
+        def begin() -> TransformerClassifier:
+            classifier = load_checkpoint(self, data.label_names, seed=context.seed)
+            classifier.has_pairs = data.has_pairs
+            return classifier
+
+        classifier = begin()
+        if context.checkpoints is not None and context.is_main:
+            size = sum(weight.numel() * weight.element_size() for weight in classifier.model.parameters())
+            check_disk(context.checkpoints, size, keeps_checkpoints=trainer.checkpoint_every != NEVER)
+        try:
+            return classifier, trainer.fit(classifier, data, context, self.balance)
+        except OutOfMemoryError as error:
+            if not trainer.cpu_fallback or error.device == "cpu":
+                raise
+            log.warning("%s Training begins anew on the CPU.", error)
+        del classifier
+        release_memory()
+        kept = None if context.checkpoints is None else context.checkpoints / "cpu"
+        classifier, there = begin(), trainer.on_cpu()
+        fit = there.fit(classifier, data, replace(context, checkpoints=kept), self.balance)
+        said = "trained on the CPU, since one example at a time did not fit in the memory of the GPU."
+        return classifier, replace(fit, warnings=(*fit.warnings, said))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PretrainedConfig
 
-from textclf.errors import ArtifactError, ConfigError
+from textclf.errors import ArtifactError, ConfigError, TextclfError
 from textclf.hub import hub_or_cache
 from textclf.models.checkpoint import open_checkpoint
 from textclf.models.layers import keep_layers
@@ -67,8 +67,10 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
                 ignore_mismatched_sizes=True,  # another task's head is replaced
                 trust_remote_code=False,
             )
-        except (OSError, ValueError) as error:
-            raise ArtifactError(f"Checkpoint {options.checkpoint!r} could not be loaded: {error}") from error
+        except (TextclfError, MemoryError):
+            raise
+        except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
+            raise ArtifactError(_refusal(options.checkpoint, error)) from error
     if options.keep_layers:
         keep_layers(model, options.keep_layers)
     if tokenizer.pad_token_id is None:
@@ -84,6 +86,16 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         padding=options.padding,
         attention=options.attention,
     )
+
+
+def _refusal(checkpoint: str, error: Exception) -> str:
+    """Return why a checkpoint was not loaded."""
+    if type(error).__name__ == "UnpicklingError":  # its own text tells how to run the code all the same
+        return (
+            f"Checkpoint {checkpoint!r} was not loaded: its weights are a pickle (.bin) that holds more than tensors "
+            f"or is damaged, and code in it is never run. Use a checkpoint with model.safetensors."
+        )
+    return f"Checkpoint {checkpoint!r} could not be loaded: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def _attention(options: TransformerModel, config: PretrainedConfig) -> str:

@@ -8,12 +8,13 @@ zcat reviews.jsonl.gz | python -m textclf.predict RUN --input - --input-format j
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
 import sys
 from types import FrameType
 
 from textclf.ending import told
+from textclf.escape import terminal
+from textclf.redact import log_to_stderr
 
 FORMATS = ("jsonl", "csv", "tsv", "parquet", "txt")
 TERMINATED = 143
@@ -50,6 +51,11 @@ def arguments() -> argparse.Namespace:
         help="keep rows that cannot be predicted, without a label and with the reason in a column error; else the "
         "first one stops the work",
     )
+    parser.add_argument(
+        "--spreadsheet",
+        action="store_true",
+        help="in CSV and TSV, put a ' in front of texts that a spreadsheet would take for formulas",
+    )
     parser.add_argument("--force", action="store_true", help="replace an output that is there")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="of a transformer")
     given = parser.parse_intermixed_args()
@@ -65,7 +71,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Predict what the command line names; exit with 1 where that cannot be done."""
     given = arguments()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log_to_stderr()
     signal.signal(signal.SIGTERM, _terminated)
     with told():
         _predict(given)
@@ -77,7 +83,7 @@ def _predict(given: argparse.Namespace) -> None:
         from textclf.predict.texts import predict_texts, shown
 
         for prediction in predict_texts(given.run, given.texts, given.threshold, given.device):
-            print(shown(prediction, given.top_k))
+            print(terminal(shown(prediction, given.top_k)))
         return
     from textclf.predict.columns import TextColumns
     from textclf.predict.command import PIPE, Ends, predict_file, summary
@@ -91,11 +97,12 @@ def _predict(given: argparse.Namespace) -> None:
         Kind(given.input_format) if given.input_format else None,
         Kind(given.output_format) if given.output_format else None,
         given.force,
+        given.spreadsheet,
     )
     asked = TextColumns(given.text_column, given.text_pair_column, given.title_column)
     done = predict_file(given.run, ends, asked, options, given.device, progress=sys.stderr.isatty())
     if given.output != PIPE:
-        print(summary(done, given.output), file=sys.stderr)
+        print(terminal(summary(done, given.output)), file=sys.stderr)
     if done.bad_rows:
         rows = f"{done.bad_rows:,} row{'s' * (done.bad_rows > 1)}"
         print(f"warning: {rows} could not be predicted; the column {given.prefix}error says why", file=sys.stderr)

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,14 +23,12 @@ from textclf.predict.columns import TextColumns, WantedTexts
 from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches
 from textclf.predict.stream import PredictOptions, Tell, predict_batches
 from textclf.predict.texts import has_pairs, ready
-from textclf.predict.writers import check_target, open_writer
+from textclf.predict.writers import SeparatedWriter, check_target, open_writer
 
 log = logging.getLogger(__name__)
 
 PIPE = "-"
 """Stands for stdin and stdout."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a field begins with that a spreadsheet takes for a formula."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class Ends:
     """Format of the output; none takes the one that its name says, and of stdout that of the input."""
     force: bool = False
     """Replace an output that is there."""
+    spreadsheet: bool = False
+    """Put a `'` in front of texts that a spreadsheet would take for formulas; else they are written as they are."""
 
 
 @dataclass
@@ -82,8 +82,6 @@ def predict_file(
     located = locate(run)
     description = read_description(located.classifier)
     check_threshold(options.threshold, description.label_names)
-    if output_kind in (Kind.csv, Kind.tsv):
-        _warn_of_formulas(description.label_names)
     done = Done()
     with _source(ends) as (source, name):
         batches = read_batches(source, input_kind, wanted_texts(located, asked), name=name)
@@ -94,10 +92,18 @@ def predict_file(
         begun = time.perf_counter()
         sink = sys.stdout.buffer if ends.output == PIPE else Path(ends.output)
         with open_writer(sink, output_kind, ends.force) as writer, _bar(progress) as tell:
+            if isinstance(writer, SeparatedWriter):
+                writer.is_for_spreadsheets = ends.spreadsheet
             for batch in predict_batches(classifier, chain([first], batches), options, tell):
                 writer.write(batch)
                 _count(done, batch)
         done.seconds = time.perf_counter() - begun
+        if isinstance(writer, SeparatedWriter) and writer.formula is not None:
+            log.warning(
+                "%.60r and maybe more begins as a formula does, and a spreadsheet may compute it; --spreadsheet puts "
+                "a ' in front of such texts",
+                writer.formula,
+            )
     return done
 
 
@@ -188,12 +194,6 @@ def _count(done: Done, batch: Batch) -> None:
     done.bad_rows += len(batch.problems)
     counts = batch.table.column(batch.table.column_names.index(batch.added[0])).value_counts().to_pylist()
     done.labels.update({found["values"]: found["counts"] for found in counts if found["values"] is not None})
-
-
-def _warn_of_formulas(label_names: Sequence[str]) -> None:
-    """Say where a spreadsheet would take the name of a class for a formula; it is written as it is all the same."""
-    if risky := [name for name in label_names if name.startswith(FORMULA)]:
-        log.warning("class %r begins as a formula does; a spreadsheet that opens the output may compute it", risky[0])
 
 
 def summary(done: Done, output: str) -> str:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from textclf.errors import ArtifactError, DataError, first_line
+from textclf.escape import csv_cell, is_formula
 from textclf.predict.rows import SEPARATORS, Batch, Kind
 from textclf.predict.values import as_fields, as_json
 
@@ -75,6 +76,10 @@ class SeparatedWriter(Writer):
     """CSV or TSV, the names of the columns above."""
 
     names: list[str]
+    is_for_spreadsheets = False
+    """Whether texts that a spreadsheet would take for formulas get a `'` in front."""
+    formula: str | None = None
+    """The first such text that was written as it is."""
 
     def write(self, batch: Batch) -> None:
         """Write a record for each row."""
@@ -83,10 +88,26 @@ class SeparatedWriter(Writer):
         table = batch.table
         if self.is_empty:
             self.names, self.is_empty = table.column_names, False
-            writer.writerow(self.names)
-        columns = [as_fields(column) for column in _aligned(table, self.names, self.kind)]
+            writer.writerow(self._safe(self.names))
+        columns = [
+            self._safe(as_fields(column)) if _holds_texts(column.type) else as_fields(column)
+            for column in _aligned(table, self.names, self.kind)
+        ]
         writer.writerows(zip(*columns, strict=True))
         self.binary.write(text.getvalue().encode())
+
+    def _safe(self, cells: list[str]) -> list[str]:
+        """Return texts as they are to be written."""
+        if self.is_for_spreadsheets:
+            return [csv_cell(cell) for cell in cells]
+        if self.formula is None:
+            self.formula = next(filter(is_formula, cells), None)
+        return cells
+
+
+def _holds_texts(kind: pa.DataType) -> bool:
+    """Say whether a column may hold texts: a number is no formula."""
+    return not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
 
 
 class LineWriter(Writer):

@@ -19,13 +19,9 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from tabulate import tabulate
 
+from textclf.escape import markdown, markdown_line, shown
+
 TEMPLATE = "page.html.j2"
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202d\u202e\ud800-\udfff]")
-"""Control characters, overrides of the writing direction, and halves of characters that UTF-8 cannot write."""
-MARKUP = re.compile(r"[\\`*_\[\]<>#|~&$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-"""What GitHub reads as markup anywhere in a line, bare addresses included."""
-LIST_MARKER = re.compile(r"^(\d*)([-+.)])(?=\s|-|$)")
-"""What begins a list or a rule at the start of a line."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +152,7 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
     Raises:
         OSError: A picture cannot be read.
     """
-    return UNPRINTABLE.sub("�", _template().render(title=title, blocks=blocks)).strip() + "\n"
+    return shown(_template().render(title=title, blocks=blocks)).strip() + "\n"
 
 
 @functools.cache
@@ -176,25 +172,27 @@ def _markdown(block: Block, folder: Path) -> str:
     """Return one block as Markdown."""
     match block:
         case Heading():
-            return f"{'#' * block.level} {_inline(block.text)}"
+            return f"{'#' * block.level} {markdown(block.text)}"
         case Paragraph():
-            return _line(block.text)
+            return markdown_line(block.text)
         case Bullets():
-            return "\n".join(f"- {_line(item)}" for item in block.items)
+            return "\n".join(f"- {markdown_line(item)}" for item in block.items)
         case Code():
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", block.text)), default=0))
-            return f"{fence}\n{UNPRINTABLE.sub('�', block.text).rstrip()}\n{fence}"
+            return f"{fence}\n{shown(block.text).rstrip()}\n{fence}"
         case Table():
             return _markdown_table(block)
         case Picture():
             address = quote(Path(os.path.relpath(block.path, folder)).as_posix())
-            return f"![{_inline(block.alt)}]({address})" + (f"\n\n*{_inline(block.caption)}*" if block.caption else "")
+            return f"![{markdown(block.alt)}]({address})" + (
+                f"\n\n*{markdown(block.caption)}*" if block.caption else ""
+            )
         case Link():
-            return f"[{_inline(block.text)}]({quote(block.path)})"
+            return f"[{markdown(block.text)}]({quote(block.path)})"
         case Details():
-            return f"**{_inline(block.summary)}**\n\n{to_markdown(block.blocks, folder).rstrip()}"
+            return f"**{markdown(block.summary)}**\n\n{to_markdown(block.blocks, folder).rstrip()}"
         case Quote():
-            return f"> {_line(block.text)}"
+            return f"> {markdown_line(block.text)}"
 
 
 def _markdown_table(table: Table) -> str:
@@ -202,29 +200,19 @@ def _markdown_table(table: Table) -> str:
     rows = [[_cell(cell) for cell in row] for row in table.rows]
     body = tabulate(
         [
-            [f"**{_inline(cell.text)}**" if cell.strong and cell.text else _inline(cell.text) for cell in row]
+            [f"**{markdown(cell.text)}**" if cell.strong and cell.text else markdown(cell.text) for cell in row]
             for row in rows
         ],
-        [_inline(column.title) for column in table.columns],
+        [markdown(column.title) for column in table.columns],
         tablefmt="pipe",  # "github", but its second line says which columns are aligned to the right
         disable_numparse=True,
         colalign=["right" if column.numeric else "left" for column in table.columns],
     )
     hints = [
-        f"*{_inline(column.title)}*: {_inline(column.hint.rstrip('.'))}" for column in table.columns if column.hint
+        f"*{markdown(column.title)}*: {markdown(column.hint.rstrip('.'))}" for column in table.columns if column.hint
     ]
-    caption = f"**{_inline(table.caption)}**" if table.caption else ""
+    caption = f"**{markdown(table.caption)}**" if table.caption else ""
     return "\n\n".join(part for part in (caption, body, "; ".join(hints) + "." * bool(hints)) if part)
-
-
-def _inline(text: str) -> str:
-    """Return a text on one line in which Markdown finds no markup."""
-    return MARKUP.sub(r"\\\g<0>", UNPRINTABLE.sub("�", " ".join(text.split())))
-
-
-def _line(text: str) -> str:
-    """Return a text that can stand at the start of a line."""
-    return LIST_MARKER.sub(r"\1\\\2", _inline(text))
 
 
 def _cell(cell: str | Cell) -> Cell:

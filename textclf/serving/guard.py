@@ -4,11 +4,20 @@ Where a request says `inputs` or `instances`, MLflow 3.17 reads null as the text
 and answers fewer rows than were asked where some lack the column; a request without a content type is
 answered as if the server had failed. The model sees none of this, so in a process that MLflow started to
 serve a model the two functions that read requests are replaced. The model itself checks the texts.
+
+A server on loopback also answers only to the names of this machine: a page in a browser can make a name of its own
+lead here (DNS rebinding), and would then read the answers.
 """
 
 from __future__ import annotations
 
+import functools
+import ipaddress
+import itertools
 import os
+import re
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,6 +25,8 @@ from mlflow.pyfunc import scoring_server
 from mlflow.types import Schema
 from mlflow.utils.proto_json_utils import MlflowInvalidInputException
 
+ALLOWED_HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
+"""MLflow's own variable: further names that a server answers to, with commas; * for any."""
 _answer = scoring_server.invocations
 _parse = scoring_server.infer_and_parse_data
 
@@ -25,6 +36,53 @@ def guard_requests() -> None:
     if scoring_server._SERVER_MODEL_PATH in os.environ:
         scoring_server.invocations = answer
         scoring_server.infer_and_parse_data = table_of
+        if _is_on_loopback(sys.argv):
+            _guard_hosts()
+
+
+class KnownHosts:
+    """Lets requests through that name this machine, by an address or a known name, and refuses the others."""
+
+    def __init__(self, app: Any):
+        self.app = app
+        further = os.environ.get(ALLOWED_HOSTS, "").lower().split(",")
+        self.known = {"localhost", *(name.strip() for name in further if name.strip())}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request, or refuse it with 403."""
+        named = [value.decode("latin-1") for key, value in scope.get("headers", ()) if key == b"host"]
+        if scope["type"] != "http" or (len(named) == 1 and self.knows(named[0])):
+            await self.app(scope, receive, send)
+            return
+        said = b"This server does not answer to that name; MLFLOW_SERVER_ALLOWED_HOSTS says which ones it knows."
+        await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": said})
+
+    def knows(self, host: str) -> bool:
+        """Say whether a request's host, with or without a port, is an address or a known name; no page forges those."""
+        name = re.sub(r":\d+$", "", host).strip("[]").lower()
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self.known or "*" in self.known
+        return True
+
+
+def _guard_hosts() -> None:
+    """Let the server that MLflow is about to make ask `KnownHosts` first."""
+    import fastapi
+    from starlette.middleware import Middleware
+
+    if isinstance(fastapi.FastAPI, functools.partial):
+        return
+    fastapi.FastAPI = functools.partial(fastapi.FastAPI, middleware=[Middleware(KnownHosts)])  # type: ignore[misc]
+
+
+def _is_on_loopback(arguments: Sequence[str]) -> bool:
+    """Say whether a server with these arguments listens on this machine alone, as it does where none names a host."""
+    hosts = [after for before, after in itertools.pairwise(arguments) if before == "--host"]
+    hosts += [word.removeprefix("--host=") for word in arguments if word.startswith("--host=")]
+    return all(host in ("127.0.0.1", "localhost", "::1") for host in hosts)
 
 
 def answer(data: bytes, content_type: str | None, model: Any, input_schema: Schema) -> Any:

@@ -22,6 +22,7 @@ from textclf.models.base import Classifier
 from textclf.models.saved import load_classifier
 from textclf.records import CLASSIFIER
 from textclf.serving.guard import guard_requests
+from textclf.tracking import quiet  # noqa: F401  (switches off what MLflow may unpickle or run)
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from textclf.locate import Located, locate
 from textclf.models.saved import read_description
 from textclf.serving.champion import Candidate, Judgement, judge
 from textclf.serving.logged import FINGERPRINT, fingerprint, log_classifier, logged_model
-from textclf.tracking.mlflow_run import find_experiment, open_store
 from textclf.tracking.options import MlflowTracker
+from textclf.tracking.store import find_experiment, open_store
 
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 ALIAS = re.compile(r"[A-Za-z0-9_-]+")

@@ -1,0 +1,68 @@
+"""Text of strangers in media that would read more into it: one function for each medium.
+
+HTML is escaped by Jinja (`autoescape`) and MarkupSafe, which know where in a page a text stands. LaTeX has but one
+table, which `tabulate` escapes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
+"""Control characters, overrides of the writing direction, and halves of characters that UTF-8 cannot write."""
+MOVES = re.compile("\r(?!\n)|[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What makes a terminal write over a line, or show its parts in another order."""
+MARKUP = re.compile(r"[\\`*_\[\]<>#|~&$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What GitHub reads as markup anywhere in a line, bare addresses included."""
+LIST_MARKER = re.compile(r"^(\d*)([-+.)])(?=\s|-|$)")
+"""What begins a list or a rule at the start of a line."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What makes a spreadsheet take a cell for a formula, the wide signs of East Asian keyboards among them."""
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+"""What begins like a formula and is none."""
+
+
+def shown(text: str) -> str:
+    """Return a text without what no page or file should hold: control characters become �."""
+    return UNPRINTABLE.sub("�", text)
+
+
+def terminal(text: str) -> str:
+    """Return a text that a terminal shows and does not obey: it moves no cursor, sets no colour or title.
+
+    Line breaks and tabs stay.
+    """
+    return MOVES.sub("�", shown(text))
+
+
+def markdown(text: str) -> str:
+    """Return a text on one line in which Markdown finds no markup."""
+    return MARKUP.sub(r"\\\g<0>", shown(" ".join(text.split())))
+
+
+def markdown_line(text: str) -> str:
+    """Return a text without markup that can also stand at the start of a line."""
+    return LIST_MARKER.sub(r"\1\\\2", markdown(text))
+
+
+def is_formula(value: Any) -> bool:
+    """Say whether a spreadsheet would take a cell for a formula; numbers are none."""
+    return isinstance(value, str) and value.lstrip(" ").startswith(FORMULA) and not NUMBER.fullmatch(value)
+
+
+def csv_cell(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: a text that looks like one gets a `'` in front."""
+    return f"'{value}" if is_formula(value) else value
+
+
+def csv_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts and column names no spreadsheet takes for formulas; numbers stay as they are."""
+    import pandas as pd
+
+    is_number = pd.api.types.is_numeric_dtype
+    safe = {csv_cell(name): own if is_number(own) else own.map(csv_cell) for name, own in table.items()}
+    return pd.DataFrame(safe, index=table.index)
