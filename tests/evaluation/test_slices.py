@@ -68,6 +68,7 @@ def test_a_worse_part_is_marked_and_the_others_are_not():
     assert not better.is_worse
 
 
+@pytest.mark.slow
 def test_marks_hold_their_level():
     marked = sum(any(one.is_worse for one in slice_scores(*sliced(400, 0.1, seed), 30, 0.05)) for seed in range(15))
     assert marked <= 3  # fewer than 1 expected at the accepted level of 0.05

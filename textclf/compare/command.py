@@ -19,8 +19,10 @@ from textclf.compare.report_tables import scores_table
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.systems import shared_tests
+from textclf.durable import write_json, write_text
 from textclf.errors import ArtifactError
-from textclf.records import plain, write_json, write_text
+from textclf.escape import csv_table, markdown, terminal
+from textclf.records import plain
 from textclf.reporting.document import Block, Code, Heading, Paragraph, to_html, to_markdown
 
 REPORT = "report.md"
@@ -107,12 +109,12 @@ def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
         columns = 4  # system, seeds, score, interval
         rows = [[cell if isinstance(cell, str) else cell.text for cell in row[:columns]] for row in table.rows]
         heads = [column.title for column in table.columns[:columns]]
-        print(f"{comparison.test.dataset}: {len(comparison.test.labels):,} test examples")
-        print(tabulate(rows, heads, disable_numparse=True, colalign=["left", "right", "right", "right"]))
+        print(terminal(f"{comparison.test.dataset}: {len(comparison.test.labels):,} test examples"))
+        print(terminal(tabulate(rows, heads, disable_numparse=True, colalign=["left", "right", "right", "right"])))
         sentences = comparison.sentences((comparison.leading_pairs or comparison.pairs)[:MOST_QUOTES])
-        written += [f"**{comparison.test.dataset}**", *(f"- {said}" for said in sentences)]
+        written += [f"**{markdown(comparison.test.dataset)}**", *(f"- {markdown(said)}" for said in sentences)]
         for said in [*sentences, *(f"note: {caution}" for caution in comparison.cautions)]:
-            print(f"\n{said}")
+            print(terminal(f"\n{said}"))
         print()
     print(f"the report: {output / PAGE}")
     return "\n".join(written)
@@ -142,7 +144,7 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
                 own = {"dataset": dataset, "system": system.name, "seed": run.record.seed, "run": run.record.name}
                 runs.append(own | run.record.metrics | run.record.costs | {"started": run.record.started})
     for name, rows in (("systems", systems), ("pairs", pairs), ("runs", runs)):
-        pd.DataFrame(rows).to_csv(output / f"{name}.csv", index=False)
+        csv_table(pd.DataFrame(rows)).to_csv(output / f"{name}.csv", index=False)
     content = {
         "systems": systems,
         "pairs": pairs,

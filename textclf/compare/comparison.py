@@ -98,10 +98,30 @@ class Comparison:
         count = len(self.pairs)
         return [sentence(pair, self.by_name, self.options.margin, count) for pair in pairs]
 
+    @property
+    def _wrong_turns(self) -> list[str]:
+        """What went wrong in training, by system."""
+        said = [
+            f"{row.name} collapsed with seed {listed(map(str, row.collapsed))} ({len(row.collapsed)} of "
+            f"{row.num_seeds}): one answer to every text. Its mean and spread say little of what it could do; train it "
+            f"longer, or with another learning rate."
+            for row in self.rows
+            if row.collapsed
+        ]
+        for system in self.test.systems:
+            for run in system.runs:
+                warnings = [str(warning) for warning in run.record.fit.get("warnings", ())]
+                said += [
+                    f"{system.name}, seed {run.record.seed}: {warning}"
+                    for warning in warnings
+                    if not warning.startswith("collapse:")
+                ]
+        return said
+
     @cached_property
     def cautions(self) -> list[str]:
         """What a reader should know before quoting a verdict, a sentence or two each."""
-        said = missing(self.rows)
+        said = missing(self.rows) + self._wrong_turns
         objective = self.test.systems[0].runs[0].record.objective.partition("/")[2]
         if self.options.metric is None and objective != self.metric:
             said.append(

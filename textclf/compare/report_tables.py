@@ -39,7 +39,7 @@ def scores_table(comparison: Comparison) -> Table:
         level = row.levels.get(metric)
         rows.append(
             (
-                Cell(row.name, strong=row is comparison.rows[0]),
+                Cell(row.name + _collapsed(row), strong=row is comparison.rows[0]),
                 Cell(str(row.num_seeds), row.num_seeds),
                 _level(row, metric),
                 Cell("–") if level is None else Cell(f"{level.low:.3f} to {level.high:.3f}", level.low),
@@ -47,6 +47,13 @@ def scores_table(comparison: Comparison) -> Table:
             )
         )
     return Table(tuple(columns), tuple(rows), f"Test scores on {len(comparison.test.labels):,} examples")
+
+
+def _collapsed(row: SystemRow) -> str:
+    """Return which part of a system's runs gives one answer to every text; nothing where none does."""
+    if not row.collapsed:
+        return ""
+    return " (collapsed)" if row.num_seeds == 1 else f" (collapsed: {len(row.collapsed)} of {row.num_seeds})"
 
 
 def costs_table(comparison: Comparison) -> Table:

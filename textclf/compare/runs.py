@@ -18,11 +18,11 @@ from pyarrow import ArrowException
 from textclf.compare.resampling import accuracy, confusions
 from textclf.data.options import LANGUAGE_COLUMN
 from textclf.errors import ArtifactError
-from textclf.records import PREDICTIONS_FILE, RUN_FILE, RunRecord, read_record, run_folders
+from textclf.evaluation.collapse import collapsed_class
+from textclf.records import PREDICTIONS_FILE, RUN_FILE, STATUS_FILE, RunRecord, read_record, run_folders
 
 log = logging.getLogger(__name__)
 
-STATUS_FILE = "status.json"
 LOG_FILE = "run.log"
 
 
@@ -47,6 +47,15 @@ class FinishedRun:
     def label_names(self) -> tuple[str, ...]:
         """Names of the classes, in label order."""
         return tuple(self.record.data["label_names"])
+
+    @cached_property
+    def collapsed(self) -> bool:
+        """Whether it gives one answer to every text, on test or by its record on validation, without being meant to."""
+        classifier = self.record.config.get("model", {}).get("classifier") or {}
+        if str(classifier.get("_target_", "")).startswith("sklearn.dummy."):
+            return False
+        said = any(str(warning).startswith("collapse:") for warning in self.record.fit.get("warnings", ()))
+        return said or collapsed_class(self.labels, self.predicted) is not None
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:

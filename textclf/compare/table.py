@@ -21,6 +21,9 @@ class SystemRow:
     costs: dict[str, float]
     """Median over seeds of each cost that was measured."""
 
+    collapsed: tuple[int, ...] = ()
+    """Seeds with which it gives one answer to every text."""
+
     @property
     def num_seeds(self) -> int:
         """Number of seeds."""
@@ -38,7 +41,8 @@ def system_rows(scores: TestScores) -> list[SystemRow]:
             for key in measured
         }
         own = {metric: found[system.name] for metric, found in levels.items() if system.name in found}
-        rows.append(SystemRow(system.name, system.seeds, system.train_examples, own, costs))
+        collapsed = tuple(run.record.seed for run in system.runs if run.collapsed)
+        rows.append(SystemRow(system.name, system.seeds, system.train_examples, own, costs, collapsed))
     return rows
 
 

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from textclf.durable import write_json
 from textclf.errors import ArtifactError
+from textclf.out_of_memory import start_thread
 
 LEASE_FILE = "lease.json"
 LOCK_FILE = ".lease.lock"

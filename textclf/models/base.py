@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -44,6 +45,8 @@ class RunContext:
     accept_changes: bool = False
     """Go on from a checkpoint although device, precision, number of threads or versions are no longer those of the
     process that wrote it, so that the digits may differ."""
+    fenced: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Makes the context in which a checkpoint is written; raises where the run is another worker's by now."""
 
 
 @dataclass(frozen=True)

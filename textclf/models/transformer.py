@@ -23,10 +23,12 @@ from textclf.errors import ArtifactError
 from textclf.models import quiet  # noqa: F401  (makes transformers quiet)
 from textclf.models.arithmetic import AUTOCAST, cpu_is_fast_at_bf16, in_bf16
 from textclf.models.base import Classifier
+from textclf.models.batch_sizes import FittingBatches
+from textclf.models.contained import check_contained
 from textclf.models.last_layer import read_one_token
 from textclf.models.options import Attention, LongText, Padding, Truncation
 from textclf.models.saved import read_description, write_description
-from textclf.models.token_rows import WINDOWS, Lengths, TokenizedTexts, batches_by_length
+from textclf.models.token_rows import WINDOWS, Lengths, TokenizedTexts
 from textclf.models.tokens import pad, pool_windows, tokenize
 
 log = logging.getLogger(__name__)
@@ -34,9 +36,6 @@ log = logging.getLogger(__name__)
 FAMILY = "transformer"
 WINDOW = 16_384
 """Texts that are tokenised and sorted by length together when predicting."""
-TOKENS_PER_BATCH = {"cpu": 2048}
-"""Padded tokens of a prediction batch: on CPUs about as many as stay in the cache."""
-TOKENS_PER_GPU_BATCH = 65_536
 
 
 @dataclass
@@ -54,6 +53,8 @@ class TransformerClassifier(Classifier):
     """The implementation of attention that was asked for."""
     reads_one_token: bool = field(init=False)
     """Whether the last layer is computed for the one token alone that the head reads."""
+    fitting: FittingBatches = field(default_factory=FittingBatches, init=False, repr=False, compare=False)
+    """The sizes of prediction batches that fit in memory."""
     _in_training: str | None = field(default=None, init=False, repr=False)
     _in_prediction: str = field(init=False, repr=False)
     _in_bf16: PreTrainedModel | None = field(default=None, init=False, repr=False)
@@ -131,13 +132,16 @@ class TransformerClassifier(Classifier):
             part = slice(start, start + WINDOW)
             pairs = None if text_pairs is None else text_pairs[part]
             tokens = self.tokenize(texts[part], pairs)
-            budget = TOKENS_PER_BATCH.get(self.device.type, TOKENS_PER_GPU_BATCH)
-            for rows in batches_by_length(tokens.lengths, budget, self.pad_length):
+
+            def probabilities(rows: NDArray[np.int64], tokens: TokenizedTexts = tokens) -> NDArray[np.float32]:
                 batch = {k: v.to(self.device) for k, v in pad(self.tokenizer, tokens, rows, self.pad_length).items()}
                 counts = batch.pop(WINDOWS, None)
                 with torch.inference_mode(), arithmetic:
                     logits = pool_windows(model(**batch).logits, counts)  # (batch, num_labels)
-                out[start + rows] = logits.float().softmax(dim=-1).cpu().numpy()
+                return logits.float().softmax(dim=-1).cpu().numpy()
+
+            for rows, found in self.fitting.in_batches(probabilities, tokens.lengths, self.pad_length, self.device):
+                out[start + rows] = found
         return out
 
     def save(self, directory: Path) -> None:
@@ -169,6 +173,7 @@ def load_transformer(directory: Path) -> TransformerClassifier:
     """
     description = read_description(directory, FAMILY)
     options = description.options
+    check_contained(Path(directory))
     try:
         model = AutoModelForSequenceClassification.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False, use_safetensors=True

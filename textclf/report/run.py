@@ -67,6 +67,7 @@ def report_blocks(run: ReportedRun) -> list[Block]:
     blocks: list[Block] = [
         Heading(1, record.name),
         Quote(summary_sentence(run)),
+        *warning_blocks(record),
         Heading(2, "Decisions"),
         Paragraph(_chosen(record)),
         decisions_table(record),
@@ -101,6 +102,12 @@ def summary_sentence(run: ReportedRun) -> str:
         said += ", and no more than that is shown"
     macro_f1 = run.record.metrics.get("test/macro_f1")
     return said + ("." if macro_f1 is None else f". Macro F1 {macro_f1:.3f}.")
+
+
+def warning_blocks(record: RunRecord) -> list[Block]:
+    """Return what went wrong or was changed on the way, which is to be known before a figure is quoted."""
+    said = tuple(str(warning) for warning in record.fit.get("warnings", ()))
+    return [Paragraph("Before quoting:"), Bullets(said)] if said else []
 
 
 def _chosen(record: RunRecord) -> str:
