@@ -1,0 +1,48 @@
+"""What the children of the zygote do. It imports little, and above all not `tests.conftest`, which starts a server."""
+
+from __future__ import annotations
+
+import sys
+
+
+def command(*arguments: str) -> None:
+    """Do what `python -m textclf.run` does with these arguments, in this process; its figures are left blank."""
+    draw_nothing()
+    from textclf.run import main
+
+    sys.argv = ["textclf.run", *arguments]
+    main()
+
+
+def draw_nothing() -> None:
+    """Leave figures blank: drawing takes half of such a run, and is not what is tested here."""
+    from matplotlib.figure import Figure
+
+    Figure.draw = lambda figure, renderer: None
+
+
+def soak(jobs: int, *arguments: str) -> list[tuple[int, int, int]]:
+    """Do a sweep in this process, and measure it after each job.
+
+    Args:
+        jobs: Number of its jobs.
+        arguments: What `python -m textclf.run -m` is given, but for the seeds that make the jobs.
+
+    Returns:
+        Resident bytes, open files and threads after each job.
+    """
+    import psutil
+
+    from textclf.callbacks import SweepCallback
+
+    process, found = psutil.Process(), []
+    end = SweepCallback.on_job_end
+
+    def measured(callback: SweepCallback, *args: object, **rest: object) -> None:
+        end(callback, *args, **rest)  # type: ignore[arg-type]
+        with process.oneshot():
+            found.append((process.memory_info().rss, process.num_fds(), process.num_threads()))
+
+    SweepCallback.on_job_end = measured  # type: ignore[method-assign]
+    command("-m", *arguments, f"seed={','.join(str(seed) for seed in range(1, jobs + 1))}")
+    return found
