@@ -9,20 +9,26 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "textclf"
 LAYERS = [  # options hold no work, so they lie below everything that does
-    {"errors", "ending", "importing", "phases", "hub", "memory", "gpus", "reporting", "evaluation.metric_names"},
-    {"data.options", "training.options", "tracking.options", "compare.options", "evaluation.options"}
+    {"errors", "escape", "redact", "durable", "stopping", "ending", "importing", "phases", "hub", "memory", "gpus"}
+    | {"out_of_memory", "disk", "reporting", "evaluation.metric_names"},
+    {"data.options", "training.options", "training.every", "tracking.options", "compare.options", "evaluation.options"}
     | {"models.base", "models.options", "models.prediction"},
     {"data", "evaluation"},
     {"models"},
     {"training", "tracking", "records", "schema", "locate", "serving"},
-    {"build", "report", "results", "provenance", "experiment", "command", "sweep", "compare", "predict", "export"}
+    {"keeping.lease", "keeping.started"},
+    {"keeping.found", "keeping.former", "keeping.folder", "keeping.again"},
+    {"build", "report", "results", "provenance", "fitting", "experiment", "command", "sweep", "compare", "predict"}
+    | {"export", "sync"}
     | {"audit", "serving.champion", "serving.register"},
-    {"progress"},
+    {"progress", "resuming"},
+    {"planned"},
+    {"open_sweep"},
     {"run", "callbacks", "register", "app"},
 ]
 KNOWS = {
-    "hydra": {"run", "command", "schema", "callbacks"},
-    "mlflow": {"tracking.mlflow_run", "tracking.artifacts", "tracking.registry"}
+    "hydra": {"run", "command", "schema", "callbacks", "planned"},
+    "mlflow": {f"tracking.{name}" for name in ("mlflow_run", "store", "delivery", "machine", "artifacts", "registry")}
     | {f"serving.{name}" for name in ("entry", "guard", "model", "package", "logged", "register")},
 }
 
@@ -88,7 +94,7 @@ def test_composing_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-COMMANDS = ("run", "predict", "compare", "export", "audit", "app", "register")
+COMMANDS = ("run", "predict", "compare", "export", "audit", "app", "register", "sync")
 
 
 @pytest.mark.parametrize("arguments", [*([name, "--help"] for name in COMMANDS), ["run", "--cfg", "job"]], ids=" ".join)

@@ -27,7 +27,12 @@ def test_notebooks_are_thin(path):
     assert sum(len(source.splitlines()) for source in cells) <= 60
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+SLOW = {"model_training": pytest.mark.slow}
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=SLOW.get(path.stem, ()), id=path.stem) for path in NOTEBOOKS]
+)
 def test_notebooks_run(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()

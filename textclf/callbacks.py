@@ -24,7 +24,7 @@ from textclf.gpus import claim_gpu
 from textclf.keeping.lease import BusyError, LeaseLostError
 from textclf.memory import release_memory
 from textclf.open_sweep import OpenSweep
-from textclf.records import RUN_FILE
+from textclf.records import RUN_FILE, STATUS_FILE
 from textclf.redact import redact_files
 from textclf.resuming import OPTIONS, use_former_run, use_former_sweep
 from textclf.sweep import JobStatus, read_status, write_status
@@ -89,7 +89,10 @@ class SweepCallback(Callback):
         before = read_status(folder)
         kept = before is not None and not before.failed and (folder / RUN_FILE).is_file()
         if folder.is_dir() and not elsewhere and not kept:
-            write_status(folder, status)
+            try:
+                write_status(folder, status)
+            except OSError as problem:  # a full disk; how the job ended is told all the same
+                print(f"warning: {folder / STATUS_FILE} could not be written: {problem.strerror}", file=sys.stderr)
         if failed and hydra_config.mode.name == "MULTIRUN":
             # Hydra would raise the first failure and never call on_multirun_end. A sweeper that
             # optimises learns from nan that there is nothing to learn.

@@ -152,6 +152,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
             tracked.log_metrics,
             checkpoints=folder.checkpoints,
             accept_changes=folder.accept_changes,
+            fenced=folder.lease.fenced,
         )
         with watch_memory() as peak, remembering_tokens():
             with phases.phase("fit"):

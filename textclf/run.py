@@ -121,6 +121,7 @@ def main() -> None:
     """Compose and run what the command line says; exit with 0 only if all of it went well."""
     _GIVEN.append(psutil.Process().create_time())
     schema.register()
+    logging.raiseExceptions = False  # a log file on a full disk loses a line, and nothing else
     if is_follower():
         sys.argv += follower_overrides()
     wants_traceback = "HYDRA_FULL_ERROR" in os.environ

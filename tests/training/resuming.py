@@ -48,7 +48,16 @@ def tiny(checkpoint, data):
 
 
 def fit(
-    engine, checkpoint, folder=None, data=None, accept_changes=False, imbalance=None, make=tiny, main=True, **options
+    engine,
+    checkpoint,
+    folder=None,
+    data=None,
+    accept_changes=False,
+    imbalance=None,
+    make=tiny,
+    main=True,
+    context=None,
+    **options,
 ):
     """Fit a small model, with checkpoints in a folder; return the classifier, the result and what was logged."""
     data = data or make_data(train=70)
@@ -58,7 +67,8 @@ def fit(
     def log_metrics(values, step):
         logged.update({(name, step): value for name, value in values.items()})  # as a tracker does, by name and step
 
-    context = RunContext(log_metrics=log_metrics, checkpoints=folder, accept_changes=accept_changes, is_main=main)
+    said = {"checkpoints": folder, "accept_changes": accept_changes, "is_main": main, **(context or {})}
+    context = RunContext(log_metrics=log_metrics, **said)
     balance = TransformerModel(name="tiny", **({} if imbalance is None else {"imbalance": imbalance})).balance
     return classifier, engine(**FAST | options).fit(classifier, data, context, balance), logged
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -14,10 +15,11 @@ from tests.conftest import make_data
 from tests.training.resuming import cut_off, differences, fit
 from textclf import durable
 from textclf.errors import ArtifactError, ConfigError
+from textclf.keeping.lease import LeaseLostError
 from textclf.training import checkpoints, keeper
 from textclf.training.checkpoints import Saved, name_of, newest_checkpoint, read_checkpoint, write_checkpoint
 from textclf.training.every import Every, parse_every
-from textclf.training.options import TorchTrainer
+from textclf.training.options import HFTrainer, TorchTrainer
 
 
 def saved(**plain):
@@ -140,6 +142,18 @@ def test_two_are_kept_and_no_leavings_of_a_killed_process(tiny_checkpoint, tmp_p
 def test_a_short_fit_writes_none_and_one_that_never_may_none_either(tiny_checkpoint, tmp_path):
     fit(TorchTrainer, tiny_checkpoint, tmp_path / "usual", epochs=1)
     cut_off(TorchTrainer, tiny_checkpoint, tmp_path / "never", 3, checkpoint_every="never")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("engine", [TorchTrainer, HFTrainer])
+def test_a_worker_that_another_took_over_from_writes_none(engine, tiny_checkpoint, tmp_path):
+    @contextmanager
+    def lost():
+        raise LeaseLostError("taken over")
+        yield
+
+    with pytest.raises(LeaseLostError):
+        fit(engine, tiny_checkpoint, tmp_path, checkpoint_every="2", context={"fenced": lost})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -180,10 +181,12 @@ class Keeper:
             return
         self.monitor.warn(self.monitor.turns.look(weights=True))  # what is broken must not replace what is not
         plain, tensors = taken(self.parts, self.processes)
-        if self.processes.rank == 0 and write_checkpoint(path, Saved(self.identity, self.environment, plain, tensors)):
-            self.kept = [*self.kept, path][-KEPT:]
-            remove_all_but(self.folder, self.kept)
-            log.info("state after step %d kept in %.1f s: %s", self.monitor.step, time.monotonic() - start, path)
+        saved = Saved(self.identity, self.environment, plain, tensors)
+        with self.monitor.context.fenced() if self.processes.rank == 0 else nullcontext():
+            if self.processes.rank == 0 and write_checkpoint(path, saved):
+                self.kept = [*self.kept, path][-KEPT:]
+                remove_all_but(self.folder, self.kept)
+                log.info("state after step %d kept in %.1f s: %s", self.monitor.step, time.monotonic() - start, path)
         self._written = time.monotonic()
 
     def _refuse_others(self, path: Path, saved: Saved) -> None:
