@@ -140,5 +140,5 @@ def test_only_names_are_metrics():
 
     assert FilesDataset(name="x", train="x.csv", metrics=["mcc"]).metrics == ["mcc"]
     for name in ("somebody/metric", "./metric.py", "..", "/tmp/x", "a b", "x.py"):
-        with pytest.raises(ConfigError, match="no other code is run"):
+        with pytest.raises(ConfigError, match="nothing else is run"):
             FilesDataset(name="x", train="x.csv", metrics=[name])

@@ -29,6 +29,7 @@ from textclf.records import RUN_FILE, STATUS_FILE, RunRecord, read_record
 from textclf.redact import redacted
 from textclf.resuming import same_command, way_on
 from textclf.sweep import (
+    SWEEP_FILE,
     JobStatus,
     Sweep,
     read_statuses,
@@ -99,6 +100,11 @@ class OpenSweep:
         """
         try:
             before = read_sweep(self.folder)
+            if before is None and self.lease is not None and (self.folder / SWEEP_FILE).exists():
+                raise ArtifactError(
+                    f"{self.folder} holds a sweep already, whose {SWEEP_FILE} cannot be read; name another folder with "
+                    f"hydra.sweep.dir=/path/to/it."
+                )
             if before is None and self.lease is None:
                 before = self._wait_for_leader()
             if before is not None and not resume:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+import time
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -74,7 +75,12 @@ class Server:
     def start(self):
         from werkzeug.serving import make_server
 
-        self._server = make_server("127.0.0.1", self.port, self._answer, threaded=True)
+        for _ in range(50):
+            try:
+                self._server = make_server("127.0.0.1", self.port, self._answer, threaded=True)
+                break
+            except SystemExit:  # a client that knocks at the port of a stopped server may for a moment hold it itself
+                time.sleep(0.1)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -114,6 +120,7 @@ def server(mlflow_app, quick):
     yield made
     made.go_on.set()
     made.stop()
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # the server's own store, which it leaves for all of the process
 
 
 def history(client, run_id):

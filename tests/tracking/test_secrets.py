@@ -27,7 +27,7 @@ def test_an_address_names_its_store_without_secrets(uri, kept):
     assert without_secrets(uri) == kept
 
 
-def test_secrets_get_to_the_server_and_nowhere_else(server, tracker, tmp_path, monkeypatch, caplog, tiny_data):
+def test_secrets_get_to_the_server_and_nowhere_else(server, tracker, tmp_path, monkeypatch, caplog, capfd, tiny_data):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN_OF_TEST", TOKEN)
     monkeypatch.setenv("SOME_SERVICE_TOKEN", TOKEN)
@@ -42,10 +42,10 @@ def test_secrets_get_to_the_server_and_nowhere_else(server, tracker, tmp_path, m
         run.log_params({"tracker.tracking_uri": uri, "dataset.hf_token": TOKEN, "list": [uri, TOKEN], "kept": 7})
         run.log_dataset(tiny_data)
         run.log_metrics({"loss": 1.0})
+        assert run.run_id
         server.stop()
         run.set_tags({"note": f"at {uri} with {TOKEN}"})
         server.start()
-        assert run.run_id
         raise ValueError(f"{uri} refused {TOKEN}")
     assert f"Basic {base64.b64encode(f'me:{PASSWORD}'.encode()).decode()}" in server.headers
     found = server.client.get_run(run.run_id)
@@ -56,6 +56,7 @@ def test_secrets_get_to_the_server_and_nowhere_else(server, tracker, tmp_path, m
         "the store": repr((found.data.params, found.data.tags, found.info, found.inputs)),
         "the journal": (folder / "tracking.jsonl").read_text(),
         "the log": "".join(r.getMessage() for r in caplog.records if r.name.startswith(("textclf", "mlflow"))),
+        "the screen": "".join(capfd.readouterr()),
         "the record": repr((run.url, run.run_id, run.reference, address_of(options))),
     }
     for where, text in shown.items():

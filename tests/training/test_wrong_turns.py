@@ -12,9 +12,10 @@ from textclf.errors import DataError, TrainingError
 from textclf.models.base import Imbalance, RunContext
 from textclf.models.options import TransformerModel
 from textclf.models.pretrained import load_checkpoint
+from textclf.training.head import check_labels
 from textclf.training.loss import Loss
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
-from textclf.training.wrong_turns import WrongTurns, check_labels, shortened
+from textclf.training.wrong_turns import WrongTurns, shortened
 
 ENGINES = [TorchTrainer, HFTrainer]
 

@@ -119,8 +119,10 @@ MLFLOW_ENVIRONMENT = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""Set before MLflow is imported, where the person has not set them: no telemetry, no long waits, no pickle, no bars."""
+"""Set before MLflow is imported, where the person has not set them: no telemetry, no long waits, no pickle, no bars, no
+addresses with their passwords on the screen."""
 
 
 @dataclass(frozen=True)

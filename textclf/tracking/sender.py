@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 
+from textclf.redact import redacted
 from textclf.tracking.courier import Courier
 from textclf.tracking.journal import Journal
 from textclf.tracking.options import MlflowTracker
@@ -124,7 +125,7 @@ class Sender(threading.Thread):
     def _failed(self, error: Exception, closing: bool) -> bool:
         """Pause after a fault, and return whether to give up."""
         address, now = self.courier.address, time.monotonic()
-        log.debug("MLflow: %s", error, exc_info=True)
+        log.debug("MLflow: %s", redacted(str(error)))
         if address not in _outages:
             _outages[address] = now
             log.warning(

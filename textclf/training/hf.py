@@ -9,25 +9,21 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import copy
 from functools import partial
-from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from textclf import stopping
 from textclf.data.text_data import TextData, labels_of
 from textclf.models.arithmetic import AUTOCAST
 from textclf.models.base import Balance, FitResult, RunContext
-from textclf.models.token_rows import WINDOWS
 from textclf.models.tokens import pool_windows
 from textclf.models.transformer import TransformerClassifier
 from textclf.training.batches import Share, TrainingBatches, training_batches
+from textclf.training.hf_trainer import MonitorCallback, PlannedTrainer
 from textclf.training.keeper import Keeper
 from textclf.training.loss import Loss, make_loss
 from textclf.training.monitor import TrainingMonitor
@@ -140,8 +136,8 @@ def _take_steps(
     own.per_device_train_batch_size = plan.micro_batch_size
     own.gradient_accumulation_steps = plan.parts_per_step
     random = random_state(monitor.classifier.device)  # which the Trainer seeds anew
-    callback = _MonitorCallback(parts, keeper, room)
-    trainer = _PlannedTrainer(
+    callback = MonitorCallback(parts, keeper, room)
+    trainer = PlannedTrainer(
         model=monitor.classifier.model,
         args=own,
         train_dataset=batches.dataset,
@@ -160,86 +156,6 @@ def _take_steps(
     finally:
         for name in ("forward", "_original_forward", "_is_accelerate_prepared"):  # what accelerate left on it
             monitor.classifier.model.__dict__.pop(name, None)
-
-
-@contextmanager
-def _unwrapped(model: torch.nn.Module) -> Iterator[None]:
-    """Take off what accelerate puts around a forward pass in 16 bits, so that predictions are those of any model."""
-    wrapped = model.__dict__.pop("forward", None)
-    try:
-        yield
-    finally:
-        if wrapped is not None:
-            model.forward = wrapped
-
-
-class _PlannedTrainer(Trainer):
-    """The Trainer over batches that are planned, padded and shared out already."""
-
-    planned_batches: DataLoader
-    windows: torch.Tensor | None = None
-    """How many rows each text of the current part has, where texts are read in windows."""
-    grad_norm: torch.Tensor | float | None = None
-    """Norm of the last step's gradients before clipping."""
-
-    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        self.windows = inputs.pop(WINDOWS, None)  # no input of the model
-        return super().compute_loss(model, inputs, *args, **kwargs)
-
-    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        self.grad_norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        return self.grad_norm
-
-    def get_train_dataloader(self) -> DataLoader:
-        return self.planned_batches
-
-    def floating_point_ops(self, inputs: dict[str, torch.Tensor]) -> int:
-        return 0  # an estimate that nobody reads
-
-
-class _MonitorCallback(TrainerCallback):
-    """Tells the monitor what the Trainer does."""
-
-    def __init__(self, parts: Parts, keeper: Keeper, room: Room):
-        self.monitor = parts.monitor
-        self.room = room
-        self.trainer: _PlannedTrainer | None = None
-        self.plan = parts.plan
-        self.keeper = keeper
-
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        self.plan.epoch, self.plan.done = len(self.monitor.epochs) + 1, self.monitor.steps_done
-        self.monitor.start_epoch()
-
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        self.room.begin_step()
-
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        optimizer = kwargs["optimizer"]
-        assert isinstance(optimizer, torch.optim.Optimizer)
-        self.learning_rate = optimizer.param_groups[0]["lr"]
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        norm = self.trainer.grad_norm if self.trainer is not None else None
-        self.monitor.end_step(self.plan.examples_of(self.monitor.steps_done), self.learning_rate, norm)
-        self.keeper.after_step()
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        # Every process validates, and all come to the same answer.
-        with _unwrapped(self.monitor.classifier.model):
-            self.keeper.end_epoch()
-        if self.monitor.over:
-            control.should_training_stop = True
 
 
 def _scaler(precision: Precision) -> torch.amp.GradScaler | None:

@@ -17,12 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from textclf.data.text_data import TextData, labels_of
-from textclf.errors import DataError, TrainingError
+from textclf.errors import TrainingError
 from textclf.escape import terminal
 from textclf.evaluation.collapse import collapse_words, entropy_of
 from textclf.models.base import EpochResult
 from textclf.models.transformer import TransformerClassifier
 from textclf.training.batches import BatchPlan
+from textclf.training.head import check_labels
 from textclf.training.loss import Loss
 from textclf.training.options import TrainerOptions
 
@@ -238,29 +239,6 @@ class WrongTurns:
         )
         begin = " and ".join(f"“{shortened(text)}”" for text in self.data.train.select(rows[:2])["text"])
         return f" Its {len(rows)} examples are the rows {named} of train (the first is 0), such as {begin}."
-
-
-def check_labels(classifier: TransformerClassifier, data: TextData) -> None:
-    """Raise before training where the labels and the head do not fit.
-
-    Raises:
-        DataError: With the label or the size that does not.
-    """
-    size = classifier.model.config.num_labels
-    if size != data.num_labels:
-        raise DataError(
-            f"The head of the classifier has {size} classes and {data.name} has {data.num_labels} "
-            f"({', '.join(data.label_names[:8])}). Load the checkpoint with a head for these labels."
-        )
-    for split in ("train", "validation", "test"):
-        labels = labels_of(data.split(split))
-        wrong = np.flatnonzero((labels < 0) | (labels >= data.num_labels))
-        if len(wrong):
-            raise DataError(
-                f"{data.name}: {split} has the label {labels[wrong[0]]} in row {wrong[0]} (the first is 0), and "
-                f"{len(wrong) - 1} more like it, where labels must lie from 0 to {data.num_labels - 1}, one for each "
-                f"of {data.num_labels} classes."
-            )
 
 
 def shortened(text: str) -> str:
