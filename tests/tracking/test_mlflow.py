@@ -11,9 +11,10 @@ from contextlib import suppress
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.tracking.conftest import history
+from tests.tracking.conftest import history, wait_for
 from textclf.tracking import machine
 from textclf.tracking.options import MlflowTracker, NullTracker
+from textclf.tracking.store import open_store
 
 
 def runs_in(tmp_path):
@@ -117,3 +118,31 @@ def test_pickle_and_telemetry_are_off_by_default(tracker, tmp_path, monkeypatch)
     monkeypatch.delenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", raising=False)
     with tracker().start("mine", "r", {}):
         assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+
+
+MAKE = """
+import sys
+from textclf.tracking.options import MlflowTracker
+from textclf.tracking.store import open_store
+print("begun", flush=True)
+open_store(MlflowTracker(directory=sys.argv[1]))
+"""
+
+
+def tables_of(path):
+    with suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0]
+    return 0
+
+
+def test_a_store_whose_maker_is_killed_is_made_anew(tmp_path):
+    """MLflow cannot open a store in which one of its migrations was killed, so none has its name before it is whole."""
+    root = tmp_path / "mlruns"
+    process = subprocess.Popen([sys.executable, "-c", MAKE, str(root)], stdout=subprocess.PIPE)
+    wait_for(lambda: any(tables_of(path) >= 5 for path in root.glob("*mlflow.db")))
+    assert not (root / "mlflow.db").exists()
+    process.kill()
+    process.wait()
+    client, _, _ = open_store(MlflowTracker(directory=str(root)))
+    assert [found.name for found in client.search_experiments()] == ["Default"]
+    assert not list(root.glob(".*.mlflow.db"))

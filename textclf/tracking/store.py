@@ -18,6 +18,7 @@ from filelock import Timeout as LockTimeout
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from textclf.durable import new_file
 from textclf.redact import redacted
 from textclf.tracking import quiet  # noqa: F401  (switches off what MLflow may unpickle or run)
 from textclf.tracking.options import VIEW, MlflowTracker
@@ -64,10 +65,21 @@ def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
     path = root / "mlflow.db"
     uri = f"sqlite:///{path}"
     with FileLock(root / ".mlflow.db.lock", timeout=120):  # parallel first uses would race its migrations
+        if not path.exists():
+            _make_store(path)
         client = MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
         _let_readers_and_writers_be(path)
     return client, uri, (root / "artifacts").as_uri()
+
+
+def _make_store(path: Path) -> None:
+    """Make a local store whole or not at all: MLflow takes seconds over its tables, and half of them are of no use."""
+    for left in path.parent.glob(f".*.{path.name}*"):  # by a process that was killed
+        left.unlink()
+    with new_file(path) as temporary:
+        uri = f"sqlite:///{temporary}"
+        MlflowClient(uri, uri).search_experiments(max_results=1)
 
 
 def named_store(options: MlflowTracker) -> str | None:
