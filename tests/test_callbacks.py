@@ -44,7 +44,7 @@ def test_no_model_outlives_its_job_in_one_process(tiny_checkpoint, tmp_path):
     """Neither that of a job that ended well nor that of one that failed when it had a model."""
     arguments = [
         "-m", "model=transformer", "model.name=tiny", f"model.checkpoint={tiny_checkpoint}", "model.max_length=16",
-        "trainer.epochs=1", "seed=1,2,3,4", "dataset.max_train_examples=40",
+        "trainer.epochs=1", "seed=1,2", "dataset.max_train_examples=40",
         "dataset.max_eval_examples=20", "tracker=none",
     ]  # fmt: skip
     done = subprocess.run(
@@ -52,8 +52,8 @@ def test_no_model_outlives_its_job_in_one_process(tiny_checkpoint, tmp_path):
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     said = json.loads(done.stderr.strip().splitlines()[-1])
-    assert said == {"counts": [0, 0, 0, 0], "rc": 3}, done.stdout + done.stderr
-    assert done.stdout.count("FAILED after") == 2
+    assert said == {"counts": [0, 0], "rc": 3}, done.stdout + done.stderr
+    assert done.stdout.count("FAILED after") == 1
 
 
 @pytest.mark.slow

@@ -70,7 +70,8 @@ def test_the_environment_variable_names_the_store(made_store, tmp_path, monkeypa
     assert not (tmp_path / "mlruns").exists()
 
 
-@pytest.mark.parametrize("number", [3, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [3, 8])
 def test_first_use_by_several_processes_at_once(tmp_path, number):
     code = (
         "import sys\n"
