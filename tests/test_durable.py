@@ -1,10 +1,20 @@
 """Files are there whole or not at all, and a manifest knows its folder."""
 
 import json
+import os
 
 import pytest
 
-from textclf.durable import files_below, manifest_problem, new_file, new_folder, write_json, write_manifest, write_text
+from textclf.durable import (
+    files_below,
+    folders_with,
+    manifest_problem,
+    new_file,
+    new_folder,
+    write_json,
+    write_manifest,
+    write_text,
+)
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
@@ -62,3 +72,20 @@ def test_hidden_and_left_out_names_are_not_vouched_for(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     assert files_below(tmp_path, ["log", "out"]) == ["a", "sub/log"]
+
+
+def test_folders_are_found_while_others_come_and_go(tmp_path, monkeypatch):
+    for name in ("b", "a/deep", ".hidden", "a/.staged"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "x").write_text("")
+    scandir = os.scandir
+
+    def gone(path):
+        if str(path).endswith("deep"):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    assert folders_with("x", tmp_path) == [tmp_path / "a" / "deep", tmp_path / "b"]
+    monkeypatch.setattr(os, "scandir", gone)
+    assert folders_with("x", tmp_path) == [tmp_path / "b"]
+    assert folders_with("x", tmp_path / "missing") == []

@@ -100,6 +100,8 @@ class SweepCallback(Callback):
             job_return.status = HydraJobStatus.COMPLETED
         elif failed:
             sys.exit(FAILED)  # the person knows already; Hydra would say it once more
+        if hydra_config.mode.name == "MULTIRUN":
+            job_return.cfg = job_return.hydra_cfg = None  # Hydra keeps them of every job, and reads them no more
         del error  # its traceback holds the model
         release_memory()
         if self.open is not None:

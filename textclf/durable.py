@@ -115,6 +115,19 @@ def files_below(folder: Path, without: Iterable[str] = ()) -> list[str]:
     return sorted(found)
 
 
+def folders_with(name: str, folder: Path) -> list[Path]:
+    """Return the folders at or below a folder that hold a file of this name, in order, but for hidden ones below it.
+
+    What others move or remove meanwhile is passed over.
+    """
+    found = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = [below for below in folders if not below.startswith(".")]
+        if name in files:
+            found.append(Path(root))
+    return sorted(found)
+
+
 def write_manifest(folder: Path, without: Iterable[str] = ()) -> None:
     """Write the manifest of a folder, after its files have been brought to the disk.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from textclf.durable import write_json
+from textclf.durable import folders_with, write_json
 from textclf.errors import ArtifactError
 from textclf.redact import redacted, redacted_tree
 
@@ -114,14 +114,8 @@ def run_folders(directory: Path) -> list[Path]:
 
     Copies in MLflow's store are no runs, nor what was set aside in hidden folders.
     """
-    found = sorted(path.parent for path in Path(directory).rglob(RUN_FILE))
-    below = [folder.relative_to(directory).parts for folder in found]
-    hidden = [any(part.startswith(".") for part in parts) for parts in below]
-    return [
-        folder
-        for folder, is_hidden in zip(found, hidden, strict=True)
-        if folder == Path(directory) or (folder.name != "artifacts" and not is_hidden)
-    ]
+    found = folders_with(RUN_FILE, Path(directory))
+    return [folder for folder in found if folder == Path(directory) or folder.name != "artifacts"]
 
 
 def find_records(directory: Path) -> list[RunRecord]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict
 
 from textclf.build import build_experiment
+from textclf.durable import folders_with
 from textclf.errors import ArtifactError, ConfigError, TextclfError
 from textclf.importing import importing
 from textclf.locate import OUTPUTS, RUN_HELP, locate
@@ -43,7 +44,7 @@ def use_former_sweep(config: DictConfig) -> None:
     if not config.resume or search or _names(config, "hydra.sweep.dir"):
         return
     command = sweep_command(config)
-    known = [(path.parent, read_sweep(path.parent)) for path in OUTPUTS.rglob(SWEEP_FILE)]
+    known = [(path, read_sweep(path)) for path in folders_with(SWEEP_FILE, OUTPUTS)]
     same = [folder for folder, sweep in known if sweep is not None and same_command(sweep, command)]
     if same:
         _set_folder(config, "sweep", max(same, key=lambda folder: (folder / SWEEP_FILE).stat().st_mtime))
@@ -75,16 +76,6 @@ def find_run(cfg: DictConfig) -> Path | None:
 
     now = started_now(experiment)
     return former_run(now.fingerprint, now.environment, OUTPUTS, cfg.resume_changed)
-
-
-def sweep_folder(new: str, *, _root_: DictConfig) -> str:
-    """Return the newest folder of a sweep of the same command where it is to be resumed, else `new`."""
-    if not _root_.get("resume") or not _root_.hydra.sweeper._target_.endswith("BasicSweeper"):
-        return new  # a search goes on from its storage
-    command = sweep_command(_root_)
-    known = [(path.parent, read_sweep(path.parent)) for path in OUTPUTS.rglob(SWEEP_FILE)]
-    same = [folder for folder, sweep in known if sweep is not None and same_command(sweep, command)]
-    return str(max(same, key=lambda folder: (folder / SWEEP_FILE).stat().st_mtime)) if same else new
 
 
 def sweep_command(cfg: DictConfig) -> str:

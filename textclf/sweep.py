@@ -11,7 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from textclf.durable import write_json
+from textclf.durable import folders_with, write_json
 from textclf.records import STATUS_FILE, RunRecord
 from textclf.redact import redacted_tree
 
@@ -100,7 +100,7 @@ def read_status(folder: Path) -> JobStatus | None:
 
 def read_statuses(folder: Path) -> dict[Path, JobStatus]:
     """Return how the jobs below a sweep's folder ended, by their folder, in the order of their numbers."""
-    read = {path.parent: read_status(path.parent) for path in folder.rglob(STATUS_FILE)}
+    read = {path: read_status(path) for path in folders_with(STATUS_FILE, folder)}
     found = {path: status for path, status in read.items() if status is not None}
     return dict(sorted(found.items(), key=lambda item: item[1].job))
 

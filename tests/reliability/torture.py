@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.conftest import pytest_sessionfinish
@@ -25,6 +25,8 @@ from tests.reliability.soak import soak
 from tests.reliability.trials import Case, Outcome, Trials, evenly
 from tests.reliability.world import make_world
 from tests.reliability.zygote import Zygote
+
+PARTS = ("faults", "kills", "many", "inputs", "soak")
 
 
 class Torture:
@@ -43,9 +45,10 @@ class Torture:
         self.lost: list[str] = []
         self.trials_done, self.began = 0, time.monotonic()
 
-    def all(self) -> None:
-        """Do all of it."""
-        for step in (self.faults, self.kills, self.many, self.inputs, self.soak):
+    def do(self, parts: Sequence[str]) -> None:
+        """Do these parts of it."""
+        for part in parts:
+            step = getattr(self, part)
             began = time.monotonic()
             step()
             say(f"{step.__name__}: {time.monotonic() - began:.0f} s; so far {dict(self.counts)}, lost {len(self.lost)}")
@@ -143,6 +146,7 @@ def main() -> None:
     """Do what the command line says; exit with 1 if anything was lost."""
     parser = argparse.ArgumentParser(prog="python -m tests.reliability.torture", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="take minutes, not an hour")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts of it; all by default")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments and inputs")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder, kept where something is lost")
     parser.add_argument("--replay", nargs=2, metavar=("CASE", "FAULT"), help="one fault of one run again")
@@ -168,7 +172,7 @@ def _do(said: argparse.Namespace, scratch: Path) -> int:
             say("\n".join(outcome.problems) or "survived")
             return int(bool(outcome.problems))
         torture = Torture(trials, has_library, said.quick, said.seed)
-        torture.all()
+        torture.do(said.only)
     counts = torture.counts
     say(
         f"\nfault points tried {counts['fault points']}, kills survived {counts['kills']}, "

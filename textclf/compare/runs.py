@@ -17,6 +17,7 @@ from pyarrow import ArrowException
 
 from textclf.compare.resampling import accuracy, confusions
 from textclf.data.options import LANGUAGE_COLUMN
+from textclf.durable import folders_with
 from textclf.errors import ArtifactError
 from textclf.evaluation.collapse import collapsed_class
 from textclf.records import PREDICTIONS_FILE, RUN_FILE, STATUS_FILE, RunRecord, read_record, run_folders
@@ -100,7 +101,7 @@ def find_runs(folders: Iterable[Path]) -> Found:
 def unfinished(folder: Path) -> list[str]:
     """Return what is known of runs at or below a folder that began and left no record."""
     problems = []
-    for path in sorted({log_file.parent for log_file in folder.rglob(LOG_FILE)}):
+    for path in folders_with(LOG_FILE, folder):
         if (path / RUN_FILE).exists() or path.name == "artifacts":
             continue
         why = "it never finished"
