@@ -24,7 +24,7 @@ from yaml import YAMLError
 
 from textclf.build import build_experiment
 from textclf.disk import disk_trouble, disk_words
-from textclf.errors import ConfigError, ResourceError, TextclfError, did_you_mean, first_line, listed
+from textclf.errors import ConfigError, ResourceError, TextclfError, causes, did_you_mean, first_line, listed
 from textclf.escape import terminal
 from textclf.out_of_memory import is_out_of_memory, memory_words
 from textclf.redact import redacted
@@ -169,7 +169,7 @@ def _explained(error: BaseException) -> str:
 def _explain_composition(error: BaseException) -> str:
     """Return what Hydra or OmegaConf refused, with the names that come near."""
     said = " ".join(line.strip() for line in str(error).split("\n") if line.strip())
-    cause = next((e for e in _causes(error) if isinstance(e, OmegaConfBaseException)), None)
+    cause = next((e for e in causes(error) if isinstance(e, OmegaConfBaseException)), None)
     unknown = re.search(r"Could not override '([^']+)'", said)
     if cause is None:
         return _unknown_option(unknown[1]) if unknown else said
@@ -187,10 +187,3 @@ def _unknown_option(key: str, known: Iterable[str] = ()) -> str:
     names = list(known) or ([] if head else [*GROUPS, *(f.name for f in fields(RunConfig) if f.name not in GROUPS)])
     there = f" {head or 'A run'} has {listed(names, 40)}." if names else ""
     return f"{key}: there is no such option.{there}{did_you_mean(last, names)}"
-
-
-def _causes(error: BaseException | None) -> Iterable[BaseException]:
-    """Yield an error and what it was raised from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from textclf.errors import ResourceError
+from textclf.errors import ResourceError, causes
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ def check_disk(folder: Path, weights_bytes: int, keeps_checkpoints: bool) -> Non
 
 def disk_trouble(error: BaseException) -> int | None:
     """Return the number of the system's error where the disk is full or fails; none for other errors."""
-    for one in _chain(error):
+    for one in causes(error):
         if isinstance(one, OSError) and one.errno in FULL:
             return one.errno
         said = str(one).lower()
@@ -70,7 +69,7 @@ def disk_words(error: BaseException) -> str:
     """Return a paragraph on a disk that is full or fails: what is kept, and the way on."""
     number = disk_trouble(error)
     assert number is not None
-    names = [one.filename for one in _chain(error) if isinstance(one, OSError) and isinstance(one.filename, str)]
+    names = [one.filename for one in causes(error) if isinstance(one, OSError) and isinstance(one.filename, str)]
     where = f" ({names[0]})" if names else ""
     remedy = "See to the disk" if number == errno.EIO else "Free some space there"
     return (
@@ -78,15 +77,6 @@ def disk_words(error: BaseException) -> str:
         f"the run folder: checkpoints of training, and the classifier if it was finished. {remedy}, then give the "
         f"same command with resume=true, which goes on from there."
     )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _size(count: int) -> str:

@@ -7,7 +7,7 @@ commands print that paragraph alone; the traceback goes to the run's log.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class TextclfError(Exception):
@@ -70,3 +70,12 @@ def first_line(error: Exception) -> str:
     """Return an error's own first line, ended as a sentence."""
     line = str(error).strip().split("\n")[0] or type(error).__name__
     return line if line.endswith((".", "!", "?")) else line + "."
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import sys
 import threading
-from collections.abc import Iterator
 
-from textclf.errors import ResourceError
+from textclf.errors import ResourceError, causes
 
 SAID = (
     "out of memory",  # CUDA, MPS
@@ -46,7 +45,7 @@ class OutOfMemoryError(ResourceError):
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error, or one that it was raised from, is that memory ran out."""
-    return any(_is_one(one) for one in _chain(error))
+    return any(_is_one(one) for one in causes(error))
 
 
 def memory_words(error: BaseException) -> str:
@@ -56,7 +55,7 @@ def memory_words(error: BaseException) -> str:
 
 def brief(error: BaseException) -> str:
     """Return what the library said, in a line."""
-    one = next((one for one in _chain(error) if _is_one(one)), error)
+    one = next((one for one in causes(error) if _is_one(one)), error)
     said = " ".join(str(one).split())
     return said[:200] if said else type(one).__name__
 
@@ -97,12 +96,3 @@ def _is_one(error: BaseException) -> bool:
         return True
     libraries = isinstance(error, (RuntimeError, ImportError, OSError)) or type(error).__module__ == "safetensors_rust"
     return libraries and any(said in str(error).lower() for said in SAID)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
