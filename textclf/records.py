@@ -78,7 +78,7 @@ class RunRecord:
     """Duration of the whole run."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds of each phase: `start` (from the command to the data: imports, config, tracker), `load`, `audit`, `fit`,
-    `evaluate` (scores and latency), `record` (analysis, figures, files, tracker); and `before_first_step`, from the
+    `evaluate` (scores and latency), `record` (analysis, figures, files); and `before_first_step`, from the
     command to the first training step of a model that has steps. Empty in records written before there were phases."""
     tracking: dict[str, str | None] = field(default_factory=dict)
     """The tracker's id of the run, and where a person finds it."""
