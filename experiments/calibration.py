@@ -29,7 +29,7 @@ from scipy import stats
 from tabulate import tabulate
 
 from textclf.compare.resampling import OF_CONFUSIONS, confusions, drawn_confusions, example_weights
-from textclf.compare.significance import (
+from textclf.compare.statistics import (
     Estimates,
     Scores,
     differences,

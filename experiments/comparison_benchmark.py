@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from textclf.records import PREDICTIONS_FILE, RunRecord, write_json
+from textclf.tracking.record import PREDICTIONS_FILE, RunRecord, write_json
 
 SEEDS = 5
 POLL_SECONDS = 0.05

@@ -19,9 +19,9 @@ import numpy as np
 from textclf.audit.corpus import Corpus
 from textclf.audit.label_errors import LabelErrors, find_label_errors
 from textclf.audit.options import AuditOptions
-from textclf.build import build
-from textclf.command import composed
-from textclf.data.text_data import TextData, labels_of
+from textclf.data.dataset import TextData, labels_of
+from textclf.experiment.cli import composed
+from textclf.experiment.config import build
 
 
 def with_noise(data: TextData, share: float, seed: int) -> tuple[TextData, np.ndarray]:

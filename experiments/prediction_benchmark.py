@@ -31,15 +31,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from textclf.durable import write_text
 from textclf.errors import TextclfError
-from textclf.locate import load_classifier, locate
 from textclf.models.base import Classifier
-from textclf.predict.columns import WantedTexts
+from textclf.predict.inputs import WantedTexts
 from textclf.predict.rows import Kind, read_batches
 from textclf.predict.stream import predict_batches
 from textclf.predict.writers import open_writer
-from textclf.records import machine
+from textclf.system.files import write_text
+from textclf.tracking.find_runs import load_classifier, locate
+from textclf.tracking.record import machine
 
 RESULT = Path(__file__).parent / "results" / "prediction.md"
 OURS = "textclf.predict, CSV to CSV"

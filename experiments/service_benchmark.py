@@ -30,12 +30,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from textclf.durable import write_text
-from textclf.locate import Located, locate
+from textclf.export.registry import register
 from textclf.models.base import Classifier
-from textclf.records import PREDICTIONS_FILE, machine
-from textclf.serving.register import register
+from textclf.system.files import write_text
+from textclf.tracking.find_runs import Located, locate
 from textclf.tracking.options import MLFLOW_ENVIRONMENT
+from textclf.tracking.record import PREDICTIONS_FILE, machine
 
 STARTS_WITHIN_SECONDS = 180
 

@@ -30,7 +30,7 @@ import datasets  # noqa: E402
 import torch  # noqa: E402
 from transformers import BertConfig, BertModel  # noqa: E402
 
-from textclf.data.text_data import TextData  # noqa: E402
+from textclf.data.dataset import TextData  # noqa: E402
 
 datasets.disable_progress_bars()
 

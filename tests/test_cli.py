@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from textclf.records import find_records
+from textclf.tracking.record import find_records
 
 ROOT = Path(__file__).parents[1]
 FAST = ["tracker.system_metrics=false"]

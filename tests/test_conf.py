@@ -4,11 +4,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from textclf import schema
-from textclf.build import build, build_all
-from textclf.command import CONF, EXPERIMENTS, choices_of, help_text
 from textclf.errors import ConfigError
-from textclf.schema import GROUPS, SCHEMAS
+from textclf.experiment import schema
+from textclf.experiment.cli import CONF, EXPERIMENTS, choices_of, help_text
+from textclf.experiment.config import build, build_all
+from textclf.experiment.schema import GROUPS, SCHEMAS
 
 EXPECTED = {
     "dataset": {"amazon_polarity", "imdb", "ag_news", "glue/rte", "reviews", "headlines", "entailment"},

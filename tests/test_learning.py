@@ -3,10 +3,10 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from textclf import schema
-from textclf.build import build_all
-from textclf.command import CONF
-from textclf.experiment import Experiment, run_experiment
+from textclf.experiment import schema
+from textclf.experiment.cli import CONF
+from textclf.experiment.config import build_all
+from textclf.experiment.experiment import Experiment, run_experiment
 
 
 @pytest.mark.slow

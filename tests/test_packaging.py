@@ -26,11 +26,11 @@ def test_the_installed_wheel_composes_and_runs_from_any_folder(archives, tmp_pat
     assert (tmp_path / "site" / "textclf" / "conf" / "dataset" / "glue" / "rte.yaml").is_file()
     assert (tmp_path / "site" / "textclf" / "data" / "bundled" / "reviews" / "train.jsonl").is_file()
     assert (tmp_path / "site" / "textclf" / "experiments" / "study" / "quickstart.yaml").is_file()
-    assert (tmp_path / "site" / "textclf" / "reporting" / "page.html.j2").is_file()
+    assert (tmp_path / "site" / "textclf" / "documents" / "page.html.j2").is_file()
     assert (tmp_path / "site" / "textclf" / "evaluation" / "attributions.html.j2").is_file()
     assert (tmp_path / "site" / "textclf" / "export" / "templates" / "app.py").is_file()
     assert (tmp_path / "site" / "textclf" / "app" / "style.css").is_file()
-    assert (tmp_path / "site" / "textclf" / "app" / "script" / "main.py").is_file()
+    assert (tmp_path / "site" / "textclf" / "app" / "script" / "streamlit_script.py").is_file()
     assert (tmp_path / "site" / "hydra_plugins" / "textclf_optuna" / "__init__.py").is_file()
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from textclf.run import main; main()"
     done = subprocess.run(

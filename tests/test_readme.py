@@ -10,9 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from textclf import schema
-from textclf.build import build_all
-from textclf.command import CONF, choices_of
+from textclf.experiment import schema
+from textclf.experiment.cli import CONF, choices_of
+from textclf.experiment.config import build_all
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

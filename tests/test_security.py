@@ -35,12 +35,15 @@ def test_what_make_starts_listens_on_this_machine_with_pickle_and_jobs_off():
 
 
 def test_mlflow_unpickles_nothing_and_runs_no_jobs():
-    code = f"import os, textclf.tracking.quiet\nprint(*[os.environ.get(name) for name in {SWITCHES}])"
+    code = f"import os, textclf.tracking.mlflow.quiet\nprint(*[os.environ.get(name) for name in {SWITCHES}])"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["false", "false"]
-    for module in ("tracking/registry.py", "tracking/artifacts.py", "tracking/store.py", "serving/model.py"):
-        assert "from textclf.tracking import quiet" in (ROOT / "textclf" / module).read_text(), module
+    for module in ("lookup", "artifacts", "store", "serving"):
+        assert (
+            "from textclf.tracking.mlflow import quiet"
+            in (ROOT / "textclf/tracking/mlflow" / f"{module}.py").read_text()
+        ), module
 
 
 def test_the_audit_is_no_part_of_the_tests_and_fails_where_it_cannot_know():
@@ -61,7 +64,7 @@ class Foreign:
 def test_a_pickled_model_in_mlflow_is_refused(tmp_path, monkeypatch):
     from mlflow.tracking import MlflowClient
 
-    from textclf.locate import load_classifier, locate
+    from textclf.tracking.find_runs import load_classifier, locate
 
     model, marker = tmp_path / "foreign", tmp_path / "the payload has run"
     model.mkdir()
@@ -116,9 +119,9 @@ def test_secrets_reach_no_file_and_no_screen(tmp_path, monkeypatch, capfd):
 def test_a_record_and_its_command_hold_no_secrets(tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from tests.test_records import RECORD
-    from textclf.records import command_line, write_record
-    from textclf.sweep import JobStatus, Sweep, write_status, write_sweep
+    from tests.tracking.test_record import RECORD
+    from textclf.experiment.sweep.status import JobStatus, Sweep, write_status, write_sweep
+    from textclf.tracking.record import command_line, write_record
 
     monkeypatch.setenv("SOME_SERVICE_PASSWORD", PASSWORD)
     uri = f"tracker.tracking_uri=http://me:{PASSWORD}@host"

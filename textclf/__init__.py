@@ -23,6 +23,8 @@ def load_classifier(run: str | Path) -> Classifier:
     Raises:
         ArtifactError: If there is no such run, or it holds no classifier, or one that is damaged.
     """
-    from textclf.locate import load_classifier as load  # every command passes here, and most need none of it
+    from textclf.tracking.find_runs import (
+        load_classifier as load,  # every command passes here, and most need none of it
+    )
 
     return load(run)

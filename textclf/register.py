@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from textclf.ending import told
-from textclf.escape import terminal
-from textclf.redact import log_to_stderr, redacted
+from textclf.documents.escape import terminal
+from textclf.system.exits import told
+from textclf.system.redact import log_to_stderr, redacted
 
 
 def arguments() -> argparse.Namespace:
@@ -38,8 +38,8 @@ def main() -> None:
     log_to_stderr()
     given = arguments()
     with told():
-        from textclf.tracking import quiet  # noqa: F401, I001  (before MLflow)
-        from textclf.serving.register import register
+        from textclf.tracking.mlflow import quiet  # noqa: F401, I001  (before MLflow)
+        from textclf.export.registry import register
 
         done = register(given.run, given.name, given.alias, force=given.force, tracking_uri=given.tracking_uri)
         print(terminal(done.said))

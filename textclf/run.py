@@ -24,14 +24,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from textclf import schema, stopping
-from textclf.build import build, build_experiment
-from textclf.command import CONF, explain, follower_overrides, help_text, is_follower
 from textclf.errors import ConfigError
-from textclf.importing import importing
-from textclf.keeping.lease import BusyError
-from textclf.redact import redacted
-from textclf.resuming import (
+from textclf.experiment import schema
+from textclf.experiment.cli import CONF, explain, follower_overrides, help_text, is_follower
+from textclf.experiment.config import build, build_experiment
+from textclf.experiment.resume import (
     AGAIN,
     FROM_RUN,
     OPTIONS,
@@ -39,7 +36,11 @@ from textclf.resuming import (
     arguments_from_run,
     way_on,
 )
-from textclf.sweep import read_sweep
+from textclf.experiment.sweep.status import read_sweep
+from textclf.system import signals
+from textclf.system.imports import importing
+from textclf.system.redact import redacted
+from textclf.tracking.lease import BusyError
 
 log = logging.getLogger("textclf.run")
 
@@ -68,8 +69,8 @@ def run(cfg: DictConfig) -> float:
         _track_refusal(cfg, parent, error)
         raise
     with importing():
-        from textclf.experiment import follow_experiment, run_experiment
-        from textclf.records import command_line
+        from textclf.experiment.experiment import follow_experiment, run_experiment
+        from textclf.tracking.record import command_line
 
     if is_follower():
         follow_experiment(experiment)
@@ -80,10 +81,10 @@ def run(cfg: DictConfig) -> float:
     folder = Path(hydra_config.runtime.output_dir)
     if cfg.resume and sweep is not None:
         adopt_finished(cfg, folder)
-    with stopping.stoppable():
+    with signals.stoppable():
         record = run_experiment(experiment, folder, command, parent, begun, cfg.resume, cfg.resume_changed)
     if AGAIN:
-        from textclf.keeping.again import compare_with
+        from textclf.experiment.rerun import compare_with
 
         log.info("%s", compare_with(AGAIN[0], record))
     if experiment.objective not in record.metrics:
@@ -132,7 +133,7 @@ def main() -> None:
             return
         if FROM_RUN in sys.argv:
             sys.argv[1:] = arguments_from_run(sys.argv[1:])
-        with stopping.stoppable():
+        with signals.stoppable():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except JobFailedError:
         sys.exit(FAILED)
@@ -140,7 +141,7 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (stays open, for the interpreter's last flush)
         sys.exit(FAILED)
     except KeyboardInterrupt as stop:
-        if isinstance(stop, stopping.Stopped):
+        if isinstance(stop, signals.Stopped):
             print(f"{stop}; go on with: {way_on()}", file=sys.stderr)
         else:
             print("interrupted", file=sys.stderr)
@@ -156,8 +157,8 @@ def main() -> None:
 
 def _close_sweep() -> None:
     """Tell how far a sweep came whose launcher broke down, and compare what finished."""
-    if "textclf.open_sweep" in sys.modules:
-        from textclf.open_sweep import UNDER_WAY
+    if "textclf.experiment.sweep.coordinator" in sys.modules:
+        from textclf.experiment.sweep.coordinator import UNDER_WAY
 
         for sweep in UNDER_WAY:
             sweep.close()

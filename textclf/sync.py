@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from textclf.ending import FAILED, told
+from textclf.system.exits import FAILED, told
 from textclf.tracking.options import set_environment
 
 
@@ -46,7 +46,7 @@ def main() -> None:
             raise ConfigError(
                 f"--tracking-uri {given.tracking_uri}: name a store as sqlite:////path/to/mlflow.db, or a server."
             )
-        from textclf.tracking.late import journals_below, send_late
+        from textclf.tracking.mlflow.unsent import journals_below, send_late
 
         folders = journals_below(given.folders or [Path("outputs")])
         done = problems = 0

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from textclf.ending import told
+from textclf.system.exits import told
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from experiments.benchmarks.classical_ways import (
 from experiments.benchmarks.memory import Measured, in_own_process
 from experiments.benchmarks.page import Result, Settings, draw_bars, progress, table
 from experiments.benchmarks.texts import VALIDATED, generated_chunks
-from textclf.reporting.document import Block, Paragraph
+from textclf.documents.document import Block, Paragraph
 
 WORDS = 78
 """Mean words of a review of Amazon's (fancyzhx/amazon_polarity)."""

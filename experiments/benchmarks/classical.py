@@ -23,8 +23,8 @@ from experiments.benchmarks.memory import Measured, in_own_process
 from experiments.benchmarks.page import Result, Settings, draw_bars, plain_timings, progress, table, turns_note
 from experiments.benchmarks.rounds import Timing, Timings, Way, alternate, spread, times_as_fast
 from experiments.benchmarks.texts import generated_data, real_data
-from textclf.data.text_data import TextData, labels_of, texts_of
-from textclf.reporting.document import Block, Paragraph
+from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.documents.document import Block, Paragraph
 
 TEST_ROWS = 25_000
 WITHOUT_FASTTEXT = (

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.benchmarks.memory import processor_seconds
-from textclf.command import compose_experiment
+from textclf.experiment.cli import compose_experiment
 
 MODELS = ("tfidf_logreg", "nb_svm")
 STREAMED = "hashed_logreg"
@@ -83,7 +83,7 @@ def peer_name(model: str) -> str:
 
 def textclf_fits(model: str, files: Files) -> NDArray[np.bool_]:
     """Read, fit and score as a run does: checked data, probabilities of every class; return what is right."""
-    from textclf.data.text_data import labels_of, texts_of
+    from textclf.data.dataset import labels_of, texts_of
     from textclf.models.base import RunContext
 
     experiment = compose_experiment(

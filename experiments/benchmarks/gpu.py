@@ -18,12 +18,12 @@ from experiments.benchmarks.peers import BATCH, LONGEST, HFSettings
 from experiments.benchmarks.rounds import Timings, Way, alternate, spread, times_as_fast
 from experiments.benchmarks.texts import checkpoint_folder, generated_data, random_checkpoint, real_data
 from experiments.benchmarks.training import peer_trains, textclf_trains
-from textclf.command import compose_experiment
-from textclf.data.text_data import TextData, texts_of
+from textclf.data.dataset import TextData, texts_of
+from textclf.documents.document import Block
 from textclf.errors import ConfigError
+from textclf.experiment.cli import compose_experiment
 from textclf.models.base import UNWEIGHED
-from textclf.models.transformer import TransformerClassifier
-from textclf.reporting.document import Block
+from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.training.batches import training_batches
 
 OURS = "textclf, trainer=torch"
@@ -121,7 +121,7 @@ def ways(checkpoint: str, data: TextData, device: str) -> list[Way]:
 def untrained(checkpoint: str, data: TextData) -> TransformerClassifier:
     """Return a classifier with a fresh head."""
     from textclf.models.options import TransformerModel
-    from textclf.models.pretrained import load_checkpoint
+    from textclf.models.transformer.loading import load_checkpoint
 
     model = compose_experiment("model=minilm", f"model.checkpoint={checkpoint}", f"model.max_length={LONGEST}").model
     assert isinstance(model, TransformerModel)

@@ -21,10 +21,10 @@ from experiments.benchmarks.peers import BATCH, pipeline_labels, stock_loop
 from experiments.benchmarks.rounds import Timings, Way, alternate, rates, times_as_fast
 from experiments.benchmarks.texts import checkpoint_folder, real_data
 from experiments.benchmarks.training import textclf_trains
-from textclf.data.text_data import TextData, labels_of, texts_of
+from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.documents.document import Paragraph
 from textclf.models.base import Classifier
 from textclf.models.saved import load_classifier
-from textclf.reporting.document import Paragraph
 
 OURS = "textclf, predict_proba"
 OURS_ONNX = "textclf, exported to onnx"
@@ -71,8 +71,8 @@ def _exported(folder: Path) -> dict[str, Path]:
     """Export the classifier in a folder, where what that needs is installed."""
     if not (importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxruntime")):
         return {}
-    from textclf.export.command import Asked, export
-    from textclf.locate import locate
+    from textclf.export.export_run import Asked, export
+    from textclf.tracking.find_runs import locate
 
     found = {}
     for name, target in ((OURS_ONNX, "onnx"), (OURS_INT8, "onnx-int8")):

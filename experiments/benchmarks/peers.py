@@ -22,7 +22,7 @@ from transformers import (
     set_seed,
 )
 
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
 
 BATCH = 32
 LONGEST = 128

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from experiments.benchmarks.memory import processor_seconds
-from textclf.compare.significance import differences, scores_of_means
+from textclf.compare.statistics import differences, scores_of_means
 
 SLOW_PERIOD = 0.8
 """A timing beside which the machine multiplied matrices at less than this share of its median rate is a slow one."""

@@ -16,11 +16,11 @@ from experiments.benchmarks.arithmetic import Probe
 from experiments.benchmarks.page import Result, Settings, plain_timings, progress, table, turns_note
 from experiments.benchmarks.rounds import Timings, Way, alternate, exponent
 from experiments.benchmarks.texts import generated_data
-from textclf.command import compose_experiment
 from textclf.compare.drawing import COUNT, SECONDS, plain_ticks
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
+from textclf.documents.plotting import STYLE
+from textclf.experiment.cli import compose_experiment
 from textclf.models.base import FitResult, RunContext
-from textclf.reporting.figure import STYLE
 
 CLASSICAL, TRANSFORMER = "tfidf_logreg", "minilm"
 ROWS, TOKENS, CLASSES = "rows", "length", "classes"

@@ -18,8 +18,8 @@ from experiments.benchmarks.arithmetic import Probe
 from experiments.benchmarks.memory import ROOT
 from experiments.benchmarks.page import Result, Settings, draw_bars, plain_timings, progress, table, turns_note
 from experiments.benchmarks.rounds import Spread, Timings, Way, alternate, spread
-from textclf.records import RUN_FILE
-from textclf.reporting.document import Block, Paragraph
+from textclf.documents.document import Block, Paragraph
+from textclf.tracking.record import RUN_FILE
 
 TEXTCLF = [sys.executable, "-m", "textclf.run"]
 HELP = "textclf.run --help"

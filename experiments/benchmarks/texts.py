@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.command import compose_experiment
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
 from textclf.errors import ArtifactError, DataError
+from textclf.experiment.cli import compose_experiment
 
 VALIDATED = 32
 """Examples of validation: textclf always scores some, its peers here do not."""
@@ -137,8 +137,8 @@ def random_checkpoint(folder: Path, kind: str, layers: int | None = None) -> Pat
 
 def checkpoint_folder() -> str:
     """Return where MiniLM's checkpoint is: a folder, or its name on the Hub."""
-    from textclf.models.checkpoint import open_checkpoint
     from textclf.models.options import TransformerModel
+    from textclf.models.transformer.checkpoint import open_checkpoint
 
     model = compose_experiment("model=minilm").model
     assert isinstance(model, TransformerModel)

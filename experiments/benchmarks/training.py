@@ -17,12 +17,12 @@ from experiments.benchmarks.peers import BATCH, LEARNING_RATE, LONGEST, HFSettin
 from experiments.benchmarks.rounds import Way, alternate
 from experiments.benchmarks.texts import checkpoint_folder, generated_data, random_checkpoint, real_data
 from experiments.benchmarks.training_page import BEST, MEMORY_STEPS, OURS, OURS_HF, SCRIPT, Measurements, training_page
-from textclf.command import compose_experiment
-from textclf.data.text_data import TextData, labels_of, texts_of
-from textclf.models.arithmetic import cpu_is_fast_at_bf16
+from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.experiment.cli import compose_experiment
 from textclf.models.base import RunContext
-from textclf.models.token_rows import Lengths
-from textclf.models.transformer import TransformerClassifier
+from textclf.models.transformer.classifier import TransformerClassifier
+from textclf.models.transformer.encoded import Lengths
+from textclf.models.transformer.precision import cpu_is_fast_at_bf16
 
 LONG_ONLY = (OURS_HF, BEST + "eager")
 """Ways that the short form leaves out, since each is as fast as another one."""

@@ -13,7 +13,7 @@ from experiments.benchmarks.page import Result, Settings, draw_bars, plain_timin
 from experiments.benchmarks.peers import BATCH, LEARNING_RATE, LONGEST
 from experiments.benchmarks.rounds import Gap, Timings, accuracy_gap, rates, times_as_fast
 from experiments.benchmarks.texts import VALIDATED
-from textclf.reporting.document import Block, Paragraph
+from textclf.documents.document import Block, Paragraph
 
 OURS = "textclf, trainer=torch"
 OURS_HF = "textclf, trainer=hf"

@@ -10,7 +10,7 @@ from tests.conftest import make_data
 from textclf.app.settings import Settings
 from textclf.data.options import HubDataset
 from textclf.evaluation.options import AnalysisOptions
-from textclf.experiment import Experiment, run_experiment
+from textclf.experiment.experiment import Experiment, run_experiment
 from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel
 from textclf.training.options import TorchTrainer

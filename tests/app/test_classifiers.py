@@ -6,7 +6,7 @@ import pytest
 
 from tests.app.conftest import IMAGE, MARKDOWN
 from textclf.app.classifiers import load
-from textclf.app.runs import read_choice
+from textclf.app.run_list import read_choice
 from textclf.errors import DataError
 
 

@@ -6,7 +6,7 @@ from textclf.compare.comparison import Comparison
 from textclf.compare.options import CompareOptions
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
-from textclf.compare.systems import shared_tests
+from textclf.compare.setups import shared_tests
 from textclf.errors import ArtifactError
 
 

@@ -1,7 +1,7 @@
 import json
 
 from textclf.app import facts
-from textclf.records import read_record
+from textclf.tracking.record import read_record
 
 
 def test_a_run_says_its_scores_costs_and_failures(outputs):

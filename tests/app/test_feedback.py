@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from textclf.app.feedback import Feedback, count_lines, feedback_file, save_feedback, training_command
 from textclf.app.settings import Settings
 from textclf.errors import DataError
-from textclf.records import read_record
+from textclf.tracking.record import read_record
 
 SAID = Feedback("a dull film", "negative", "positive", 0.61234567, "reviews/x/seed1", note="", user="ann@example.com")
 

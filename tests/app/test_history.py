@@ -5,7 +5,7 @@ import json
 import pytest
 
 from textclf.app.history import MOST_KEPT, Asked, as_csv, as_jsonl, kept
-from textclf.escape import csv_cell
+from textclf.documents.escape import csv_cell
 
 
 def asked(text, **more):

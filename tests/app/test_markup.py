@@ -5,7 +5,7 @@ import pytest
 from tests.app.conftest import IMAGE, MARKDOWN
 from textclf.app import markup
 from textclf.app.classifiers import Weighed, Word
-from textclf.reporting.document import Cell, Column, Table
+from textclf.documents.document import Cell, Column, Table
 
 EVIL = f"<script>alert(1)</script>{IMAGE}\" onmouseover='x' {MARKDOWN}"
 

@@ -26,7 +26,10 @@ def test_every_flag_is_one_that_streamlit_has():
     assert flags["client.toolbarMode"] == "minimal"
     assert flags["server.fileWatcherType"] == "none"
     assert SCRIPT.is_file()
-    assert {path.name for path in SCRIPT.parent.glob("*.py")} == {"__init__.py", "main.py"}  # it goes onto sys.path
+    assert {path.name for path in SCRIPT.parent.glob("*.py")} == {
+        "__init__.py",
+        "streamlit_script.py",
+    }  # it goes onto sys.path
 
 
 def test_a_port_in_use_is_refused_with_another():

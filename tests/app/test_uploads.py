@@ -8,11 +8,11 @@ import pytest
 
 from textclf.app import uploads
 from textclf.app.classifiers import load
-from textclf.app.runs import read_choice
+from textclf.app.run_list import read_choice
 from textclf.errors import DataError
-from textclf.predict.columns import TextColumns
+from textclf.predict.inputs import TextColumns
 from textclf.predict.rows import Kind
-from textclf.records import read_record
+from textclf.tracking.record import read_record
 
 TEXTS = ["a lovely film", "=an awful lamp", "it is\na dull song"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 from datasets import Dataset
 
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
 
 COMMON = [
     "about",

@@ -5,7 +5,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.audit.factory import COMMON, as_data, clean, rows
-from tests.audit.test_near import changed
+from tests.audit.test_near_duplicates import changed
 from textclf.audit.audit import audit
 from textclf.audit.finding import Severity, by_share, excerpt, percent
 from textclf.audit.options import AuditOptions

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from tests.test_records import RECORD
-from textclf import records
+from tests.tracking.test_record import RECORD
+from textclf.tracking import record as records
 
 NAMES = ("negative", "positive")
 

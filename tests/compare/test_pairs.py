@@ -11,8 +11,8 @@ from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.pairs import Verdict
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
-from textclf.compare.systems import shared_tests
-from textclf.compare.wording import amount, ends, p_text
+from textclf.compare.setups import shared_tests
+from textclf.compare.verdicts import amount, ends, p_text
 from textclf.errors import ConfigError
 
 

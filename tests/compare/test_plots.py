@@ -13,9 +13,9 @@ from PIL import Image
 from textclf.compare import drawing, plots, prediction_plots
 from textclf.compare.runs import FinishedRun
 from textclf.compare.scores import Level, TestScores
-from textclf.compare.systems import SharedTest, System
-from textclf.compare.table import SystemRow, system_rows
-from textclf.records import RunRecord
+from textclf.compare.setups import SharedTest, System
+from textclf.compare.summary import SystemRow, system_rows
+from textclf.tracking.record import RunRecord
 
 ODD_NAMES = ["a $x$ b", "n" * 60, "bert learning_rate=2e-05 max_length=128 warmup_fraction=0.06 epochs=12", "模型"]
 

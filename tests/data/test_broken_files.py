@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from tests.conftest import sentences
-from textclf.data import files, row_tables
+from textclf.data import file_dataset
+from textclf.data.dataset import texts_of
 from textclf.data.options import FilesDataset, UnknownLabels
-from textclf.data.text_data import texts_of
+from textclf.data.readers import arrow
 from textclf.errors import DataError
 
 ROWS = sentences(100)
@@ -197,7 +198,7 @@ def test_unknown_labels_stop_or_are_dropped(tmp_path):
 @pytest.mark.parametrize("small", [True, False])
 def test_packed_files_patterns_and_folders_give_the_same_data(tmp_path, monkeypatch, small):
     if not small:
-        monkeypatch.setattr(files, "SMALL_BYTES", 0)
+        monkeypatch.setattr(file_dataset, "SMALL_BYTES", 0)
         monkeypatch.setattr("textclf.data.selection.IN_MEMORY_BYTES", 0)
     ordered = sorted(ROWS, key=lambda row: row["label"])
     lines = text(json.dumps(row) for row in ordered)
@@ -234,22 +235,22 @@ def test_a_file_of_a_folder_that_cannot_be_used_is_named(tmp_path):
 
 def test_large_files_are_read_once_and_told_of_each_time(tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO")
-    monkeypatch.setattr(files, "SMALL_BYTES", 0)
+    monkeypatch.setattr(file_dataset, "SMALL_BYTES", 0)
     path = write(tmp_path / "mine.jsonl", text(with_line(LINES, 17, "{")))
     first = FilesDataset(train=path).load(tmp_path / "a")
-    monkeypatch.setattr(row_tables, "_batch", None)  # reading again would fail
+    monkeypatch.setattr(arrow, "_batch", None)  # reading again would fail
     again = FilesDataset(train=path).load(tmp_path / "b")
     assert (again.fingerprint, again.rejected) == (first.fingerprint, first.rejected)
     assert (tmp_path / "a/rejected.jsonl").read_text() == (tmp_path / "b/rejected.jsonl").read_text()
     assert "already read" in caplog.text
     monkeypatch.undo()
-    monkeypatch.setattr(files, "SMALL_BYTES", 0)
+    monkeypatch.setattr(file_dataset, "SMALL_BYTES", 0)
     write(tmp_path / "mine.jsonl", text(LINES))
     assert FilesDataset(train=path).load().rejected == {}
 
 
 def test_the_cache_of_a_failed_read_is_not_taken_for_a_whole_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "SMALL_BYTES", 0)
+    monkeypatch.setattr(file_dataset, "SMALL_BYTES", 0)
     path = write(tmp_path / "mine.csv.gz", gzip.compress(text(CSV) * 50)[:-300])
     for _ in range(2):
         with pytest.raises(DataError, match="cut off or damaged"):

@@ -2,8 +2,8 @@ import pytest
 from datasets import Dataset
 
 from textclf.data.column_names import find_columns
-from textclf.data.columns import to_text_data
 from textclf.data.options import FilesDataset
+from textclf.data.prepare import to_text_data
 from textclf.errors import ConfigError, DataError
 
 

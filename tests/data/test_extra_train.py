@@ -12,7 +12,7 @@ from textclf.audit.gate import pass_gate
 from textclf.data.in_memory import InMemoryDataset
 from textclf.data.options import FilesDataset, HubDataset, OnLeakage, UnknownLabels
 from textclf.errors import DataError
-from textclf.provenance import described
+from textclf.experiment.provenance import described
 
 FEEDBACK = [
     {"text": "the lid leaks", "label": "negative", "predicted": "positive", "score": 0.6, "run": "x", "time": "now"},

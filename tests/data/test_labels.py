@@ -3,9 +3,9 @@ import json
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from textclf.data.columns import to_text_data
+from textclf.data.dataset import labels_of
 from textclf.data.options import FilesDataset, HubDataset, UnknownLabels
-from textclf.data.text_data import labels_of
+from textclf.data.prepare import to_text_data
 from textclf.errors import DataError
 
 

@@ -5,8 +5,8 @@ import pytest
 from datasets import Dataset, concatenate_datasets
 
 from tests.conftest import make_data
-from textclf.data import text_data
-from textclf.data.text_data import BATCH, fingerprint_of, in_batches, labels_of, texts_of
+from textclf.data import dataset
+from textclf.data.dataset import BATCH, fingerprint_of, in_batches, labels_of, texts_of
 from textclf.data.texts import MappedTexts
 from textclf.models.base import Cleaning, RunContext
 from textclf.models.options import ClassicalModel, TransformerModel
@@ -39,7 +39,7 @@ def test_large_splits_stay_on_disk_and_small_ones_do_not(monkeypatch):
     data = make_data(pairs=True)
     texts, pairs = texts_of(data.train)
     assert isinstance(texts, list)
-    monkeypatch.setattr(text_data, "IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(dataset, "IN_MEMORY_BYTES", 100)
     mapped, mapped_pairs = texts_of(data.train)
     assert isinstance(mapped, MappedTexts)
     assert (list(mapped), list(mapped_pairs)) == (texts, pairs)
@@ -67,7 +67,7 @@ def test_models_learn_the_same_from_disk(family, pairs, tiny_checkpoint, monkeyp
         )
     found = []
     for size in (10**9, 100):
-        monkeypatch.setattr(text_data, "IN_MEMORY_BYTES", size)
+        monkeypatch.setattr(dataset, "IN_MEMORY_BYTES", size)
         classifier, _ = model.fit(data, TorchTrainer(epochs=1), RunContext())
         found.append(classifier.predict_proba(*texts_of(data.test)))
     np.testing.assert_array_equal(*found)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
+from textclf.documents.document import to_html, to_markdown
 from textclf.errors import ConfigError
 from textclf.evaluation import analysis_plots
 from textclf.evaluation.analysis import analyse, plain_analysis, plain_attributions
-from textclf.evaluation.analysis_blocks import calibration_words, error_blocks
 from textclf.evaluation.options import AnalysisOptions
 from textclf.evaluation.predictions import Predictions
-from textclf.reporting.document import to_html, to_markdown
+from textclf.evaluation.report import calibration_words, error_blocks
 
 FIGURES = ("plot_reliability", "plot_coverage", "plot_slices")
 

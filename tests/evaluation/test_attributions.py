@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_data
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
 from textclf.evaluation.attributions import Attribution, attributions, word_weights
 from textclf.evaluation.attributions_page import attributions_page
 from textclf.evaluation.predictions import evaluate_split

@@ -88,7 +88,7 @@ def test_a_run_does_not_wait_for_what_it_does_not_need():
     """`evaluate` brings every pipeline of transformers with it, skops torch: seconds before the first example is read."""
     code = (
         "import sys\n"
-        "import textclf.experiment, textclf.models.classical\n"
+        "import textclf.experiment.experiment, textclf.models.classical.pipeline\n"
         "assert not {'evaluate', 'transformers.pipelines', 'torch'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_data
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
 from textclf.evaluation.predictions import Predictions, evaluate_split, prediction_table, sample_lines
 
 

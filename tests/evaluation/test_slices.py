@@ -4,9 +4,9 @@ import datasets
 import numpy as np
 import pytest
 
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.shares import Share, percent
+from textclf.evaluation.proportions import Share, percent
 from textclf.evaluation.slices import slice_scores
 
 NAMES = ("no", "yes")

@@ -7,9 +7,9 @@ import pytest
 
 from tests.conftest import GOOD, write_jsonl
 from textclf.data.options import FilesDataset
-from textclf.experiment import Experiment, run_experiment
-from textclf.locate import locate
+from textclf.experiment.experiment import Experiment, run_experiment
 from textclf.models.options import ClassicalModel
+from textclf.tracking.find_runs import locate
 
 MARK = "zebrafinch"
 """Stands in every text, and must stand in no card."""
@@ -58,7 +58,7 @@ def wild_run(wild, tmp_path):
 def tiny_transformer(tiny_checkpoint, folder, pairs=False, names=("negative", "positive"), **lengths):
     """Write a classifier folder with the random BERT, and return its place."""
     from textclf.models.options import TransformerModel
-    from textclf.models.pretrained import load_checkpoint
+    from textclf.models.transformer.loading import load_checkpoint
 
     options = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=16, **lengths)
     classifier = load_checkpoint(options, names, seed=1)

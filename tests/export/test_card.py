@@ -12,9 +12,9 @@ from textclf.export.card import checked, front_matter, model_card
 from textclf.export.card_sections import differences
 from textclf.export.evidence import gather, read_analysis
 from textclf.export.public import is_on_hub, public_command, scrubbed
-from textclf.locate import locate
 from textclf.models.saved import read_description
-from textclf.records import environment
+from textclf.tracking.find_runs import locate
+from textclf.tracking.record import environment
 
 
 @pytest.fixture(scope="module")

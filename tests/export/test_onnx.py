@@ -21,16 +21,16 @@ from transformers import (
 from tests.conftest import make_data
 from textclf import load_classifier
 from textclf.errors import ArtifactError, ConfigError
-from textclf.export import command, transformer_graph
-from textclf.export.command import Asked, export
+from textclf.export import export_run, transformer_graph
+from textclf.export.export_run import Asked, export
 from textclf.export.pipeline_graph import write_pipeline
 from textclf.export.transformer_graph import quantise, write_transformer
-from textclf.locate import Located
 from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel, LongText, TransformerModel, Truncation
-from textclf.models.pretrained import load_checkpoint
-from textclf.models.token_rows import Lengths
-from textclf.models.transformer import TransformerClassifier
+from textclf.models.transformer.classifier import TransformerClassifier
+from textclf.models.transformer.encoded import Lengths
+from textclf.models.transformer.loading import load_checkpoint
+from textclf.tracking.find_runs import Located
 from textclf.training.options import TorchTrainer
 
 NAMES = ("negative", "positive")
@@ -125,7 +125,7 @@ def test_every_family_has_a_graph_with_and_without_8_bit_weights(family, tiny_ch
         ({"_target_": "sklearn.feature_extraction.text.CountVectorizer"}, "sklearn.naive_bayes.MultinomialNB"),
         (
             {"_target_": "sklearn.feature_extraction.text.CountVectorizer", "binary": True},
-            "textclf.models.nb_svm.NBSVM",
+            "textclf.models.classical.nb_svm.NBSVM",
         ),
     ],
     ids=["logreg", "svm", "case", "naive_bayes", "nb_svm"],
@@ -254,4 +254,4 @@ def test_the_command_explains_itself_without_heavy_imports():
     code = "import sys, textclf.export.__main__; print({'torch', 'sklearn', 'pandas', 'onnx'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-    assert command.TOLERANCE < 0.01
+    assert export_run.TOLERANCE < 0.01

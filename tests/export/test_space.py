@@ -23,10 +23,10 @@ from tests.export.conftest import LABELS, MARK, changed_json, tiny_transformer
 from textclf import load_classifier
 from textclf.errors import ArtifactError
 from textclf.export.space import TEMPLATES, write_space_folder
-from textclf.locate import locate
 from textclf.models.base import Cleaning
-from textclf.models.needed import modules_needed, requirement_lines
+from textclf.models.bundle import modules_needed, requirement_lines
 from textclf.models.saved import read_description
+from textclf.tracking.find_runs import locate
 
 READ = """
 import sys
@@ -108,7 +108,7 @@ def test_no_module_is_left_out_that_one_imports(wild, family):
     plain = replace(read_description(wild / "run" / "classifier"), family=family)
     modules = set(modules_needed(plain))
     assert not [name for name in modules if name.startswith(("textclf.training", "textclf.tracking", "textclf.app"))]
-    assert ("textclf.models.transformer" in modules) == (family == "transformer")
+    assert ("textclf.models.transformer.classifier" in modules) == (family == "transformer")
     assert "textclf.evaluation.calibration" not in modules
     more = set(modules_needed(replace(plain, temperature=2.0, cleaning=(Cleaning.lowercase,))))
     assert more >= modules | {"textclf.evaluation.calibration", "textclf.models.cleaning"}

@@ -8,7 +8,7 @@ from tests.conftest import make_data
 from textclf import load_classifier
 from textclf.errors import ArtifactError
 from textclf.models.base import Cleaning, RunContext
-from textclf.models.classical import ClassicalClassifier
+from textclf.models.classical.pipeline import ClassicalClassifier
 from textclf.models.options import ClassicalModel
 from textclf.models.saved import DESCRIPTION, Description, read_description, write_description
 from textclf.training.options import TorchTrainer

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from textclf.models.base import Classifier
-from textclf.predict.columns import WantedTexts
+from textclf.predict.inputs import WantedTexts
 from textclf.predict.rows import Kind, read_batches
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.predict.factory import rows_of
 from textclf.errors import DataError
-from textclf.predict.columns import TextColumns
+from textclf.predict.inputs import TextColumns
 from textclf.predict.rows import Kind, kind_of_name
 
 ROWS = [{"text": "good\u2028line", "n": 1, "tags": {"a": [1.5]}}, {"text": "bad", "n": 2, "tags": None}]

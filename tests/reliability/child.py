@@ -33,7 +33,7 @@ def soak(jobs: int, *arguments: str) -> list[tuple[int, int, int]]:
     """
     import psutil
 
-    from textclf.callbacks import SweepCallback
+    from textclf.experiment.sweep.callback import SweepCallback
 
     process, found = psutil.Process(), []
     end = SweepCallback.on_job_end

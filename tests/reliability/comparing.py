@@ -84,7 +84,7 @@ def differences(expected: dict[str, bytes], folder: Path) -> list[str]:
 
 def _broken_manifest(folder: Path) -> Iterator[str]:
     """Yield what a manifest says that is not so; the digests of the reports and of the record are masked otherwise."""
-    from textclf.durable import manifest_problem
+    from textclf.system.files import manifest_problem
 
     problem = manifest_problem(folder)
     if problem is not None:

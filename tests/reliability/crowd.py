@@ -55,8 +55,8 @@ def many_runs(trials: Trials, processes: int, killed: int, seed: int) -> Outcome
 
 
 def _check_folders(outputs: Path, processes: int) -> list[str]:
-    from textclf.keeping.found import is_finished
-    from textclf.records import read_record
+    from textclf.tracking.found import is_finished
+    from textclf.tracking.record import read_record
 
     said, seeds = [], Counter()
     for path in sorted(outputs.rglob("started.json")):
@@ -119,8 +119,8 @@ def one_sweep(trials: Trials, workers: int, seeds: int, killed: int, seed: int) 
 
 
 def _check_cells(sweep: Path, cells: int) -> list[str]:
-    from textclf.durable import manifest_problem
-    from textclf.records import read_record
+    from textclf.system.files import manifest_problem
+    from textclf.tracking.record import read_record
 
     said = []
     folders = sorted(sweep.glob("job*"))

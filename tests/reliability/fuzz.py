@@ -87,7 +87,7 @@ def try_overrides(seed: int, folder: Path) -> str:
     """
     from hydra.core.global_hydra import GlobalHydra
 
-    from textclf.command import compose_experiment, explain
+    from textclf.experiment.cli import compose_experiment, explain
 
     said = overrides_of(seed)
     try:
@@ -217,8 +217,8 @@ def try_file(seed: int, folder: Path) -> str:
     Raises:
         AssertionError: If it ended otherwise than with sound data or a paragraph.
     """
-    from textclf.command import explain
     from textclf.data.options import FilesDataset
+    from textclf.experiment.cli import explain
 
     name, data = file_of(seed)
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 def in_place() -> None:
     """Write files under their final names: what is killed between opening and writing leaves an empty one."""
-    from textclf import durable
+    from textclf.system import files as durable
 
     @contextmanager
     def new_file(path: Path) -> Iterator[Path]:
@@ -22,21 +22,21 @@ def in_place() -> None:
 
 def manifest_not_checked() -> None:
     """Take a run for finished once it has a record."""
-    from textclf.keeping import found
+    from textclf.tracking import found
 
     found.manifest_problem = lambda folder: None
 
 
 def random_numbers_not_restored() -> None:
     """Go on from a checkpoint with whatever random numbers there are."""
-    from textclf.training import state
+    from textclf.training.checkpoints import state
 
     state.set_random_state = lambda *args: None
 
 
 def lease_always_granted() -> None:
     """Let whoever comes last write to the folder."""
-    from textclf.keeping.lease import Lease
+    from textclf.tracking.lease import Lease
 
     @contextmanager
     def fenced(lease: Lease) -> Iterator[None]:
@@ -47,14 +47,14 @@ def lease_always_granted() -> None:
 
 def leftovers_kept() -> None:
     """Leave the checkpoints and temporary files of a finished run."""
-    from textclf.keeping.folder import RunFolder
+    from textclf.tracking.run_folder import RunFolder
 
     RunFolder.clean = lambda folder: None  # type: ignore[method-assign]
 
 
 def leaking() -> None:
     """Keep half a megabyte of each job."""
-    from textclf.callbacks import SweepCallback
+    from textclf.experiment.sweep.callback import SweepCallback
 
     kept: list[Any] = []
     end = SweepCallback.on_job_end

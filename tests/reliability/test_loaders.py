@@ -45,8 +45,8 @@ LOADS = {
 }
 """Whose `load` is not to be used."""
 ALLOWED = {
-    ("textclf/models/parts.py", "import_module"),  # of scikit-learn's estimators and textclf's own
-    ("textclf/models/classical.py", "skops.io.load"),  # with the list of trusted types
+    ("textclf/models/classical/parts.py", "import_module"),  # of scikit-learn's estimators and textclf's own
+    ("textclf/models/classical/pipeline.py", "skops.io.load"),  # with the list of trusted types
     ("textclf/evaluation/metrics.py", "evaluate.load"),  # dataset.metrics, which is asked for by name
 }
 REMOTE = {"from_pretrained", "load_dataset"}

@@ -20,33 +20,33 @@ from safetensors.torch import save_file
 
 from tests.conftest import make_data, write_jsonl
 from tests.reliability.payloads import ARCHIVES, CONTENTS, Marker, pickled, source, target
-from tests.serving.factory import classical, finished_run, transformer
+from tests.tracking.mlflow.serving_factory import classical, finished_run, transformer
 from textclf.app import facts, uploads
-from textclf.app.json_lines import append_line
 from textclf.audit import brief
-from textclf.build import build
-from textclf.command import compose_experiment, composed
 from textclf.compare.runs import find_runs
-from textclf.data import row_tables
 from textclf.data.options import FilesDataset, HubDataset
+from textclf.data.readers import arrow
 from textclf.data.rejected import RejectedRows
-from textclf.durable import manifest_problem, write_manifest
 from textclf.errors import ConfigError, TextclfError
+from textclf.experiment.cli import compose_experiment, composed
+from textclf.experiment.config import build
+from textclf.experiment.rerun import overrides_of, value_said
+from textclf.experiment.sweep.status import read_statuses, read_sweep
 from textclf.export import evidence
-from textclf.keeping.again import overrides_of, value_said
-from textclf.keeping.lease import at_work
-from textclf.keeping.started import read_started
-from textclf.locate import locate
-from textclf.models import token_cache
 from textclf.models.options import TransformerModel
-from textclf.models.pretrained import load_checkpoint
 from textclf.models.saved import load_classifier
-from textclf.predict.columns import TextColumns, WantedTexts
+from textclf.models.transformer import token_cache
+from textclf.models.transformer.loading import load_checkpoint
+from textclf.predict.inputs import TextColumns, WantedTexts
 from textclf.predict.rows import Kind, kind_of_name, read_batches
-from textclf.records import read_record
-from textclf.sweep import read_statuses, read_sweep
-from textclf.tracking.state import read_state
-from textclf.training.checkpoints import newest_checkpoint
+from textclf.system.appending import append_line
+from textclf.system.files import manifest_problem, write_manifest
+from textclf.tracking.find_runs import locate
+from textclf.tracking.lease import at_work
+from textclf.tracking.mlflow.state import read_state
+from textclf.tracking.record import read_record
+from textclf.tracking.run_start import read_started
+from textclf.training.checkpoints.storage import newest_checkpoint
 
 ROWS = [{"text": f"it is {word} {i}", "label": word} for i in range(12) for word in ("good", "bad")]
 
@@ -370,7 +370,7 @@ def test_caches_are_made_anew_where_they_are_spoiled(content, marker, tmp_path, 
     data, payload = make_data(), CONTENTS[content](marker)
     monkeypatch.setattr(brief, "cache_path", lambda data: tmp_path / "audit.json")
     monkeypatch.setattr(token_cache, "folder", lambda: tmp_path)
-    monkeypatch.setattr(row_tables.config, "HF_DATASETS_CACHE", str(tmp_path))
+    monkeypatch.setattr(arrow.config, "HF_DATASETS_CACHE", str(tmp_path))
     brief.cache_path(data).write_bytes(payload)
     assert brief.brief_audit(data).examples == {"train": 64, "validation": 24, "test": 24}
     (tmp_path / "key.safetensors").write_bytes(payload)
@@ -378,7 +378,7 @@ def test_caches_are_made_anew_where_they_are_spoiled(content, marker, tmp_path, 
 
     def read():
         batch = pa.RecordBatch.from_pydict({"text": ["a"]})
-        return row_tables.cached("key", [batch], batch.schema, "train", RejectedRows(0.0), row_tables.ReadRows())
+        return arrow.cached("key", [batch], batch.schema, "train", RejectedRows(0.0), arrow.ReadRows())
 
     assert read()["text"][:] == ["a"]
     for file in (tmp_path / "textclf").iterdir():
@@ -406,8 +406,8 @@ def test_a_config_chooses_no_code(marker):
     "name", ["os.mkdir", "sklearn.utils.os.mkdir", "textclf.models.saved.Path", "sklearn..os.mkdir"]
 )
 def test_a_pipeline_is_made_of_estimators_alone(part, name, marker):
+    from textclf.models.classical.parts import make_parts
     from textclf.models.options import ClassicalModel
-    from textclf.models.parts import make_parts
 
     fine = {
         "vectorizer": "sklearn.feature_extraction.text.TfidfVectorizer",
@@ -448,7 +448,7 @@ def test_nothing_that_a_record_says_is_looked_up(value):
 
 
 def test_a_journal_sends_nothing_but_its_own_run(copied, tmp_path):
-    from textclf.tracking.delivery import Delivery, RefusedError
+    from textclf.tracking.mlflow.upload import Delivery, RefusedError
 
     folder = copied("run/x") / "run"
     (tmp_path / "private.txt").write_text("private")

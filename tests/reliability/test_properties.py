@@ -13,14 +13,14 @@ import sklearn.metrics
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from textclf import durable
 from textclf.data.options import FilesDataset
 from textclf.data.splits import group_slice, stratified_choice, stratified_slice
 from textclf.errors import ConfigError, DataError
 from textclf.evaluation.metrics import evaluate_predictions
 from textclf.evaluation.predictions import Predictions
-from textclf.records import RunRecord, read_record, write_record
-from textclf.sweep import options_of
+from textclf.experiment.sweep.status import options_of
+from textclf.system import files as durable
+from textclf.tracking.record import RunRecord, read_record, write_record
 from textclf.training.batches import BatchPlan, Share
 from textclf.training.every import is_every, parse_every
 from textclf.training.options import TorchTrainer

@@ -21,9 +21,9 @@ from tests.reliability.faults import Fault, arm
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
-    "textclf.run", "textclf.experiment", "textclf.callbacks", "textclf.models.classical", "textclf.models.transformer",
-    "textclf.training.loop", "textclf.training.hf", "textclf.tracking.mlflow_run", "textclf.compare.command",
-    "textclf.data.files", "textclf.models.pretrained", "textclf.models.checkpoint", "transformers.models.bert.modeling_bert",
+    "textclf.run", "textclf.experiment.experiment", "textclf.experiment.sweep.callback", "textclf.models.classical.pipeline", "textclf.models.transformer.classifier",
+    "textclf.training.torch_engine", "textclf.training.hf_engine", "textclf.tracking.mlflow.tracked_run", "textclf.compare.compare_runs",
+    "textclf.data.file_dataset", "textclf.models.transformer.loading", "textclf.models.transformer.checkpoint", "transformers.models.bert.modeling_bert",
     "transformers", "skops.io", "mlflow", "matplotlib.pyplot", "sklearn.naive_bayes", "pandas",
 )  # fmt: skip
 """What a run needs, torch last used by the children alone: the zygote itself computes nothing."""
@@ -223,8 +223,8 @@ def main() -> None:
         importlib.import_module(name)
     import gc
 
-    from textclf.keeping.started import code_digest
-    from textclf.records import git_commit
+    from textclf.tracking.record import git_commit
+    from textclf.tracking.run_start import code_digest
 
     code_digest(), git_commit()  # asked once, so that an edit under way makes no difference between two attempts
     gc.collect()

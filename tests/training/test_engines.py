@@ -13,14 +13,14 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from tests.conftest import make_data
-from textclf.command import compose_experiment
 from textclf.errors import ConfigError
 from textclf.evaluation.predictions import Evaluation, Predictions
-from textclf.experiment import run_experiment
+from textclf.experiment.cli import compose_experiment
+from textclf.experiment.experiment import run_experiment
 from textclf.models.base import Imbalance, RunContext
 from textclf.models.options import Attention, LongText, TransformerModel, Truncation
-from textclf.models.pretrained import load_checkpoint
-from textclf.records import find_records
+from textclf.models.transformer.loading import load_checkpoint
+from textclf.tracking.record import find_records
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
 
 ENGINES = [TorchTrainer, HFTrainer]

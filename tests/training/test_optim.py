@@ -7,7 +7,7 @@ from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_wi
 
 from textclf.errors import ConfigError
 from textclf.models.options import TransformerModel
-from textclf.models.pretrained import load_checkpoint
+from textclf.models.transformer.loading import load_checkpoint
 from textclf.training.loss import Loss
 from textclf.training.optim import choose_device, choose_precision, make_optimizer, make_schedule
 from textclf.training.options import Device, HFTrainer, Precision, Schedule, TorchTrainer

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from textclf.app.server import LOOPBACK, address, announce, check_installed, free_port, serve
 from textclf.app.settings import Settings
-from textclf.ending import told
 from textclf.errors import ConfigError
+from textclf.system.exits import told
 
 
 def arguments() -> argparse.Namespace:
@@ -80,7 +80,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
     outputs = Path(given.outputs)
     run = None
     if given.run is not None:
-        from textclf.locate import locate
+        from textclf.tracking.find_runs import locate
 
         found = locate(given.run, outputs)
         run = str((found.folder or found.classifier).resolve())

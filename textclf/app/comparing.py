@@ -12,9 +12,9 @@ from textclf.compare.options import CompareOptions
 from textclf.compare.report_tables import costs_table, scores_table
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
-from textclf.compare.systems import shared_tests
-from textclf.compare.wording import words
-from textclf.reporting.document import Table
+from textclf.compare.setups import shared_tests
+from textclf.compare.verdicts import words
+from textclf.documents.document import Table
 
 MOST_VERDICTS = 12
 COSTS = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from textclf.app.json_lines import append_line
+from textclf.system.appending import append_line
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textclf.compare.wording import words
+from textclf.compare.verdicts import words
+from textclf.documents.document import Cell, Column, Table
 from textclf.evaluation.metric_names import METRICS
-from textclf.records import FIGURES, RunRecord
-from textclf.reporting.document import Cell, Column, Table
+from textclf.tracking.record import FIGURES, RunRecord
 
 ANALYSIS_FILE = "analysis.json"
 REPORT_PAGE = "report.html"

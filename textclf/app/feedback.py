@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from textclf.app.json_lines import append_line
 from textclf.app.settings import Settings
 from textclf.errors import DataError, did_you_mean, listed
-from textclf.records import RunRecord
+from textclf.system.appending import append_line
+from textclf.tracking.record import RunRecord
 
 LONGEST_NOTE = 2000
 """Characters of a note."""

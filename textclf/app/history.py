@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from textclf.escape import csv_cell
+from textclf.documents.escape import csv_cell
 
 MOST_KEPT = 500
 """Predictions of a session that are kept; of more, the newest."""

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from textclf.app.classifiers import Weighed, Word
-from textclf.escape import shown
+from textclf.documents.document import Cell, Table
+from textclf.documents.escape import shown
 from textclf.evaluation.attributions import signed
-from textclf.redact import redacted
-from textclf.reporting.document import Cell, Table
+from textclf.system.redact import redacted
 
 EMPTY = Markup("")
 

@@ -14,7 +14,7 @@ from textclf.app.events import event_log_of
 from textclf.app.settings import Settings
 from textclf.errors import ConfigError
 
-SCRIPT = Path(__file__).parent / "script" / "main.py"
+SCRIPT = Path(__file__).parent / "script" / "streamlit_script.py"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WAIT_SECONDS = 60
 """How long the server may take to answer before the address is not announced any more."""

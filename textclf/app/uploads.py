@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from textclf.app.classifiers import Loaded
+from textclf.documents.escape import csv_cell
 from textclf.errors import DataError, listed
-from textclf.escape import csv_cell
-from textclf.predict.columns import TextColumns, WantedTexts
+from textclf.predict.inputs import TextColumns, WantedTexts
 from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches, refusal
 from textclf.predict.stream import PredictOptions, predict_batches
 from textclf.predict.values import as_fields
 from textclf.predict.writers import open_writer
-from textclf.records import RunRecord
+from textclf.tracking.record import RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd

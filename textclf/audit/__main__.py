@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 
 from textclf.audit.options import AuditOptions
-from textclf.build import build
-from textclf.command import choices_of, composed
-from textclf.ending import told
+from textclf.documents.escape import terminal
 from textclf.errors import ConfigError
-from textclf.escape import terminal
-from textclf.redact import log_to_stderr
+from textclf.experiment.cli import choices_of, composed
+from textclf.experiment.config import build
+from textclf.system.exits import told
+from textclf.system.redact import log_to_stderr
 
 
 def arguments() -> argparse.Namespace:
@@ -56,7 +56,7 @@ def main() -> None:
         cfg = composed(given.overrides)
         dataset, model = build(cfg, "dataset"), build(cfg, "model")
         options = AuditOptions(near_threshold=given.near_threshold, label_errors=not given.no_label_errors)
-        from textclf.audit.command import PAGE, audit_dataset
+        from textclf.audit.audit_dataset import PAGE, audit_dataset
         from textclf.audit.report import verdict
 
         output = given.output or Path(f"outputs/audits/{datetime.now():%Y-%m-%d/%H-%M-%S}")

@@ -27,7 +27,7 @@ from textclf.audit.leakage import find_leakage
 from textclf.audit.leaks import Leakage
 from textclf.audit.lengths import Lengths, check_lengths, measure
 from textclf.audit.options import AuditOptions
-from textclf.data.text_data import SPLITS, TextData
+from textclf.data.dataset import SPLITS, TextData
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -13,9 +13,9 @@ from huggingface_hub import constants
 from textclf.audit.keys import contradicting, keys_by_split
 from textclf.audit.leakage import find_leakage
 from textclf.audit.leaks import Leakage
-from textclf.audit.near import THRESHOLD
-from textclf.data.text_data import SPLITS, TextData
-from textclf.durable import write_json
+from textclf.audit.near_duplicates import THRESHOLD
+from textclf.data.dataset import SPLITS, TextData
+from textclf.system.files import write_json
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from scipy.stats import chi2_contingency
 
 from textclf.audit.corpus import Corpus
 from textclf.audit.finding import Finding, Severity, percent
-from textclf.data.text_data import SPLITS
+from textclf.data.dataset import SPLITS
 from textclf.errors import listed
 
 TINY, SMALL = 10, 50

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from textclf.audit.finding import Example, excerpt
 from textclf.audit.keys import Keys, keys_by_split
-from textclf.data.text_data import SPLITS, TextData, labels_of, texts_of
+from textclf.data.dataset import SPLITS, TextData, labels_of, texts_of
 
 MOST_EXAMPLES = 8
 """Examples that a finding shows."""

@@ -12,7 +12,7 @@ from textclf.audit.finding import Example, Finding, Severity, by_share, excerpt,
 from textclf.audit.keys import contradicting
 from textclf.audit.leaks import Leak, Leakage, Match
 from textclf.audit.shingles import digest
-from textclf.data.text_data import SPLITS
+from textclf.data.dataset import SPLITS
 
 SAME = "Texts count as the same when they differ in case and spaces at most."
 LETTERS = re.compile(r"[^\W_]")

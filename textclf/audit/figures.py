@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from textclf.audit.audit import Audit
 from textclf.audit.finding import percent
-from textclf.data.text_data import SPLITS
-from textclf.reporting.document import Picture
-from textclf.reporting.figure import figure, short
+from textclf.data.dataset import SPLITS
+from textclf.documents.document import Picture
+from textclf.documents.plotting import figure, short
 
 MOST_CLASSES = 30
 """Classes that are drawn; of more, the largest and the smallest half each."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from textclf.audit.brief import BriefAudit, brief_audit
 from textclf.audit.leakage import without_leakage
+from textclf.data.dataset import TextData
 from textclf.data.options import OnLeakage
-from textclf.data.text_data import TextData
 from textclf.errors import DataError
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from textclf.audit.shingles import digest
-from textclf.data.text_data import SPLITS, TextData, in_batches, labels_of
+from textclf.data.dataset import SPLITS, TextData, in_batches, labels_of
 
 
 @dataclass(frozen=True)

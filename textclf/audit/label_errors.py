@@ -18,7 +18,7 @@ from textclf.audit.corpus import MOST_EXAMPLES, Corpus
 from textclf.audit.finding import Finding, Severity, percent
 from textclf.audit.options import AuditOptions
 from textclf.audit.shingles import grams, words_of
-from textclf.data.text_data import SPLITS
+from textclf.data.dataset import SPLITS
 
 FOLDS = 5
 FEATURES = 1 << 18

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from textclf.audit.keys import Keys, keys_by_split
 from textclf.audit.leaks import DIRECTIONS, Leak, Leakage, Match
-from textclf.audit.near import THRESHOLD, NearPairs, near_pairs
-from textclf.data.text_data import SPLITS, TextData, labels_of, texts_of
+from textclf.audit.near_duplicates import THRESHOLD, NearPairs, near_pairs
+from textclf.data.dataset import SPLITS, TextData, labels_of, texts_of
 from textclf.errors import DataError, listed
 
 MOST_MATCHES = 50

@@ -12,7 +12,7 @@ from textclf.audit.corpus import MOST_EXAMPLES, Corpus
 from textclf.audit.finding import Finding, Severity, percent
 from textclf.audit.options import AuditOptions
 from textclf.audit.shingles import words_of
-from textclf.data.text_data import SPLITS
+from textclf.data.dataset import SPLITS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from textclf.audit.audit import Audit
 from textclf.audit.finding import Finding, Severity, excerpt, percent
-from textclf.data.text_data import SPLITS
-from textclf.reporting.document import (
+from textclf.data.dataset import SPLITS
+from textclf.documents.document import (
     Block,
     Bullets,
     Cell,

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 
 from textclf.compare.options import Claim, CompareOptions
-from textclf.ending import told
-from textclf.escape import terminal
-from textclf.redact import log_to_stderr
+from textclf.documents.escape import terminal
+from textclf.system.exits import told
+from textclf.system.redact import log_to_stderr
 
 
 def arguments() -> argparse.Namespace:
@@ -58,11 +58,11 @@ def main() -> None:
             claim=Claim(given.claim),
             reference=given.reference,
         )
-        from textclf.compare.command import compare
+        from textclf.compare.compare_runs import compare
 
         folders = given.folders
         if given.mlflow:
-            from textclf.tracking.artifacts import run_folders_of
+            from textclf.tracking.mlflow.artifacts import run_folders_of
 
             folders = run_folders_of(given.mlflow, given.tracking_uri)
         output = given.output or Path(f"outputs/comparisons/{datetime.now():%Y-%m-%d/%H-%M-%S}")

@@ -9,9 +9,9 @@ from functools import cached_property
 from textclf.compare.options import CompareOptions
 from textclf.compare.pairs import Pair, compare_pairs
 from textclf.compare.scores import TESTED, TestScores
-from textclf.compare.systems import SharedTest, System
-from textclf.compare.table import SystemRow, system_rows
-from textclf.compare.wording import missing, sentence, words
+from textclf.compare.setups import SharedTest, System
+from textclf.compare.summary import SystemRow, system_rows
+from textclf.compare.verdicts import missing, sentence, words
 from textclf.errors import ConfigError, did_you_mean, listed
 from textclf.evaluation.metric_names import METRICS
 

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from textclf.reporting.figure import STYLE, figure
+from textclf.documents.plotting import STYLE, figure
 
 Floats = NDArray[np.float64]
 Unit = tuple[tuple[float, str], ...]

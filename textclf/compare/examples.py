@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from textclf.compare.systems import System
-from textclf.records import PREDICTIONS_FILE
+from textclf.compare.setups import System
+from textclf.tracking.record import PREDICTIONS_FILE
 
 
 @dataclass(frozen=True)

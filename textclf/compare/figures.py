@@ -27,11 +27,11 @@ from textclf.compare.prediction_plots import (
     plot_class_differences,
     plot_confusion_difference,
 )
-from textclf.compare.systems import SIZE_OPTION
-from textclf.compare.table import SystemRow
-from textclf.compare.wording import words
-from textclf.escape import csv_table
-from textclf.reporting.document import Picture
+from textclf.compare.setups import SIZE_OPTION
+from textclf.compare.summary import SystemRow
+from textclf.compare.verdicts import words
+from textclf.documents.document import Picture
+from textclf.documents.escape import csv_table
 
 DATA = "data"
 """Folder of the tables beside that of the pictures."""

@@ -13,14 +13,14 @@ from statsmodels.stats.multitest import multipletests
 
 from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.scores import TestScores
-from textclf.compare.significance import (
+from textclf.compare.setups import SIZE_OPTION, System
+from textclf.compare.statistics import (
     Estimates,
     Scores,
     differences,
     mcnemar_p_value,
     superiority,
 )
-from textclf.compare.systems import SIZE_OPTION, System
 from textclf.evaluation.metric_names import METRICS
 
 FEWEST_SEEDS = 3

@@ -26,9 +26,9 @@ from textclf.compare.drawing import (
     plain_ticks,
     wrapped,
 )
-from textclf.compare.systems import SharedTest
-from textclf.compare.table import SystemRow, pareto_front
-from textclf.compare.wording import words
+from textclf.compare.setups import SharedTest
+from textclf.compare.summary import SystemRow, pareto_front
+from textclf.compare.verdicts import words
 from textclf.evaluation.metric_names import METRICS, MetricName
 
 MOST_SYSTEMS = 30

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from textclf.compare.drawing import Mark, picture, wrapped
 from textclf.compare.resampling import DRAWS, class_f1, confusions, drawn_confusions, example_weights
-from textclf.compare.significance import differences, scores_of_draws
-from textclf.compare.systems import System
-from textclf.reporting.figure import short
+from textclf.compare.setups import System
+from textclf.compare.statistics import differences, scores_of_draws
+from textclf.documents.plotting import short
 
 Floats = NDArray[np.float64]
 

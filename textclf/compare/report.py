@@ -8,8 +8,8 @@ from textclf.compare.comparison import Comparison
 from textclf.compare.examples import disagreements
 from textclf.compare.pairs import Pair
 from textclf.compare.report_tables import MOST_PAIRS, costs_table, languages_table, pairs_table, scores_table
-from textclf.compare.wording import words
-from textclf.reporting.document import (
+from textclf.compare.verdicts import words
+from textclf.documents.document import (
     Block,
     Bullets,
     Cell,

@@ -11,10 +11,10 @@ from textclf.compare.comparison import Comparison
 from textclf.compare.options import Claim
 from textclf.compare.pairs import Pair, Verdict
 from textclf.compare.scores import accuracy_levels
-from textclf.compare.table import SystemRow, pareto_front
-from textclf.compare.wording import IN_POINTS, amount, ends, p_text, percent, times, words
+from textclf.compare.summary import SystemRow, pareto_front
+from textclf.compare.verdicts import IN_POINTS, amount, ends, p_text, percent, times, words
+from textclf.documents.document import Cell, Column, Table
 from textclf.evaluation.metric_names import METRICS
-from textclf.reporting.document import Cell, Column, Table
 
 MOST_PAIRS = 100
 """Pairs in the report; the others are in `pairs.csv`."""

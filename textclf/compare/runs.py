@@ -17,10 +17,10 @@ from pyarrow import ArrowException
 
 from textclf.compare.resampling import accuracy, confusions
 from textclf.data.options import LANGUAGE_COLUMN
-from textclf.durable import folders_with
 from textclf.errors import ArtifactError
 from textclf.evaluation.collapse import collapsed_class
-from textclf.records import PREDICTIONS_FILE, RUN_FILE, STATUS_FILE, RunRecord, read_record, run_folders
+from textclf.system.files import folders_with
+from textclf.tracking.record import PREDICTIONS_FILE, RUN_FILE, STATUS_FILE, RunRecord, read_record, run_folders
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def _fingerprint(path: Path, labels: NDArray[np.int64], names: list[str]) -> str
     """Return the fingerprint of the test set of a run whose record has none, from its predictions."""
     from datasets import Dataset
 
-    from textclf.data.text_data import fingerprint_of
+    from textclf.data.dataset import fingerprint_of
 
     table = parquet.read_table(path)
     texts = {name: table[name].to_pylist() for name in ("text", "text_pair") if name in table.column_names}

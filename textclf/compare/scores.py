@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from textclf.compare.resampling import OF_CONFUSIONS, bootstrap, confusions
 from textclf.compare.runs import FinishedRun
-from textclf.compare.significance import Scores, levels, scores_of_draws, scores_of_means
-from textclf.compare.systems import SharedTest, System
+from textclf.compare.setups import SharedTest, System
+from textclf.compare.statistics import Scores, levels, scores_of_draws, scores_of_means
 from textclf.evaluation.metric_names import METRICS
 
 Floats = NDArray[np.float64]

@@ -11,13 +11,13 @@ from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 
 from textclf.data.column_names import find_columns
-from textclf.data.columns import check_known, kept_rows
-from textclf.data.files import kind_of, parts_of, read_split, reader_of
+from textclf.data.dataset import TextData
+from textclf.data.file_dataset import kind_of, parts_of, read_split, reader_of
 from textclf.data.labels import coded_labels, labels_from
 from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions, FilesDataset
+from textclf.data.prepare import check_known, kept_rows
 from textclf.data.rejected import RejectedRows
 from textclf.data.selection import NO_VALUE, taken
-from textclf.data.text_data import TextData
 from textclf.errors import DataError, listed
 
 log = logging.getLogger(__name__)

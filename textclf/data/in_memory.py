@@ -18,12 +18,12 @@ import pandas as pd
 from datasets import Dataset
 
 from textclf.data.column_names import check_columns, find_columns, text_columns, wanted_columns
-from textclf.data.columns import to_text_data
+from textclf.data.dataset import SPLITS, TextData
 from textclf.data.options import DatasetOptions
+from textclf.data.prepare import to_text_data
+from textclf.data.readers.arrow import ReadRows, batches_of, in_memory, schema_of
+from textclf.data.readers.source import SAMPLED_ROWS, Row
 from textclf.data.rejected import RejectedRows
-from textclf.data.row_sources import SAMPLED_ROWS, Row
-from textclf.data.row_tables import ReadRows, batches_of, in_memory, schema_of
-from textclf.data.text_data import SPLITS, TextData
 from textclf.errors import ConfigError, DataError, refuse_unless
 
 Content: TypeAlias = "Sequence[Mapping[str, Any]] | pd.DataFrame | Dataset | tuple[Sequence[Any], Sequence[Any]]"

@@ -15,7 +15,7 @@ from omegaconf import MISSING
 from textclf.errors import refuse_unless
 
 if TYPE_CHECKING:
-    from textclf.data.text_data import TextData
+    from textclf.data.dataset import TextData
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +210,7 @@ class HubDataset(DatasetOptions):
 
     def load(self, folder: Path | None = None) -> TextData:
         """Download (or find in the cache), split and label the data."""
-        from textclf.data.hub import load_hub_dataset
+        from textclf.data.hub_dataset import load_hub_dataset
 
         return load_hub_dataset(self, folder)
 
@@ -257,7 +257,7 @@ class FilesDataset(DatasetOptions):
 
     def load(self, folder: Path | None = None) -> TextData:
         """Read, split and label the files."""
-        from textclf.data.files import load_files_dataset
+        from textclf.data.file_dataset import load_files_dataset
 
         return load_files_dataset(self, folder)
 

@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from textclf.data.dataset import SPLITS
 from textclf.data.options import DatasetOptions
-from textclf.data.text_data import SPLITS
 from textclf.errors import DataError, cut, listed
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from textclf.data import rejected
 from textclf.data.column_names import text_columns, wanted_columns
 from textclf.data.labels import EMPTY
 from textclf.data.options import DatasetOptions
+from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
-from textclf.data.row_tables import FILE_COLUMN, LINE_COLUMN, start_of
 from textclf.errors import DataError
 
 CAUSES = (

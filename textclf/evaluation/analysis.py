@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textclf.data.text_data import TextData, labels_of
+from textclf.data.dataset import TextData, labels_of
 from textclf.evaluation.attributions import Attribution, attributions
 from textclf.evaluation.calibration import Calibration, calibration_of, fit_temperature, tempered
 from textclf.evaluation.mistakes import ConfusedPair, Mistake, confident_mistakes, confused_pairs
 from textclf.evaluation.options import AnalysisOptions
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.shares import Share
+from textclf.evaluation.proportions import Share
 from textclf.evaluation.slices import Slice, slice_scores
 from textclf.evaluation.thresholds import (
     AnswerThreshold,

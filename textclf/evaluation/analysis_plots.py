@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from statsmodels.stats.proportion import proportion_confint
 
+from textclf.documents.plotting import figure, legend_below, short, stacked_figure
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.calibration import Calibration
 from textclf.evaluation.metrics import class_figures
 from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.slices import Slice
 from textclf.evaluation.thresholds import Wanted
-from textclf.reporting.figure import figure, legend_below, short, stacked_figure
 
 BLUE, RED, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#999999"
 MARKS = {Wanted.precision: ("o", RED), Wanted.promised_precision: ("^", ORANGE), Wanted.coverage: ("s", GREEN)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.data.text_data import TextData, texts_of
+from textclf.data.dataset import TextData, texts_of
 from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.words import WordMask
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from textclf.escape import shown
+from textclf.documents.escape import shown
 from textclf.evaluation.attributions import Attribution, signed
 
 TEMPLATE = "attributions.html.j2"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from textclf.data.text_data import TextData, texts_of
+from textclf.data.dataset import TextData, texts_of
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier

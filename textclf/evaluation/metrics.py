@@ -23,7 +23,7 @@ from sklearn.metrics import (
 from textclf.errors import listed
 from textclf.evaluation.calibration import expected_calibration_error
 from textclf.evaluation.metric_names import METRICS
-from textclf.hub import hub_or_cache
+from textclf.system.hub import hub_or_cache
 
 if TYPE_CHECKING:
     from textclf.evaluation.predictions import Predictions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
 from textclf.evaluation.predictions import Predictions
 
 

@@ -18,8 +18,8 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from textclf.documents.plotting import figure, short
 from textclf.evaluation.predictions import Predictions
-from textclf.reporting.figure import figure, short
 
 if TYPE_CHECKING:
     from textclf.models.base import FitResult

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.data.options import LANGUAGE_COLUMN
-from textclf.data.text_data import TextData, labels_of, texts_of
 from textclf.evaluation.cost import timed
 from textclf.evaluation.metrics import evaluate_predictions
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 from statsmodels.stats.multitest import multipletests
 
+from textclf.data.dataset import TextData, texts_of
 from textclf.data.options import LANGUAGE_COLUMN
-from textclf.data.text_data import TextData, texts_of
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.shares import Share
+from textclf.evaluation.proportions import Share
 from textclf.evaluation.words import count_words
 
 MOST_VALUES = 30

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from textclf.documents.document import Block, Bullets, Cell, Column, Paragraph, Table
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.shares import Share, percent
+from textclf.evaluation.proportions import Share, percent
 from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wanted
-from textclf.reporting.document import Block, Bullets, Cell, Column, Paragraph, Table
 
 
 def threshold_blocks(analysis: Analysis) -> list[Block]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.shares import Share
+from textclf.evaluation.proportions import Share
 
 POINTS = 200
 """Points of the curve of coverage and accuracy."""

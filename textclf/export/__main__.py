@@ -13,9 +13,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from textclf.ending import told
-from textclf.locate import OUTPUTS, RUN_HELP
-from textclf.redact import log_to_stderr
+from textclf.system.exits import told
+from textclf.system.redact import log_to_stderr
+from textclf.tracking.find_runs import OUTPUTS, RUN_HELP
 
 TARGETS = {
     "onnx": "a graph that predicts without torch, transformers or scikit-learn",
@@ -61,7 +61,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     given = arguments()
     with told():
-        from textclf.export.command import Asked, export
+        from textclf.export.export_run import Asked, export
 
         asked = Asked(
             to=given.to,
@@ -73,7 +73,7 @@ def main() -> None:
             private=not given.public,
             command=shlex.join(["python", "-m", "textclf.export", *sys.argv[1:]]),
         )
-        from textclf.locate import locate
+        from textclf.tracking.find_runs import locate
 
         export(locate(given.run, given.outputs, given.tracking_uri), asked)
 

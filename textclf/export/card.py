@@ -12,6 +12,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from textclf.documents.document import Block, Heading, Paragraph, Picture, Quote, to_markdown
+from textclf.experiment.report import ReportedRun, summary_sentence
 from textclf.export.card_data import data_blocks
 from textclf.export.card_sections import (
     again_blocks,
@@ -23,8 +25,6 @@ from textclf.export.card_sections import (
     what_it_is,
 )
 from textclf.export.evidence import Evidence
-from textclf.report.run import ReportedRun, summary_sentence
-from textclf.reporting.document import Block, Heading, Paragraph, Picture, Quote, to_markdown
 
 TASK = "text-classification"
 PLACEHOLDER = "OWNER/NAME"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from textclf.documents.document import Block, Bullets, Cell, Column, Paragraph, Table
 from textclf.export.evidence import Evidence
-from textclf.records import RunRecord
-from textclf.reporting.document import Block, Bullets, Cell, Column, Paragraph, Table
+from textclf.tracking.record import RunRecord
 
 UNMEASURED = "–"
 """Stands for a figure that nobody measured."""

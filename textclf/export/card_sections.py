@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from textclf.documents.document import Block, Bullets, Cell, Code, Column, Heading, Paragraph, Picture, Table
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.analysis_blocks import calibration_words
-from textclf.evaluation.shares import percent
+from textclf.evaluation.proportions import percent
+from textclf.evaluation.report import calibration_words
 from textclf.evaluation.slices import Slice
+from textclf.experiment.caveats import limits
+from textclf.experiment.decisions import decisions_table
+from textclf.experiment.report import cost_rows, course_words, score_blocks
 from textclf.export.card_data import UNMEASURED, count_cell
 from textclf.export.evidence import Evidence
 from textclf.models.saved import Description
-from textclf.records import RunRecord
-from textclf.report.decisions import decisions_table
-from textclf.report.limits import limits
-from textclf.report.run import cost_rows, course_words, score_blocks
-from textclf.reporting.document import Block, Bullets, Cell, Code, Column, Heading, Paragraph, Picture, Table
+from textclf.tracking.record import RunRecord
 
 EXAMPLE = "The parcel arrived on Tuesday morning."
 EXAMPLE_PAIR = "The parcel came before noon."

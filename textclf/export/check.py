@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 from tabulate import tabulate
 
-from textclf.locate import Located
 from textclf.models.base import Classifier
-from textclf.records import PREDICTIONS_FILE, folder_bytes
+from textclf.tracking.find_runs import Located
+from textclf.tracking.record import PREDICTIONS_FILE, folder_bytes
 
 ROUNDS = 5
 """Times that both classifiers predict a batch, in turns."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from textclf.errors import ArtifactError
 from textclf.export.public import scrubbed
-from textclf.locate import Located
 from textclf.models.base import Classifier
 from textclf.models.saved import DESCRIPTION, Description, load_classifier, read_description
+from textclf.tracking.find_runs import Located
 
 KEPT = (
     DESCRIPTION,

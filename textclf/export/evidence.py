@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.shares import Share, percent
+from textclf.evaluation.proportions import Share, percent
+from textclf.experiment.results import ANALYSIS_FILE
 from textclf.export.public import is_on_hub, public_record, scrubbed
-from textclf.locate import Located
 from textclf.models.saved import Description, read_description
-from textclf.records import METRICS_FILE, RunRecord, other_hub
-from textclf.results import ANALYSIS_FILE
+from textclf.tracking.find_runs import Located
+from textclf.tracking.record import METRICS_FILE, RunRecord, other_hub
 
 log = logging.getLogger(__name__)
 

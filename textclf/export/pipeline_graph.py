@@ -17,8 +17,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 
 from textclf.errors import ArtifactError, first_line
-from textclf.models.classical import ClassicalClassifier
-from textclf.models.nb_svm import NBSVM
+from textclf.models.classical.nb_svm import NBSVM
+from textclf.models.classical.pipeline import ClassicalClassifier
 from textclf.models.onnx_folder import FAMILY, MODEL, PROBABILITIES
 from textclf.models.saved import write_description
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from textclf.hub import names_a_folder
-from textclf.records import RunRecord
-from textclf.redact import MASK, names_secret, redacted
+from textclf.system.hub import names_a_folder
+from textclf.system.redact import MASK, names_secret, redacted
+from textclf.tracking.record import RunRecord
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 """`name` or `owner/name`."""

@@ -11,8 +11,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from textclf.errors import ArtifactError, ConfigError, first_line
 from textclf.export.contents import KEPT
-from textclf.hub import PROBE_SECONDS, hub_is_reachable
 from textclf.models.saved import DESCRIPTION
+from textclf.system.hub import PROBE_SECONDS, hub_is_reachable
 
 RepoType = Literal["model", "space"]
 OURS = {"model": DESCRIPTION, "space": f"classifier/{DESCRIPTION}"}

@@ -10,17 +10,17 @@ from platform import python_version
 
 from huggingface_hub import SpaceCardData
 
-from textclf.durable import write_json, write_text
+from textclf.documents.document import Block, Code, Heading, Paragraph, Quote, to_markdown
 from textclf.errors import ArtifactError, listed
 from textclf.export.card import TASK, checked, title_of, verdict, with_front_matter
 from textclf.export.card_sections import limit_blocks, what_it_is
 from textclf.export.contents import copy_classifier
 from textclf.export.evidence import Evidence, gather
-from textclf.export.hub import README, refuse_full
-from textclf.locate import Located
-from textclf.models.needed import FAMILIES, copy_code, requirement_lines
-from textclf.records import CLASSIFIER
-from textclf.reporting.document import Block, Code, Heading, Paragraph, Quote, to_markdown
+from textclf.export.hub_folder import README, refuse_full
+from textclf.models.bundle import FAMILIES, copy_code, requirement_lines
+from textclf.system.files import write_json, write_text
+from textclf.tracking.find_runs import Located
+from textclf.tracking.record import CLASSIFIER
 
 APP = "app.py"
 TEMPLATES = Path(__file__).parent / "templates"

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast
 from textclf.errors import ArtifactError, first_line
 from textclf.models.onnx_folder import FAMILY, LOGITS, MODEL, TOKENIZER, open_session
 from textclf.models.saved import write_description
-from textclf.models.tokens import pad, pad_ids_of
-from textclf.models.transformer import TransformerClassifier
+from textclf.models.transformer.classifier import TransformerClassifier
+from textclf.models.transformer.tokenizer import pad, pad_ids_of
 
 OPSET = 18
 """The version of ONNX's operators; onnxruntime reads it since 1.14."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from textclf.data.text_data import TextData
+    from textclf.data.dataset import TextData
     from textclf.training.options import TrainerOptions
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from textclf.errors import ArtifactError
 from textclf.models.base import Classifier
-from textclf.models.encoding import encoded_by_backend
 from textclf.models.options import LongText, Padding, Truncation
 from textclf.models.saved import read_description
-from textclf.models.token_rows import WINDOWS, Lengths, PadIds, batches_by_length, padded, tokenized
+from textclf.models.transformer.encoded import WINDOWS, Lengths, PadIds, batches_by_length, padded, tokenized
+from textclf.models.transformer.encoding import encoded_by_backend
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

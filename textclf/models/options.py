@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 
-from textclf.disk import check_disk
 from textclf.errors import refuse_unless
-from textclf.importing import importing
-from textclf.memory import release_memory
 from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
-from textclf.out_of_memory import OutOfMemoryError
+from textclf.system.disk import check_disk
+from textclf.system.imports import importing
+from textclf.system.memory import release_memory
+from textclf.system.out_of_memory import OutOfMemoryError
 
 if TYPE_CHECKING:
-    from textclf.data.text_data import TextData
-    from textclf.models.transformer import TransformerClassifier
+    from textclf.data.dataset import TextData
+    from textclf.models.transformer.classifier import TransformerClassifier
     from textclf.training.options import TrainerOptions
 
 log = logging.getLogger(__name__)
@@ -118,14 +118,14 @@ class TransformerModel(ModelOptions):
             ArtifactError: If there is no such checkpoint, or it cannot be reached.
         """
         with importing():
-            from textclf.models.checkpoint import open_checkpoint
+            from textclf.models.transformer.checkpoint import open_checkpoint
 
         open_checkpoint(self)
 
     def fit(self, data: TextData, trainer: TrainerOptions, context: RunContext) -> tuple[Classifier, FitResult]:
         """Load the checkpoint and hand it to the trainer."""
         with importing():
-            from textclf.models.pretrained import load_checkpoint
+            from textclf.models.transformer.loading import load_checkpoint
             from textclf.training.every import NEVER
 
         def begin() -> TransformerClassifier:
@@ -157,7 +157,7 @@ class ClassicalModel(ModelOptions):
     """A scikit-learn pipeline: a vectorizer of the text and a classifier on top.
 
     Both are written as scikit-learn writes them: `_target_` names a class of scikit-learn (or
-    `textclf.models.nb_svm.NBSVM`), and the rest are its own arguments.
+    `textclf.models.classical.nb_svm.NBSVM`), and the rest are its own arguments.
     """
 
     vectorizer: dict[str, Any] = field(
@@ -175,12 +175,12 @@ class ClassicalModel(ModelOptions):
             ConfigError: If a class is not allowed or not there, or refuses its arguments.
         """
         with importing():
-            from textclf.models.classical import make_parts
+            from textclf.models.classical.pipeline import make_parts
 
         make_parts(self)
 
     def fit(self, data: TextData, trainer: TrainerOptions, context: RunContext) -> tuple[Classifier, FitResult]:
         """Fit the pipeline; `trainer` has no part in it."""
-        from textclf.models.classical import fit_classical
+        from textclf.models.classical.pipeline import fit_classical
 
         return fit_classical(self, data, context)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from textclf.errors import ArtifactError, listed
-from textclf.importing import importing
 from textclf.models.base import Classifier, Cleaning
+from textclf.system.imports import importing
 
 DESCRIPTION = "classifier.json"
 FORMAT = 1
@@ -116,12 +116,12 @@ def load_classifier(directory: Path | str) -> Classifier:
     family = read_description(directory).family
     if family == "transformer":
         with importing():
-            from textclf.models.transformer import load_transformer
+            from textclf.models.transformer.classifier import load_transformer
 
         return load_transformer(directory)
     if family == "classical":
         with importing():
-            from textclf.models.classical import load_classical
+            from textclf.models.classical.pipeline import load_classical
 
         return load_classical(directory)
     if family == "onnx":

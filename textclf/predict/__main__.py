@@ -12,9 +12,9 @@ import signal
 import sys
 from types import FrameType
 
-from textclf.ending import told
-from textclf.escape import terminal
-from textclf.redact import log_to_stderr
+from textclf.documents.escape import terminal
+from textclf.system.exits import told
+from textclf.system.redact import log_to_stderr
 
 FORMATS = ("jsonl", "csv", "tsv", "parquet", "txt")
 TERMINATED = 143
@@ -85,8 +85,8 @@ def _predict(given: argparse.Namespace) -> None:
         for prediction in predict_texts(given.run, given.texts, given.threshold, given.device):
             print(terminal(shown(prediction, given.top_k)))
         return
-    from textclf.predict.columns import TextColumns
-    from textclf.predict.command import PIPE, Ends, predict_file, summary
+    from textclf.predict.inputs import TextColumns
+    from textclf.predict.predict_file import PIPE, Ends, predict_file, summary
     from textclf.predict.rows import Kind
     from textclf.predict.stream import PredictOptions
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from textclf.errors import DataError, first_line
-from textclf.predict.columns import WantedTexts
+from textclf.predict.inputs import WantedTexts
 from textclf.predict.rows import WINDOW_CHARACTERS, Batch
 from textclf.predict.usable import Texts
 

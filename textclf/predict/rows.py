@@ -17,13 +17,13 @@ from typing import IO, Any, BinaryIO
 import pyarrow as pa
 
 from textclf.data import rejected
-from textclf.data.json_lines import JsonLines
-from textclf.data.raw_text import open_text
+from textclf.data.readers.csv import SeparatedValues
+from textclf.data.readers.jsonl import JsonLines
+from textclf.data.readers.source import BadRow, Row, encodable
+from textclf.data.readers.text import open_text
 from textclf.data.rejected import START_CHARACTERS
-from textclf.data.row_sources import BadRow, Row, encodable
-from textclf.data.separated_values import SeparatedValues
 from textclf.errors import DataError
-from textclf.predict.columns import TextColumns, WantedTexts
+from textclf.predict.inputs import TextColumns, WantedTexts
 from textclf.predict.usable import MAX_TEXT_CHARACTERS, Texts, refusal
 from textclf.predict.values import column_of
 

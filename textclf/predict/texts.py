@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textclf.errors import ConfigError, DataError
-from textclf.locate import Located, locate
 from textclf.models.prediction import ABSTAIN, Prediction, check_threshold
 from textclf.models.saved import read_description
+from textclf.tracking.find_runs import Located, locate
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from textclf.data import rejected
-from textclf.data.raw_text import encoding_remark
-from textclf.data.row_sources import BadRow, encodable, is_missing
+from textclf.data.readers.source import BadRow, encodable, is_missing
+from textclf.data.readers.text import encoding_remark
 from textclf.errors import DataError
-from textclf.predict.columns import TextColumns
+from textclf.predict.inputs import TextColumns
 
 MAX_TEXT_CHARACTERS = 1_000_000
 """A row with a longer text than this is not predicted."""

@@ -16,8 +16,8 @@ from typing import IO, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from textclf.documents.escape import csv_cell, is_formula
 from textclf.errors import ArtifactError, DataError, first_line
-from textclf.escape import csv_cell, is_formula
 from textclf.predict.rows import SEPARATORS, Batch, Kind
 from textclf.predict.values import as_fields, as_json
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textclf.errors import refuse_unless
-from textclf.importing import importing
+from textclf.system.imports import importing
 
 if TYPE_CHECKING:
-    from textclf.data.text_data import TextData
+    from textclf.data.dataset import TextData
 
 
 VIEW = "textclf"
@@ -169,7 +169,7 @@ class MlflowTracker(TrackerOptions):
     ) -> AbstractContextManager[TrackedRun]:
         set_environment()
         with importing():
-            from textclf.tracking.mlflow_run import start_mlflow_run
+            from textclf.tracking.mlflow.tracked_run import start_mlflow_run
 
         nested = {"mlflow.parentRunId": parent} if parent else {}
         return start_mlflow_run(self, experiment, run_name, {**tags, **nested}, folder, holds_sweep)

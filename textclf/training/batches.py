@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from textclf.data.text_data import TextData, labels_of, texts_of
+from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.errors import ConfigError
 from textclf.models.base import Balance, Imbalance
-from textclf.models.imbalance import balanced_rows
-from textclf.models.token_rows import TokenizedTexts
-from textclf.models.tokens import pad
-from textclf.models.transformer import TransformerClassifier
+from textclf.models.transformer.classifier import TransformerClassifier
+from textclf.models.transformer.encoded import TokenizedTexts
+from textclf.models.transformer.tokenizer import pad
+from textclf.training.imbalance import balanced_rows
 from textclf.training.options import TrainerOptions
 
 POOL = 50

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from textclf.data.text_data import SPLITS, TextData, labels_of
+from textclf.data.dataset import SPLITS, TextData, labels_of
 from textclf.errors import DataError
-from textclf.models.transformer import TransformerClassifier
+from textclf.models.transformer.classifier import TransformerClassifier
 
 
 def check_labels(classifier: TransformerClassifier, data: TextData) -> None:

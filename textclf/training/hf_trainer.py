@@ -10,10 +10,10 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from textclf.models.token_rows import WINDOWS
-from textclf.training.keeper import Keeper
-from textclf.training.room import Room
-from textclf.training.state import Parts
+from textclf.models.transformer.encoded import WINDOWS
+from textclf.training.checkpoints.checkpointer import Keeper
+from textclf.training.checkpoints.state import Parts
+from textclf.training.microbatch import Room
 
 
 @contextmanager

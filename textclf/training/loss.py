@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from textclf.models.base import Balance, Imbalance
-from textclf.models.imbalance import class_weights
+from textclf.training.imbalance import class_weights
 
 
 @dataclass(frozen=True)

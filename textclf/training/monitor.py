@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from textclf import stopping
-from textclf.data.text_data import TextData
+from textclf.data.dataset import TextData
 from textclf.evaluation.metric_names import higher_is_better
 from textclf.evaluation.predictions import evaluate_split
 from textclf.models.base import EpochResult, FitResult, RunContext
-from textclf.models.transformer import TransformerClassifier
+from textclf.models.transformer.classifier import TransformerClassifier
+from textclf.system import signals
 from textclf.training.options import TrainerOptions
-from textclf.training.wrong_turns import WrongTurns
+from textclf.training.stability import WrongTurns
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class TrainingMonitor:
         self.steps_per_epoch = steps_per_epoch
         self.total = sum_over_processes or (lambda value: value)
         self.is_main = context.is_main
-        self.interruptible = nullcontext if sum_over_processes else stopping.at_once
+        self.interruptible = nullcontext if sum_over_processes else signals.at_once
         """In which validation is made; one of several processes must not leave it alone."""
         self.step = 0
         self.steps_done = 0

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers.trainer_pt_utils import get_parameter_names
 
 from textclf.errors import ConfigError
-from textclf.models.arithmetic import cpu_is_fast_at_bf16
+from textclf.models.transformer.precision import cpu_is_fast_at_bf16
 from textclf.training.options import Device, Precision, Schedule, TrainerOptions
 
 NO_DECAY = [r"bias", r"layernorm", r"layer_norm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]

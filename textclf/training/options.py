@@ -12,9 +12,9 @@ from textclf.models.base import UNWEIGHED, Balance
 from textclf.training.every import FORMS, is_every
 
 if TYPE_CHECKING:
-    from textclf.data.text_data import TextData
+    from textclf.data.dataset import TextData
     from textclf.models.base import FitResult, RunContext
-    from textclf.models.transformer import TransformerClassifier
+    from textclf.models.transformer.classifier import TransformerClassifier
 
 
 class Precision(Enum):
@@ -173,8 +173,8 @@ class TorchTrainer(TrainerOptions):
     def fit(
         self, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance = UNWEIGHED
     ) -> FitResult:
-        """Train with `textclf.training.loop`."""
-        from textclf.training.loop import fit_with_torch
+        """Train with `textclf.training.torch_engine`."""
+        from textclf.training.torch_engine import fit_with_torch
 
         return fit_with_torch(self, classifier, data, context, balance)
 
@@ -186,7 +186,7 @@ class HFTrainer(TrainerOptions):
     def fit(
         self, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance = UNWEIGHED
     ) -> FitResult:
-        """Train with `textclf.training.hf`."""
-        from textclf.training.hf import fit_with_transformers
+        """Train with `textclf.training.hf_engine`."""
+        from textclf.training.hf_engine import fit_with_transformers
 
         return fit_with_transformers(self, classifier, data, context, balance)

@@ -1,0 +1,162 @@
+"""The whole comparison: what it writes, and that nothing but the runs decides it."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from tests.compare.factory import guess, labels_of, write_run
+from textclf.compare.compare_runs import compare
+from textclf.compare.options import CompareOptions
+from textclf.errors import ArtifactError
+
+LABELS = labels_of(120, 3)
+NAMES = ("blue", "green", "red <b>| *x*")
+
+
+def write_runs(folder, order=(0, 1, 2, 3, 4, 5)):
+    jobs = [(model, seed) for model in ("a", "b") for seed in (1, 2, 3)]
+    for number in order:
+        model, seed = jobs[number]
+        accuracy = 0.9 if model == "a" else 0.6
+        predicted = guess(LABELS, accuracy, 10 * seed + ord(model), 3)
+        write_run(folder / f"job{order.index(number)}", model, seed, LABELS, predicted, names=NAMES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    write_runs(folder / "runs")
+    options = CompareOptions(reference="b", note="What was to be expected.")
+    result = compare([folder / "runs"], options, folder / "out", "Title", "python -m textclf.run study=x", latex=True)
+    return folder / "out", result
+
+
+def test_the_report_has_all_its_parts(written):
+    out, result = written
+    assert sorted(path.name for path in out.iterdir()) == [
+        "comparison.json", "figures", "pairs.csv", "report.html", "report.md", "runs.csv", "systems.csv", "systems.tex",
+    ]  # fmt: skip
+    assert {path.name for path in (out / "figures").glob("*.png")} >= {
+        "scores.png", "score_by_training_time.png", "score_by_prediction_time.png", "agreement.png",
+        "class_differences.png", "confusion_difference.png",
+    }  # fmt: skip
+    assert {path.stem for path in (out / "figures").glob("*.png")} == {p.stem for p in (out / "figures/data").iterdir()}
+    report = (out / "report.md").read_text()
+    for words in ("# Title", "What was to be expected.", "python -m textclf.run study=x", "a beats b by", "Left out"):
+        assert (words in report) == (words != "Left out"), words
+    assert "a beats b by" in result.verdicts
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 6
+    assert "<b>|" not in page
+    assert "booktabs" not in (out / "systems.tex").read_text()
+    assert r"\toprule" in (out / "systems.tex").read_text()
+
+
+def test_the_figures_are_there_as_csv_and_json(written):
+    out, _ = written
+    content = json.loads((out / "comparison.json").read_text())
+    assert {row["system"]: row["seeds"] for row in content["systems"]} == {"a": "1 2 3", "b": "1 2 3"}
+    (pair,) = [row for row in content["pairs"] if row["metric"] == "accuracy"]
+    assert pair["verdict"] == "better"
+    table = pd.read_csv(out / "systems.csv").set_index("system")
+    runs = pd.read_csv(out / "runs.csv")
+    assert table.loc["a", "accuracy_mean"] == pytest.approx(runs[runs.system == "a"]["test/accuracy"].mean())
+    assert table.loc["a", "accuracy_deviation"] == pytest.approx(runs[runs.system == "a"]["test/accuracy"].std())
+    assert len(runs) == 6
+
+
+def test_the_order_of_the_runs_changes_nothing(written, tmp_path):
+    out, _ = written
+    write_runs(tmp_path / "runs", order=(4, 1, 5, 0, 3, 2))
+    options = CompareOptions(reference="b", note="What was to be expected.")
+    compare([tmp_path / "runs"], options, tmp_path / "out", "Title", "python -m textclf.run study=x")
+    for name in ("report.md", "systems.csv", "pairs.csv", "runs.csv", "comparison.json", "report.html"):
+        assert (tmp_path / "out" / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_a_comparison_is_never_overwritten(written):
+    out, _ = written
+    with pytest.raises(ArtifactError, match="never overwritten"):
+        compare([out.parent / "runs"], CompareOptions(), out)
+
+
+def test_one_system_alone_has_a_report(tmp_path):
+    write_run(tmp_path / "runs" / "a", "a", 1, LABELS, guess(LABELS, 0.9, 1, 3), names=NAMES)
+    compare([tmp_path / "runs"], CompareOptions(), tmp_path / "out")
+    assert "There is one system only" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_several_test_sets_stand_apart(tmp_path):
+    for dataset in ("one", "two/x"):
+        for model in ("a", "b"):
+            predicted = guess(LABELS, 0.8, ord(model), 3)
+            write_run(tmp_path / "runs" / dataset / model, model, 1, LABELS, predicted, names=NAMES, dataset=dataset)
+    compare([tmp_path / "runs"], CompareOptions(), tmp_path / "out")
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "4 runs of 4 systems on 2 test sets" in report
+    assert (tmp_path / "out" / "figures" / "two_x_scores.png").exists()
+
+
+def cli(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "textclf.compare", *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin"},
+    )  # fmt: skip
+
+
+def test_the_command_by_hand(tmp_path):
+    write_runs(tmp_path / "runs")
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "run.json").write_text("{")
+    done = cli("runs", "--metric", "accuracy", "--reference", "nobody", "--output", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "a beats b by" in done.stdout
+    assert "left out:" in done.stdout
+    assert "broken/run.json is damaged" in done.stdout
+    assert "compare.reference=nobody is none of the systems" in done.stdout
+    refused = cli("nowhere", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "there is no such folder" in refused.stderr
+    assert "Traceback" not in refused.stderr + done.stderr
+    assert cli(cwd=tmp_path).returncode == 2
+
+
+def test_many_runs_are_compared_in_little_memory(tmp_path):
+    """A fifth of the scale that is promised; the whole of it is `make benchmark`'s."""
+    labels = labels_of(25_000)
+    first = write_run(tmp_path / "runs" / "m0s1", "m0", 1, labels, guess(labels, 0.8, 0))
+    for number in range(1, 40):
+        model, seed = f"m{number // 5}", number % 5 + 1
+        if (number // 5, seed) == (0, 1):
+            continue
+        target = tmp_path / "runs" / f"{model}s{seed}"
+        shutil.copytree(first, target)
+        record = json.loads((target / "run.json").read_text())
+        record |= {"model": model, "seed": seed, "name": f"d/{model}/seed{seed}"}
+        record["config"]["model"]["name"] = model
+        (target / "run.json").write_text(json.dumps(record))
+    before, start = psutil.Process().memory_info().rss, time.monotonic()
+    compare([tmp_path / "runs"], CompareOptions(), tmp_path / "out")
+    assert psutil.Process().memory_info().rss - before < 1e9
+    assert time.monotonic() - start < 120  # no measurement, a guard against work that grows with the square
+
+
+def test_languages_have_a_table_of_their_own(tmp_path):
+    for model, accuracy in (("a", 1.0), ("b", 0.7)):
+        folder = write_run(tmp_path / "runs" / model, model, 1, LABELS, guess(LABELS, accuracy, 1, 3), names=NAMES)
+        table = pd.read_parquet(folder / "predictions.parquet")
+        table["language"] = ["en", "de"] * (len(table) // 2)
+        table.to_parquet(folder / "predictions.parquet")
+    compare([tmp_path / "runs"], CompareOptions(), tmp_path / "out")
+    report = (tmp_path / "out" / "report.md").read_text()
+    row = next(line for line in report.splitlines() if line.startswith("| a ") and "1.000 (" in line)
+    assert row.count("to 1.000)") == 2  # no interval passes what a score can be
+    assert "de (60)" in report

@@ -1,0 +1,79 @@
+"""Which runs are one system, which share a test set, and what is said of those that do not fit."""
+
+import numpy as np
+
+from tests.compare.factory import guess, labels_of, write_run
+from textclf.compare.runs import find_runs
+from textclf.compare.setups import shared_tests
+
+LABELS = labels_of(40)
+
+
+def gather(tmp_path):
+    return shared_tests(find_runs([tmp_path]).runs)
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_system(tmp_path):
+    for seed in (3, 1, 2):
+        for model in ("b", "a"):
+            write_run(tmp_path / f"{model}{seed}", model, seed, LABELS, guess(LABELS, 0.7, seed))
+    (test,) = gather(tmp_path)
+    assert [(system.name, system.seeds) for system in test.systems] == [("a", (1, 2, 3)), ("b", (1, 2, 3))]
+    assert test.problems == ()
+    assert np.array_equal(test.systems[0].predicted[1], guess(LABELS, 0.7, 2))
+
+
+def test_options_that_vary_make_systems_and_name_them(tmp_path):
+    for number, rate in enumerate((1e-5, 2e-5)):
+        write_run(tmp_path / str(number), "a", 1, LABELS, LABELS, options={"rate": rate, "same": 1})
+    write_run(tmp_path / "c", "c", 1, LABELS, LABELS, options={"rate": 1e-5})
+    (test,) = gather(tmp_path)
+    assert [system.name for system in test.systems] == ["a rate=1e-05", "a rate=2e-05", "c"]
+
+
+def test_a_classical_model_is_the_same_under_any_trainer(tmp_path):
+    for number, epochs in enumerate((1, 2)):
+        config = {"dataset": {"name": "d"}, "model": {"name": "a"}, "trainer": {"epochs": epochs}, "objective": "validation/accuracy"}  # fmt: skip
+        write_run(tmp_path / str(number), "a", number, LABELS, LABELS, trainer="none", config=config)
+    (test,) = gather(tmp_path)
+    assert [system.seeds for system in test.systems] == [(0, 1)]
+
+
+def test_a_seed_counts_once_and_the_first_run_is_kept(tmp_path):
+    times = ("2026-01-02T00:00:00+00:00", "2026-01-01T00:00:00+00:00")
+    for number, started in enumerate(times):
+        write_run(tmp_path / str(number), "a", 1, LABELS, guess(LABELS, 0.7, number), started=started)
+    (test,) = gather(tmp_path)
+    assert [run.folder.name for run in test.systems[0].runs] == ["1"]
+    (problem,) = test.problems
+    assert f"{tmp_path}/0 repeats seed 1 of {tmp_path}/1 and differs" in problem
+
+
+def test_other_test_examples_labels_or_classes_are_never_compared(tmp_path):
+    write_run(tmp_path / "a", "a", 1, LABELS, LABELS)
+    write_run(tmp_path / "b", "b", 1, LABELS[:30], LABELS[:30])
+    write_run(tmp_path / "c", "c", 1, LABELS, LABELS, names=("bad", "good"), test_set="classes")
+    write_run(tmp_path / "d", "d", 1, 1 - LABELS, LABELS, test_set="labels")
+    write_run(tmp_path / "e", "e", 1, LABELS, LABELS, dataset="other")
+    tests = gather(tmp_path)
+    assert [len(test.systems) for test in tests] == [1] * 5
+    said = " ".join(next(test for test in tests if test.systems[0].name == "a").problems)
+    for words in ("it has 30 test examples, not 40", "its classes are bad, good", "its test texts or labels differ"):
+        assert words in said
+    assert "/e" not in said  # another dataset is no mistake
+
+
+def test_a_difference_of_software_or_machine_is_told(tmp_path):
+    write_run(tmp_path / "a", "a", 1, LABELS, LABELS, environment={"torch": "2.12", "platform": "x"})
+    write_run(tmp_path / "b", "b", 1, LABELS, LABELS, environment={"torch": "2.13", "platform": "x"}, fit={"device": "cuda"})  # fmt: skip
+    (test,) = gather(tmp_path)
+    assert any("torch 2.12, 2.13" in problem for problem in test.problems)
+    assert any("cpu, cuda" in problem for problem in test.problems)
+
+
+def test_the_chosen_run_is_the_best_on_validation(tmp_path):
+    for seed, score in ((1, 0.5), (2, 0.9), (3, 0.9)):
+        metrics = {"test/accuracy": 1.0, "validation/accuracy": score}
+        write_run(tmp_path / str(seed), "a", seed, LABELS, LABELS, metrics=metrics)
+    (test,) = gather(tmp_path)
+    assert test.systems[0].chosen_run.record.seed == 2

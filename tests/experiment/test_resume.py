@@ -1,0 +1,60 @@
+"""What `resume=true` and `--from-run` make of a command line."""
+
+import sys
+
+import pytest
+
+from textclf.errors import ConfigError
+from textclf.experiment import resume
+from textclf.experiment.cli import composed
+from textclf.experiment.provenance import resolved_options
+from textclf.experiment.resume import arguments_from_run, find_run, same_command, way_on
+from textclf.experiment.sweep.status import Sweep
+from textclf.tracking.found import is_finished
+from textclf.tracking.run_start import fingerprint_of_work
+
+OVERRIDES = ["model=majority", "tracker=none", "dataset.max_train_examples=40", "analysis.attributions=0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["model=bert"], "python -m textclf.run model=bert resume=true"),
+        (["-m", "seed=1,2", "resume=true"], "python -m textclf.run -m seed=1,2 resume=true"),
+        (["run_name=a b", "resume=false"], "python -m textclf.run 'run_name=a b' resume=true"),
+    ],
+)
+def test_the_way_on_is_the_same_command(arguments, said, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+    assert way_on() == said
+
+
+def test_a_command_is_the_same_in_whatever_order():
+    sweep = Sweep("s", command="python -m textclf.run -m model=a,b seed=1,2")
+    assert same_command(sweep, "python -m textclf.run -m seed=1,2 model=a,b")
+    assert not same_command(sweep, "python -m textclf.run -m seed=1,2,3 model=a,b")
+
+
+def test_a_run_is_found_by_its_options_and_done_again_from_its_record(tmp_path, monkeypatch, capsys):
+    from textclf.experiment.config import build_experiment
+    from textclf.experiment.experiment import run_experiment
+
+    monkeypatch.chdir(tmp_path)
+    cfg = composed(OVERRIDES)
+    assert find_run(cfg) is None
+    record = run_experiment(build_experiment(cfg), tmp_path / "outputs" / "runs" / "a")
+    found = find_run(cfg)
+    assert found is not None
+    assert found.resolve() == tmp_path / "outputs" / "runs" / "a"
+    assert is_finished(found)
+    assert find_run(composed([*OVERRIDES, "seed=2"])) is None
+    assert find_run(composed([*OVERRIDES, "trainer.checkpoint_every=7"])) == found  # decides nothing of the result
+
+    monkeypatch.setattr(resume, "AGAIN", [])
+    arguments = arguments_from_run(["--from-run", str(found), "seed=2"])
+    assert capsys.readouterr().out.startswith(f"again: {record.name}, as run {record.started}")
+    config = resolved_options(build_experiment(composed(arguments)))
+    assert config["seed"] == 2
+    assert fingerprint_of_work(config | {"seed": 1}) == fingerprint_of_work(record.config)
+    with pytest.raises(ConfigError, match="must be followed by"):
+        arguments_from_run(["--from-run"])

@@ -1,0 +1,191 @@
+"""Registering a run: the first takes the alias, a worse one and one that cannot be compared are refused."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from tests.tracking.mlflow.serving_factory import classical, finished_run
+from textclf.errors import ArtifactError, ConfigError
+from textclf.export.registry import RefusedError, register
+from textclf.tracking.find_runs import locate
+from textclf.tracking.options import MlflowTracker
+from textclf.tracking.record import read_record, write_record
+
+
+@pytest.fixture(scope="module")
+def classifiers():
+    """A fitted classifier of single texts, and one of pairs."""
+    return classical(), classical(pairs=True)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """The address of one store; each test has a model of its own in it."""
+    root = tmp_path_factory.mktemp("registry")
+    with MlflowTracker(directory=str(root / "mlruns"), system_metrics=False).start("d", "r", {}):
+        return f"sqlite:///{root}/mlruns/mlflow.db"
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch, store):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def champion_of(name, alias="champion"):
+    found = MlflowClient(os.environ["MLFLOW_TRACKING_URI"]).get_model_version_by_alias(name, alias)
+    return str(found.version), found
+
+
+def test_the_first_takes_the_alias_and_the_same_again_changes_nothing(world, classifiers):
+    run = finished_run(world / "run", classifiers[0], right=0.9)
+    done = register(run, "first")
+    assert (done.version, done.model) == ("1", "models:/first@champion")
+    assert "had no champion before" in done.said
+    version, found = champion_of("first")
+    assert version == "1"
+    assert found.tags["model"] == "logreg"
+    assert found.tags["seed"] == "1"
+    assert found.tags["test/accuracy"] == "0.9000"
+    assert found.tags["run_folder"] == str(run)
+    for again in (run, "models:/first@champion", "models:/first/1"):
+        done = register(again, "first")
+        assert done.version == "1"
+        assert "nothing was changed" in done.said
+    located = locate("models:/first@champion")
+    assert located.record == read_record(run)
+    assert located.load().predict(["it is a lovely film"])[0].label == "positive"
+
+
+def test_a_significantly_worse_one_is_refused_unless_forced(world, classifiers):
+    register(finished_run(world / "good", classifiers[0], right=0.95), "worse")
+    bad = finished_run(world / "bad", classifiers[0], right=0.7, model="naive_bayes")
+    with pytest.raises(RefusedError) as refused:
+        register(bad, "worse")
+    for said in (
+        "significantly better",
+        "200 test examples",
+        "25 points of accuracy",
+        "p < 0.001",
+        "--force",
+        "worse@champion",
+    ):
+        assert said in str(refused.value), said
+    assert champion_of("worse")[0] == "1"
+    assert len(MlflowClient(os.environ["MLFLOW_TRACKING_URI"]).search_model_versions("name = 'worse'")) == 1, (
+        "what was refused was registered"
+    )
+    forced = register(bad, "worse", force=True)
+    assert forced.version == champion_of("worse")[0] == "2"
+    assert "forced" in forced.said
+    back = register(world / "good", "worse")
+    assert back.version == champion_of("worse")[0] == "1", "the champion of before is no new version"
+    assert "significantly better" in back.said
+
+
+def test_one_that_is_not_shown_to_be_worse_is_taken_and_says_so(world, classifiers):
+    register(finished_run(world / "a", classifiers[0], right=0.9), "close")
+    done = register(finished_run(world / "b", classifiers[0], right=0.89, model="naive_bayes"), "close")
+    assert done.version == "2"
+    assert "No difference in accuracy is shown" in done.said
+
+
+def test_two_that_differ_in_the_seed_alone_are_two(world, classifiers):
+    register(finished_run(world / "a", classifiers[0], right=0.95), "seeds")
+    other = finished_run(world / "b", classifiers[0], right=0.7)
+    write_record(other, replace(read_record(other), seed=2))
+    with pytest.raises(RefusedError, match="with seed 2"):
+        register(other, "seeds")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"test_set": "another"}, "these are not the same examples"),
+        ({"examples": 100}, "these are not the same examples"),
+    ],
+)
+def test_one_that_cannot_be_compared_is_refused(world, classifiers, changes, said):
+    name = f"other-{len(changes)}-{next(iter(changes))}"
+    register(finished_run(world / "a", classifiers[0]), name)
+    other = finished_run(world / "b", classifiers[0], **changes)
+    with pytest.raises(RefusedError, match=said):
+        register(other, name)
+    assert register(other, name, force=True).version == "2"
+
+
+def test_one_without_test_predictions_is_refused_where_the_alias_is_taken(world, classifiers):
+    register(finished_run(world / "a", classifiers[0]), "bare")
+    classifiers[0].save(world / "exported")
+    with pytest.raises(RefusedError, match="has no test predictions"):
+        register(world / "exported", "bare")
+    assert register(world / "exported", "bare", "exported").version == "2"
+
+
+def test_other_labels_and_pairs_are_refused(world, classifiers):
+    single, pairs = classifiers
+    register(finished_run(world / "a", single), "contract")
+    with pytest.raises(RefusedError, match="classifies pairs of texts"):
+        register(finished_run(world / "pairs", pairs), "contract")
+    renamed = replace(single, label_names=("bad", "good"))
+    with pytest.raises(RefusedError, match="answers with the labels bad, good"):
+        register(finished_run(world / "renamed", renamed), "contract")
+
+
+def test_a_model_that_the_run_has_logged_is_not_logged_again(world, classifiers, store):
+    run = finished_run(world / "run", classifiers[0])
+    with MlflowTracker(tracking_uri=store, system_metrics=False).start("logged", "r", {}) as tracked:
+        record = replace(read_record(run), tracking={"run_id": tracked.run_id, "url": None})
+        write_record(run, record)
+        tracked.log_model(run)
+    register(run, "logged")
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name("logged").experiment_id
+    (model,) = client.search_logged_models([experiment])
+    version = champion_of("logged")[1]
+    assert (version.run_id, version.source) == (tracked.run_id, f"models:/{model.model_id}")
+    weights = [p for p in Path(model.artifact_location.removeprefix("file://")).rglob("pipeline.skops")]
+    assert [path.is_symlink() for path in weights] == [False]
+
+
+@pytest.mark.parametrize(
+    ("name", "alias"), [("a/b", "x"), ("a@b", "x"), ("", "x"), ("a", "v3"), ("a", "latest"), ("a", "a b")]
+)
+def test_names_that_no_address_could_hold_are_refused(world, classifiers, name, alias):
+    with pytest.raises(ConfigError, match="--name|--alias"):
+        register(world, name, alias)
+
+
+def test_a_run_without_classifier_is_no_candidate(world, classifiers):
+    run = finished_run(world / "run", classifiers[0])
+    (run / "classifier" / "classifier.json").unlink()
+    with pytest.raises(ArtifactError, match="without its classifier"):
+        register(run, "gone")
+    with pytest.raises(MlflowException):
+        champion_of("gone")
+
+
+@pytest.mark.slow
+def test_the_command_prints_one_paragraph(world, classifiers):
+    good = finished_run(world / "good", classifiers[0], right=0.95)
+    bad = finished_run(world / "bad", classifiers[0], right=0.7)
+
+    def command(*arguments):
+        return subprocess.run([sys.executable, "-m", "textclf.register", *arguments], capture_output=True, text=True)
+
+    done = command(str(good), "--name", "command")
+    assert done.returncode == 0, done.stderr
+    assert "mlflow models serve -m models:/command@champion --env-manager local" in done.stdout
+    refused = command(str(bad), "--name", "command")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: ")
+    assert len(refused.stderr.strip().split("\n")) == 1
+    missing = command(str(world / "nothing"), "--name", "command")
+    assert (missing.returncode, "Traceback" in missing.stderr) == (1, False)

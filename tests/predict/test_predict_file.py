@@ -1,0 +1,189 @@
+"""The command, from the run to the file, in one process."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from tests.conftest import make_data
+from textclf.experiment.cli import composed
+from textclf.experiment.config import build
+from textclf.models.base import RunContext
+from textclf.predict.__main__ import main
+from textclf.training.options import TorchTrainer
+
+
+def fitted(folder, pairs):
+    model = build(composed(["model=naive_bayes"]), "model")
+    data = make_data(pairs=pairs)
+    classifier, _ = model.fit(data, TorchTrainer(), RunContext())
+    classifier.has_pairs = pairs
+    classifier.save(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    return fitted(tmp_path_factory.mktemp("single"), pairs=False)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return fitted(tmp_path_factory.mktemp("pair"), pairs=True)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, stdin=None):
+        monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_texts_are_answered(run, single, pair):
+    code, out, _ = run(single, "a lovely film", "an awful, dull film")
+    assert code == 0
+    one, two = out.splitlines()
+    assert one.startswith("positive (0.")
+    assert two.startswith("negative (")
+    assert run(single, "a kettle", "--threshold", "0.99")[1].startswith("abstain: ")
+    assert run(single, "a lovely film", "--top-k", "2")[1].count("(0.") == 2
+    assert run(pair, "a film", "it is positive")[1].startswith("positive (0.")
+    assert run(pair, "a film")[0::2] == (
+        1,
+        f'error: {pair} was fitted on pairs of texts: give them two by two, as in "A man plays the guitar." "Somebody makes music."; got 1.\n',
+    )
+    assert run(single, " ")[0] == 1
+
+
+def test_a_file_with_true_labels(run, single, tmp_path):
+    (tmp_path / "in.csv").write_text('id,review,label\n1,"lovely,\nfine",positive\n2,awful,negative\n')
+    code, out, err = run(single, "--input", "in.csv", "--output", "out.jsonl")
+    assert (code, out) == (0, "")
+    assert "out.jsonl: 2 rows" in err
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["label"], row["predicted_label"]) for row in rows] == [
+        ("1", "positive", "positive"),
+        ("2", "negative", "negative"),
+    ]
+
+
+def test_pipes(run, single):
+    code, out, _ = run(single, "--input", "-", "--input-format", "txt", "--output", "-", stdin=b"lovely\nawful\n")
+    assert code == 0
+    assert [json.loads(line)["label"] for line in out.splitlines()] == ["positive", "negative"]
+    code, out, _ = run(
+        single,
+        "--input",
+        "-",
+        "--input-format",
+        "jsonl",
+        "--output",
+        "-",
+        "--output-format",
+        "tsv",
+        stdin=b'{"text": "fine"}',
+    )
+    assert out.startswith("text\tlabel\tscore\tprobability_negative\tprobability_positive\nfine\tpositive\t0.")
+
+
+def test_bad_rows(run, single, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "fine"}\n{"text"\n')
+    code, _, err = run(single, "--input", "in.jsonl", "--output", "out.csv")
+    assert code == 1
+    assert err.startswith("error: in.jsonl:2: invalid JSON")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+    code, _, err = run(single, "--input", "in.jsonl", "--output", "out.csv", "--keep-bad-rows")
+    assert code == 0
+    assert "1 row could not be predicted" in err
+    assert (tmp_path / "out.csv").read_text().splitlines()[2].startswith(',,,,,"line 2: invalid JSON')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "absent.csv", "--output", "o.csv"], "no such file"),
+        (["--input", ".", "--output", "o.csv", "--input-format", "csv"], "a folder"),
+        (["--input", "in.csv", "--output", "in.csv", "--force"], "is the input"),
+        (["--input", "in.csv", "--output", "there.csv"], "there already"),
+        (["--input", "in.csv", "--output", "o.docx"], "--output-format"),
+        (["--input", "in.dat", "--output", "o.csv"], "--input-format"),
+        (["--input", "-", "--output", "o.csv"], "stdin with --input-format"),
+        (["--input", "in.csv", "--output", "o.csv", "--threshold", "2"], "between 0 and 1"),
+        (["--input", "in.csv", "--output", "o.csv", "--top-k", "0"], "--top-k"),
+        (["--input", "in.csv", "--output", "o.csv", "--text-column", "txt"], "Did you mean 'text'"),
+        (["--input", "pairs.csv", "--output", "o.csv"], "single texts"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_a_line(run, single, tmp_path, arguments, message):
+    for name in ("in.csv", "in.dat", "there.csv"):
+        (tmp_path / name).write_text("text\nfine\n")
+    (tmp_path / "pairs.csv").write_text("premise,hypothesis\na,b\n")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    code, out, err = run(single, *arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_pairs_are_checked_before_the_classifier_is_loaded(run, pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("textclf.predict.predict_file.ready", lambda *_: pytest.fail("loaded"))
+    (tmp_path / "in.csv").write_text("text\nfine\n")
+    assert "fitted on pairs" in run(pair, "--input", "in.csv", "--output", "o.csv")[2]
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["text", "--input", "a.csv", "--output", "-"], ["--input", "a.csv"], ["text", "--output", "o"]]
+)
+def test_what_the_command_line_lacks(run, single, arguments):
+    assert run(single, *arguments)[0] == 2
+
+
+def test_a_run_that_is_not_there(run):
+    code, _, err = run("outputs/absent", "text")
+    assert code == 1
+    assert "There is no run 'outputs/absent'" in err
+
+
+def test_an_interrupt_ends_quietly(run, single, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("textclf.predict.texts.locate", interrupted)
+    assert run(single, "text") == (130, "", "interrupted\n")
+
+
+def test_texts_that_look_like_formulas_are_told_of_or_made_safe(run, single, tmp_path, caplog):
+    (tmp_path / "in.csv").write_text('text,"=x",n\n"=1+1 lovely",fine,-5\ngood,"@sum",-0.5\n')
+    assert run(single, "--input", "in.csv", "--output", "plain.csv")[0] == 0
+    assert "'=x' and maybe more begins as a formula does" in caplog.text
+    assert (tmp_path / "plain.csv").read_text().startswith("text,=x,n,label,")
+    caplog.clear()
+    assert run(single, "--input", "in.csv", "--output", "safe.csv", "--spreadsheet")[0] == 0
+    head, first, second = (tmp_path / "safe.csv").read_text().splitlines()
+    assert head.startswith("text,'=x,n,label,")
+    assert first.startswith("'=1+1 lovely,fine,-5,positive,0.")
+    assert second.startswith("good,'@sum,-0.5,")
+    assert not caplog.text
+
+
+def test_a_class_cannot_order_a_terminal_about(run, tmp_path, monkeypatch):
+    from textclf.predict import texts
+
+    monkeypatch.setattr(texts, "shown", lambda prediction, top_k: "\x1b[2Jpositive\r")
+    folder = fitted(tmp_path / "c", pairs=False)
+    assert run(folder, "a lovely film")[1] == "\ufffd[2Jpositive\ufffd\n"

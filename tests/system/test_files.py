@@ -1,0 +1,91 @@
+"""Files are there whole or not at all, and a manifest knows its folder."""
+
+import json
+import os
+
+import pytest
+
+from textclf.system.files import (
+    files_below,
+    folders_with,
+    manifest_problem,
+    new_file,
+    new_folder,
+    write_json,
+    write_manifest,
+    write_text,
+)
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), new_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_values_that_json_cannot_hold_leave_the_old_file(tmp_path):
+    write_json(tmp_path / "a.json", {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"a": float("nan")})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1}
+
+
+def test_a_folder_has_its_name_only_when_it_is_whole(tmp_path):
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "f") as temporary:
+        (temporary / "a").write_text("a")
+        assert not (tmp_path / "f").exists()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(tmp_path / "f") as temporary:
+        (temporary / "a").write_text("a")
+    assert manifest_problem(tmp_path / "f") is None
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda f: (f / "a").write_text("A"), "a is not what was written"),
+        (lambda f: (f / "a").write_text("aa"), "a is not what was written"),
+        (lambda f: (f / "sub" / "b").unlink(), "sub/b is missing"),
+        (lambda f: (f / "manifest.json").unlink(), "never finished"),
+        (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
+        (lambda f: (f / "manifest.json").write_text("[]"), "cannot be read"),
+        (lambda f: (f / "manifest.json").write_text('{"files": {"../x": {}}}'), "lies outside"),
+    ],
+)
+def test_a_manifest_notices(harm, said, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "sub" / "b").write_text("b")
+    write_manifest(tmp_path)
+    assert manifest_problem(tmp_path) is None
+    harm(tmp_path)
+    assert said in str(manifest_problem(tmp_path))
+
+
+def test_hidden_and_left_out_names_are_not_vouched_for(tmp_path):
+    for name in ("a", ".hidden", "log", "sub/log", "sub/.x/y", "out/z"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert files_below(tmp_path, ["log", "out"]) == ["a", "sub/log"]
+
+
+def test_folders_are_found_while_others_come_and_go(tmp_path, monkeypatch):
+    for name in ("b", "a/deep", ".hidden", "a/.staged"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "x").write_text("")
+    scandir = os.scandir
+
+    def gone(path):
+        if str(path).endswith("deep"):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    assert folders_with("x", tmp_path) == [tmp_path / "a" / "deep", tmp_path / "b"]
+    monkeypatch.setattr(os, "scandir", gone)
+    assert folders_with("x", tmp_path) == [tmp_path / "b"]
+    assert folders_with("x", tmp_path / "missing") == []

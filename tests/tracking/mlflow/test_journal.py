@@ -1,0 +1,122 @@
+import errno
+import json
+import logging
+import os
+
+import pytest
+
+from textclf.errors import ArtifactError
+from textclf.tracking.mlflow import journal as journals
+from textclf.tracking.mlflow.journal import BusyJournalError, Journal
+from textclf.tracking.mlflow.state import read_state
+
+
+def begun(folder, *steps):
+    journal = Journal(folder)
+    journal.begin(experiment="mine", name="r", tags={}, address="a", directory="d")
+    for step in steps:
+        journal.append("metrics", time=step, step=step, metrics={"loss": 0.1 * step})
+    return journal
+
+
+def test_what_is_written_is_read_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(journals, "BLOCK", 7)
+    journal = begun(tmp_path, *range(50))
+    journal.append("sent", run_id="x", through=9)
+    journal.append("end", status="FINISHED", time=99)
+    first = journal.entries(0, 10)
+    rest = journal.entries(first[-1][0], 100)
+    journal.close()
+    kinds = [entry["kind"] for _, entry in [*first, *rest]]
+    assert kinds == ["run", *["metrics"] * 50, "end"]
+    assert rest[-1][0] == read_state(tmp_path).end
+    assert (read_state(tmp_path).ended, read_state(tmp_path).through) == ("FINISHED", {"x": 9})
+
+
+def test_a_torn_last_line_is_cut_off_and_another_begun(tmp_path):
+    begun(tmp_path, 1, 2).close()
+    path = tmp_path / "tracking.jsonl"
+    whole = path.read_bytes()
+    for cut in range(whole.rindex(b"\n", 0, -1) + 2, len(whole)):
+        path.write_bytes(whole[:cut])
+        journal = Journal(tmp_path)
+        journal.append("metrics", time=2, step=2, metrics={"loss": 0.2})
+        journal.close()
+        assert path.read_bytes() == whole
+
+
+def test_a_damaged_line_is_passed_over_and_told(tmp_path, caplog):
+    begun(tmp_path, 1, 2, 3).close()
+    path = tmp_path / "tracking.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([*lines[:2], b"\0" * 20, b"[1]", b'{"kind": "metrics"}', *lines[3:]]))
+    journal = Journal(tmp_path)
+    assert [entry["step"] for _, entry in journal.entries(0, 9) if "step" in entry] == [1, 3]
+    assert "3 damaged lines" in caplog.text
+    journal.close()
+
+
+def test_another_format_is_refused(tmp_path):
+    (tmp_path / "tracking.jsonl").write_text('{"kind": "run", "format": 2}\n')
+    with pytest.raises(ArtifactError, match=r"tracking.jsonl is of format 2; this textclf reads 1"):
+        Journal(tmp_path)
+    with pytest.raises(ArtifactError, match="is of format 2"):
+        read_state(tmp_path)
+    with pytest.raises(ArtifactError, match="is of format 2"):
+        Journal(tmp_path)  # and not locked for good
+
+
+def test_one_process_has_it_open_and_who_owns_the_run_takes_it_over(tmp_path, caplog):
+    late = begun(tmp_path, 1)
+    with pytest.raises(BusyJournalError, match="open in another process"):
+        Journal(tmp_path)
+    owner = Journal(tmp_path, take_over=True, wait=0.05)
+    assert (late.superseded, owner.superseded) == (True, False)
+    late.append("end", status="FAILED", time=5)
+    owner.append("end", status="FINISHED", time=6)
+    late.close()
+    with pytest.raises(BusyJournalError):
+        Journal(tmp_path)
+    owner.close()
+    assert read_state(tmp_path).ended == "FINISHED"
+    assert "no longer owns the run" in caplog.text
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
+    journal = begun(tmp_path, 1)
+    before = (tmp_path / "tracking.jsonl").read_bytes()
+    write, calls = os.write, []
+
+    def fail_in_the_middle(file, content):
+        calls.append(file)
+        if len(calls) == 1:
+            return write(file, bytes(content[:10]))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail_in_the_middle)
+        with pytest.raises(OSError, match="No space left"):
+            journal.append("metrics", time=2, step=2, metrics={"loss": 1.0})
+    assert (tmp_path / "tracking.jsonl").read_bytes() == before
+    journal.append("metrics", time=3, step=3, metrics={"loss": 2.0})
+    journal.close()
+    last = (tmp_path / "tracking.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["step"] == 3
+
+
+def test_reading_a_long_journal_takes_little_memory(tmp_path, caplog):
+    import tracemalloc
+
+    caplog.set_level(logging.INFO)
+    journal = begun(tmp_path)
+    journal.close()
+    line = json.dumps({"kind": "metrics", "time": 1, "step": 1, "metrics": {"loss": 1.0}, "pad": "x" * 900}) + "\n"
+    with (tmp_path / "tracking.jsonl").open("a") as file:
+        file.write(line * 20_000)
+    tracemalloc.start()
+    journal = Journal(tmp_path)
+    journal.entries(0, 200)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    journal.close()
+    assert peak < 4_000_000 < (tmp_path / "tracking.jsonl").stat().st_size

@@ -1,0 +1,252 @@
+"""A packed classifier, read again and asked through MLflow's own server application, in this process."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.pyfunc import scoring_server
+from starlette.testclient import TestClient
+
+from tests.tracking.mlflow.serving_factory import classical, finished_run, transformer
+from textclf.models.options import Truncation
+from textclf.tracking.mlflow import guard
+from textclf.tracking.mlflow.model import pack, requirements
+
+TEXT = "it is a lovely film"
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """The run of a classifier of single texts, and its MLflow model."""
+    root = tmp_path_factory.mktemp("single")
+    return pack(finished_run(root / "run", classical()), root / "model")
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pairs")
+    return pack(finished_run(root / "run", classical(pairs=True)), root / "model")
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    """Return what asks a model as a client asks the server."""
+
+    def start(folder):
+        for name in ("invocations", "infer_and_parse_data"):
+            monkeypatch.setattr(scoring_server, name, getattr(scoring_server, name))
+        monkeypatch.setenv(scoring_server._SERVER_MODEL_PATH, str(folder))
+        app = scoring_server.init(mlflow.pyfunc.load_model(str(folder)))
+        client = TestClient(app, raise_server_exceptions=False, base_url="http://127.0.0.1")
+
+        def post(body, kind="application/json"):
+            data = body if isinstance(body, bytes) else json.dumps(body)
+            return client.post("/invocations", content=data, headers={"content-type": kind} if kind else {})
+
+        return post
+
+    return start
+
+
+def test_the_folder_says_what_it_takes_gives_and_needs(single, pairs):
+    for folder, names in ((single, ["text"]), (pairs, ["text", "text_pair"])):
+        model = mlflow.models.Model.load(str(folder))
+        assert model.signature.inputs.input_names() == names
+        assert {str(kind) for kind in model.signature.inputs.input_types()} == {"DataType.string"}
+        assert model.signature.outputs.input_names() == ["label", "score", "probabilities"]
+        assert [param.name for param in model.signature.params] == ["threshold"]
+        assert model.model_size_bytes > (folder / "artifacts" / "classifier" / "pipeline.skops").stat().st_size
+    assert not [path for path in single.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
+    assert {"classifier", "run.json", "predictions.parquet"} == {path.name for path in (single / "artifacts").iterdir()}
+    needed = (single / "requirements.txt").read_text().split("\n")
+    assert all("==" in line for line in needed)
+    assert not {"torch", "transformers", "torchvision", "datasets"} & {line.partition("==")[0] for line in needed}
+
+
+def test_a_transformer_needs_the_public_version_of_torch(tmp_path, tiny_checkpoint):
+    classifier = transformer(tiny_checkpoint)
+    classifier.save(tmp_path / "classifier")
+    (line,) = [line for line in requirements(tmp_path / "classifier") if line.startswith("torch==")]
+    assert "+" not in line
+    assert not any(line.startswith(("scikit-learn", "ftfy")) for line in requirements(tmp_path / "classifier"))
+
+
+FORMS = [
+    {"inputs": [TEXT, "dull"]},
+    {"instances": [TEXT, "dull"]},
+    {"inputs": {"text": [TEXT, "dull"]}},
+    {"inputs": [{"text": TEXT, "id": 1}, {"text": "dull", "other": None}]},
+    {"instances": [{"text": TEXT, "id": 1}, {"text": "dull"}]},
+    {"dataframe_records": [{"text": TEXT, "id": 1}, {"text": "dull"}]},
+    {"dataframe_split": {"columns": ["id", "text"], "data": [[1, TEXT], [2, "dull"]]}},
+]
+
+
+def test_every_form_of_a_request_has_the_same_answer(single, ask):
+    post = ask(single)
+    expected = mlflow.pyfunc.load_model(str(single)).unwrap_python_model().classifier.predict([TEXT, "dull"])
+    for form in FORMS:
+        answer = post(form)
+        assert answer.status_code == 200, (form, answer.text)
+        rows = answer.json()["predictions"]
+        assert [row["label"] for row in rows] == [one.label for one in expected], form
+        assert [row["probabilities"] for row in rows] == [one.probabilities for one in expected], form
+    assert post(b"text\n" + TEXT.encode() + b"\n", "text/csv").json()["predictions"][0]["label"] == expected[0].label
+
+
+@pytest.mark.parametrize("empty", [{"inputs": []}, {"instances": []}, {"dataframe_records": []}])
+def test_nothing_is_answered_with_nothing(single, pairs, ask, empty):
+    for folder in (single, pairs):
+        answer = ask(folder)(empty)
+        assert (answer.status_code, answer.json()) == (200, {"predictions": []})
+
+
+BAD = [
+    ({"inputs": [None]}, "text of row 0 must be a string, got null"),
+    ({"inputs": [TEXT, 5]}, "text of row 1 must be a string, got int 5"),
+    ({"inputs": {"text": 5}}, "got int 5"),
+    ({"inputs": [[TEXT, "b"]]}, "got list"),
+    ({"inputs": 5}, "inputs must be a list or a table, got int"),
+    ({"instances": [{"text": None}]}, "got null"),
+    ({"instances": [{"text": TEXT}, {"txt": TEXT}]}, "text of row 1 must be a string, got null"),
+    ({"instances": [{"txt": TEXT}]}, "missing inputs ['text']"),
+    ({"dataframe_records": [{"txt": TEXT}]}, "missing inputs ['text']"),
+    ({"dataframe_records": [{"text": None}]}, "got null"),
+    ({"dataframe_records": [{"text": TEXT}, {"text": 5}]}, "text of row 1 must be a string, got int 5"),
+    ({"dataframe_split": {"columns": ["text"], "data": [[None]]}}, "got null"),
+    ({"inputs": ["half \ud800"]}, "half of a surrogate pair at character 5"),
+    ({"inputs": [TEXT], "params": {"threshold": 2}}, "must lie between 0 and 1, got 2.0"),
+    ({"inputs": [TEXT], "params": {"threshold": "x"}}, "threshold"),
+    ({"text": TEXT}, "exactly one of the input fields"),
+    ([TEXT], "Received a list"),
+    (b"nonsense", "valid JSON"),
+    (b"\xff", "valid JSON"),
+]
+
+
+def test_bad_requests_are_the_clients_fault_and_say_what_is_wrong(single, ask):
+    post = ask(single)
+    for body, said in BAD:
+        answer = post(body)
+        assert (answer.status_code, said in answer.json()["message"]) == (400, True), (body, answer.text)
+    assert post(b"{}", "application/xml").status_code == 415
+    unnamed = post({"inputs": [TEXT]}, None)
+    assert (unnamed.status_code, "Content-Type" in unnamed.text) == (415, True)
+
+
+def test_pairs_need_both_texts(pairs, ask):
+    post = ask(pairs)
+    rows = [{"text": TEXT, "text_pair": "it is positive"}]
+    assert len(post({"instances": rows}).json()["predictions"]) == 1
+    for body, said in (
+        ({"inputs": [{"text": TEXT}]}, "missing inputs ['text_pair']"),
+        ({"inputs": [TEXT]}, "columns text, text_pair by name"),
+        ({"inputs": {"text": [TEXT], "text_pair": ["a", "b"]}}, "unequal length"),
+        ({"dataframe_records": [*rows, {"text": TEXT}]}, "text_pair of row 1 must be a string, got null"),
+    ):
+        answer = post(body)
+        assert (answer.status_code, said in answer.json()["message"]) == (400, True), (body, answer.text)
+
+
+def test_the_threshold_abstains_and_unicode_and_long_texts_are_texts(single, ask):
+    post = ask(single)
+    body = {"inputs": ["日本語 🎬 \u0000 ﷽", "", "good " * 200_000]}
+    assert [row["label"] for row in post(body).json()["predictions"]] != []
+    (row,) = post({"inputs": [TEXT], "params": {"threshold": 0.999}}).json()["predictions"]
+    assert row["label"] == "abstain"
+    assert row["score"] == max(row["probabilities"].values())
+
+
+def test_the_servers_own_fault_is_no_fault_of_the_client(single, ask, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("out of paper, in /secret/place")
+
+    monkeypatch.setattr("textclf.models.classical.pipeline.ClassicalClassifier.uncalibrated_proba", fail)
+    answer = ask(single)({"inputs": [TEXT]})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "RuntimeError" in answer.json()["message"]
+
+
+def test_nothing_of_mlflow_is_replaced_where_no_server_runs(single, monkeypatch):
+    monkeypatch.delenv(scoring_server._SERVER_MODEL_PATH, raising=False)
+    model = mlflow.pyfunc.load_model(str(single))
+    assert scoring_server.invocations is guard._answer
+    found = model.predict(pd.DataFrame({"text": [TEXT], "more": [1]}), params={"threshold": 0.0})
+    assert list(found.columns) == ["label", "score", "probabilities"]
+
+
+def test_threads_that_share_a_tokenizer_do_not_mix_up_where_it_cuts(tiny_checkpoint):
+    """A classifier cuts at the end; another at the beginning, with the same tokenizer."""
+    head = transformer(tiny_checkpoint)
+    tail = replace(head, lengths=replace(head.lengths, truncation=Truncation.tail))
+    texts = [[f"number {i} is a lovely film " + "and it stays that way " * (i % 9 + 5)] for i in range(60)]
+    jobs = [(classifier, text) for text in texts for classifier in (head, tail)]
+    expected = [classifier.predict_proba(text) for classifier, text in jobs]
+    assert not np.allclose(expected[0], expected[1])
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(32) as threads:
+            found = list(threads.map(lambda job: job[0].predict_proba(job[1]), jobs))
+    finally:
+        sys.setswitchinterval(before)
+    np.testing.assert_allclose(np.concatenate(found), np.concatenate(expected), atol=1e-6)
+
+
+ALONE = """
+import importlib.abc, sys
+root, model, refused = sys.argv[1], sys.argv[2], set(sys.argv[3].split(","))
+sys.path = [p for p in sys.path if p != root]
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in refused:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Refuse())
+try:
+    import textclf
+    sys.exit(f"textclf is importable from {textclf.__path__} before the model is read") if textclf.__file__ else None
+except ImportError:
+    pass
+sys.modules.pop("textclf", None)
+import mlflow.pyfunc
+import pandas
+found = mlflow.pyfunc.load_model(model).predict(pandas.DataFrame({"text": ["it is a lovely film"]}))
+import textclf
+assert textclf.__file__.startswith(model), textclf.__file__
+print(found["label"][0], sum(found["probabilities"][0].values()))
+"""
+
+
+def test_it_is_read_without_textclf_and_without_what_its_family_does_not_need(single, tmp_path):
+    refused = "torch,transformers,datasets,huggingface_hub,hydra,captum,evaluate"
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", ALONE, root, str(single), refused], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    label, total = done.stdout.split()
+    assert label == "positive"
+    assert float(total) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_host_is_known_by_address_or_name(monkeypatch):
+    from textclf.tracking.mlflow.guard import KnownHosts, _is_on_loopback
+
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "models.example, other")
+    hosts = KnownHosts(app=None)
+    for host in ("localhost", "LOCALHOST:5001", "127.0.0.1:5001", "[::1]:80", "models.example:80", "10.0.0.7"):
+        assert hosts.knows(host), host
+    for host in ("", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "models.example.evil"):
+        assert not hosts.knows(host), host
+    assert _is_on_loopback(["uvicorn", "--host", "127.0.0.1"])
+    assert _is_on_loopback(["uvicorn"])
+    assert not _is_on_loopback(["uvicorn", "--host", "0.0.0.0"])
+    assert not _is_on_loopback(["uvicorn", "--host=10.0.0.7"])

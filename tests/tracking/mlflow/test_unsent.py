@@ -1,0 +1,212 @@
+"""`python -m textclf.sync`: what the store was not told at the time."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.tracking.mlflow.conftest import history
+from textclf import sync
+
+DOWN = "http://127.0.0.1:9"
+POINTS = [("loss", step, 1 / (step + 1)) for step in range(20)]
+
+
+@pytest.fixture
+def untold(tracker, tmp_path, quick, tiny_data, monkeypatch):
+    """A run folder whose store was down from the start."""
+    folder = tmp_path / "outputs" / "run"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures" / "a.png").write_text("x")
+    (folder / "report.md").write_text("# r")
+    with tracker(tracking_uri=DOWN, patience_seconds=0).start("mine", "r", {"model": "m"}, folder=folder) as run:
+        run.log_params({"a": 1})
+        run.log_dataset(tiny_data)
+        for _, step, value in POINTS:
+            run.log_metrics({"loss": value}, step)
+        run.log_metrics({"undefined": float("nan")}, 0)
+        run.log_artifacts(folder, ["figures", "report.md"])
+    run.sender.join(30)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """Runs the command, and returns its exit status and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sync", *map(str, arguments)])
+        status = 0
+        try:
+            sync.main()
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path):
+    return f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+
+
+def runs(client, name="mine"):
+    found = client.get_experiment_by_name(name)
+    return client.search_runs([found.experiment_id]) if found else []
+
+
+def test_what_was_not_told_is_sent_once(untold, command, client, store, tiny_data):
+    status, said = command("--tracking-uri", store)
+    (run,) = runs(client)
+    assert status == 0, said
+    assert said == (
+        f"outputs/run: sent 1 param, 21 points of metrics, the dataset, 2 files and folders, how it ended to run "
+        f"{run.info.run_id}\n"
+    )
+    assert [point for point in history(client, run.info.run_id) if point[0] == "loss"] == POINTS
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"a": "1"}
+    assert run.data.tags["model"] == "m"
+    assert run.inputs.dataset_inputs[0].dataset.digest == tiny_data.fingerprint
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"figures", "report.md"}
+    assert run.info.end_time - run.info.start_time < 60_000  # as it was, and not as it was sent
+    before = (untold / "tracking.jsonl").read_bytes()
+    for arguments in [(), ("--tracking-uri", store), ("outputs/run",)]:
+        assert command(*arguments) == (0, "nothing to send: 1 run is in its store\n")
+    assert (untold / "tracking.jsonl").read_bytes() == before
+    assert len(runs(client)) == 1
+
+
+def test_a_store_that_is_still_down_is_told_and_nothing_lost(untold, command, client, store):
+    shutil.copytree(untold, untold.parent / "other")
+    status, said = command(".")
+    assert status == 1
+    assert said.count(f"not sent: the rest, since {DOWN} is not to be had") == 2
+    assert "Traceback" not in said
+    assert command("--tracking-uri", store)[0] == 0
+    assert len(runs(client)) == 1  # a copy is the same run
+
+
+def test_a_journal_cut_off_anywhere_is_sent_without_gap_or_double(untold, command, client, store):
+    assert command("--tracking-uri", store)[0] == 0
+    (run,) = runs(client)
+    whole = history(client, run.info.run_id)
+    path = untold / "tracking.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    marks = [number for number, line in enumerate(lines) if json.loads(line)["kind"] in ("sent", "opened")]
+    for kept in (0, 1, len(marks) // 2, len(marks) - 1):  # what was noted as sent is lost from there on
+        path.write_bytes(b"".join(line for number, line in enumerate(lines) if number not in marks[kept:]))
+        assert command("--tracking-uri", store)[0] == 0
+        assert history(client, run.info.run_id) == whole
+    assert len(runs(client)) == 1
+
+
+@pytest.mark.slow
+def test_two_at_once_send_it_once(untold, client, store, tmp_path):
+    words = [sys.executable, "-m", "textclf.sync", "--tracking-uri", store]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    both = [subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE) for _ in range(2)]
+    said = sorted(process.communicate(timeout=120)[0].decode() for process in both)
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("how it ended to run" in words for words in said) == 1, said
+    (run,) = runs(client)
+    assert [point for point in history(client, run.info.run_id) if point[0] == "loss"] == POINTS
+
+
+def test_a_run_under_way_is_left_alone_and_a_killed_one_marked(tracker, client, command, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    with tracker().start("mine", "r", {}, folder=tmp_path / "outputs" / "run") as run:
+        run.log_metrics({"loss": 1.0}, 1)
+        assert run.run_id
+        status, said = command()
+        assert (status, "left alone, since its run is under way" in said) == (0, True)
+    path = tmp_path / "outputs" / "run" / "tracking.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    end = next(number for number, line in enumerate(lines) if json.loads(line)["kind"] == "end")
+    path.write_bytes(b"".join(lines[:end]))  # as kill -9 leaves it
+    client.update_run(run.run_id, "RUNNING")
+    status, said = command()
+    assert (status, said.endswith(f"how it ended to run {run.run_id}\n")) == (0, True)
+    assert client.get_run(run.run_id).info.status == "KILLED"
+    assert client.get_metric_history(run.run_id, "loss")[0].value == 1.0
+    assert command()[1].startswith("nothing to send")
+
+
+def test_the_jobs_of_a_sweep_come_under_it(tracker, client, command, store, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "outputs" / "sweep"
+    down = tracker(tracking_uri=DOWN, patience_seconds=0)
+    with down.start_sweep("mine", "s", {"sweep": "s"}, folder) as parent:
+        reference = parent.reference
+        for number in range(2):
+            with down.start("mine", f"job{number}", {}, reference, folder / f"job{number}") as job:
+                job.log_metrics({"loss": 1.0})
+            job.sender.join(30)
+    parent.sender.join(30)
+    assert reference.startswith("local:")
+    status, said = command("--tracking-uri", store, "outputs/sweep/job0")
+    assert (status, "its place under its sweep, which is not in the store" in said) == (1, True)
+    status, said = command("--tracking-uri", store)
+    assert status == 0, said
+    assert f"{Path('outputs/sweep/job0')}: sent its place under its sweep" in said
+    (sweep,) = client.search_runs([runs(client)[0].info.experiment_id], "tags.sweep = 's'")
+    nested = client.search_runs([sweep.info.experiment_id], f"tags.mlflow.parentRunId = '{sweep.info.run_id}'")
+    assert {run.info.run_name for run in nested} == {"job0", "job1"}
+    assert command("--tracking-uri", store)[1].startswith("nothing to send")
+
+
+def test_a_sweep_is_nested_in_another_store_too(tracker, command, tmp_path, monkeypatch, quick, made_store):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "outputs" / "sweep"
+    with (
+        tracker().start_sweep("mine", "s", {"sweep": "s"}, folder) as parent,
+        tracker().start("mine", "job", {}, parent.reference, folder / "job0"),
+    ):
+        assert not parent.reference.startswith("local:")
+    shutil.copy(made_store, tmp_path / "other.db")
+    other = f"sqlite:///{tmp_path}/other.db"
+    assert command("--tracking-uri", other)[0] == 0
+    client = MlflowClient(other)
+    names = {run.info.run_name: run for run in runs(client)}
+    assert names["job"].data.tags["mlflow.parentRunId"] == names["s"].info.run_id != parent.run_id
+
+
+def test_files_that_are_gone_are_named_and_the_rest_sent(untold, command, client, store):
+    (untold / "report.md").unlink()
+    status, said = command("--tracking-uri", store)
+    assert status == 1
+    assert f"not sent: no longer in {untold.relative_to(Path.cwd())}: report.md" in said
+    (run,) = runs(client)
+    assert run.info.status == "FINISHED"
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"figures"}
+    assert command("--tracking-uri", store) == (0, "nothing to send: 1 run is in its store\n")
+
+
+def test_journals_that_cannot_be_read_hide_no_others(untold, command, client, store):
+    for name, content in [("later", '{"kind": "run", "format": 2}\n'), ("torn", '{"kind": "ru'), ("empty", "")]:
+        (untold.parent / name).mkdir()
+        (untold.parent / name / "tracking.jsonl").write_text(content)
+    status, said = command("--tracking-uri", store)
+    assert status == 1
+    assert "is of format 2; this textclf reads 1" in said
+    assert len(runs(client)) == 1
+    assert "Traceback" not in said
+
+
+def test_what_cannot_be_meant_is_told_in_a_line(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command("nowhere") == (
+        1,
+        "error: There is no folder nowhere. Name run folders, or folders that hold some.\n",
+    )
+    (tmp_path / "outputs").mkdir()
+    assert command() == (0, "no run was tracked here\n")
+    assert "name a store as sqlite:///" in command("--tracking-uri", "mlruns/mlflow.db")[1]

@@ -1,0 +1,102 @@
+"""A run is found by folder, as the latest, as the best on validation, and through MLflow."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import textclf
+from tests.conftest import make_data
+from textclf.data.in_memory import InMemoryDataset
+from textclf.errors import ArtifactError
+from textclf.experiment.experiment import Experiment, run_experiment
+from textclf.models.options import ClassicalModel
+from textclf.tracking.find_runs import locate
+from textclf.tracking.options import MlflowTracker
+from textclf.tracking.record import read_record, write_record
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One finished run, tracked."""
+    root = tmp_path_factory.mktemp("locate")
+    data = make_data()
+    rows = {split: (data.split(split)["text"][:], data.split(split)["label"][:]) for split in ("train", "test")}
+    experiment = Experiment(
+        dataset=InMemoryDataset(name="tiny", **rows),
+        model=ClassicalModel(
+            name="logreg", classifier={"_target_": "sklearn.linear_model.LogisticRegression"}, vectorizer={
+                "_target_": "sklearn.feature_extraction.text.TfidfVectorizer"
+            },
+        ),
+        tracker=MlflowTracker(directory=str(root / "mlruns"), system_metrics=False),
+    )  # fmt: skip
+    run_experiment(experiment, root / "outputs" / "first")
+    return root
+
+
+def copy_of(finished, name, **changes):
+    """Write another run folder with the same classifier and a changed record."""
+    first = finished / "outputs" / "first"
+    folder = first.parent / name
+    folder.mkdir()
+    (folder / "classifier").symlink_to(first / "classifier")
+    write_record(folder, replace(read_record(first), **changes))
+    return folder
+
+
+def test_the_latest_and_the_best(finished):
+    outputs = finished / "outputs"
+    first = read_record(outputs / "first")
+    assert locate("latest", outputs).folder == outputs / "first"
+    later = copy_of(
+        finished, "later", started="2999-01-01T00:00:00+00:00", metrics=first.metrics | {"validation/macro_f1": 0.1}
+    )
+    lucky = copy_of(finished, "lucky", metrics=first.metrics | {"test/macro_f1": 1.0, "validation/macro_f1": 0.0})
+    assert locate("latest", outputs).folder == later
+    assert locate("best:tiny", outputs).folder == outputs / "first", "chosen by test, not by validation"
+    for folder in (later, lucky):
+        (folder / "classifier").unlink()
+    assert locate("latest", outputs).folder == outputs / "first", "a run without classifier was taken"
+
+
+def test_the_folder_of_the_classifier_knows_its_run(finished):
+    folder = finished / "outputs" / "first"
+    for reference in (folder, folder / "classifier"):
+        located = locate(reference)
+        assert (located.folder, located.classifier) == (folder, folder / "classifier")
+        assert located.record.dataset == "tiny"
+
+
+def test_a_run_of_mlflow_is_found_by_its_id(finished, monkeypatch):
+    folder = finished / "outputs" / "first"
+    run_id = read_record(folder).tracking["run_id"]
+    store = f"sqlite:///{finished}/mlruns/mlflow.db"
+    assert locate(run_id, tracking_uri=store).folder == folder
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    prediction = textclf.load_classifier(run_id).predict(["it is a lovely film"])[0]
+    assert prediction.label == "1"
+    with pytest.raises(ArtifactError, match="has no run"):
+        locate("0" * 32)
+    with pytest.raises(ArtifactError, match=r"has no models:/reviews@champion"):
+        locate("models:/reviews@champion")
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("lates", "Did you mean 'latest'"),
+        ("best:tinny", "There are runs on tiny. Did you mean 'tiny'"),
+        (".", "holds no classifier"),
+    ],
+)
+def test_what_is_not_there_is_explained(finished, monkeypatch, reference, message):
+    monkeypatch.chdir(finished)
+    with pytest.raises(ArtifactError, match=message):
+        locate(reference)
+
+
+def test_a_run_without_its_classifier_says_so(finished, tmp_path):
+    write_record(tmp_path, read_record(finished / "outputs" / "first"))
+    with pytest.raises(ArtifactError, match="save_classifier=false"):
+        locate(Path(tmp_path))

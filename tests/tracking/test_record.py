@@ -1,0 +1,77 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from textclf.errors import ArtifactError
+from textclf.tracking import record as records
+from textclf.tracking.record import RunRecord
+
+RECORD = RunRecord(
+    name="d/m/seed1", experiment="e", dataset="d", model="m", trainer="none", seed=1, objective="validation/accuracy",
+    metrics={"test/accuracy": 0.5}, costs={"train_seconds": 1.0}, data={}, fit={}, config={"seed": 1},
+    config_fingerprint="0" * 12, command="", environment={}, started="2026-01-01T00:00:00+00:00", seconds=1.0,
+)  # fmt: skip
+
+
+def test_written_and_read_is_the_same(tmp_path):
+    records.write_record(tmp_path, RECORD)
+    assert records.read_record(tmp_path) == RECORD
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_record_of_before_there_were_phases_is_read(tmp_path):
+    records.write_record(tmp_path, replace(RECORD, phases={"fit": 1.0}))
+    path = tmp_path / "run.json"
+    content = json.loads(path.read_text())
+    assert content.pop("phases") == {"fit": 1.0}
+    path.write_text(json.dumps(content))
+    assert records.read_record(tmp_path) == RECORD
+
+
+def test_all_below_a_folder_are_found_in_order(tmp_path):
+    for name in ("b", "a", ".damaged", "artifacts"):
+        (tmp_path / "x" / name).mkdir(parents=True)
+        records.write_record(tmp_path / "x" / name, replace(RECORD, name=name))
+    assert [record.name for record in records.find_records(tmp_path)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "holds no finished run"),
+        ("{", "is damaged"),
+        ('{"format": 1}', "is damaged"),
+        ('{"format": 9}', "format 9"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ArtifactError, match=message):
+        records.read_record(tmp_path)
+
+
+def test_the_environment_names_versions_and_machine():
+    found = records.environment()
+    assert {"python", "platform", "machine", *records.LIBRARIES} <= set(found)
+    assert found["machine"].split(" × ")[0].isdigit()
+
+
+def test_fingerprint_follows_what_affects_the_result():
+    config = {key: {"a": 1} for key in ("dataset", "model", "trainer", "tracker")} | {"seed": 1, "objective": "x"}
+    same = records.config_fingerprint(config | {"tracker": {"a": 2}, "run_name": "y"})
+    assert records.config_fingerprint(config) == same
+    assert records.config_fingerprint(config | {"seed": 2}) != same
+
+
+def test_options_become_flat_plain_values():
+    from textclf.training.options import Precision
+
+    assert records.plain({"p": Precision.bf16, "l": (1, 2)}) == {"p": "bf16", "l": [1, 2]}
+    assert records.flat({"a": {"b": {"c": 1}}, "d": [1]}) == {"a.b.c": 1, "d": [1]}
+
+
+def test_a_command_can_be_pasted():
+    said = records.command_line(["model=bert", "model.vectorizer.ngram_range=[1,2]"])
+    assert said == "python -m textclf.run model=bert 'model.vectorizer.ngram_range=[1,2]'"

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from datasets import Dataset
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+
+from tests.conftest import make_data
+from tests.models.classical.test_pipeline import configured, fit
+from textclf import load_classifier
+from textclf.data.dataset import labels_of, texts_of
+from textclf.data.texts import MappedTexts
+from textclf.models.base import UNWEIGHED, Balance, Imbalance
+from textclf.models.classical.hashed_tfidf import HashedTfidf
+from textclf.training import streamed_fit
+from textclf.training.streamed_fit import fit_streamed, is_streamed
+
+HASHES = HashingVectorizer(n_features=64)
+
+
+@pytest.mark.parametrize(
+    ("features", "classifier", "texts", "balance", "expected"),
+    [
+        (HASHES, SGDClassifier(), 11, UNWEIGHED, True),
+        (HashedTfidf(), SGDClassifier(), 11, UNWEIGHED, True),
+        (HASHES, SGDClassifier(), 10, UNWEIGHED, False),
+        (CountVectorizer(), SGDClassifier(), 11, UNWEIGHED, False),
+        (HASHES, LogisticRegression(), 11, UNWEIGHED, False),
+        (HASHES, SGDClassifier(), 11, Balance(Imbalance.class_weights), False),
+    ],
+)
+def test_only_many_texts_and_parts_that_can_are_streamed(monkeypatch, features, classifier, texts, balance, expected):
+    monkeypatch.setattr(streamed_fit, "PART", 10)
+    assert is_streamed(features, classifier, texts, balance) is expected
+
+
+class Recorder:
+    """A vectorizer and a classifier that remember what they were given."""
+
+    def __init__(self):
+        self.fitted = []
+        self.parts = []
+
+    def fit(self, texts):
+        self.fitted.append(list(texts))
+
+    def transform(self, texts):
+        return csr_matrix([[float(text)] for text in texts])
+
+    def partial_fit(self, features, labels, classes=None):
+        assert features.shape[0] <= 7
+        assert self.parts or classes.tolist() == [0, 1, 2]
+        self.parts.append(list(zip(features.toarray()[:, 0].astype(int).tolist(), labels.tolist(), strict=True)))
+
+
+@pytest.mark.parametrize(("enough", "epochs"), [(10, 1), (61, 3)])
+def test_every_epoch_sees_every_text_once_with_its_own_label_from_memory_as_from_disk(monkeypatch, enough, epochs):
+    monkeypatch.setattr(streamed_fit, "PART", 7)
+    monkeypatch.setattr(streamed_fit, "ENOUGH", enough)
+    texts = [str(i) for i in range(30)]
+    labels = np.arange(30) % 3
+    found = []
+    for given in (texts, MappedTexts(Dataset.from_dict({"text": texts}), "text")):
+        recorder = Recorder()
+        assert fit_streamed(recorder, recorder, given, labels, seed=1) == epochs
+        assert recorder.fitted == [[str(number) for number, _ in recorder.parts[0]]]
+        assert len(recorder.parts) == 5 * epochs
+        for epoch in range(epochs):
+            seen = sum(recorder.parts[5 * epoch : 5 * epoch + 5], [])
+            assert sorted(seen) == list(zip(range(30), labels.tolist(), strict=True))
+            assert seen != sorted(seen)
+        found.append(recorder.parts)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("part", "least"), [(10, 0.9), (1000, 1.0)])
+def test_hashed_logreg_learns_in_parts_and_whole(monkeypatch, tmp_path, part, least):
+    monkeypatch.setattr(streamed_fit, "PART", part)
+    monkeypatch.setattr(streamed_fit, "ENOUGH", 200)
+    data = make_data()
+    classifier, _ = fit(configured("hashed_logreg"), data)
+    texts, _ = texts_of(data.test)
+    found = classifier.predict_proba(texts)
+    assert (found.argmax(axis=1) == labels_of(data.test)).mean() >= least
+    classifier.save(tmp_path)
+    np.testing.assert_array_equal(load_classifier(tmp_path).predict_proba(texts), found)

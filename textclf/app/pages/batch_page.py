@@ -1,0 +1,137 @@
+"""The page where a file is uploaded: a table, a chart of the labels, and the file with predictions to take along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from time import perf_counter
+
+import streamlit as st
+
+from textclf.app import markup, uploads
+from textclf.app.classifiers import Loaded
+from textclf.app.feedback import file_name
+from textclf.app.pages import common
+from textclf.app.run_list import Choice
+from textclf.predict.inputs import TextColumns
+
+ENDINGS = ["csv", "tsv", "jsonl", "ndjson", "json", "parquet", "txt"]
+MOST_BARS = 12
+MOST_SHOWN = 1000
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was predicted last."""
+
+    key: tuple[str, str]
+    """The file and the run."""
+    predicted: uploads.Predicted
+    csv: bytes
+    jsonl: bytes
+    seconds: float
+
+
+def page() -> None:
+    """Show the page."""
+    st.title("Batch", anchor=False)
+    choice = common.pick_run(common.found().predicting)
+    if choice is None:
+        return
+    loaded = common.classifier_of(choice)
+    limits = common.settings()
+    common.show(
+        markup.paragraph(
+            f"CSV, TSV, JSON Lines, Parquet, or plain text with a text a line; up to {limits.max_upload_mb} MB and "
+            f"{limits.max_rows:,} rows.",
+            quiet=True,
+        )
+    )
+    given = st.file_uploader("File with texts", type=ENDINGS)
+    if given is None:
+        st.session_state.pop("batch", None)
+        return
+    data = given.getvalue()
+    kind = uploads.kind_of(given.name)
+    names = uploads.column_names(data, kind, given.name)
+    columns = _columns(names, given.name, choice, loaded)
+    keep = st.checkbox("Keep rows that cannot be predicted, with the reason beside them")
+    if st.button("Predict the file", type="primary"):
+        st.session_state.pop("batch", None)
+        if columns is None:
+            common.show(markup.message("error", "Choose the columns that hold the texts first."))
+            return
+        with common.event_log().timed("upload", **common.session(), run=choice.name) as event:
+            event["detail"] = f"{kind.value}, {len(data) / 1e6:.1f} MB"
+            begun = perf_counter()
+            rows = uploads.read_rows(data, kind, given.name, columns, limits.max_rows)
+            event["rows"] = len(rows)
+            predicted = _predict(loaded, rows, keep)
+            key = (str(given.file_id), choice.key)
+            seconds = perf_counter() - begun
+            st.session_state["batch"] = Done(key, predicted, predicted.as_csv(), predicted.as_jsonl(), seconds)
+    done: Done | None = st.session_state.get("batch")
+    if done is not None and done.key == (str(given.file_id), choice.key):
+        _show(done)
+
+
+def _columns(names: list[str], name: str, choice: Choice, loaded: Loaded) -> TextColumns | None:
+    """Let a person say which columns hold the texts; nothing while they have not."""
+    usual = uploads.usual_columns(names, name, loaded.has_pairs, choice.record)
+    labels = (
+        ["Column of the first texts", "Column of the second texts"] if loaded.has_pairs else ["Column of the texts"]
+    )
+    asked = [
+        st.selectbox(label, names, index=names.index(own) if own in names else None, placeholder="Choose a column")
+        for label, own in zip(labels, usual, strict=False)
+    ]
+    return None if None in asked else TextColumns(*asked)
+
+
+def _predict(loaded: Loaded, rows: uploads.Rows, keep: bool) -> uploads.Predicted:
+    """Predict the rows with a progress bar."""
+    total, done = len(rows), 0
+    bar = st.progress(0.0, text=f"0 of {total:,} rows")
+
+    def tell(count: int) -> None:
+        nonlocal done
+        done += count
+        bar.progress(min(done / total, 1.0), text=f"{done:,} of {total:,} rows")
+
+    try:
+        return uploads.predict_rows(loaded, rows, tell, keep)
+    finally:
+        bar.empty()
+
+
+def _show(done: Done) -> None:
+    """Show what was predicted."""
+    predicted = done.predicted
+    st.header("Predictions", anchor=False)
+    common.show(
+        markup.message("done", f"{len(predicted):,} rows of {predicted.name} in {markup.duration(done.seconds)}.")
+    )
+    stem = file_name(PurePath(predicted.name).stem)
+    with st.container(horizontal=True):
+        st.download_button("Download CSV", done.csv, f"{stem}.predicted.csv", "text/csv", on_click="ignore")
+        name = f"{stem}.predicted.jsonl"
+        st.download_button("Download JSONL", done.jsonl, name, "application/jsonl", on_click="ignore")
+    common.show(
+        markup.paragraph(
+            "In the CSV, a text that a spreadsheet would take for a formula has a ' in front; JSONL keeps every text "
+            "as it is.",
+            quiet=True,
+        )
+    )
+    counts = predicted.label_counts()
+    most, total = (counts[0][1] if counts else 1), sum(count for _, count in counts) or 1
+    caption = "How often each label was predicted"
+    if len(counts) > MOST_BARS:
+        caption = f"The {MOST_BARS} labels predicted most often, of {len(counts):,}"
+    rows = [(label, count / most, f"{count:,} ({markup.share(count / total)})") for label, count in counts[:MOST_BARS]]
+    common.show(markup.bars(rows, caption, "Label", "Rows"))
+    frame = predicted.frame(MOST_SHOWN)
+    st.dataframe(frame, hide_index=True, width="stretch", alt=f"The first {len(frame):,} rows with their predictions")
+    if len(predicted) > MOST_SHOWN:
+        said = f"The first {MOST_SHOWN:,} rows are shown; the downloads have all {len(predicted):,}."
+        common.show(markup.paragraph(said, quiet=True))

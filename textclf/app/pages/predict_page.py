@@ -1,0 +1,165 @@
+"""The page where a text is typed: label, every class's probability, the words that mattered, and feedback."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import streamlit as st
+
+from textclf.app import markup
+from textclf.app.classifiers import Loaded, Weighed, check_text
+from textclf.app.feedback import LONGEST_NOTE, Feedback, count_lines, feedback_file, save_feedback, training_command
+from textclf.app.history import Asked, kept
+from textclf.app.pages import common
+from textclf.app.run_list import Choice
+from textclf.errors import DataError
+
+MOST_BARS = 12
+"""Classes that are shown; of more, the most probable."""
+MOST_WORDS = 8
+
+
+@dataclass
+class Result:
+    """What was predicted last, and what became of it."""
+
+    asked: Asked
+    key: str
+    """Of the run."""
+    seconds: float
+    weighed: Weighed | None
+    wants_words: bool
+    saved: str | None = None
+    """The label that feedback gave it."""
+
+
+def page() -> None:
+    """Show the page."""
+    st.title("Predict", anchor=False)
+    choice = common.pick_run(common.found().predicting)
+    if choice is None:
+        return
+    loaded = common.classifier_of(choice)
+    most = common.settings().max_characters
+    with st.form("typed", border=False):
+        text = st.text_area("First text" if loaded.has_pairs else "Text", key="text", height=140, max_chars=most)
+        pair = st.text_area("Second text", key="text_pair", height=140, max_chars=most) if loaded.has_pairs else None
+        words = common.settings().words
+        why = words > 0 and st.checkbox("Show which words mattered", value=True, key="why")
+        asked = st.form_submit_button("Predict", type="primary")
+    if asked:
+        st.session_state.pop("result", None)
+        _ask(choice, loaded, text or "", pair, words if why else 0)
+    result = st.session_state.get("result")
+    if result is not None and result.key == choice.key:
+        _show(result, choice, loaded)
+
+
+def _ask(choice: Choice, loaded: Loaded, text: str, pair: str | None, words: int) -> None:
+    """Predict what was typed, and keep the result for this session."""
+    try:
+        check_text(text, pair, loaded.has_pairs)
+    except DataError as error:
+        common.show(markup.message("error", error))
+        return
+    known = common.session() | {"run": choice.name, "rows": 1}
+    with common.event_log().timed("prediction", text=text, **known) as event, st.spinner("Predicting …"):
+        begun = datetime.now(UTC)
+        prediction = loaded.predict(text, pair)
+        seconds = (datetime.now(UTC) - begun).total_seconds()
+        event["detail"] = f"{len(text) + len(pair or ''):,} characters"
+    with common.event_log().timed("words weighed", **known) as event, st.spinner("Weighing the words …"):
+        weighed = loaded.weigh(text, pair, prediction.label, words)
+        event["rows"] = sum(map(len, weighed.texts)) if weighed else 0
+    time = begun.isoformat(timespec="seconds")
+    asked = Asked(time, choice.name, text, prediction.label, prediction.score, prediction.probabilities, pair)
+    st.session_state["history"] = kept(st.session_state.get("history", []), asked)
+    st.session_state["result"] = Result(asked, choice.key, seconds, weighed, words > 0)
+
+
+def _show(result: Result, choice: Choice, loaded: Loaded) -> None:
+    """Show a result."""
+    asked = result.asked
+    st.header("Result", anchor=False)
+    common.show(markup.answer(asked.label, asked.score, result.seconds))
+    ranked = sorted(asked.probabilities.items(), key=lambda item: -item[1])
+    shown = ranked[:MOST_BARS]
+    caption = "Probability of each class"
+    if len(shown) < len(ranked):
+        caption = f"Probability of the {len(shown)} most probable of {len(ranked):,} classes"
+    common.show(markup.bars([(name, p, markup.share(p)) for name, p in shown], caption, "Class", "Probability"))
+    if result.wants_words:
+        _show_words(result)
+    if len(loaded.label_names) > 1:
+        _feedback(result, choice, loaded)
+
+
+def _show_words(result: Result) -> None:
+    """Show which words mattered."""
+    st.header("Words that mattered", anchor=False)
+    weighed = result.weighed
+    if weighed is None:
+        common.show(markup.paragraph("The text has no words to leave out."))
+        return
+    common.show(markup.legend())
+    common.show(markup.weighed_words(weighed))
+    if weighed.is_cut:
+        cut = f"The text goes on; only its first {common.settings().words} words were left out in turn."
+        common.show(markup.paragraph(cut, quiet=True))
+    common.show(markup.word_table(weighed.strongest(MOST_WORDS)))
+
+
+def _feedback(result: Result, choice: Choice, loaded: Loaded) -> None:
+    """Let a person say what the label should have been."""
+    st.header("Is this wrong?", anchor=False)
+    path = feedback_file(common.settings(), choice.dataset)
+    if result.saved is not None:
+        said = f"Saved: it should be {result.saved}. {path} has {count_lines(path):,} lines now."
+        common.show(markup.message("done", said))
+        common.show(markup.paragraph("To train on the feedback as well:"))
+        st.code(training_command(choice.record, path), language=None, wrap_lines=True)
+        return
+    others = [name for name in loaded.label_names if name != result.asked.label]
+    with st.form("feedback", border=False):
+        label = st.selectbox("It should be", others, index=None, placeholder="Choose a label")
+        remark = st.text_input("Note (optional)", max_chars=LONGEST_NOTE)
+        sent = st.form_submit_button("Save feedback")
+    common.show(markup.paragraph(f"The text and the label are written to {path} on the server.", quiet=True))
+    if not sent:
+        return
+    if label is None:
+        common.show(markup.message("error", "Choose what the label should be first."))
+        return
+    _save(result, choice, loaded, path, label, remark)
+    st.rerun()
+
+
+def _save(result: Result, choice: Choice, loaded: Loaded, path: Path, label: str, remark: str | None) -> None:
+    """Write the feedback.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    asked = result.asked
+    said = Feedback(
+        text=asked.text,
+        label=label,
+        predicted=asked.label,
+        score=asked.score,
+        run=choice.name,
+        text_pair=asked.text_pair,
+        note=remark,
+        user=common.user(),
+    )
+    try:
+        save_feedback(path, said, loaded.label_names)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise DataError(
+            f"{shlex.quote(str(path))}: the feedback could not be written: {why}. Nothing was saved."
+        ) from error
+    result.saved = label
+    common.note("feedback", asked.text, run=choice.name, detail=f"{asked.label} should be {label}")

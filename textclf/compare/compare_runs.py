@@ -1,0 +1,174 @@
+"""Compares finished runs and writes all that came of it to a folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from textclf.compare.comparison import Comparison
+from textclf.compare.figures import draw
+from textclf.compare.options import CompareOptions
+from textclf.compare.report import MOST_QUOTES, closing_blocks, comparison_blocks
+from textclf.compare.report_tables import scores_table
+from textclf.compare.runs import find_runs
+from textclf.compare.scores import TestScores
+from textclf.compare.setups import shared_tests
+from textclf.documents.document import Block, Code, Heading, Paragraph, to_html, to_markdown
+from textclf.documents.escape import csv_table, markdown, terminal
+from textclf.errors import ArtifactError
+from textclf.system.files import write_json, write_text
+from textclf.tracking.record import plain
+
+REPORT = "report.md"
+PAGE = "report.html"
+FIGURES = "figures"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of a comparison."""
+
+    verdicts: str
+    """The verdicts as Markdown."""
+    problems: tuple[str, ...]
+    """What could not be compared, a sentence each."""
+
+
+def compare(
+    folders: Sequence[Path],
+    options: CompareOptions,
+    output: Path,
+    title: str = "Comparison",
+    command: str = "",
+    latex: bool = False,
+) -> Written:
+    """Compare the finished runs of some folders, print the verdicts and write the report.
+
+    Args:
+        folders: Run folders, or folders that hold some.
+        options: How to compare.
+        output: The folder to write to; it must not hold a comparison already.
+        title: Heading of the report.
+        command: What a person types to make the runs again.
+        latex: Write the table of systems as `systems.tex` too.
+
+    Returns:
+        What was found, for whoever asked.
+
+    Raises:
+        ArtifactError: If there is nothing to compare, or the folder holds a comparison.
+        ConfigError: If the metric asked for cannot be tested.
+    """
+    if (output / REPORT).exists():
+        raise ArtifactError(f"{output} holds a comparison, which is never overwritten; name another with --output.")
+    found = find_runs(folders)
+    comparisons = [Comparison(TestScores(test), options) for test in shared_tests(found.runs)]
+    for comparison in comparisons:
+        comparison.metric  # noqa: B018  (refuses a metric that cannot be tested, before anything is written)
+    output.mkdir(parents=True, exist_ok=True)
+
+    systems = sum(len(comparison.rows) for comparison in comparisons)
+    said = f"{len(found.runs):,} runs of {systems:,} systems" + (
+        f" on {len(comparisons)} test sets." if len(comparisons) > 1 else "."
+    )
+    blocks: list[Block] = [Heading(1, title), Paragraph(said)]
+    blocks += [Paragraph(options.note)] if options.note else []
+    blocks += [Code(command)] if command else []
+    prefixes = _prefixes(comparisons)
+    for comparison, prefix in zip(comparisons, prefixes, strict=True):
+        blocks += comparison_blocks(comparison, draw(comparison, output / FIGURES, prefix))
+    blocks += closing_blocks(comparisons, found.problems)
+    write_text(output / PAGE, to_html(title, blocks))
+    _write_tables(comparisons, found.problems, output)
+    if latex:
+        tables = [_latex(comparison) for comparison in comparisons]
+        write_text(output / "systems.tex", "\n\n".join(tables) + "\n")
+    write_text(output / REPORT, to_markdown(blocks, output))  # last: where it is, the comparison is whole
+    return Written(_announce(comparisons, output), found.problems)
+
+
+def _prefixes(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return what the names of each test set's files begin with; nothing where there is one only."""
+    if len(comparisons) == 1:
+        return [""]
+    slugs = [re.sub(r"[^A-Za-z0-9]+", "_", comparison.test.dataset).strip("_") for comparison in comparisons]
+    return [f"{slug}_{number + 1}_" if slugs.count(slug) > 1 else f"{slug}_" for number, slug in enumerate(slugs)]
+
+
+def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
+    """Print a table and the verdicts of each test set; return the verdicts as Markdown."""
+    written = []
+    for comparison in comparisons:
+        table = scores_table(comparison)
+        columns = 4  # system, seeds, score, interval
+        rows = [[cell if isinstance(cell, str) else cell.text for cell in row[:columns]] for row in table.rows]
+        heads = [column.title for column in table.columns[:columns]]
+        print(terminal(f"{comparison.test.dataset}: {len(comparison.test.labels):,} test examples"))
+        print(terminal(tabulate(rows, heads, disable_numparse=True, colalign=["left", "right", "right", "right"])))
+        sentences = comparison.sentences((comparison.leading_pairs or comparison.pairs)[:MOST_QUOTES])
+        written += [f"**{markdown(comparison.test.dataset)}**", *(f"- {markdown(said)}" for said in sentences)]
+        for said in [*sentences, *(f"note: {caution}" for caution in comparison.cautions)]:
+            print(terminal(f"\n{said}"))
+        print()
+    print(f"the report: {output / PAGE}")
+    return "\n".join(written)
+
+
+def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], output: Path) -> None:
+    """Write every figure as CSV and JSON."""
+    systems: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
+    runs: list[dict[str, Any]] = []
+    for comparison in comparisons:
+        dataset = comparison.test.dataset
+        for row in comparison.rows:
+            levels = {
+                f"{metric}_{key}": value for metric, level in row.levels.items() for key, value in asdict(level).items()
+            }
+            seeds = " ".join(map(str, row.seeds))
+            systems.append(
+                {"dataset": dataset, "system": row.name, "seeds": seeds, "train_examples": row.train_examples}
+                | levels
+                | row.costs
+            )
+        for pair in (*comparison.pairs, *(pair for others in comparison.other_pairs.values() for pair in others)):
+            pairs.append({"dataset": dataset, **plain(asdict(pair)), "seeds": " and ".join(map(str, pair.seeds))})
+        for system in comparison.test.systems:
+            for run in system.runs:
+                own = {"dataset": dataset, "system": system.name, "seed": run.record.seed, "run": run.record.name}
+                runs.append(own | run.record.metrics | run.record.costs | {"started": run.record.started})
+    for name, rows in (("systems", systems), ("pairs", pairs), ("runs", runs)):
+        csv_table(pd.DataFrame(rows)).to_csv(output / f"{name}.csv", index=False)
+    content = {
+        "systems": systems,
+        "pairs": pairs,
+        "runs": runs,
+        "verdicts": {comparison.test.dataset: comparison.sentences(comparison.pairs) for comparison in comparisons},
+        "cautions": {comparison.test.dataset: comparison.cautions for comparison in comparisons},
+        "problems": list(problems),
+    }
+    write_json(output / "comparison.json", _without_nan(content))
+
+
+def _without_nan(value: Any) -> Any:
+    """Return plain values with what is not a number as null, which JSON has."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and value != value else value
+
+
+def _latex(comparison: Comparison) -> str:
+    """Return the table of systems for LaTeX (booktabs)."""
+    table = scores_table(comparison)
+    rows = [[cell if isinstance(cell, str) else cell.text for cell in row] for row in table.rows]
+    heads = [column.title for column in table.columns]
+    align = ["right" if column.numeric else "left" for column in table.columns]
+    return tabulate(rows, heads, tablefmt="latex_booktabs", disable_numparse=True, colalign=align)

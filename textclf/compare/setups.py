@@ -1,0 +1,200 @@
+"""Systems: the runs that differ in nothing but the seed, gathered by the test set they were scored on."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textclf.compare.runs import FinishedRun
+from textclf.evaluation.metric_names import higher_is_better
+from textclf.tracking.record import flat
+
+GROUPS = ("dataset", "model", "trainer", "objective")
+"""What of a config makes a system; the seed, the names and the tracker do not."""
+SIZE_OPTION = "dataset.max_train_examples"
+VERSIONED = ("textclf", "git_commit", "torch", "transformers", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class System:
+    """One recipe, run with one or more seeds."""
+
+    name: str
+    """The model, with the options that tell it from others of the same model."""
+    runs: tuple[FinishedRun, ...]
+    """By seed, each seed once."""
+    options: dict[str, Any]
+    """Options by dotted names."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(run.record.seed for run in self.runs)
+
+    @property
+    def train_examples(self) -> int:
+        """Number of examples it was trained on."""
+        return int(self.runs[0].record.data["examples"]["train"])
+
+    @property
+    def chosen_run(self) -> FinishedRun:
+        """The run that does best on validation, of equals that with the lowest seed: what a person would deploy."""
+        objective = self.runs[0].record.objective
+        sign = 1 if higher_is_better(objective) else -1
+        return max(self.runs, key=lambda run: sign * run.record.metrics.get(objective, -sign * np.inf))
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Each seed's predicted classes, int64 (seeds, n)."""
+        return np.stack([run.predicted for run in self.runs])
+
+
+@dataclass(frozen=True)
+class SharedTest:
+    """Systems that were scored on the same test examples."""
+
+    dataset: str
+    """Name of the dataset, with the size of the subset that was tested where it is one."""
+    systems: tuple[System, ...]
+    problems: tuple[str, ...]
+    """What does not fit, a sentence each."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """True classes of the test examples, int64 (n,)."""
+        return self.systems[0].runs[0].labels
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.systems[0].runs[0].label_names
+
+
+def shared_tests(runs: Iterable[FinishedRun]) -> list[SharedTest]:
+    """Gather runs by their test examples and, of these, by recipe.
+
+    Runs on other test examples, labels or classes are never compared: each test set stands alone.
+    """
+    by_test: dict[str, list[FinishedRun]] = defaultdict(list)
+    for run in runs:
+        by_test[run.test_set].append(run)
+    tests = [_shared_test(members) for members in by_test.values()]
+    tests.sort(key=lambda test: (test.dataset, test.systems[0].runs[0].test_set))
+    names = [test.dataset for test in tests]
+    return [
+        SharedTest(test.dataset, test.systems, (*test.problems, *_not_comparable(test, tests)))
+        if names.count(test.dataset) > 1
+        else test
+        for test in tests
+    ]
+
+
+def _not_comparable(test: SharedTest, tests: Sequence[SharedTest]) -> list[str]:
+    """Return why systems on test sets of the same name are kept apart."""
+    others = [other for other in tests if other is not test and other.dataset == test.dataset]
+    said = []
+    for other in others:
+        if other.label_names != test.label_names:
+            why = f"its classes are {', '.join(other.label_names)}"
+        elif len(other.labels) != len(test.labels):
+            why = f"it has {len(other.labels):,} test examples, not {len(test.labels):,}"
+        else:
+            why = "its test texts or labels differ"
+        said.append(
+            f"{other.systems[0].runs[0].folder}"
+            + (f" and {_others(other)} more" if _others(other) else "")
+            + f" also tested on {other.dataset}, but cannot be compared with these runs: {why}."
+        )
+    return said
+
+
+def _others(test: SharedTest) -> int:
+    return sum(len(system.runs) for system in test.systems) - 1
+
+
+def _shared_test(runs: Sequence[FinishedRun]) -> SharedTest:
+    """Gather the runs on one test set by recipe."""
+    recipes: dict[str, list[FinishedRun]] = defaultdict(list)
+    for run in runs:
+        recipes[json.dumps(_recipe(run), sort_keys=True, default=str)].append(run)
+    problems: list[str] = []
+    members = [_once_a_seed(recipes[recipe], problems) for recipe in sorted(recipes)]
+    options = [_recipe(same[0]) for same in members]
+    systems = [
+        System(name, tuple(same), given)
+        for name, same, given in zip(_names(members, options), members, options, strict=True)
+    ]
+    systems.sort(key=lambda system: (system.name, system.train_examples))
+    problems += _versions(systems)
+    first = runs[0].record
+    dataset = first.config.get("dataset", {})
+    size = dataset.get("max_eval_examples")
+    title = str(dataset.get("name", first.dataset)) + (f"[eval={size}]" if size is not None else "")
+    return SharedTest(title, tuple(systems), tuple(problems))
+
+
+def _recipe(run: FinishedRun) -> dict[str, Any]:
+    """Return the options that make a run's recipe, by dotted names."""
+    groups = [group for group in GROUPS if group != "trainer" or run.record.trainer != "none"]
+    return flat({group: run.record.config.get(group) for group in groups})
+
+
+def _once_a_seed(runs: Sequence[FinishedRun], problems: list[str]) -> list[FinishedRun]:
+    """Return the runs of a recipe by seed; of two with the same seed, the one that started first."""
+    kept: dict[int, FinishedRun] = {}
+    for run in sorted(runs, key=lambda run: (run.record.seed, run.record.started, str(run.folder))):
+        first = kept.setdefault(run.record.seed, run)
+        if first is not run:
+            same = "made the same predictions" if np.array_equal(first.predicted, run.predicted) else "differs"
+            problems.append(
+                f"{run.folder} repeats seed {run.record.seed} of {first.folder} and {same}: a seed counts once, so the "
+                f"run that started first is compared and this one is left out."
+            )
+    return [kept[seed] for seed in sorted(kept)]
+
+
+def _names(members: Sequence[Sequence[FinishedRun]], options: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a name for each system: its model, and the options that tell it from others of that model."""
+    models = [same[0].record.model for same in members]
+    names = []
+    for model, given in zip(models, options, strict=True):
+        siblings = [other for name, other in zip(models, options, strict=True) if name == model]
+        keys = dict.fromkeys(key for other in siblings for key in other)
+        varied = [key for key in keys if len({str(other.get(key)) for other in siblings}) > 1]
+        if any(key.endswith("._target_") for key in varied):  # another engine brings options of its own
+            varied = [key for key in varied if key.endswith("._target_") or all(key in other for other in siblings)]
+        names.append(" ".join([model, *(_said(key, given.get(key)) for key in varied)]))
+    return [
+        name if names.count(name) == 1 else f"{name} #{names[: number + 1].count(name)}"
+        for number, name in enumerate(names)
+    ]
+
+
+def _said(key: str, value: object) -> str:
+    """Return an option in the name of a system."""
+    if key.endswith("._target_"):
+        return str(value).rpartition(".")[2].removesuffix("Trainer").lower()
+    if key == SIZE_OPTION:
+        return f"train={value or 'all'}"
+    return f"{key.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{key.rpartition('.')[2]}={value}"
+
+
+def _versions(systems: Sequence[System]) -> list[str]:
+    """Return what of the software or machine differed between the runs."""
+    said = []
+    records = [run.record for system in systems for run in system.runs]
+    for name in (*VERSIONED, "platform", "machine"):
+        found = sorted({record.environment.get(name, "unknown") for record in records})
+        if len(found) > 1:
+            what = "costs" if name in ("platform", "machine") else "scores and costs"
+            said.append(f"The runs were made with {name} {', '.join(found)}; {what} may differ for that reason.")
+    devices = sorted({str(record.fit.get("device")) for record in records if record.trainer != "none"})
+    if len(devices) > 1:
+        said.append(f"The runs were trained on {', '.join(devices)}; their times cannot be compared.")
+    return said

@@ -1,0 +1,89 @@
+"""Datasets from the Hugging Face Hub, its local cache, or a local folder laid out like one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from datasets import DatasetDict, load_dataset
+from datasets.exceptions import DatasetNotFoundError
+
+from textclf.data.dataset import TextData
+from textclf.data.options import HubDataset
+from textclf.data.prepare import to_text_data
+from textclf.data.rejected import RejectedRows
+from textclf.errors import DataError, did_you_mean, first_line, listed
+from textclf.system.hub import hub_or_cache, names_a_folder, ways_on
+
+log = logging.getLogger(__name__)
+
+VALIDATION_NAMES = ("validation", "valid", "val", "dev")
+
+
+def load_hub_dataset(options: HubDataset, folder: Path | None = None) -> TextData:
+    """Load, split and label a dataset.
+
+    Args:
+        options: What the person asked for.
+        folder: Where `rejected.jsonl` is written; none writes nothing.
+
+    Raises:
+        DataError: If it is not there, cannot be reached, lacks a split, column or label, or holds more unusable
+            rows than allowed.
+    """
+    source = options.path + (f" ({options.config})" if options.config else "")
+    found = _read(options, source)
+    names = {"train": options.train_split, "test": options.test_split}
+    validation = options.validation_split or next(
+        (name for name in VALIDATION_NAMES if name in found and name != options.test_split), None
+    )
+    if validation is not None:
+        names["validation"] = validation
+    for role, name in names.items():
+        if name not in found:
+            raise DataError(
+                f"{source} has no split {name!r} (dataset.{role}_split); it has {listed(found)}."
+                f"{did_you_mean(name, found)}"
+            )
+    rejects = RejectedRows(options.max_rejected)
+    try:
+        return to_text_data(options, {role: found[name] for role, name in names.items()}, source, rejects=rejects)
+    finally:
+        rejects.write(folder)
+
+
+def _read(options: HubDataset, source: str) -> DatasetDict:
+    """Return every split of the dataset as it is."""
+    if names_a_folder(options.path):
+        local = Path(options.path).expanduser()
+        if not local.is_dir():
+            raise DataError(f"dataset.path={options.path}: there is no such folder, and it is no Hub id (owner/name).")
+        return _load(str(local), options, source)
+    with hub_or_cache() as online:
+        try:
+            return _load(options.path, options, source)
+        except (ConnectionError, OSError) as error:
+            if online:
+                raise DataError(f"{source} could not be read from the Hub: {first_line(error)}") from error
+            bundled = "dataset=reviews, headlines or entailment"
+            raise DataError(ways_on(f"Dataset {source!r}", "dataset.path", bundled)) from error
+
+
+def _load(path: str, options: HubDataset, source: str) -> DatasetDict:
+    """Call `load_dataset`, its own refusals made plain."""
+    try:
+        found = load_dataset(path, options.config, revision=options.revision)
+    except DatasetNotFoundError as error:
+        raise DataError(
+            f"{source} is not on the Hub, or is private: {first_line(error)} Check dataset.path (owner/name) and "
+            f"dataset.revision; for a private one, log in with `hf auth login`."
+        ) from error
+    except ValueError as error:  # an unknown or missing configuration
+        raise DataError(f"{source} could not be loaded: {first_line(error)}") from error
+    except RuntimeError as error:
+        raise DataError(
+            f"{source} could not be loaded: {first_line(error)} Datasets that need a script of their own are not "
+            f"run; look for a copy of it as Parquet files."
+        ) from error
+    assert isinstance(found, DatasetDict)
+    return found

@@ -1,0 +1,229 @@
+"""From the raw splits of any source to `TextData`: columns, labels, unusable rows, splits, subsets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from textclf.data import rejected
+from textclf.data.column_names import check_columns, find_columns, text_columns
+from textclf.data.dataset import SPLITS, TextData
+from textclf.data.labels import MISSING, UNKNOWN, CodedColumn, classes_of, coded, coded_labels, labels_from
+from textclf.data.options import DatasetOptions, UnknownLabels
+from textclf.data.rejected import RejectedRows
+from textclf.data.selection import select_rows, taken
+from textclf.data.splits import rows_of_splits
+from textclf.data.usable import CAUSES, place_of, reject, unusable_texts
+from textclf.errors import DataError, cut, listed
+
+log = logging.getLogger(__name__)
+
+
+def to_text_data(
+    options: DatasetOptions,
+    raw: Mapping[str, Dataset],
+    source: str,
+    test_fraction: float = 0.2,
+    rejects: RejectedRows | None = None,
+) -> TextData:
+    """Check, label, split and cut down raw data.
+
+    Args:
+        options: Names of the columns and classes, sizes of the slices and subsets.
+        raw: `train`, and where the source has them `validation` and `test`.
+        source: Where the data came from, for a person.
+        test_fraction: Share of train, 0 to 1, that becomes the test split where there is none.
+        rejects: The rows rejected so far; takes those that are rejected here.
+
+    Raises:
+        DataError: If a column is missing, a split is empty, a label is unknown, more rows are unusable than
+            allowed, or a class or the groups are too few to be split.
+    """
+    rejects = RejectedRows(options.max_rejected) if rejects is None else rejects
+    if options.extra_train is not None:
+        from textclf.data.extra_train import check_extra_train
+
+        check_extra_train(options)
+    options = find_columns(options, raw["train"].column_names, f"{source}: the train split")
+    said = {split: rejects.sources.get(split, source) for split in raw}
+    for split, rows in raw.items():
+        if len(rows) + rejects.total(split) == 0:
+            raise DataError(f"{said[split]}: the {split} split is empty; it needs at least one example of each class.")
+        check_columns(options, rows.column_names, f"{said[split]}: the {split} split")
+    raw = {split: rows.flatten_indices() if rows._indices is not None else rows for split, rows in raw.items()}
+    try:
+        label_names, labels = _labels(options, raw, said)
+    except DataError:
+        for split, rows in raw.items():  # what was rejected while reading is the likelier cause
+            rejects.check(split, len(rows) + rejects.total(split), said[split])
+        raise
+    further = {
+        name: {split: coded(rows, name) for split, rows in raw.items()}
+        for name in (options.languages_from, options.group_column)
+        if name is not None
+    }
+    kept = {
+        split: kept_rows(options, rows, labels[split], further, split, said[split], rejects)
+        for split, rows in raw.items()
+    }
+    check_known(options, raw, labels, kept, label_names, said, rejects)
+    labels_kept = {split: labels[split][rows] for split, rows in kept.items()}
+    _check_classes(labels_kept["train"], label_names, source)
+    _check_texts(options, raw["train"], kept["train"], label_names, source)
+    languages = _values(further.get(options.languages_from or ""), kept)
+    _check_languages(options, languages, source)
+    groups = _values(further.get(options.group_column or ""), kept)
+    _warn_of_shared_groups(groups, source)
+    try:
+        chosen = rows_of_splits(options, labels_kept, label_names, test_fraction, languages, groups)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+
+    splits = {}
+    for split in SPLITS:
+        origin = split if split in raw else "train"
+        own = further.get(options.languages_from or "", {}).get(origin)
+        splits[split] = select_rows(options, raw[origin], labels[origin], own, kept[origin][chosen[split]])
+    data = TextData(
+        options.display_name,
+        label_names=label_names,
+        source=source,
+        slice_columns=tuple(options.slice_columns),
+        **splits,
+    )
+    if options.extra_train is not None:
+        from textclf.data.extra_train import with_extra_train  # it reads a file as the datasets of files do
+
+        data = with_extra_train(options, data, rejects, len(raw["train"]))
+    return replace(data, rejected=rejects.by_split())
+
+
+def _labels(
+    options: DatasetOptions, raw: Mapping[str, Dataset], said: Mapping[str, str]
+) -> tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]:
+    """Return the names of the classes, and the class of each row by split."""
+    columns = {
+        split: coded_labels(rows, options.label_column, f"{said[split]}, {split}", options.label_names)
+        for split, rows in raw.items()
+    }
+    names, lookup = classes_of(options, raw["train"], columns["train"], said["train"])
+    named = bool(options.label_names) or not set(names) <= set(columns["train"].values)
+    return names, {
+        split: labels_from(column, lookup, names, named, f"{said[split]}, {split}") for split, column in columns.items()
+    }
+
+
+def kept_rows(
+    options: DatasetOptions,
+    rows: Dataset,
+    labels: NDArray[np.int64],
+    further: Mapping[str, Mapping[str, CodedColumn]],
+    split: str,
+    source: str,
+    rejects: RejectedRows,
+) -> NDArray[np.int64]:
+    """Return the rows that can be used, int64 (m,); the others are rejected, and too many of them refused."""
+    causes = unusable_texts(options, rows, f"{source}, {split}")
+    causes[(causes == 0) & (labels == MISSING)] = CAUSES.index(rejected.NO_LABEL)
+    for name, cause in ((options.group_column, rejected.NO_GROUP), (options.languages_from, rejected.NO_LANGUAGE)):
+        if name is not None:
+            causes[(causes == 0) & (further[name][split].codes == MISSING)] = CAUSES.index(cause)
+    if options.unknown_labels is UnknownLabels.drop:
+        causes[(causes == 0) & (labels == UNKNOWN)] = CAUSES.index(rejected.UNKNOWN_LABEL)
+    total = len(rows) + rejects.total(split)
+    reject(options, rows, causes, split, source, rejects)
+    rejects.check(split, total, source)
+    rejects.warn(split, total, source)
+    kept = np.flatnonzero(causes == 0)
+    if len(kept) == 0:
+        raise DataError(f"{source}: every row of {split} has a label that is no class, so none is left.")
+    return kept
+
+
+def check_known(
+    options: DatasetOptions,
+    raw: Mapping[str, Dataset],
+    labels: Mapping[str, NDArray[np.int64]],
+    kept: Mapping[str, NDArray[np.int64]],
+    names: tuple[str, ...],
+    said: Mapping[str, str],
+    rejects: RejectedRows,
+) -> None:
+    """Refuse a label that is no class."""
+    for split, rows in kept.items():
+        unknown = rows[labels[split][rows] == UNKNOWN]
+        if len(unknown):
+            row = int(unknown[0])
+            value = raw[split].data.column(options.label_column)[row].as_py()
+            more = f" (and {len(unknown) - 1:,} more rows)" if len(unknown) > 1 else ""
+            raise DataError(
+                f"{place_of(raw[split], row, split, said[split], rejects)}: label {cut(repr(value))} is not one of "
+                f"{listed(names)}{'' if options.label_names else ', the classes of train'}{more}. Correct it, add it "
+                f"to dataset.label_names (and to train), or leave such rows out with dataset.unknown_labels=drop."
+            )
+
+
+def _check_classes(labels: NDArray[np.int64], label_names: tuple[str, ...], source: str) -> None:
+    """Refuse a train split from which not every class can be learned."""
+    seen = np.flatnonzero(np.bincount(labels[labels >= 0], minlength=1))
+    if len(seen) < 2:
+        raise DataError(f"{source}: train holds one class only ({label_names[seen[0]]}); at least two are needed.")
+    unseen = [name for label, name in enumerate(label_names) if label not in seen]
+    if unseen:
+        raise DataError(
+            f"{source}: train has no example of {listed(unseen)}, so no model could learn it. "
+            f"Take it out of dataset.label_names and of the other splits, or add examples."
+        )
+
+
+def _check_texts(
+    options: DatasetOptions, train: Dataset, rows: NDArray[np.int64], label_names: tuple[str, ...], source: str
+) -> None:
+    """Refuse a train split whose texts are all but the same."""
+    columns = [train.data.column(name) for name in text_columns(options)]
+    different: set[tuple] = set()
+    for start in range(0, len(rows), 1000):
+        batch = [taken(column, rows[start : start + 1000]).to_pylist() for column in columns]
+        different.update(zip(*batch, strict=True))
+        if len(different) >= len(label_names):
+            return
+    raise DataError(
+        f"{source}: the {len(rows):,} examples of train hold {len(different)} different "
+        f"text{'s' * (len(different) > 1)} for {len(label_names)} classes, so nothing can be learned from them."
+    )
+
+
+def _values(
+    columns: Mapping[str, CodedColumn] | None, kept: Mapping[str, NDArray[np.int64]]
+) -> dict[str, NDArray[np.object_]]:
+    """Return the values of the kept rows by split, str objects (m,); nothing where there is no such column."""
+    if columns is None:
+        return {}
+    return {
+        split: np.array(column.values, dtype=object)[column.codes[kept[split]]] for split, column in columns.items()
+    }
+
+
+def _check_languages(options: DatasetOptions, languages: Mapping[str, NDArray[np.object_]], source: str) -> None:
+    """Refuse to train on a language that train does not have."""
+    known = sorted(set(languages["train"].tolist())) if languages else []
+    if unknown := [language for language in options.train_languages if language not in known]:
+        raise DataError(
+            f"{source}: train has no example in {listed(unknown)} (dataset.train_languages); it has {listed(known)}."
+        )
+
+
+def _warn_of_shared_groups(groups: Mapping[str, NDArray[np.object_]], source: str) -> None:
+    """Say where the source itself has a group on both sides of a split."""
+    for one, other in combinations(groups, 2):
+        if shared := set(groups[one].tolist()) & set(groups[other].tolist()):
+            log.warning(
+                "%s: %s groups of %s are also in %s (such as %r); scores on them may be too good",
+                source, f"{len(shared):,}", other, one, min(shared),
+            )  # fmt: skip

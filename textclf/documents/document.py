@@ -1,0 +1,235 @@
+"""A report as a list of blocks, rendered as Markdown and as one HTML file that needs nothing else.
+
+Every text in a block is plain text: neither rendering reads markup from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import math
+import mimetypes
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from tabulate import tabulate
+
+from textclf.documents.escape import markdown, markdown_line, shown
+
+TEMPLATE = "page.html.j2"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading; those of level 2 make the table of contents."""
+
+    level: int
+    """1 to 3; a report has one heading of level 1, its title."""
+    text: str
+
+    def __post_init__(self) -> None:
+        """Refuse levels that have no style."""
+        if self.level not in (1, 2, 3):
+            raise ValueError(f"A heading's level must be 1, 2 or 3, got {self.level}.")
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Running text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of short texts."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A command line, shown as it is to be typed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    numeric: bool = False
+    """Whether the column is aligned to the right and sorted by number."""
+    hint: str = ""
+    """What the column means, shown with the table."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that is sorted by another value than its text, or that stands out."""
+
+    text: str
+    sort: float | None = None
+    """What to sort by; without one, the text, which in a numeric column has to be a number."""
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose first column names its rows."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | Cell, ...], ...]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse rows that do not fit the columns."""
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"A row of a table with {len(self.columns)} columns has {len(row)} cells: {row!r}.")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in a file, linked by Markdown and embedded in HTML."""
+
+    path: Path
+    caption: str
+    alt: str
+    """What the picture shows, for readers who cannot see it."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A line that leads to a file beside the report."""
+
+    text: str
+    path: str
+    """Relative to the report, with `/` between folders."""
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks that HTML folds away under a summary."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A verdict that stands out."""
+
+    text: str
+
+
+Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Quote
+
+
+def to_markdown(blocks: Sequence[Block], folder: Path) -> str:
+    """Return the blocks as GitHub-flavoured Markdown.
+
+    Args:
+        blocks: The report.
+        folder: Where the text will be saved; pictures are linked relative to it.
+    """
+    return "\n\n".join(text for block in blocks if (text := _markdown(block, folder))) + "\n"
+
+
+def to_html(title: str, blocks: Sequence[Block]) -> str:
+    """Return the blocks as one HTML page with its pictures, styles and script inside.
+
+    Args:
+        title: What a browser shows in its tab; the page's own title is the heading of level 1.
+        blocks: The report.
+
+    Raises:
+        OSError: A picture cannot be read.
+    """
+    return shown(_template().render(title=title, blocks=blocks)).strip() + "\n"
+
+
+@functools.cache
+def _template() -> Template:
+    """Return the page's template, compiled once in a process."""
+    loader = PackageLoader("textclf.documents", ".")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, address=quote
+    )
+    return environment.get_template(TEMPLATE)
+
+
+def _markdown(block: Block, folder: Path) -> str:
+    """Return one block as Markdown."""
+    match block:
+        case Heading():
+            return f"{'#' * block.level} {markdown(block.text)}"
+        case Paragraph():
+            return markdown_line(block.text)
+        case Bullets():
+            return "\n".join(f"- {markdown_line(item)}" for item in block.items)
+        case Code():
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", block.text)), default=0))
+            return f"{fence}\n{shown(block.text).rstrip()}\n{fence}"
+        case Table():
+            return _markdown_table(block)
+        case Picture():
+            address = quote(Path(os.path.relpath(block.path, folder)).as_posix())
+            return f"![{markdown(block.alt)}]({address})" + (
+                f"\n\n*{markdown(block.caption)}*" if block.caption else ""
+            )
+        case Link():
+            return f"[{markdown(block.text)}]({quote(block.path)})"
+        case Details():
+            return f"**{markdown(block.summary)}**\n\n{to_markdown(block.blocks, folder).rstrip()}"
+        case Quote():
+            return f"> {markdown_line(block.text)}"
+
+
+def _markdown_table(table: Table) -> str:
+    """Return a table under its caption, followed by what its columns mean."""
+    rows = [[_cell(cell) for cell in row] for row in table.rows]
+    body = tabulate(
+        [
+            [f"**{markdown(cell.text)}**" if cell.strong and cell.text else markdown(cell.text) for cell in row]
+            for row in rows
+        ],
+        [markdown(column.title) for column in table.columns],
+        tablefmt="pipe",  # "github", but its second line says which columns are aligned to the right
+        disable_numparse=True,
+        colalign=["right" if column.numeric else "left" for column in table.columns],
+    )
+    hints = [
+        f"*{markdown(column.title)}*: {markdown(column.hint.rstrip('.'))}" for column in table.columns if column.hint
+    ]
+    caption = f"**{markdown(table.caption)}**" if table.caption else ""
+    return "\n\n".join(part for part in (caption, body, "; ".join(hints) + "." * bool(hints)) if part)
+
+
+def _cell(cell: str | Cell) -> Cell:
+    return Cell(cell) if isinstance(cell, str) else cell
+
+
+def _sort_key(cell: Cell, column: Column) -> float | None:
+    """Return the number that a cell is sorted by; none for a text, and for a number that is missing."""
+    try:
+        text = cell.text.replace(",", "").replace("−", "-") if column.numeric else "nan"
+        value = float(text if cell.sort is None else cell.sort)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _data_uri(path: Path) -> str:
+    """Return a picture's bytes as an address."""
+    kind = mimetypes.guess_type(path.name)[0] or "image/png"
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

@@ -1,0 +1,1 @@
+"""START HERE: one experiment from config to report (`experiment.py`), and sweeps of them."""

@@ -1,0 +1,189 @@
+"""What the command line needs beyond Hydra: where the config is, choices, and plain error messages."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from textclf.documents.escape import terminal
+from textclf.errors import ConfigError, ResourceError, TextclfError, causes, did_you_mean, first_line, listed
+from textclf.experiment.config import build_experiment
+from textclf.experiment.schema import GROUPS, RunConfig, register
+from textclf.system.disk import disk_trouble, disk_words
+from textclf.system.out_of_memory import is_out_of_memory, memory_words
+from textclf.system.redact import redacted
+
+if TYPE_CHECKING:
+    from textclf.experiment.experiment import Experiment
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+"""The config groups: inside an installed package, beside it in a checkout."""
+EXPERIMENTS = _PACKAGE / "experiments" if (_PACKAGE / "experiments").is_dir() else _PACKAGE.parent / "experiments"
+"""The second place of configs: the group `study`."""
+
+
+class ConsoleFormatter(logging.Formatter):
+    """One plain line an event: tracebacks are for the log file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message, with its level in front where that says something."""
+        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return terminal(redacted(prefix + record.getMessage()))
+
+
+def choices_of(group: str) -> list[str]:
+    """Return what can be chosen in a group, nested choices such as `glue/rte` among them."""
+    folder = (EXPERIMENTS if group == "study" else CONF) / group
+    files = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
+    return sorted(name.replace(os.sep, "/") for name in files)
+
+
+class StudySearchPath(SearchPathPlugin):
+    """Lets Hydra find the group `study`."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add the folder of the studies after the main one."""
+        search_path.append("textclf-experiments", f"file://{EXPERIMENTS}")
+
+
+Plugins.instance().register(StudySearchPath)
+
+
+HELP = """\
+textclf: which model is worth its cost on your texts?
+
+  python -m textclf.run [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
+  python -m textclf.run -m model=tfidf_logreg,distilbert,bert seed=1,2,3
+  python -m textclf.run study=STUDY [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
+  … resume=true                        the same command again: finished runs are kept, cut-off ones gone on with
+  python -m textclf.run --from-run RUN   run again what the record of a run says
+
+Choices:
+{choices}
+
+Any other checkpoint:  model=transformer model.name=NAME model.checkpoint=OWNER/NAME
+Any other dataset:     dataset=hub dataset.name=NAME dataset.path=OWNER/NAME
+Your own files:        dataset=files dataset.train=FILE
+
+The config as it would run; each value is changed by GROUP.OPTION=VALUE:
+
+{config}
+-m runs every combination of values given with commas; --cfg job -p model shows one group;
+--hydra-help says what else Hydra can do."""
+
+
+def help_text(overrides: list[str]) -> str:
+    """Return the help, with the config that these overrides compose.
+
+    Hydra's own help lists every group of every plugin, which takes it seconds.
+    """
+    choices = "\n".join(f"  {group}={' | '.join(choices_of(group))}" for group in (*GROUPS, "study"))
+    return HELP.format(choices=choices, config=OmegaConf.to_yaml(composed(overrides)))
+
+
+def composed(overrides: Iterable[str]) -> DictConfig:
+    """Return the config that overrides such as `dataset=imdb` compose.
+
+    Raises:
+        HydraException: If there is no such choice or option; `explain` says it in a paragraph.
+        OmegaConfBaseException: If a value is of the wrong type.
+    """
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+def compose_experiment(*overrides: str) -> Experiment:
+    """Return the experiment that `python -m textclf.run` would run with these overrides, for use from Python.
+
+    Raises:
+        ConfigError: With what is wrong with them.
+    """
+    try:
+        return build_experiment(composed(overrides))
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # a ValueError for model=null
+        raise ConfigError(explain(error)) from error
+
+
+def is_follower() -> bool:
+    """Whether this process is one of several data-parallel ones, and not the first."""
+    return int(os.environ.get("RANK", "0")) > 0
+
+
+def follower_overrides() -> list[str]:
+    """Return overrides that keep a data-parallel follower from writing or saying anything of its own."""
+    folder = tempfile.mkdtemp(prefix="textclf-follower-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return [f"hydra.run.dir={folder}", "hydra.output_subdir=null", "hydra/job_logging=none"]
+
+
+def explain(error: BaseException) -> str:
+    """Return one paragraph on an error: what, required, got, remedy; without secrets, and fit for a terminal."""
+    return terminal(redacted(_explained(error)))
+
+
+def _explained(error: BaseException) -> str:
+    """Return what is to be said of an error."""
+    if not isinstance(error, ResourceError) and is_out_of_memory(error):
+        return memory_words(error)
+    if not isinstance(error, ResourceError) and disk_trouble(error) is not None:
+        return disk_words(error)
+    if isinstance(error, TextclfError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        group, _, name = error.missing_cfg_file.partition("/")
+        known = choices_of(group) if group in (*GROUPS, "study") else list(error.options or ())
+        return f"{group}={name}: there is no such choice; there are {listed(known, 40)}.{did_you_mean(name, known)}"
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return _explain_composition(error)
+    if isinstance(error, ValueError) and "Config group override" in str(error):
+        return f"a group such as dataset or model needs the name of a choice, not null or a number: {first_line(error)}"
+    if isinstance(error, (YAMLError, UnicodeDecodeError)):
+        return f"a config file holds no YAML of plain values: {' '.join(str(error).split())}."
+    if isinstance(error, OSError) and error.filename is not None:
+        return (
+            f"{error.filename}: {error.strerror}. If this is where the run should be written, name another folder "
+            f"with hydra.run.dir=/path/to/it (hydra.sweep.dir for sweeps, tracker.directory for MLflow)."
+        )
+    return f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+
+
+def _explain_composition(error: BaseException) -> str:
+    """Return what Hydra or OmegaConf refused, with the names that come near."""
+    said = " ".join(line.strip() for line in str(error).split("\n") if line.strip())
+    cause = next((e for e in causes(error) if isinstance(e, OmegaConfBaseException)), None)
+    unknown = re.search(r"Could not override '([^']+)'", said)
+    if cause is None:
+        return _unknown_option(unknown[1]) if unknown else said
+    key = str(cause.full_key or cause.key or "")
+    what = str(cause.msg or cause).split("\n")[0]
+    if unknown or re.search(r"Key '.*' (is )?not in", what):
+        parent = cause.parent_node
+        return _unknown_option(key, [str(name) for name in parent] if isinstance(parent, DictConfig) else [])
+    return f"{key}: {what[:1].lower()}{what[1:]}."
+
+
+def _unknown_option(key: str, known: Iterable[str] = ()) -> str:
+    """Return that there is no such option, with the ones there are and those that come near."""
+    head, _, last = key.rpartition(".")
+    names = list(known) or ([] if head else [*GROUPS, *(f.name for f in fields(RunConfig) if f.name not in GROUPS)])
+    there = f" {head or 'A run'} has {listed(names, 40)}." if names else ""
+    return f"{key}: there is no such option.{there}{did_you_mean(last, names)}"

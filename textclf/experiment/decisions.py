@@ -1,0 +1,88 @@
+"""What was decided for a run: each option that matters, whether it is the default, and why the default is that."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+import omegaconf
+
+from textclf.documents.document import Cell, Column, Table
+from textclf.experiment.reasons import REASONS
+from textclf.experiment.schema import GROUPS, SCHEMAS, RunConfig
+from textclf.tracking.record import RunRecord, plain
+
+TOLD_ELSEWHERE = re.compile(
+    r"model\.(name|checkpoint)|dataset\.(name|path|config|revision|train|validation|test|label_names|metrics|.*_split|.*_column)"
+)
+"""Options that say where the data are, or what something is called."""
+NOT_TOLD = ("tracker", "analysis")
+"""Groups that change nothing about the classifier."""
+
+
+def decisions_table(record: RunRecord) -> Table:
+    """Return the options that have a reason or are not the default, with both."""
+    rows: list[tuple[str | Cell, ...]] = []
+    for name, value in _told(record.config):
+        if TOLD_ELSEWHERE.fullmatch(name) or (name.startswith("trainer.") and record.trainer == "none"):
+            continue
+        default = _default(name, record.config)
+        is_argument = name.count(".") > 1
+        changed = is_argument or (default is not MISSING and default != value)
+        if not (changed or name in REASONS):
+            continue
+        reason = REASONS.get(name, "")
+        if is_argument:
+            reason = "An argument of scikit-learn's, set by the config."
+        elif changed:
+            reason = f"Set by the config; the default is {_said(default)}. {reason}".strip()
+        rows.append((name, Cell(_said(value), strong=changed), reason))
+    columns = (
+        Column("option"),
+        Column("value"),
+        Column("why", hint="of an option that was set: why its default is so"),
+    )
+    return Table(columns, tuple(rows), "Options that matter; those that differ from textclf's defaults stand out")
+
+
+def _told(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the options by dotted name; an object of scikit-learn's as its class, and then its arguments."""
+    found: list[tuple[str, Any]] = []
+    for group, options in config.items():
+        if not isinstance(options, Mapping) or group in NOT_TOLD:
+            continue
+        for name, value in options.items():
+            if name == "_target_":
+                continue
+            is_object = isinstance(value, Mapping) and "_target_" in value
+            found.append((f"{group}.{name}", {"_target_": value["_target_"]} if is_object else value))
+            if is_object:
+                found += [(f"{group}.{name}.{key}", inner) for key, inner in value.items() if key != "_target_"]
+    return found + [(name, config[name]) for name in ("objective", "seed") if name in config]
+
+
+def _default(name: str, config: Mapping[str, Any]) -> Any:
+    """Return an option's default as a plain value; MISSING where it has none."""
+    group, _, option = name.partition(".") if "." in name else ("", "", name)
+    owners: list[type] = [RunConfig]
+    if group:
+        target = str(config[group].get("_target_", "")).rpartition(".")[2] if group in GROUPS else ""
+        owners = [options for (owner, _), options in SCHEMAS.items() if owner == group and options.__name__ == target]
+    for options in owners:
+        for field in fields(options):
+            if field.name == option:
+                default = field.default_factory() if field.default_factory is not MISSING else field.default
+                return MISSING if default == omegaconf.MISSING else plain(default)
+    return MISSING
+
+
+def _said(value: Any) -> str:
+    """Return a value for a person; an object of scikit-learn's as its class."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        return str(value["_target_"]).rpartition(".")[2]
+    if value is None or value == [] or value == {}:
+        return "none"
+    return str(value) if isinstance(value, (str, int, float)) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,85 @@
+"""What a record says that a run was made of: its options, its data, the course of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from textclf.data.dataset import SPLITS, TextData
+from textclf.data.options import DatasetOptions
+from textclf.tracking.record import plain
+
+if TYPE_CHECKING:
+    from textclf.evaluation.predictions import Evaluation
+    from textclf.experiment.experiment import Experiment
+    from textclf.models.base import FitResult
+    from textclf.system.memory import Peak
+
+
+def resolved_options(experiment: Experiment) -> dict[str, Any]:
+    """Return every option as plain values, by group."""
+    groups = {
+        "dataset": experiment.dataset,
+        "model": experiment.model,
+        "trainer": experiment.trainer,
+        "tracker": experiment.tracker,
+        "analysis": experiment.analysis,
+    }
+    config: dict[str, Any] = {}
+    for group, node in groups.items():
+        options = node.plain_options() if isinstance(node, DatasetOptions) else asdict(node)
+        config[group] = {"_target_": f"{type(node).__module__}.{type(node).__name__}", **plain(options)}
+    config["seed"] = experiment.seed
+    config["objective"] = experiment.objective
+    config["experiment"] = experiment.name
+    config["run_name"] = experiment.title
+    config["save_classifier"] = experiment.save_classifier
+    return config
+
+
+def tags_of(experiment: Experiment, fingerprint: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a run is found by in the tracker."""
+    return {
+        "dataset": experiment.dataset.display_name,
+        "model": experiment.model.name,
+        "trainer": experiment.engine,
+        "seed": str(experiment.seed),
+        "config_fingerprint": fingerprint,
+        **{key: environment[key] for key in ("git_commit", "textclf", "torch", "transformers") if key in environment},
+    }
+
+
+def described(data: TextData) -> dict[str, Any]:
+    """Return what a record says of the data."""
+    return {
+        "source": data.source,
+        "fingerprint": data.fingerprint,
+        "test_fingerprint": data.test_fingerprint,
+        "label_names": list(data.label_names),
+        "pairs": data.has_pairs,
+        "examples": {split: len(data.split(split)) for split in SPLITS},
+        **({"rejected": data.rejected} if data.rejected else {}),
+        **({"extra_train": data.extra_train} if data.extra_train else {}),
+    }
+
+
+def costs_of(fit: FitResult, test: Evaluation, peak: Peak) -> dict[str, float]:
+    """Return what a fit and its predictions cost, as a record names it."""
+    costs = {
+        "num_parameters": float(fit.num_parameters),
+        "train_seconds": fit.train_seconds,
+        "train_examples_per_second": fit.examples_per_second,
+        "test_examples_per_second": test.examples_per_second,
+        "peak_memory_bytes": float(peak.memory_bytes),
+    }
+    if peak.gpu_memory_bytes is not None:
+        costs["peak_gpu_memory_bytes"] = float(peak.gpu_memory_bytes)
+    return costs
+
+
+def course_of(fit: FitResult) -> dict[str, Any]:
+    """Return what a record says of a fit: all but its predictions, and when it began."""
+    said = plain(asdict(replace(fit, validation_probabilities=None)))
+    del said["validation_probabilities"], said["began"]
+    return said

@@ -1,0 +1,270 @@
+"""`report.md` and `report.html`: all about a run, its answer first, then what it was, and what it got wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from textclf.documents.document import (
+    Block,
+    Bullets,
+    Cell,
+    Code,
+    Column,
+    Details,
+    Heading,
+    Paragraph,
+    Picture,
+    Quote,
+    Table,
+)
+from textclf.evaluation.analysis import Analysis
+from textclf.evaluation.proportions import percent
+from textclf.evaluation.report import error_blocks
+from textclf.experiment.caveats import limits
+from textclf.experiment.decisions import decisions_table
+from textclf.tracking.record import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, RunRecord
+
+MOST_ROWS = 12
+"""Rows of a table of classes that are not folded away."""
+PICTURES = {
+    "loss_curve": ("Training", "Loss of training and validation, and which epoch was kept"),
+    "confusion_matrix": ("Confusions", "How often each true class was taken for each other, on the test split"),
+    "class_scores": ("Scores of each class", "Precision, recall and F1 of each class on the test split"),
+    "roc_curve": ("ROC curve", "True against false positives as the threshold falls"),
+    "precision_recall_curve": ("Precision and recall", "Precision over recall as the threshold falls"),
+    "reliability": ("Calibration", "Share that is right over the top probability; on the dotted line they are equal"),
+    "coverage": ("Coverage and accuracy", "Accuracy of the surest predictions by the share of texts that is answered"),
+    "slices": ("Slices", "Accuracy on parts of the test split, with 95 % intervals"),
+}
+"""Pictures by the name of their file: what they are called, and what they show."""
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """What a report is made from."""
+
+    record: RunRecord
+    per_class: Mapping[str, Mapping[str, float | None]]
+    """Precision, recall, F1 and support of each class on the test split."""
+    class_counts: Mapping[str, Mapping[str, int]]
+    """Examples of each class, by split."""
+    analysis: Analysis
+    figures: Path
+    """The folder of the pictures."""
+
+
+def report_blocks(run: ReportedRun) -> list[Block]:
+    """Return the report of a run."""
+    record = run.record
+    pictures = {
+        path.stem: Picture(path, PICTURES.get(path.stem, ("", ""))[1], path.stem.replace("_", " "))
+        for path in sorted(run.figures.glob("*.png"))
+    }
+    errors = error_blocks(run.analysis, pictures)
+    training = [pictures["loss_curve"]] if "loss_curve" in pictures else []
+    blocks: list[Block] = [
+        Heading(1, record.name),
+        Quote(summary_sentence(run)),
+        *warning_blocks(record),
+        Heading(2, "Decisions"),
+        Paragraph(_chosen(record)),
+        decisions_table(record),
+        Heading(2, "Data"),
+        *_data(run),
+        Heading(2, "Training"),
+        Paragraph(course_words(record)),
+        *training,
+        Heading(2, "Results"),
+        *_results(run, pictures),
+        Heading(2, "Errors"),
+        *errors,
+        Heading(2, "Limits"),
+        Bullets(tuple(limits(record, run.class_counts, run.analysis))),
+        Heading(2, "Again"),
+        *_again(record),
+    ]
+    placed = {block.path for block in blocks if isinstance(block, Picture)}
+    return [*blocks, *(picture for picture in pictures.values() if picture.path not in placed)]
+
+
+def summary_sentence(run: ReportedRun) -> str:
+    """Return what a run reaches, beside what the most frequent class alone would."""
+    accuracy, majority = run.analysis.accuracy, run.analysis.majority
+    low, high = accuracy.interval
+    said = (
+        f"{run.record.model} is right on {percent(accuracy.value or 0.0)} of {accuracy.total:,} test examples of "
+        f"{run.record.dataset} (95 % interval {percent(low)} to {percent(high)}); always saying the "
+        f"most frequent class would be right on {percent(majority.value or 0.0)}"
+    )
+    if low <= (majority.value or 0.0):
+        said += ", and no more than that is shown"
+    macro_f1 = run.record.metrics.get("test/macro_f1")
+    return said + ("." if macro_f1 is None else f". Macro F1 {macro_f1:.3f}.")
+
+
+def warning_blocks(record: RunRecord) -> list[Block]:
+    """Return what went wrong or was changed on the way, which is to be known before a figure is quoted."""
+    said = tuple(str(warning) for warning in record.fit.get("warnings", ()))
+    return [Paragraph("Before quoting:"), Bullets(said)] if said else []
+
+
+def _chosen(record: RunRecord) -> str:
+    """Return which model was trained on what, in a sentence."""
+    checkpoint = record.config.get("model", {}).get("checkpoint")
+    trained = "fitted by scikit-learn" if record.trainer == "none" else f"trained by the engine {record.trainer}"
+    model = f"{record.model} ({checkpoint})" if checkpoint else record.model
+    return f"{model}, {trained} on {record.dataset}. Choices are made by {record.objective}."
+
+
+def _data(run: ReportedRun) -> list[Block]:
+    """Return what is known of the data: the splits, the classes, and what was refused or found in it."""
+    data = run.record.data
+    blocks: list[Block] = [
+        Paragraph(f"{data.get('source', '')}, fingerprint {data.get('fingerprint', 'unknown')}."),
+        _counts_table(run),
+    ]
+    if len(run.class_counts) > MOST_ROWS:
+        table = blocks.pop()
+        totals = ", ".join(f"{split} {count:,}" for split, count in data["examples"].items())
+        blocks += [Paragraph(f"Examples: {totals}."), Details(f"The {len(run.class_counts)} classes", (table,))]
+    if rejected := data.get("rejected"):
+        rows = tuple(
+            (split, cause, _count(count)) for split, causes in rejected.items() for cause, count in causes.items()
+        )
+        columns = (Column("split"), Column("why"), Column("rows", numeric=True))
+        blocks.append(Table(columns, rows, "Rows that were left out"))
+    if audit := data.get("audit"):
+        found = tuple(f"{line[:1].upper()}{line[1:]}." for line in audit["lines"])
+        nothing = "No duplicates, contradicting labels, empty texts or texts on both sides of a split were found."
+        blocks.append(Bullets(found) if found else Paragraph(nothing))
+        if dropped := audit.get("dropped"):
+            parts = " and ".join(f"{count:,} of {split}" for split, count in dropped.items() if count)
+            blocks.append(Paragraph(f"Taken out because they recur (dataset.on_leakage=drop): {parts}."))
+    return blocks
+
+
+def _counts_table(run: ReportedRun) -> Table:
+    """Return the examples of each class in each split, and of all."""
+    splits = list(run.record.data["examples"])
+    rows: list[tuple[str | Cell, ...]] = [
+        (name, *(_count(counts.get(split, 0)) for split in splits)) for name, counts in run.class_counts.items()
+    ]
+    rows.append(("all", *(_count(run.record.data["examples"][split]) for split in splits)))
+    return Table((Column("class"), *(Column(split, numeric=True) for split in splits)), tuple(rows), "Examples")
+
+
+def course_words(record: RunRecord) -> str:
+    """Return how training went, in sentences."""
+    fit, costs = record.fit, record.costs
+    said = f"{costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}."
+    if fit["epochs"]:
+        epochs = len(fit["epochs"])
+        said += f" {epochs} epoch{'s' * (epochs > 1)}; epoch {fit['best_epoch']} was kept by {record.objective}."
+    else:
+        said += " It is not trained in epochs, so there is no curve."
+    return said
+
+
+def _results(run: ReportedRun, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return the scores, those of each class, and what predicting costs."""
+    drawn = [pictures[name] for name in ("class_scores", "roc_curve", "precision_recall_curve") if name in pictures]
+    return [
+        *score_blocks(run.record, run.per_class),
+        *drawn,
+        Heading(3, "Costs"),
+        _facts(cost_rows(run.record)),
+    ]
+
+
+def score_blocks(record: RunRecord, per_class: Mapping[str, Mapping[str, float | None]]) -> list[Block]:
+    """Return the scores on validation and test, and those of each class.
+
+    Args:
+        record: The run.
+        per_class: Precision, recall, F1 and support of each class on the test split; empty leaves them out.
+    """
+    splits = ("validation", "test")
+    names = [key.partition("/")[2] for key in record.metrics if key.startswith("test/")]
+    numbers = (Column("metric"), *(Column(split, numeric=True) for split in splits))
+    scores = tuple((name, *(_number(record.metrics.get(f"{split}/{name}")) for split in splits)) for name in names)
+    columns = (Column("class"), *(Column(name, numeric=True) for name in ("precision", "recall", "F1", "examples")))
+    classes = tuple(
+        (name, *(_number(values[key]) for key in ("precision", "recall", "f1")), _count(int(values["support"] or 0)))
+        for name, values in per_class.items()
+    )
+    table: Block = Table(columns, classes)
+    if len(classes) > MOST_ROWS:
+        table = Details(f"All {len(classes)} classes", (table,))
+    blocks: list[Block] = [
+        Table(numbers, scores),
+        Paragraph(
+            f"The test split has {record.data['examples']['test']:,} examples and was looked at once, after the best "
+            f"epoch was chosen. A metric without a figure is undefined here."
+        ),
+    ]
+    return blocks + ([Heading(3, "Each class, on the test split"), table] if classes else [])
+
+
+def cost_rows(record: RunRecord) -> list[tuple[str, str]]:
+    """Return what the classifier costs, as name and figure."""
+    costs = record.costs
+    return [
+        ("parameters", f"{costs['num_parameters']:,.0f}"),
+        ("size of the saved classifier", _bytes(costs.get("size_bytes"))),
+        ("peak memory of training and testing", _bytes(costs.get("peak_memory_bytes"))),
+        ("predicting the test split", f"{costs['test_examples_per_second']:,.0f} examples/s"),
+        (
+            "a single example",
+            f"{_milliseconds(costs.get('latency_median_seconds'))} (median), "
+            f"{_milliseconds(costs.get('latency_p95_seconds'))} (95 % within)",
+        ),
+    ]
+
+
+def _again(record: RunRecord) -> list[Block]:
+    """Return how to run it again, and with what it was run."""
+    environment = record.environment
+    versions = ("textclf", "python", "torch", "transformers", "scikit-learn", "datasets")
+    said: list[Block] = [Code(record.command)] if record.command else []
+    return [
+        *said,
+        _facts(
+            [
+                ("seed", str(record.seed)),
+                ("started", record.started),
+                ("versions", ", ".join(f"{key} {environment[key]}" for key in versions if key in environment)),
+                ("commit", environment.get("git_commit", "unknown")),
+                ("machine", environment.get("machine", "unknown")),
+            ]
+        ),
+        Paragraph(
+            f"Every option is in {CONFIG_FILE}, every figure in {METRICS_FILE} and analysis.json, every test "
+            f"prediction in {PREDICTIONS_FILE}."
+        ),
+    ]
+
+
+def _facts(rows: Sequence[tuple[str, str]]) -> Table:
+    return Table((Column("what"), Column("value")), tuple(rows))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _count(value: int) -> Cell:
+    return Cell(f"{value:,}", value)
+
+
+def _plain(value: object) -> str:
+    return f"{value:,}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def _bytes(value: float | None) -> str:
+    return "–" if value is None else f"{value / 1e6:,.1f} MB"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value * 1000:,.1f} ms"

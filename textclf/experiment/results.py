@@ -1,0 +1,151 @@
+"""What a run leaves: figures, predictions, pictures and a report in its folder, and a word on the screen."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+from sklearn.metrics import classification_report
+
+from textclf.data.dataset import SPLITS, TextData, labels_of
+from textclf.documents.document import to_html, to_markdown
+from textclf.documents.escape import csv_table
+from textclf.evaluation import analysis_plots, plots
+from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attributions
+from textclf.evaluation.attributions_page import attributions_page
+from textclf.evaluation.metrics import class_figures, undefined_metrics
+from textclf.evaluation.predictions import Evaluation, prediction_table, sample_lines
+from textclf.evaluation.report import ATTRIBUTIONS_PAGE
+from textclf.experiment.report import ReportedRun, report_blocks
+from textclf.models.base import FitResult
+from textclf.system import timing
+from textclf.system.files import write_json, write_text
+from textclf.tracking import record as records
+from textclf.tracking.record import RunRecord
+
+log = logging.getLogger("textclf.experiment")
+
+ANALYSIS_FILE = "analysis.json"
+REPORT_PAGE = "report.html"
+
+
+def write_results(
+    run_dir: Path, record: RunRecord, data: TextData, fit: FitResult, test: Evaluation, analysis: Analysis
+) -> list[str]:
+    """Write all of a run's files but `run.json` and the classifier.
+
+    Returns:
+        The names of the files and folders, which belong in the tracker too.
+    """
+    predictions, names = test.predictions, list(data.label_names)
+    figures = class_figures(predictions.predicted, predictions.labels, len(names))
+    per_class = {
+        name: {key: None if values[k] != values[k] else float(values[k]) for key, values in figures.items()}
+        for k, name in enumerate(names)
+    }
+    write_json(run_dir / records.METRICS_FILE, {"metrics": record.metrics, "per_class": per_class})
+    write_text(run_dir / records.CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)))
+    report = classification_report(
+        predictions.labels,
+        predictions.predicted,
+        labels=list(range(len(names))),
+        target_names=names,
+        digits=4,
+        zero_division=0,
+    )
+    write_text(run_dir / "classification_report.txt", str(report))
+    prediction_table(data, "test", predictions).to_parquet(run_dir / records.PREDICTIONS_FILE, index=False)
+
+    folder = run_dir / records.FIGURES
+    folder.mkdir(exist_ok=True)
+    title = record.name
+    plots.plot_confusion_matrix(predictions, title, folder / "confusion_matrix.png")
+    plots.plot_roc_curves(predictions, title, folder / "roc_curve.png")
+    plots.plot_precision_recall_curves(predictions, title, folder / "precision_recall_curve.png")
+    plots.plot_training_curves(fit, record.objective, title, folder / "loss_curve.png")
+    analysis_plots.plot_class_scores(predictions, title, folder / "class_scores.png")
+    found = write_analysis(run_dir, analysis, title)
+    counts = {split: np.bincount(labels_of(data.split(split)), minlength=len(names)) for split in SPLITS}
+    class_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}
+    blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder))
+    write_text(run_dir / records.REPORT_FILE, to_markdown(blocks, run_dir))
+    write_text(run_dir / REPORT_PAGE, to_html(record.name, blocks))
+    return [
+        records.METRICS_FILE,
+        records.CONFIG_FILE,
+        "classification_report.txt",
+        records.PREDICTIONS_FILE,
+        records.FIGURES,
+        *found,
+        records.REPORT_FILE,
+        REPORT_PAGE,
+    ]
+
+
+def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:
+    """Write the error analysis: figures as JSON and CSV, pictures, and the page of attributions.
+
+    Returns:
+        The names of the files, without the pictures.
+    """
+    folder = run_dir / records.FIGURES
+    analysis_plots.plot_reliability(analysis, title, folder / "reliability.png")
+    analysis_plots.plot_coverage(analysis, title, folder / "coverage.png")
+    analysis_plots.plot_slices(analysis, title, folder / "slices.png")
+    said = plain_analysis(analysis)
+    write_json(run_dir / ANALYSIS_FILE, said)
+    files = [ANALYSIS_FILE]
+    for name, rows in [("slices", pd.json_normalize(said["slices"], sep="_")), ("confused_pairs", said["pairs"])]:
+        table = pd.DataFrame(rows)
+        if len(table):
+            write_text(run_dir / f"{name}.csv", csv_table(table).to_csv(index=False))
+            files.append(f"{name}.csv")
+    if analysis.attributions:
+        write_json(run_dir / "attributions.json", plain_attributions(analysis))
+        write_text(run_dir / ATTRIBUTIONS_PAGE, attributions_page(title, analysis.attributions))
+        files += ["attributions.json", ATTRIBUTIONS_PAGE]
+    return files
+
+
+def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Analysis, run_dir: Path) -> None:
+    """Print how it ended: a few predictions, what is undefined, the scores and errors, and where to look."""
+    log.info("test predictions, for example:\n%s", "\n".join(sample_lines(data, test.predictions)))
+    missing = undefined_metrics(test.predictions, [name.removeprefix("test/") for name in test.metrics])
+    if missing:
+        log.info("test metrics %s", missing)
+    majority = max(labels_of(data.test).tolist().count(k) for k in range(data.num_labels)) / len(data.test)
+    log.info("%s (the most frequent class alone: accuracy %.4f)", scores_said(record), majority)
+    worst = analysis.worst_slice
+    slice_words = "no slice worse than the rest beyond chance"
+    if worst is not None:
+        slice_words = f"worst slice {worst.by} {worst.value}: accuracy {worst.right} of {worst.right.total:,}"
+    log.info(
+        "calibration error %.3f (up to %.3f by chance); %s; the mistakes, thresholds and limits are in %s",
+        analysis.calibration.ece,
+        analysis.calibration.by_chance,
+        slice_words,
+        REPORT_PAGE,
+    )
+    log.info("it took %s", timing.said(record.phases))
+    log.info("all of it in %s", run_dir)
+    if (run_dir / records.CLASSIFIER).is_dir():
+        log.info('predict with it: python -m textclf.predict %s "a text"', shlex.quote(_from_here(run_dir)))
+    if url := record.tracking["url"]:
+        log.info("in MLflow (make ui): %s", url)
+
+
+def scores_said(record: RunRecord) -> str:
+    """Return a run's name and its scores for a person."""
+    shown = [f"{key} {record.metrics[key]:.4f}" for key in ("test/accuracy", "test/macro_f1") if key in record.metrics]
+    return f"{record.name}: {', '.join(shown)}"
+
+
+def _from_here(folder: Path) -> str:
+    """Return a folder as a person types it: from the working directory where it lies below that."""
+    path = os.path.relpath(folder)
+    return str(folder) if path.startswith(os.pardir) else path

@@ -1,0 +1,131 @@
+"""`resume=true` at the command line: the folders that Hydra is told to use, and the way on that a person is told."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from omegaconf import DictConfig, open_dict
+
+from textclf.errors import ArtifactError, ConfigError, TextclfError
+from textclf.experiment.config import build_experiment
+from textclf.experiment.sweep.status import SWEEP_FILE, Sweep, read_sweep
+from textclf.system.files import folders_with
+from textclf.system.imports import importing
+from textclf.tracking.find_runs import OUTPUTS, RUN_HELP, locate
+from textclf.tracking.record import STARTED_FILE, RunRecord, command_line
+
+log = logging.getLogger("textclf.run")
+
+OPTIONS = ("resume=", "resume_changed=")
+FROM_RUN = "--from-run"
+AGAIN: list[RunRecord] = []
+"""The record that this process runs again, where it does."""
+
+
+def use_former_run(config: DictConfig) -> None:
+    """Let a run that is to be resumed go on in the folder where the same run was done before, unless one is named."""
+    if not config.resume or _names(config, "hydra.run.dir"):
+        return
+    with suppress(TextclfError):  # told when the run itself builds its experiment
+        found = find_run(config)
+        if found is None:
+            log.info("there is nothing to resume: no run below %s was begun with these options", OUTPUTS)
+        else:
+            _set_folder(config, "run", found)
+
+
+def use_former_sweep(config: DictConfig) -> None:
+    """Let a sweep that is to be resumed go on in the newest folder of the same command, unless one is named."""
+    search = not config.hydra.sweeper._target_.endswith("BasicSweeper")  # it goes on from its storage
+    if not config.resume or search or _names(config, "hydra.sweep.dir"):
+        return
+    command = sweep_command(config)
+    known = [(path, read_sweep(path)) for path in folders_with(SWEEP_FILE, OUTPUTS)]
+    same = [folder for folder, sweep in known if sweep is not None and same_command(sweep, command)]
+    if same:
+        _set_folder(config, "sweep", max(same, key=lambda folder: (folder / SWEEP_FILE).stat().st_mtime))
+    else:
+        print(f"no sweep below {OUTPUTS} was begun with this command; runs that are finished elsewhere are used")
+
+
+def _names(config: DictConfig, option: str) -> bool:
+    return any(given.startswith(f"{option}=") for given in config.hydra.overrides.hydra)
+
+
+def _set_folder(config: DictConfig, mode: str, folder: Path) -> None:
+    """Tell Hydra, and the processes that it starts, the folder as if it had been typed."""
+    with open_dict(config.hydra):
+        config.hydra[mode].dir = str(folder)
+        config.hydra.overrides.hydra.append(f"hydra.{mode}.dir='{folder}'")
+
+
+def find_run(cfg: DictConfig) -> Path | None:
+    """Return the folder of the run that a config describes, where it was done before.
+
+    Raises:
+        TextclfError: If the config is not usable.
+    """
+    experiment = build_experiment(cfg)
+    with importing():
+        from textclf.experiment.experiment import started_now
+        from textclf.tracking.former import former_run
+
+    now = started_now(experiment)
+    return former_run(now.fingerprint, now.environment, OUTPUTS, cfg.resume_changed)
+
+
+def sweep_command(cfg: DictConfig) -> str:
+    """Return what to type for a sweep, without what only says how to go on."""
+    arguments = [given for given in cfg.hydra.overrides.task if not given.startswith(OPTIONS)]
+    return command_line([*([] if cfg.hydra.runtime.choices.get("study") else ["-m"]), *arguments])
+
+
+def same_command(sweep: Sweep, command: str) -> bool:
+    """Return whether a sweep was begun by a command, in whatever order its arguments stand."""
+    return sorted(shlex.split(sweep.command)) == sorted(shlex.split(command))
+
+
+def adopt_finished(cfg: DictConfig, folder: Path) -> None:
+    """Let the folder of a job hold the same run finished elsewhere, where there is one and the folder is fresh."""
+    if (folder / STARTED_FILE).exists():
+        return
+    found = find_run(cfg)
+    from textclf.tracking.former import adopt
+    from textclf.tracking.found import is_finished
+
+    if found is not None and is_finished(found):
+        adopt(found, folder)
+
+
+def arguments_from_run(arguments: list[str]) -> list[str]:
+    """Return the arguments that run again what a record says, in place of `--from-run RUN`; what has changed is told.
+
+    Args:
+        arguments: Those of the command line; overrides among them have the last word.
+
+    Raises:
+        TextclfError: If no run is named, or it cannot be run again.
+    """
+    position = arguments.index(FROM_RUN)
+    if position + 1 == len(arguments):
+        raise ConfigError(f"{FROM_RUN} must be followed by {RUN_HELP}.")
+    from textclf.experiment.rerun import changes_since, overrides_of
+
+    record = locate(arguments[position + 1]).record
+    if record is None:
+        raise ArtifactError(f"{arguments[position + 1]} is a classifier without the record of its run.")
+    print(f"again: {record.name}, as run {record.started}")
+    for change in changes_since(record):
+        print(f"  changed since: {change}")
+    AGAIN.append(record)
+    return [*overrides_of(record), *arguments[:position], *arguments[position + 2 :]]
+
+
+def way_on() -> str:
+    """Return the command that goes on with what this process was doing."""
+    given = [argument for argument in sys.argv[1:] if not argument.startswith("resume=")]
+    return shlex.join(["python", "-m", "textclf.run", *given, "resume=true"])

@@ -1,0 +1,120 @@
+"""Hydra's hooks: a sweep is one thing, from its parent run in the tracker to its comparison.
+
+A job's status is kept in its folder. So a failed job neither stops nor hides the others, whether the
+jobs run one after another in this process or elsewhere under another launcher.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.core.utils import JobStatus as HydraJobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from textclf.errors import TextclfError
+from textclf.experiment.cli import explain
+from textclf.experiment.resume import OPTIONS, use_former_run, use_former_sweep
+from textclf.experiment.sweep.coordinator import OpenSweep
+from textclf.experiment.sweep.gpus import claim_gpu
+from textclf.experiment.sweep.status import JobStatus, read_status, write_status
+from textclf.system.memory import release_memory
+from textclf.system.redact import redact_files
+from textclf.tracking.lease import BusyError, LeaseLostError
+from textclf.tracking.record import RUN_FILE, STATUS_FILE
+
+log = logging.getLogger("textclf.sweep")
+
+FAILED = 1
+SOME_FAILED = 3
+"""Exit status of a sweep of which a job failed."""
+SHARES_GPUS = ("JoblibLauncher", "LocalLauncher")
+"""Launchers whose jobs run side by side on this machine and must share out its GPUs themselves."""
+
+
+class SweepCallback(Callback):
+    """Opens and closes a sweep, and keeps how each job ended."""
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        self.open: OpenSweep | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave what belongs to the parent process behind when a launcher sends this to another."""
+        return {"began": None, "open": None}
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Open the sweep: its parent run, its folder, and the watch over it."""
+        try:
+            use_former_sweep(config)
+            self.open = OpenSweep(config)
+        except TextclfError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(FAILED)
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Find the folder of a run that is to be resumed."""
+        use_former_run(config)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note the time, and take a GPU where jobs run side by side."""
+        self.began = time.time()
+        _redact_configs(config)
+        launcher = str(config.hydra.launcher.get("_target_", "")).rpartition(".")[2]
+        if config.hydra.mode.name == "MULTIRUN" and launcher in SHARES_GPUS and "SLURM_JOB_ID" not in os.environ:
+            claim_gpu(Path(config.hydra.sweep.dir))
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Keep how the job ended; in a sweep, let the others go on."""
+        hydra_config = job_return.hydra_cfg.hydra if job_return.hydra_cfg is not None else config.hydra
+        folder = Path(hydra_config.runtime.output_dir)
+        failed = job_return.status is HydraJobStatus.FAILED
+        error = job_return._return_value if failed else None
+        now = time.time()
+        status = JobStatus(
+            job=int(hydra_config.job.get("num", 0)),
+            failed=failed,
+            overrides=[given for given in hydra_config.overrides.task if not given.startswith(OPTIONS)],
+            seconds=round(now - (self.began or now), 3),
+            ended=now,
+            error=explain(error.__cause__ or error) if isinstance(error, BaseException) else None,
+        )
+        elsewhere = failed and isinstance(getattr(error, "__cause__", None), (BusyError, LeaseLostError))
+        before = read_status(folder)
+        kept = before is not None and not before.failed and (folder / RUN_FILE).is_file()
+        if folder.is_dir() and not elsewhere and not kept:
+            try:
+                write_status(folder, status)
+            except OSError as problem:  # a full disk; how the job ended is told all the same
+                print(f"warning: {folder / STATUS_FILE} could not be written: {problem.strerror}", file=sys.stderr)
+        if failed and hydra_config.mode.name == "MULTIRUN":
+            # Hydra would raise the first failure and never call on_multirun_end. A sweeper that
+            # optimises learns from nan that there is nothing to learn.
+            job_return.return_value = float("nan")
+            job_return.status = HydraJobStatus.COMPLETED
+        elif failed:
+            sys.exit(FAILED)  # the person knows already; Hydra would say it once more
+        if hydra_config.mode.name == "MULTIRUN":
+            job_return.cfg = job_return.hydra_cfg = None  # Hydra keeps them of every job, and reads them no more
+        del error  # its traceback holds the model
+        release_memory()
+        if self.open is not None:
+            self.open.watch.look()
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Close the sweep; exit with 3 if a job failed."""
+        if self.open is not None and not self.open.close():
+            sys.exit(SOME_FAILED)
+
+
+def _redact_configs(config: DictConfig) -> None:
+    """Take the secrets out of what Hydra has written of the config: it writes before anybody is asked."""
+    written = Path(config.hydra.runtime.output_dir) / str(config.hydra.output_subdir)
+    files = [written / name for name in ("config.yaml", "hydra.yaml", "overrides.yaml")]
+    redact_files(*files, Path(config.hydra.sweep.dir) / "multirun.yaml")

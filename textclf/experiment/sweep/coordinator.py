@@ -1,0 +1,257 @@
+"""A sweep that is under way, seen from a process that works on it.
+
+The first process of a sweep leads it: it holds the lease on the sweep's folder and the parent run in the tracker, and
+makes the comparison. Others that join it with `resume=true` take the jobs that are free, and lead where the first has
+gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from textclf.compare.options import CompareOptions
+from textclf.documents.escape import terminal
+from textclf.errors import ArtifactError, TextclfError, first_line
+from textclf.experiment.config import build
+from textclf.experiment.resume import same_command, way_on
+from textclf.experiment.sweep.planned import planned_sweep
+from textclf.experiment.sweep.progress import SweepWatch
+from textclf.experiment.sweep.status import (
+    SWEEP_FILE,
+    JobStatus,
+    Sweep,
+    read_statuses,
+    read_sweep,
+    sweep_table,
+    write_sweep,
+)
+from textclf.system.redact import redacted
+from textclf.tracking.lease import BusyError, Lease, at_work, take_lease
+from textclf.tracking.options import TrackedRun, comparison_url
+from textclf.tracking.record import RUN_FILE, STATUS_FILE, RunRecord, read_record
+
+log = logging.getLogger("textclf.sweep")
+
+COMPARISON = "comparison"
+"""Folder of the comparison inside that of the sweep."""
+POLL_SECONDS = 1.0
+
+
+UNDER_WAY: list[OpenSweep] = []
+"""The sweep that this process works on and has not yet closed."""
+
+
+class OpenSweep:
+    """A sweep's jobs, its parent run in the tracker, and the watch over it."""
+
+    def __init__(self, config: DictConfig):
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+        self.options: CompareOptions = build(config, "compare")
+        self.config = config
+        self.context = ExitStack()
+        self.parent = TrackedRun()
+        study = config.hydra.runtime.choices.get("study")
+        plan = planned_sweep(config)
+        self.lease = self._lead(config.resume)
+        self.sweep = self._join_or_begin(plan, config.resume)
+        finished = _finished_before(self.folder) if config.resume else {}
+        self.watch = SweepWatch(self.folder, self.sweep, {status.job for status in finished.values()})
+        self.watch.start()
+        UNDER_WAY.append(self)
+        atexit.register(self.abandon)
+        what = f"{plan.total} jobs" if plan.total is not None else "jobs"
+        print(f"{'study ' if study else ''}{self.sweep.name}: {what}, in {config.hydra.sweep.dir}", flush=True)
+        if finished:
+            print(f"{len(finished)} of them were finished before", flush=True)
+        if self.lease is None:
+            print(f"led by {at_work(self.folder) or 'another process'}, which will compare them", flush=True)
+
+    def _lead(self, resume: bool) -> Lease | None:
+        """Take the lease on the folder; none where another process leads and this one joins it.
+
+        Raises:
+            ArtifactError: If another leads and this one has not said that it joins.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return take_lease(self.folder)
+        except BusyError as error:
+            if resume:
+                return None
+            raise ArtifactError(
+                f"A sweep is under way in {self.folder} ({at_work(self.folder)}). Name another folder with "
+                f"hydra.sweep.dir=/path/to/it, or add resume=true to work on the same one."
+            ) from error
+
+    def _join_or_begin(self, plan: Sweep, resume: bool) -> Sweep:
+        """Return the sweep that the folder holds where it is this one, else begin it.
+
+        Raises:
+            ArtifactError: If it holds another, or this one has not said that it resumes.
+        """
+        try:
+            before = read_sweep(self.folder)
+            if before is None and self.lease is not None and (self.folder / SWEEP_FILE).exists():
+                raise ArtifactError(
+                    f"{self.folder} holds a sweep already, whose {SWEEP_FILE} cannot be read; name another folder with "
+                    f"hydra.sweep.dir=/path/to/it."
+                )
+            if before is None and self.lease is None:
+                before = self._wait_for_leader()
+            if before is not None and not resume:
+                raise ArtifactError(
+                    f"{self.folder} holds a sweep already, which is never overwritten; name another folder with "
+                    f"hydra.sweep.dir=/path/to/it, or add resume=true to go on with it."
+                )
+            if before is not None and (before.jobs != plan.jobs or not same_command(before, plan.command)):
+                raise ArtifactError(
+                    f"{self.folder} holds another sweep: {before.command}. Name another folder with "
+                    f"hydra.sweep.dir=/path/to/it."
+                )
+            if self.lease is None:
+                assert before is not None
+                return before
+            self.parent = self._open_parent((before or plan).name)
+            begun = replace(before or plan, parent_run_id=self.parent.reference, url=self.parent.url)
+            write_sweep(self.folder, begun)
+            return begun
+        except BaseException:
+            if self.lease is not None:
+                self.lease.give_back()
+            raise
+
+    def _wait_for_leader(self) -> Sweep:
+        """Return the sweep once the process that leads has written what it is."""
+        while at_work(self.folder) is not None:
+            found = read_sweep(self.folder)
+            if found is not None:
+                return found
+            time.sleep(POLL_SECONDS / 10)
+        raise ArtifactError(f"The process that began the sweep in {self.folder} is gone; give the command again.")
+
+    def _open_parent(self, name: str) -> TrackedRun:
+        """Open the tracker's run that will hold the jobs' runs."""
+        tracker = build(self.config, "tracker")
+        tags = {"sweep": name, "folder": str(self.folder)}
+        return self.context.enter_context(tracker.start_sweep(self.config.experiment, name, tags, self.folder))
+
+    def close(self) -> bool:
+        """Print how the jobs ended; where this process leads, compare those that finished and close the parent run.
+
+        Returns:
+            Whether all jobs finished.
+        """
+        UNDER_WAY.remove(self)
+        if self.lease is None:
+            with suppress(BusyError):  # the process that led may be gone
+                self.lease = take_lease(self.folder)
+                self.parent = self._open_parent(self.sweep.name)
+        if self.lease is not None:
+            self._await_others()
+        self.watch.stop()
+        try:
+            return self._tell_and_compare() if read_statuses(self.folder) else False  # none: refused before its first
+        finally:
+            self.context.close()
+            if self.lease is not None:
+                self.lease.give_back()
+
+    def _await_others(self) -> None:
+        """Wait for the jobs that other processes work on."""
+        told = False
+        while others := _working(self.folder):
+            if not told:
+                print(f"waiting for {len(others)} jobs of other processes", flush=True)
+                told = True
+            time.sleep(POLL_SECONDS)
+
+    def _tell_and_compare(self) -> bool:
+        statuses = read_statuses(self.folder)
+        records: dict[int, RunRecord] = {}
+        unreadable = []
+        for path, status in statuses.items():
+            if not status.failed:
+                try:
+                    records[status.job] = read_record(path)
+                except TextclfError as error:
+                    unreadable.append(str(error))
+        failures = [status for status in statuses.values() if status.failed]
+        known = {status.job for status in statuses.values()}
+        elsewhere = {int(path.name.removeprefix("job")) for path in _working(self.folder)}
+        lost = sorted(set(range(self.sweep.total or 0)) - known - elsewhere)
+        print(terminal(f"\n{sweep_table(list(statuses.values()), records, self.sweep.search)}\n"))
+        if self.lease is not None and len(records) > 1 and not self.sweep.search:
+            self._compare()
+        print(f"runs, figures and reports: {self.folder}")
+        if self.parent.url:
+            print(f"side by side in MLflow:    make ui, then {comparison_url(self.parent.url)}")
+            print(f"the sweep itself:          {self.parent.url}")
+        self._tell_what_is_missing(failures, lost, unreadable)
+        wrong = len(failures) + len(lost) + len(unreadable)
+        if wrong:
+            print(f"\n{wrong} of {self.sweep.total or len(statuses)} jobs failed; see {self.folder}/job*/run.log")
+            if not self.sweep.search:
+                print(f"to do those again and keep the others: {way_on()}")
+        self.parent.log_metrics({"jobs": float(len(statuses)), "jobs_failed": float(wrong)})
+        return not wrong
+
+    def _tell_what_is_missing(self, failures: list[JobStatus], lost: list[int], unreadable: list[str]) -> None:
+        for status in failures:
+            print(terminal(redacted(f"\njob {status.job} ({' '.join(status.overrides)}) failed: {status.error}")))
+        for number in lost:
+            what = " ".join(self.sweep.jobs[number]) if number < len(self.sweep.jobs) else ""
+            print(f"\njob {number} ({what}) never ended: its process was stopped, or it was not begun")
+        for problem in unreadable:
+            print(terminal(f"\n{problem}"))
+
+    def _compare(self) -> None:
+        """Compare the finished runs; a fault of the comparison costs none of them."""
+        from textclf.compare.compare_runs import compare
+
+        output = self.folder / COMPARISON
+        try:
+            written = compare([self.folder], self.options, output, self.sweep.name, self.sweep.command)
+            print()
+        except Exception as error:
+            log.warning("the comparison could not be made: %s", first_line(error), exc_info=True)
+            return
+        self.parent.log_artifacts(self.folder, [COMPARISON])
+        self.parent.set_tags({"mlflow.note.content": written.verdicts})
+
+    def abandon(self) -> None:
+        """Close the parent run of a sweep that was stopped, as killed."""
+        if self in UNDER_WAY:
+            UNDER_WAY.remove(self)
+            self.watch.stop()
+            ended = f"{len(read_statuses(self.folder))} of {self.sweep.total or 'its'} jobs had ended"
+            print(f"the sweep was stopped; {ended}, see {self.folder}", file=sys.stderr)
+            interrupt = KeyboardInterrupt("the sweep was stopped")
+            with suppress(KeyboardInterrupt):
+                self.context.__exit__(KeyboardInterrupt, interrupt, None)
+            if self.lease is not None:
+                self.lease.give_back()
+
+
+def _working(folder: Path) -> list[Path]:
+    """Return the folders of the jobs that other processes work on."""
+    return [path for path in sorted(folder.glob("job*")) if (at := at_work(path)) is not None and at.pid != os.getpid()]
+
+
+def _finished_before(folder: Path) -> dict[Path, JobStatus]:
+    """Return the jobs that finished before; what is said of others is removed, since they are done again."""
+    finished = {}
+    for path, status in read_statuses(folder).items():
+        if not status.failed and (path / RUN_FILE).is_file():
+            finished[path] = status
+        elif at_work(path) is None:
+            (path / STATUS_FILE).unlink(missing_ok=True)
+    return finished

@@ -1,0 +1,187 @@
+"""A sweep's folder: what it set out to do, how each job ended, and how far it has come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tabulate import tabulate
+
+from textclf.system.files import folders_with, write_json
+from textclf.system.redact import redacted_tree
+from textclf.tracking.record import STATUS_FILE, RunRecord
+
+SWEEP_FILE = "sweep.json"
+NAMED = ("dataset", "model", "seed")
+"""Overrides that the name of a run says already."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep set out to do, known to each of its jobs in whatever process it runs."""
+
+    name: str
+    """The study's name, or what is varied."""
+    total: int | None = None
+    """Number of jobs; none where the sweeper decides as it goes."""
+    jobs: list[list[str]] = field(default_factory=list)
+    """The overrides of each job, where they are known beforehand."""
+    parent_run_id: str | None = None
+    """The tracker's id of the run that holds the sweep."""
+    url: str | None = None
+    """Where a person finds that run."""
+    command: str = ""
+    """What to type to run it again."""
+    search: bool = False
+    """Whether a sweeper chooses the jobs by the objective, so that their test scores say nothing."""
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """How a job ended."""
+
+    job: int
+    """Its number in the sweep, from 0."""
+    failed: bool
+    overrides: list[str]
+    seconds: float
+    ended: float
+    """Time of the end, in seconds since 1970."""
+    error: str | None = None
+    """What a person should know of a failure."""
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Overrides by name."""
+        return options_of(self.overrides)
+
+    @property
+    def name(self) -> str:
+        """What tells this job from others, in the words of its overrides."""
+        return " ".join(f"{k}={self.options[k]}" for k in NAMED if k in self.options) or f"job {self.job}"
+
+
+def options_of(overrides: Sequence[str]) -> dict[str, str]:
+    """Return overrides by name, without Hydra's signs for adding."""
+    return dict(override.lstrip("+").split("=", 1) for override in overrides if "=" in override)
+
+
+def write_sweep(folder: Path, sweep: Sweep) -> None:
+    """Write what a sweep set out to do to its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SWEEP_FILE, redacted_tree(asdict(sweep)))
+
+
+def read_sweep(folder: Path) -> Sweep | None:
+    """Return what the sweep of a folder set out to do; nothing where there is none, or it cannot be read."""
+    try:
+        content = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
+        return Sweep(**{f.name: content[f.name] for f in fields(Sweep) if f.name in content})
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_status(folder: Path, status: JobStatus) -> None:
+    """Write how a job ended to its own folder."""
+    write_json(folder / STATUS_FILE, redacted_tree(asdict(status)))
+
+
+def read_status(folder: Path) -> JobStatus | None:
+    """Return how the job of a folder ended; nothing where it has not, or it cannot be read."""
+    try:
+        return JobStatus(**json.loads((folder / STATUS_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # being written, or of an older version
+
+
+def read_statuses(folder: Path) -> dict[Path, JobStatus]:
+    """Return how the jobs below a sweep's folder ended, by their folder, in the order of their numbers."""
+    read = {path: read_status(path) for path in folders_with(STATUS_FILE, folder)}
+    found = {path: status for path, status in read.items() if status is not None}
+    return dict(sorted(found.items(), key=lambda item: item[1].job))
+
+
+def seconds_left(sweep: Sweep, done: Sequence[JobStatus], elapsed: float) -> tuple[float, bool] | None:
+    """Return about how long a sweep will still take, and whether that is only a lower bound.
+
+    Each job to come is taken to last as long as those of its model and dataset did so far; of one
+    that has not run yet only the mean of all is known. Jobs that ran side by side shorten the rest.
+
+    Args:
+        sweep: What is to be done.
+        done: The jobs that have ended.
+        elapsed: Seconds since the sweep began.
+
+    Returns:
+        Seconds and the flag; nothing where it cannot be known.
+    """
+    if not done or sweep.total is None:
+        return None
+
+    def kind(options: Mapping[str, str]) -> tuple[str | None, ...]:
+        return tuple(options.get(key) for key in ("model", "dataset", "dataset.max_train_examples"))
+
+    by_kind: dict[tuple[str | None, ...], list[float]] = {}
+    for status in done:
+        by_kind.setdefault(kind(status.options), []).append(status.seconds)
+    mean = fmean(status.seconds for status in done)
+    numbers = {status.job for status in done}
+    if sweep.jobs:
+        kinds = [kind(options_of(job)) for number, job in enumerate(sweep.jobs) if number not in numbers]
+    else:
+        kinds = [None] * (sweep.total - len(done))
+    work = sum(fmean(by_kind.get(this, [mean])) if this is not None else mean for this in kinds)
+    side_by_side = max(1.0, sum(status.seconds for status in done) / max(elapsed, 1e-9))
+    return work / side_by_side, any(this is not None and this not in by_kind for this in kinds)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for a person, such as `1 min 5 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def sweep_table(statuses: Sequence[JobStatus], records: Mapping[int, RunRecord], search: bool = False) -> str:
+    """Return a table of a sweep's jobs: what was varied, scores, training time, size and speed.
+
+    Args:
+        statuses: How each job ended, in order.
+        records: The records of the jobs that did not fail, by number of the job.
+        search: Show the objective in place of test scores, on which nothing may be chosen.
+    """
+    options = [status.options for status in statuses]
+    keys = dict.fromkeys(key for given in options for key in given if key not in NAMED)
+    varied = [key for key in keys if len({given.get(key) for given in options}) > 1]
+    rows: list[list[Any]] = []
+    for status, given in zip(statuses, options, strict=True):
+        values = [given.get(key, "") for key in varied]
+        record = records.get(status.job)
+        if record is None:
+            rows.append([status.name, *values, "FAILED"])
+            continue
+        metrics, costs = record.metrics, record.costs
+        shown = [record.objective] if search else ["test/accuracy", "test/macro_f1"]
+        rows.append(
+            [
+                record.name,
+                *values,
+                *(f"{metrics[metric]:.3f}" if metric in metrics else "–" for metric in shown),
+                f"{costs['train_seconds']:.1f}",
+                f"{costs['num_parameters']:,.0f}",
+                f"{costs['test_examples_per_second']:,.0f}",
+            ]
+        )
+    scores = ["objective"] if search else ["test accuracy", "test macro F1"]
+    scores += ["train s", "parameters", "predicted/s"]
+    align = ["left"] * (1 + len(varied)) + ["right"] * len(scores)
+    return tabulate(rows, ["run", *varied, *scores], disable_numparse=True, colalign=align)

@@ -1,0 +1,214 @@
+"""Exports a classifier: writes it under a temporary name, checks it, and only then gives it its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from textclf.errors import ArtifactError, ConfigError, refuse_unless
+from textclf.export.check import Check, compare_classifiers, examples_of
+from textclf.export.public import public_command
+from textclf.models.base import Classifier
+from textclf.models.saved import load_classifier, read_description
+from textclf.system.files import write_json
+from textclf.tracking.find_runs import OUTPUTS, Located
+from textclf.tracking.record import environment
+
+REPORT = "export.json"
+"""What the folder says of how it was made and checked."""
+TOLERANCE = 1e-3
+"""Largest difference in a probability that arithmetic alone explains."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an export is to be."""
+
+    to: str
+    """`onnx`, `onnx-int8`, `safetensors`, `space` or `hub`."""
+    output: Path | None = None
+    """The folder to write, which must not be there; none names it after the run."""
+    max_loss: float = 1.0
+    """Points of macro F1 that 8-bit weights may cost."""
+    examples: int = 1000
+    """Most test examples to check on."""
+    force: bool = False
+    """Keep an export that fails its check, or cannot be checked."""
+    push: str | None = None
+    """The repository, `owner/name`, to push the folder to."""
+    private: bool = True
+    """Whether a repository that is made for it is private."""
+    command: str = ""
+    """What a person types to export again."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        refuse_unless(
+            (self.max_loss >= 0, f"--max-loss is in points and must be 0 or more, got {self.max_loss}."),
+            (self.examples >= 1, f"--examples must be at least 1, got {self.examples}."),
+            (
+                self.push is None or self.to in ("hub", "space"),
+                f"--push goes with --to hub or --to space, not with --to {self.to}.",
+            ),
+            (
+                self.push is None or re.fullmatch(r"[\w.-]+/[\w.-]+", self.push) is not None,
+                f"--push must name a repository as owner/name, got {self.push!r}.",
+            ),
+        )
+
+
+def export(located: Located, asked: Asked) -> Path:
+    """Export the classifier of a run, print what came of it, and return the folder.
+
+    Raises:
+        ArtifactError: If the folder is there already, the classifier has no such form, or the check fails.
+        ConfigError: If pushing is asked for and not possible.
+    """
+    output = asked.output or OUTPUTS / "exports" / f"{_slug(located)}-{asked.to}"
+    if output.exists():
+        raise ArtifactError(f"{output} is there already and is never overwritten; name another with --output.")
+    with _whole_or_not_at_all(output) as folder:
+        if asked.to in ("onnx", "onnx-int8"):
+            _export_onnx(located, asked, folder)
+        elif asked.to == "safetensors":
+            _export_safetensors(located, asked, folder)
+        else:
+            _writer(asked.to)(located, folder)
+    print(f"written to {output}")
+    if asked.push:
+        from textclf.export.hub_folder import push_folder
+
+        print(
+            f"pushed to {push_folder(output, asked.push, 'space' if asked.to == 'space' else 'model', asked.private)}"
+        )
+    return output
+
+
+def _writer(target: str) -> Callable[[Located, Path], None]:
+    """Return what writes the folder of a Space or of a model repository."""
+    if target == "space":
+        from textclf.export.space import write_space_folder
+
+        return write_space_folder
+    from textclf.export.hub_folder import write_hub_folder
+
+    return write_hub_folder
+
+
+def _export_onnx(located: Located, asked: Asked, folder: Path) -> None:
+    """Write a graph, and refuse one that says something else than the original."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f'--to {asked.to} needs {error.name}, which is not installed: pip install "textclf[onnx]".'
+        ) from error
+    family = read_description(located.classifier).family
+    classifier = located.load()
+    _write_graph(classifier, family, asked, folder)
+    exported = load_classifier(folder)
+    examples = examples_of(located, classifier.label_names, asked.examples)
+    check = None
+    if examples is not None:
+        check = compare_classifiers(classifier, exported, (located.classifier, folder), examples)
+        print(check.table())
+        print(check.said())
+    _refuse_or_warn(check, asked)
+    _write_report(located, asked, folder, check)
+
+
+def _write_graph(classifier: Classifier, family: str, asked: Asked, folder: Path) -> None:
+    """Write the graph of a classifier, whichever family it is of."""
+    if family == "transformer":
+        from textclf.export.transformer_graph import quantise, write_transformer
+
+        classifier.autocast = None  # type: ignore[attr-defined]  # the graph is float32, and so is what it is held against
+        write_transformer(classifier, folder)  # type: ignore[arg-type]
+        if asked.to == "onnx-int8":
+            quantise(folder)
+    elif family == "classical" and asked.to == "onnx":
+        from textclf.export.pipeline_graph import write_pipeline
+
+        write_pipeline(classifier, folder)  # type: ignore[arg-type]
+    elif family == "classical":
+        raise ArtifactError(
+            "A classical pipeline gains nothing from 8-bit weights, since most of its work is on words; use --to onnx."
+        )
+    else:
+        raise ArtifactError("This is an exported classifier already; export the run that it came of.")
+
+
+def _refuse_or_warn(check: Check | None, asked: Asked) -> None:
+    """Refuse an export that is too far from the original, unless that is forced."""
+    problem = None
+    if check is None:
+        problem = (
+            "The export could not be checked, since no test examples lie beside this classifier. Name its run folder"
+        )
+    elif asked.to == "onnx-int8" and check.loss_points > asked.max_loss:
+        problem = (
+            f"8-bit weights cost {check.loss_points:.2f} points of macro F1 on {check.examples:,} test examples, more "
+            f"than the {asked.max_loss:g} allowed. Use --to onnx, allow more with --max-loss"
+        )
+    elif asked.to == "onnx" and check.difference > TOLERANCE:
+        problem = (
+            f"The graph does not say what the original says: {100 * (1 - check.agreement):.1f} % of the labels differ, "
+            f"and a probability by {check.difference:.2g}, where arithmetic explains {TOLERANCE:g}"
+        )
+    if problem is None:
+        return
+    if not asked.force:
+        raise ArtifactError(f"{problem}; --force keeps it all the same. Nothing was written.")
+    print(f"kept by --force: {problem}.")
+
+
+def _export_safetensors(located: Located, asked: Asked, folder: Path) -> None:
+    """Write a transformer's weights, tokenizer and description, which transformers reads too."""
+    if read_description(located.classifier).family != "transformer":
+        raise ArtifactError(
+            "Only transformers have weights for safetensors; a classical pipeline is kept as skops in the run's "
+            "classifier/. Use --to onnx, space or hub."
+        )
+    located.load().save(folder)
+    _write_report(located, asked, folder, None)
+
+
+def _write_report(located: Located, asked: Asked, folder: Path, check: Check | None) -> None:
+    """Write where the export came from and how it was checked."""
+    record = located.record
+    source = None if record is None else {"run": record.name, "dataset": record.dataset, "model": record.model}
+    write_json(
+        folder / REPORT,
+        {
+            "to": asked.to,
+            "source": source,
+            "command": public_command(asked.command),
+            "check": None if check is None else asdict(check) | {"loss_points": check.loss_points},
+            "environment": environment(),
+        },
+    )
+
+
+@contextmanager
+def _whole_or_not_at_all(output: Path) -> Iterator[Path]:
+    """Give a folder to write to, which gets its name when all is done and vanishes when it fails."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        unfinished.rename(output)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _slug(located: Located) -> str:
+    """Return a file name for the run."""
+    name = located.record.name if located.record is not None else located.classifier.resolve().name
+    return re.sub(r"[^\w.=-]+", "-", name).strip("-.") or "classifier"

@@ -1,0 +1,1 @@
+"""Classical baselines: scikit-learn pipelines, and their faster vectorizers."""

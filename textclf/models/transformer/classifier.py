@@ -1,0 +1,198 @@
+"""A fine-tuned transformer: loaded from a checkpoint, predicting, saved and read again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from textclf.errors import ArtifactError
+from textclf.models.base import Classifier
+from textclf.models.options import Attention, LongText, Padding, Truncation
+from textclf.models.saved import read_description, write_description
+from textclf.models.transformer import quiet  # noqa: F401  (makes transformers quiet)
+from textclf.models.transformer.batch_sizes import FittingBatches
+from textclf.models.transformer.encoded import WINDOWS, Lengths, TokenizedTexts
+from textclf.models.transformer.last_layer import read_one_token
+from textclf.models.transformer.precision import AUTOCAST, cpu_is_fast_at_bf16, in_bf16
+from textclf.models.transformer.tokenizer import pad, pool_windows, tokenize
+from textclf.system.paths import check_contained
+
+log = logging.getLogger(__name__)
+
+FAMILY = "transformer"
+WINDOW = 16_384
+"""Texts that are tokenised and sorted by length together when predicting."""
+
+
+@dataclass
+class TransformerClassifier(Classifier):
+    """An encoder with a classification head, its tokenizer, and where and how it computes."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    lengths: Lengths = field(default_factory=Lengths)
+    """The longest input, and what becomes of longer texts."""
+    padding: Padding = Padding.dynamic
+    autocast: torch.dtype | None = None
+    """Arithmetic of the forward pass; none for that of the weights (float32)."""
+    attention: Attention = Attention.auto
+    """The implementation of attention that was asked for."""
+    reads_one_token: bool = field(init=False)
+    """Whether the last layer is computed for the one token alone that the head reads."""
+    fitting: FittingBatches = field(default_factory=FittingBatches, init=False, repr=False, compare=False)
+    """The sizes of prediction batches that fit in memory."""
+    _in_training: str | None = field(default=None, init=False, repr=False)
+    _in_prediction: str = field(init=False, repr=False)
+    _in_bf16: PreTrainedModel | None = field(default=None, init=False, repr=False)
+    """The model as of the last change between training and prediction."""
+
+    def __post_init__(self) -> None:
+        self._in_prediction = self.model.config._attn_implementation or "eager"
+        self.reads_one_token = read_one_token(self.model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    def move_to(self, device: torch.device) -> PreTrainedModel:
+        """Move the weights to a device, and return the model."""
+        nn.Module.to(self.model, device)
+        self._in_bf16 = None
+        return self.model
+
+    @property
+    def pad_length(self) -> int | None:
+        """Tokens that every text is padded to; none where the batch decides."""
+        return self.lengths.max_length if self.padding is Padding.max_length else None
+
+    def arithmetic(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context in which a forward pass belongs."""
+        if self.autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.autocast)
+
+    @contextlib.contextmanager
+    def attending(self, implementation: str) -> Iterator[None]:
+        """Train with another implementation of attention inside the context; predictions are made with their own."""
+        self._in_training, before = implementation, self._in_training
+        try:
+            yield
+        finally:
+            self._in_training = before
+            self.set_training(False)
+
+    def set_training(self, training: bool) -> None:
+        """Go over to training, or to prediction."""
+        self.model.train(training)
+        self._in_bf16 = None
+        wanted = self._in_training if training and self._in_training else self._in_prediction
+        if self.model.config._attn_implementation != wanted:
+            self.model.set_attn_implementation(wanted)
+
+    def for_prediction(self) -> tuple[PreTrainedModel, contextlib.AbstractContextManager[object]]:
+        """Return the model to predict with, and the context of its forward pass.
+
+        They are those of training but on CPUs: one with units for bfloat16 has the weights in it, if it was trained so,
+        and one without computes in float32.
+        """
+        if self.device.type != "cpu":
+            return self.model, self.arithmetic()
+        if self.autocast is not torch.bfloat16 or not cpu_is_fast_at_bf16():
+            return self.model, contextlib.nullcontext()
+        if self._in_bf16 is None:
+            self._in_bf16 = in_bf16(self.model)
+        return self._in_bf16, contextlib.nullcontext()
+
+    def tokenize(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> TokenizedTexts:
+        """Return the token ids of cleaned texts, or pairs of texts."""
+        return tokenize(self.tokenizer, texts, text_pairs, self.lengths)
+
+    def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
+        """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
+        out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
+        if self.model.training:  # asked first, since going over visits every module
+            self.set_training(False)
+        model, arithmetic = self.for_prediction()
+        for start in range(0, len(texts), WINDOW):
+            part = slice(start, start + WINDOW)
+            pairs = None if text_pairs is None else text_pairs[part]
+            tokens = self.tokenize(texts[part], pairs)
+
+            def probabilities(rows: NDArray[np.int64], tokens: TokenizedTexts = tokens) -> NDArray[np.float32]:
+                batch = {k: v.to(self.device) for k, v in pad(self.tokenizer, tokens, rows, self.pad_length).items()}
+                counts = batch.pop(WINDOWS, None)
+                with torch.inference_mode(), arithmetic:
+                    logits = pool_windows(model(**batch).logits, counts)  # (batch, num_labels)
+                return logits.float().softmax(dim=-1).cpu().numpy()
+
+            for rows, found in self.fitting.in_batches(probabilities, tokens.lengths, self.pad_length, self.device):
+                out[start + rows] = found
+        return out
+
+    def save(self, directory: Path) -> None:
+        """Write weights (safetensors), tokenizer and description."""
+        self.model.save_pretrained(directory)
+        self.tokenizer.save_pretrained(directory)
+        precision = next(name for name, dtype in AUTOCAST.items() if dtype is self.autocast)
+        write_description(
+            directory,
+            FAMILY,
+            self,
+            {
+                "max_length": self.lengths.max_length,
+                "truncation": self.lengths.truncation.value,
+                "long_text": self.lengths.long_text.value,
+                "window_overlap": self.lengths.window_overlap,
+                "max_windows": self.lengths.max_windows,
+                "padding": self.padding.value,
+                "precision": precision,
+            },
+        )
+
+
+def load_transformer(directory: Path) -> TransformerClassifier:
+    """Read what `TransformerClassifier.save` wrote.
+
+    Raises:
+        ArtifactError: If a file is missing or damaged.
+    """
+    description = read_description(directory, FAMILY)
+    options = description.options
+    check_contained(Path(directory))
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
+        raise ArtifactError(f"{directory} does not hold a usable transformer: {error}") from error
+    default = Lengths()
+    return TransformerClassifier(
+        **description.common,
+        model=model,
+        tokenizer=tokenizer,
+        lengths=Lengths(
+            max_length=int(options["max_length"]),
+            truncation=Truncation(options.get("truncation", default.truncation.value)),
+            long_text=LongText(options.get("long_text", default.long_text.value)),
+            window_overlap=int(options.get("window_overlap", default.window_overlap)),
+            max_windows=int(options.get("max_windows", default.max_windows)),
+        ),
+        padding=Padding(options["padding"]),
+        autocast=AUTOCAST[options["precision"]],
+    )

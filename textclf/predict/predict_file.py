@@ -1,0 +1,205 @@
+"""The work behind `python -m textclf.predict`: find the run, open both ends, predict, count."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from textclf.errors import ArtifactError, ConfigError, DataError
+from textclf.models.prediction import check_threshold
+from textclf.models.saved import read_description
+from textclf.predict.inputs import TextColumns, WantedTexts
+from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches
+from textclf.predict.stream import PredictOptions, Tell, predict_batches
+from textclf.predict.texts import has_pairs, ready
+from textclf.predict.writers import SeparatedWriter, check_target, open_writer
+from textclf.tracking.find_runs import Located, locate
+
+log = logging.getLogger(__name__)
+
+PIPE = "-"
+"""Stands for stdin and stdout."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What is read and what is written."""
+
+    input: str
+    """A file, or `-` for stdin."""
+    output: str
+    """A file, or `-` for stdout."""
+    input_kind: Kind | None = None
+    """Format of the input; none takes the one that its name says."""
+    output_kind: Kind | None = None
+    """Format of the output; none takes the one that its name says, and of stdout that of the input."""
+    force: bool = False
+    """Replace an output that is there."""
+    spreadsheet: bool = False
+    """Put a `'` in front of texts that a spreadsheet would take for formulas; else they are written as they are."""
+
+
+@dataclass
+class Done:
+    """What was predicted."""
+
+    rows: int = 0
+    bad_rows: int = 0
+    seconds: float = 0.0
+    """Duration without finding and loading the classifier."""
+    labels: Counter[str] = field(default_factory=Counter)
+    """How often each label was given, `abstain` among them."""
+
+
+def predict_file(
+    run: str, ends: Ends, asked: TextColumns, options: PredictOptions, device: str = "auto", progress: bool = False
+) -> Done:
+    """Predict every row of an input and write it, with its other columns, to an output.
+
+    Args:
+        run: A run folder, an MLflow run id, `models:/NAME@ALIAS`, `latest`, or `best:DATASET`.
+        ends: What is read and what is written.
+        asked: The columns that hold the texts, where a person names them.
+        options: What is written of each prediction.
+        device: Where a transformer computes: `cpu`, `cuda`, `mps`, or `auto` for the fastest that is there.
+        progress: Show a progress bar on stderr.
+
+    Raises:
+        TextclfError: With what is wrong; wherever it can be known, before the classifier is loaded.
+    """
+    input_kind, output_kind = kinds_of(ends)
+    check_ends(ends, output_kind)
+    located = locate(run)
+    description = read_description(located.classifier)
+    check_threshold(options.threshold, description.label_names)
+    done = Done()
+    with _source(ends) as (source, name):
+        batches = read_batches(source, input_kind, wanted_texts(located, asked), name=name)
+        first = next(batches, None)
+        if first is None:
+            raise DataError(f"{name}: the file holds no rows.")
+        classifier = ready(located, device)
+        begun = time.perf_counter()
+        sink = sys.stdout.buffer if ends.output == PIPE else Path(ends.output)
+        with open_writer(sink, output_kind, ends.force) as writer, _bar(progress) as tell:
+            if isinstance(writer, SeparatedWriter):
+                writer.is_for_spreadsheets = ends.spreadsheet
+            for batch in predict_batches(classifier, chain([first], batches), options, tell):
+                writer.write(batch)
+                _count(done, batch)
+        done.seconds = time.perf_counter() - begun
+        if isinstance(writer, SeparatedWriter) and writer.formula is not None:
+            log.warning(
+                "%.60r and maybe more begins as a formula does, and a spreadsheet may compute it; --spreadsheet puts "
+                "a ' in front of such texts",
+                writer.formula,
+            )
+    return done
+
+
+def wanted_texts(located: Located, asked: TextColumns) -> WantedTexts:
+    """Return what a run wants to read, by what it was trained on."""
+    dataset = located.record.config.get("dataset", {}) if located.record else {}
+    trained = TextColumns(dataset.get("text_column"), dataset.get("text_pair_column"), dataset.get("title_column"))
+    return WantedTexts(asked, trained, has_pairs(located))
+
+
+def kinds_of(ends: Ends) -> tuple[Kind, Kind]:
+    """Return the formats of input and output.
+
+    Raises:
+        ConfigError: If neither a name nor an option says one.
+    """
+    known = ", ".join(ENDINGS)
+    read = ends.input_kind or kind_of_name(ends.input)
+    if read is None:
+        said = "what comes through stdin" if ends.input == PIPE else f"of what format {ends.input} is"
+        raise ConfigError(
+            f"--input {ends.input}: say {said} with --input-format {'|'.join(kind.value for kind in Kind)}"
+            f"{'' if ends.input == PIPE else f', or give it an ending ({known}; all but .parquet also with .gz)'}."
+        )
+    written = ends.output_kind or kind_of_name(ends.output)
+    if ends.output == PIPE and written is None:
+        written = Kind.jsonl if read is Kind.txt else read
+    if written is None:
+        raise ConfigError(
+            f"--output {ends.output}: its ending says no format that textclf writes ({known}; all but .parquet also "
+            f"with .gz); give it one, or say it with --output-format."
+        )
+    return read, written
+
+
+def check_ends(ends: Ends, output_kind: Kind) -> None:
+    """Refuse, before anything is loaded, an input that is not there and an output that may not be written.
+
+    Raises:
+        DataError: If the input is no file.
+        ArtifactError: If the output is there already, is the input, or cannot be written.
+    """
+    source = Path(ends.input)
+    if ends.input != PIPE and not source.exists():
+        raise DataError(f"--input {ends.input}: there is no such file (looked at {source.absolute()}).")
+    if ends.input != PIPE and source.is_dir():
+        raise DataError(f"--input {ends.input}: this is a folder; name one file.")
+    if ends.output == PIPE:
+        if output_kind is Kind.parquet and sys.stdout.isatty():
+            raise ArtifactError("Parquet is not for a terminal; name a file with --output.")
+        return
+    target = Path(ends.output)
+    if ends.input != PIPE and target.exists() and target.is_file() and os.path.samefile(source, target):
+        raise ArtifactError(f"--output {ends.output} is the input; name another file, --force or not.")
+    check_target(target, ends.force)
+
+
+@contextmanager
+def _source(ends: Ends) -> Iterator[tuple[Path | BinaryIO, str]]:
+    """Give what is read, and what it is called."""
+    if ends.input == PIPE:
+        yield sys.stdin.buffer, "stdin"
+    else:
+        yield Path(ends.input), ends.input
+
+
+@contextmanager
+def _bar(shown: bool) -> Iterator[Tell | None]:
+    """Give what is told of rows that are done: a progress bar, where one is shown."""
+    if not shown:
+        yield None
+        return
+    from tqdm import tqdm
+
+    size = shutil.get_terminal_size()  # also where the terminal does not say it
+    with tqdm(unit=" rows", ncols=size.columns - 1, nrows=size.lines, file=sys.stderr, smoothing=0.1) as bar:
+
+        def tell(rows: int, share: float | None) -> None:
+            if share:
+                bar.total = round((bar.n + rows) / share)
+            bar.update(rows)
+
+        yield tell
+
+
+def _count(done: Done, batch: Batch) -> None:
+    done.rows += len(batch)
+    done.bad_rows += len(batch.problems)
+    counts = batch.table.column(batch.table.column_names.index(batch.added[0])).value_counts().to_pylist()
+    done.labels.update({found["values"]: found["counts"] for found in counts if found["values"] is not None})
+
+
+def summary(done: Done, output: str) -> str:
+    """Return a line on what was predicted, for a person."""
+    shares = ", ".join(f"{label} {count / max(done.rows, 1):.0%}" for label, count in done.labels.most_common(6))
+    more = f", and {len(done.labels) - 6} more labels" if len(done.labels) > 6 else ""
+    speed = f" ({done.rows / done.seconds:,.0f} a second)" if done.rows and done.seconds > 0 else ""
+    said = f"{output}: {done.rows:,} rows in {done.seconds:,.1f} s{speed}"
+    return said + (f": {shares}{more}" if shares else "")

@@ -1,1 +1,0 @@
-"""The model report: what a run decided, reached and got wrong, on one page."""

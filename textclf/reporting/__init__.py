@@ -1,1 +1,0 @@
-"""What reports are made of: blocks rendered as Markdown and HTML, and figures of one style."""

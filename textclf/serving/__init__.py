@@ -1,1 +1,0 @@
-"""A classifier as an MLflow model: packed with its code, registered under a name, and served."""

@@ -1,7 +1,0 @@
-"""What MLflow runs to read a packed classifier: a model from code, so nothing is ever unpickled."""
-
-from mlflow.models import set_model
-
-from textclf.serving.model import ServedClassifier
-
-set_model(ServedClassifier())

@@ -1,0 +1,156 @@
+"""Which run a person means: a folder, an MLflow run or model, the latest, or the best on a dataset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from textclf.errors import ArtifactError, did_you_mean, listed
+from textclf.models.base import Classifier
+from textclf.models.saved import DESCRIPTION
+from textclf.models.saved import load_classifier as load_from_folder
+from textclf.tracking.record import CLASSIFIER, RUN_FILE, RunRecord, read_record, run_folders
+
+LATEST = "latest"
+BEST = "best:"
+MODELS = "models:/"
+OUTPUTS = Path("outputs")
+"""Where runs are looked for."""
+RUN_HELP = "a run folder, an MLflow run id, models:/NAME@ALIAS, latest, or best:DATASET"
+"""What the commands say that a run may be given as."""
+_MLFLOW_RUN = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Located:
+    """A fitted classifier on disk, and the run that it came of."""
+
+    said: str
+    """What the person typed."""
+    classifier: Path
+    """The folder with the classifier."""
+    folder: Path | None = None
+    """The run folder; none of a classifier that was exported or copied out of its run."""
+    record: RunRecord | None = None
+    """What the run folder says of the run."""
+
+    def load(self) -> Classifier:
+        """Read the classifier.
+
+        Raises:
+            ArtifactError: If it is damaged.
+        """
+        classifier = load_from_folder(self.classifier)
+        if classifier.has_pairs is None and self.record is not None:
+            classifier.has_pairs = self.record.data.get("pairs")
+        return classifier
+
+
+def load_classifier(run: str | Path) -> Classifier:
+    """Read a saved classifier of any family.
+
+    Args:
+        run: A run folder, the folder of a saved or exported classifier, an MLflow run id, `models:/NAME@ALIAS`,
+            `latest`, or `best:DATASET`.
+
+    Raises:
+        ArtifactError: If there is no such run, or it holds no classifier, or one that is damaged.
+    """
+    return locate(run).load()
+
+
+def locate(reference: str | Path, outputs: Path = OUTPUTS, tracking_uri: str | None = None) -> Located:
+    """Find the run, and its classifier, that a person means.
+
+    Args:
+        reference: A run folder, the folder of a saved or exported classifier, an MLflow run id, `models:/NAME@ALIAS`
+            (or `models:/NAME/VERSION`), `latest`: the run that was started last, or `best:DATASET`: the run whose
+            validation score is best.
+        outputs: Where `latest` and `best:DATASET` look.
+        tracking_uri: MLflow's store or server; none takes MLFLOW_TRACKING_URI, else the local store.
+
+    Raises:
+        ArtifactError: If there is no such run, or it holds no classifier.
+    """
+    said = str(reference)
+    if Path(said).is_dir():
+        return _at(said, Path(said))
+    if said == LATEST:
+        return _at(said, _latest(outputs))
+    if said.startswith(BEST):
+        return _at(said, _best(said.removeprefix(BEST), outputs))
+    if said.startswith(MODELS) or _MLFLOW_RUN.fullmatch(said):
+        from textclf.tracking.mlflow.lookup import model_folder, run_folder
+
+        find = model_folder if said.startswith(MODELS) else run_folder
+        return _at(said, find(said, tracking_uri))
+    raise ArtifactError(
+        f"There is no run {said!r}: it is neither a folder nor an MLflow run id. A run is named as {RUN_HELP}."
+        f"{did_you_mean(said, [*map(str, run_folders(outputs)), LATEST])}"
+    )
+
+
+def _at(said: str, folder: Path) -> Located:
+    """Return what a folder holds: a run with its classifier, or a classifier alone."""
+    record = read_record(folder) if (folder / RUN_FILE).is_file() else None
+    for classifier in (folder, folder / CLASSIFIER):
+        if (classifier / DESCRIPTION).is_file():
+            return _with_run(said, classifier, folder if record else None, record)
+    if record is not None:
+        raise ArtifactError(
+            f"{said} is a run of {record.model} on {record.dataset} without its classifier: there is no {CLASSIFIER}/ "
+            f"in {folder}. It was run with save_classifier=false, or the classifier was not copied; run it again."
+        )
+    below = run_folders(folder)
+    some = f" It holds {len(below):,} runs, such as {below[-1]}." if below else ""
+    raise ArtifactError(f"{folder} holds no classifier: there is no {DESCRIPTION} in it.{some}")
+
+
+def _with_run(said: str, classifier: Path, folder: Path | None, record: RunRecord | None) -> Located:
+    """Add the run of a classifier's folder that was named itself."""
+    parent = classifier.resolve().parent
+    if record is None and classifier.resolve().name == CLASSIFIER and (parent / RUN_FILE).is_file():
+        folder, record = parent, read_record(parent)
+    return Located(said, classifier, folder, record)
+
+
+def _latest(outputs: Path) -> Path:
+    """Return the finished run that was started last."""
+    return max(_finished(outputs, LATEST, lambda record: True), key=lambda found: found[1].started)[0]
+
+
+def _best(dataset: str, outputs: Path) -> Path:
+    """Return the finished run with the best validation score on a dataset; of equals, the cheaper one.
+
+    Test scores have no say: chosen by them, the winner's own would be too good to be true.
+    """
+    found = _finished(outputs, f"{BEST}{dataset}", lambda record: record.dataset == dataset)
+    objectives = sorted({record.objective for _, record in found})
+    shared = [name for name in objectives if all(name in record.metrics for _, record in found)]
+    if not shared:
+        raise ArtifactError(
+            f"{BEST}{dataset}: the runs were not selected by one objective ({listed(objectives)}), so none of them is "
+            f"the best. Name a run folder."
+        )
+    sign = -1 if shared[0].endswith("loss") else 1
+    return max(found, key=lambda run: (sign * run[1].metrics[shared[0]], -run[1].costs.get("num_parameters", 0)))[0]
+
+
+def _finished(outputs: Path, said: str, wanted: Callable[[RunRecord], bool]) -> list[tuple[Path, RunRecord]]:
+    """Return finished runs that have a classifier, with their records; damaged ones are passed over."""
+    found, datasets = [], set()
+    for folder in run_folders(outputs) if outputs.is_dir() else []:
+        try:
+            record = read_record(folder)
+        except ArtifactError:
+            continue
+        datasets.add(record.dataset)
+        if wanted(record) and (folder / CLASSIFIER / DESCRIPTION).is_file():
+            found.append((folder, record))
+    if not found:
+        known = f" There are runs on {listed(sorted(datasets))}." if datasets else ""
+        close = did_you_mean(said.removeprefix(BEST), datasets) if said.startswith(BEST) else ""
+        raise ArtifactError(f"{said}: {outputs} holds no such finished run with a classifier.{known}{close}")
+    return found

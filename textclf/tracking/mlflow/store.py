@@ -1,0 +1,164 @@
+"""An MLflow store: opened, made where it is not there, and told apart when it only is not to be had just now."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psutil
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from textclf.system.files import new_file
+from textclf.system.redact import redacted
+from textclf.tracking.mlflow import quiet  # noqa: F401  (switches off what MLflow may unpickle or run)
+from textclf.tracking.options import VIEW, MlflowTracker
+
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where `make ui` shows the local store."""
+COLUMNS = [
+    "attributes.`Created`",
+    "attributes.`Duration`",
+    *(f"tags.`{tag}`" for tag in ("dataset", "model", "trainer", "seed")),
+    *(f"metrics.`test/{metric}`" for metric in ("accuracy", "macro_f1", "log_loss")),
+    *(f"metrics.`cost/{cost}`" for cost in ("train_seconds", "test_examples_per_second", "num_parameters")),
+]
+"""Columns of the shared view that an experiment is made with: what tells runs apart, how good, at what cost."""
+NETWORK_DISKS = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "fuse", "9p", "afs", "ceph")
+"""File systems on which SQLite's write-ahead log, which is shared through memory, would not be safe."""
+LASTING = {
+    "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "RESOURCE_DOES_NOT_EXIST", "NOT_FOUND",
+    "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "INVALID_STATE", "NOT_IMPLEMENTED", "FEATURE_DISABLED",
+    "MAX_BLOCK_SIZE_EXCEEDED", "RESOURCE_LIMIT_EXCEEDED",
+}  # fmt: skip
+"""MLflow's codes of what a store will not take however often it is asked."""
+UNREACHED = re.compile(r"^(API request to \S+ failed) with exception .*Caused by (\w+).*")
+LOUD = ("mlflow.store.db.utils", "mlflow.system_metrics", "urllib3.connectionpool", "mlflow.utils.rest_utils")
+"""Loggers that tell of each fault at length, which is told once and in a line."""
+
+
+def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
+    """Open the store or server that the options name; the local one is made where it is not there.
+
+    Returns:
+        The client, the store's address, and where the local store keeps its artifacts; none for any other, which
+        decides that itself.
+    """
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in LOUD:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    uri = named_store(options)
+    if uri is not None:
+        return MlflowClient(uri, uri), uri, None
+    root = Path(options.directory).absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / "mlflow.db"
+    uri = f"sqlite:///{path}"
+    with FileLock(root / ".mlflow.db.lock", timeout=120):  # parallel first uses would race its migrations
+        if not path.exists():
+            _make_store(path)
+        client = MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+        _let_readers_and_writers_be(path)
+    return client, uri, (root / "artifacts").as_uri()
+
+
+def _make_store(path: Path) -> None:
+    """Make a local store whole or not at all: MLflow takes seconds over its tables, and half of them are of no use."""
+    for left in path.parent.glob(f".*.{path.name}*"):  # by a process that was killed
+        left.unlink()
+    with new_file(path) as temporary:
+        uri = f"sqlite:///{temporary}"
+        MlflowClient(uri, uri).search_experiments(max_results=1)
+
+
+def named_store(options: MlflowTracker) -> str | None:
+    """Return the store that the options or the environment name; none for the local one."""
+    return options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+
+
+def address_of(options: MlflowTracker) -> str:
+    """Return where the store is, without the secrets that the address may have."""
+    return without_secrets(named_store(options) or f"sqlite:///{Path(options.directory).absolute() / 'mlflow.db'}")
+
+
+def without_secrets(uri: str) -> str:
+    """Return an address without user, password and tokens; it still names the same store."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(uri)
+        if "@" in parts.netloc:
+            uri = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return redacted(uri)
+
+
+def find_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """Return the id of an experiment, made where it is not there yet."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return found.experiment_id
+    try:
+        experiment_id = client.create_experiment(name, artifact_location=artifacts)
+        client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
+        client.set_experiment_tag(
+            experiment_id, f"mlflow.sharedViewState.{VIEW}", json.dumps({"selectedColumns": COLUMNS})
+        )
+        return experiment_id
+    except MlflowException:
+        found = client.get_experiment_by_name(name)  # another process was quicker
+        if found is None:
+            raise
+        return found.experiment_id
+
+
+def passes(error: BaseException) -> bool:
+    """Whether a fault is one of the moment: the store is down, locked, slow, or lets nobody in."""
+    if isinstance(error, MlflowException):
+        return error.error_code not in LASTING
+    if isinstance(error, LockTimeout | OSError):
+        return True
+    return any(passes(cause) for cause in _causes(error))
+
+
+def fault(error: BaseException) -> str:
+    """Return a fault in a line, without secrets."""
+    if isinstance(error, LockTimeout):
+        return f"{error.lock_file} is held by another process"
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    said = UNREACHED.sub(r"\1: \2", said)  # which quotes the whole of urllib3's account of it
+    return redacted(said)[:300].rstrip(".") or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    if error.__cause__ is not None:
+        yield error.__cause__
+
+
+def _let_readers_and_writers_be(path: Path) -> None:
+    """Have a local store keep a write-ahead log, so that who reads waits for nobody who writes; set once."""
+    if _is_on_network(path):
+        return
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=1)) as database:
+        if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            database.execute("PRAGMA journal_mode=WAL")
+
+
+def _is_on_network(path: Path) -> bool:
+    """Whether a file lies on a disk that other machines write to."""
+    try:
+        disks = {Path(disk.mountpoint): disk.fstype for disk in psutil.disk_partitions(all=True)}
+    except (OSError, RuntimeError):
+        return True
+    kind = next((disks[folder] for folder in path.resolve().parents if folder in disks), "")
+    return kind.startswith(NETWORK_DISKS)

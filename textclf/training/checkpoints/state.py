@@ -1,0 +1,153 @@
+"""The state of training, taken from what trains and given back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from textclf.models.base import EpochResult
+from textclf.training.batches import BatchPlan
+from textclf.training.monitor import TrainingMonitor
+from textclf.training.speedups.embeddings import SeenTokens
+
+Tensors = dict[str, dict[str, torch.Tensor]]
+
+
+@dataclass
+class Parts:
+    """What has state in a training run."""
+
+    monitor: TrainingMonitor
+    plan: BatchPlan
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+    seen: SeenTokens | None = None
+    scaler: torch.amp.GradScaler | None = None
+    """Of float16 alone."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The data-parallel processes, of which each has random numbers and sums of its own."""
+
+    rank: int = 0
+    size: int = 1
+    gather: Callable[[torch.Tensor], torch.Tensor] = lambda value: value[None]
+    """Takes a tensor, and returns those of all processes stacked, on the CPU."""
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the state of torch's random numbers, uint8 tensors by where they are drawn."""
+    found = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        found["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        found["mps"] = torch.mps.get_rng_state()
+    return found
+
+
+def set_random_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Draw random numbers as from the moment of `random_state`; those of another kind of device are left alone."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    if device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
+
+
+def taken(parts: Parts, processes: Processes) -> tuple[dict[str, Any], Tensors]:
+    """Return the state of training between two steps: what JSON can hold, and the tensors by file and name.
+
+    Nothing is copied, so it is to be written before the next step.
+    """
+    monitor, model = parts.monitor, parts.monitor.classifier.model
+    states = parts.optimizer.state_dict()["state"]
+    probabilities = monitor.best_probabilities
+    best = {} if probabilities is None else {"probabilities": torch.from_numpy(probabilities)}
+    everyones = {f"random.{name}": state for name, state in random_state(monitor.classifier.device).items()}
+    everyones["epoch_loss"] = monitor.epoch_loss
+    tensors: Tensors = {
+        "model": model.state_dict(),
+        "course": {**{name: processes.gather(value) for name, value in everyones.items()}, **best},
+    }
+    if not monitor.has_best:
+        tensors["optimizer"] = {
+            f"{number}.{name}": value for number, state in states.items() for name, value in state.items()
+        }
+        tensors["best"] = monitor.best_weights
+    plain = {
+        "step": monitor.step,
+        "steps_done": monitor.steps_done,
+        "epochs": [asdict(epoch) for epoch in monitor.epochs],
+        "best_epoch": None if monitor.best is None else monitor.best.epoch,
+        "has_best": monitor.has_best,
+        "step_losses": monitor.step_losses,
+        "points": monitor.points,
+        "train_examples": monitor.train_examples,
+        "epoch_examples": monitor.epoch_examples,
+        "epoch_seconds": monitor.seconds_so_far() if monitor.steps_done else 0.0,
+        "resumed_at": monitor.resumed_at,
+        "warnings": monitor.warnings,
+        "turns": monitor.turns.plain(),
+        "micro_batch_size": parts.plan.micro_batch_size,
+        "learning_rates": [float(group["lr"]) for group in parts.optimizer.param_groups],
+        "schedule": parts.schedule.state_dict(),
+        "scaler": None if parts.scaler is None else parts.scaler.state_dict(),
+        "decayed": None if parts.seen is None else parts.seen.decayed,
+    }
+    return plain, tensors
+
+
+def given_back(parts: Parts, processes: Processes, plain: dict[str, Any], tensors: Tensors) -> None:
+    """Bring training to where it was when its state was taken.
+
+    Raises:
+        RuntimeError: If the state does not fit the model.
+    """
+    monitor, model = parts.monitor, parts.monitor.classifier.model
+    device, course = monitor.classifier.device, tensors["course"]
+    model.load_state_dict(tensors["model"])
+    if parts.seen is not None:
+        parts.seen.decayed = plain["decayed"]
+    if "optimizer" in tensors:
+        _give_back_optimizer(parts, plain, tensors["optimizer"])
+        parts.schedule.load_state_dict(plain["schedule"])
+    if parts.scaler is not None and plain["scaler"]:
+        parts.scaler.load_state_dict(plain["scaler"])
+    parts.plan.micro_batch_size = plain["micro_batch_size"]
+
+    monitor.step, monitor.steps_done = plain["step"], plain["steps_done"]
+    monitor.epochs = [EpochResult(**epoch) for epoch in plain["epochs"]]
+    monitor.best = next((epoch for epoch in monitor.epochs if epoch.epoch == plain["best_epoch"]), None)
+    monitor.has_best = plain["has_best"]
+    monitor.best_weights = {name: weight.clone() for name, weight in tensors.get("best", {}).items()}
+    monitor.best_probabilities = course["probabilities"].numpy().copy() if "probabilities" in course else None
+    monitor.step_losses = [(step, loss) for step, loss in plain["step_losses"]]
+    monitor.points = [(step, metrics) for step, metrics in plain["points"]]
+    monitor.train_examples, monitor.epoch_examples = plain["train_examples"], plain["epoch_examples"]
+    monitor.epoch_seconds = plain["epoch_seconds"]
+    monitor.resumed_at, monitor.warnings = plain["resumed_at"], plain["warnings"]
+    monitor.turns.take(plain["turns"])
+
+    sums = course["epoch_loss"]
+    mine = sums[processes.rank] if len(sums) == processes.size else sums.sum() / processes.size
+    monitor.epoch_loss = mine.clone().to(device)
+    states = {name.removeprefix("random."): state for name, state in course.items() if name.startswith("random.")}
+    if len(states["cpu"]) == processes.size:
+        set_random_state({name: state[processes.rank].clone() for name, state in states.items()}, device)
+
+
+def _give_back_optimizer(parts: Parts, plain: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Give the optimizer its moments and rates; torch moves each to where its weight is."""
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, key = name.partition(".")
+        states.setdefault(int(number), {})[key] = value.clone()  # a file's memory is none to compute in
+    groups = parts.optimizer.state_dict()["param_groups"]
+    for group, rate in zip(groups, plain["learning_rates"], strict=True):
+        group["lr"] = rate
+    parts.optimizer.load_state_dict({"state": states, "param_groups": groups})

@@ -1,0 +1,1 @@
+"""Cheaper training steps that leave what is learned the same."""
