@@ -38,7 +38,7 @@ from textclf.predict.rows import Kind, read_batches
 from textclf.predict.stream import predict_batches
 from textclf.predict.writers import open_writer
 from textclf.system.files import write_text
-from textclf.tracking.find_runs import load_classifier, locate
+from textclf.tracking.find_runs import load_classifier, resolve_run
 from textclf.tracking.record import machine
 
 RESULT = Path(__file__).parent / "results" / "prediction.md"
@@ -116,7 +116,7 @@ def timed_rounds(ways: dict[str, Callable[[], Sequence[str]]], rounds: int) -> d
 
 def cold_starts(run: str, exported: Sequence[Path], rounds: int) -> dict[str, list[float]]:
     """Return the processor seconds of new processes that predict one text: ours and transformers', in turns."""
-    classifier = str(locate(run).classifier.resolve())
+    classifier = str(resolve_run(run).classifier.resolve())
     code = f"from transformers import pipeline; print(pipeline('text-classification', {classifier!r})({COLD_TEXT!r}))"
     commands = {
         "textclf.predict": [sys.executable, "-m", "textclf.predict", run, COLD_TEXT],
@@ -191,7 +191,7 @@ def main() -> None:
     given = parser.parse_args()
     os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(given.threads)}
     try:
-        located = locate(given.run)
+        located = resolve_run(given.run)
         classifier: Any = located.load()
     except TextclfError as error:
         sys.exit(f"error: {error}")

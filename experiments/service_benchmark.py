@@ -33,7 +33,7 @@ import pandas as pd
 from textclf.export.registry import register
 from textclf.models.base import Classifier
 from textclf.system.files import write_text
-from textclf.tracking.find_runs import Located, locate
+from textclf.tracking.find_runs import RunReference, resolve_run
 from textclf.tracking.options import MLFLOW_ENVIRONMENT
 from textclf.tracking.record import PREDICTIONS_FILE, machine
 
@@ -130,7 +130,7 @@ def measure(port: int, batches: list[list[str]], clients: int, seconds: float) -
     return Load(clients, len(batches[0]), float(p50), float(p95), len(found) / took, float("nan"), sum(failures))
 
 
-def benchmark(located: Located, clients: Sequence[int], sizes: Sequence[int], seconds: float) -> list[Load]:
+def benchmark(located: RunReference, clients: Sequence[int], sizes: Sequence[int], seconds: float) -> list[Load]:
     """Return how a run's classifier is served, for each size of a request and number of clients."""
     if located.folder is None or located.record is None:
         raise SystemExit(f"error: {located.said} is no run folder, so it has no test texts to send.")
@@ -164,7 +164,7 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.update(MLFLOW_ENVIRONMENT)
     target = given.write.resolve() if given.write else None
-    located = [locate(run) for run in given.runs]
+    located = [resolve_run(run) for run in given.runs]
     lines = [
         "# What serving costs",
         "",
@@ -174,7 +174,9 @@ def main() -> None:
         "those of `predict_proba` on the same batches in one process without a server: it tells what the server "
         "itself costs, and unlike the times it carries over to other machines.",
     ]
-    for run in [Located(x.said, x.classifier.resolve(), x.folder and x.folder.resolve(), x.record) for x in located]:
+    for run in [
+        RunReference(x.said, x.classifier.resolve(), x.folder and x.folder.resolve(), x.record) for x in located
+    ]:
         loads = benchmark(run, given.clients, given.batches, given.seconds)
         lines += [
             "",

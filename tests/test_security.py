@@ -64,7 +64,7 @@ class Foreign:
 def test_a_pickled_model_in_mlflow_is_refused(tmp_path, monkeypatch):
     from mlflow.tracking import MlflowClient
 
-    from textclf.tracking.find_runs import load_classifier, locate
+    from textclf.tracking.find_runs import load_classifier, resolve_run
 
     model, marker = tmp_path / "foreign", tmp_path / "the payload has run"
     model.mkdir()
@@ -82,7 +82,7 @@ def test_a_pickled_model_in_mlflow_is_refused(tmp_path, monkeypatch):
         load_classifier("models:/foreign/1")
     assert not marker.exists()
     with pytest.raises(ArtifactError):
-        locate("models:/foreign/2")
+        resolve_run("models:/foreign/2")
     pickle.loads((model / "python_model.pkl").read_bytes())
     assert marker.exists(), "the payload would have run"
 

@@ -9,7 +9,7 @@ from tests.conftest import GOOD, write_jsonl
 from textclf.data.options import FilesDataset
 from textclf.experiment.experiment import Experiment, run_experiment
 from textclf.models.options import ClassicalModel
-from textclf.tracking.find_runs import locate
+from textclf.tracking.find_runs import resolve_run
 
 MARK = "zebrafinch"
 """Stands in every text, and must stand in no card."""
@@ -64,7 +64,7 @@ def tiny_transformer(tiny_checkpoint, folder, pairs=False, names=("negative", "p
     classifier = load_checkpoint(options, names, seed=1)
     classifier.has_pairs = pairs
     classifier.save(folder)
-    return locate(folder)
+    return resolve_run(folder)
 
 
 def changed_json(path, **changes):

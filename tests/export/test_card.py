@@ -13,13 +13,13 @@ from textclf.export.card_sections import differences
 from textclf.export.evidence import gather, read_analysis
 from textclf.export.public import is_on_hub, public_command, scrubbed
 from textclf.models.saved import read_description
-from textclf.tracking.find_runs import locate
+from textclf.tracking.find_runs import resolve_run
 from textclf.tracking.record import environment
 
 
 @pytest.fixture(scope="module")
 def evidence(wild):
-    return gather(locate(wild / "run"))
+    return gather(resolve_run(wild / "run"))
 
 
 def hub_evidence(evidence, **changes):
@@ -66,13 +66,13 @@ def test_a_stand_in_is_not_published_under_the_real_name(wild_run, monkeypatch):
     environment = {"hub": "127.0.0.1:8765", "textclf": "0.1.0"}
     changed_json(wild_run / "run.json", config=config, environment=environment)
     monkeypatch.delenv("HF_ENDPOINT")
-    found = gather(locate(wild_run))
+    found = gather(resolve_run(wild_run))
     assert found.base_model is None
     card = model_card(found)
     assert "base_model" not in ModelCard(card).data.to_dict()
     assert "127.0.0.1:8765, not huggingface.co" in card.replace("\\", "")
     changed_json(wild_run / "run.json", environment={"textclf": "0.1.0"})
-    assert gather(locate(wild_run)).base_model == "google-bert/bert-base-uncased"
+    assert gather(resolve_run(wild_run)).base_model == "google-bert/bert-base-uncased"
 
 
 def test_a_local_checkpoint_is_no_base_model(wild_run, monkeypatch):
@@ -80,7 +80,7 @@ def test_a_local_checkpoint_is_no_base_model(wild_run, monkeypatch):
     config = json.loads((wild_run / "run.json").read_text())["config"]
     config["model"] = {"checkpoint": "/home/somebody/models/mine", "revision": None}
     changed_json(wild_run / "run.json", config=config, environment={})
-    found = gather(locate(wild_run))
+    found = gather(resolve_run(wild_run))
     card = model_card(found)
     assert found.base_model is None
     assert "fine-tuned from mine (no revision pinned, a local folder)" in card
@@ -144,7 +144,7 @@ def test_the_analysis_is_read_as_it_was_written_but_for_the_texts(wild):
 def test_damaged_evidence_is_left_out_and_said(wild_run, caplog):
     (wild_run / "analysis.json").write_text('{"accuracy": 3}')
     (wild_run / "evaluation_metrics.json").write_text("{")
-    found = gather(locate(wild_run))
+    found = gather(resolve_run(wild_run))
     assert found.analysis is None
     assert found.per_class == {}
     assert caplog.text.count("is left out") == 2
@@ -152,7 +152,7 @@ def test_damaged_evidence_is_left_out_and_said(wild_run, caplog):
 
 
 def test_a_classifier_without_its_run_says_so(wild):
-    found = gather(replace(locate(wild / "run"), folder=None, record=None))
+    found = gather(replace(resolve_run(wild / "run"), folder=None, record=None))
     card = model_card(found)
     assert "is not known here" in card
     assert "model-index" not in ModelCard(card).data.to_dict()
@@ -246,18 +246,18 @@ def test_a_folder_exported_before_says_of_what_and_how_well(wild_run, tmp_path):
     export = {"to": "onnx-int8", "source": source, "check": check, "command": f"export {tmp_path}/run"}
     bare = (wild_run / "classifier").rename(tmp_path / "bare")
     (bare / "export.json").write_text(json.dumps(export))
-    card = model_card(gather(locate(bare)))
+    card = model_card(gather(resolve_run(bare)))
     assert "# minilm on reviews" in card
     assert "exported to onnx-int8. Of 80 test examples of reviews it was checked on 60: accuracy 0.8750" in card
     assert "original on 95.0 %" in card
     assert str(tmp_path) not in card
     changed_json(bare / "export.json", check=3)
-    assert "is not known here" in model_card(gather(locate(bare)))
+    assert "is not known here" in model_card(gather(resolve_run(bare)))
 
 
 def test_further_examples_are_counted(wild_run):
     data = json.loads((wild_run / "run.json").read_text())["data"]
     data["extra_train"] = {"file": "feedback/of/me/feedback.jsonl", "examples": 12, "superseded": 0}
     changed_json(wild_run / "run.json", data=data)
-    card = model_card(gather(locate(wild_run)))
+    card = model_card(gather(resolve_run(wild_run)))
     assert "12 of the training examples come from a further file, feedback.jsonl." in card

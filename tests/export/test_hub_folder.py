@@ -16,7 +16,7 @@ from textclf import load_classifier
 from textclf.errors import ArtifactError, ConfigError
 from textclf.export.hub_folder import write_hub_folder
 from textclf.export.push import push_folder
-from textclf.tracking.find_runs import locate
+from textclf.tracking.find_runs import resolve_run
 
 TEXTS = ["it is a great film", "dull", "it is a poor chair " * 20, "<b>broken</b> | é 😀"]
 
@@ -36,7 +36,7 @@ def test_it_holds_what_is_read_and_nothing_else(wild_run, tmp_path):
         (classifier / name).parent.mkdir(exist_ok=True)
         (classifier / name).write_text(TOKEN)
     output = tmp_path / "out"
-    write_hub_folder(locate(wild_run), output)
+    write_hub_folder(resolve_run(wild_run), output)
     held = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert held == {
         "README.md", "classifier.json", "pipeline.skops", "vocabularies.json", "figures/confusion_matrix.png", "figures/reliability.png"
@@ -90,7 +90,7 @@ def test_the_code_in_the_card_works(tiny_checkpoint, tmp_path, monkeypatch, caps
 
 def test_pairs_are_told_where_only_the_run_knew(wild_run, tmp_path):
     changed_json(wild_run / "classifier" / "classifier.json", pairs=None)
-    write_hub_folder(locate(wild_run), tmp_path / "out")
+    write_hub_folder(resolve_run(wild_run), tmp_path / "out")
     assert json.loads((tmp_path / "out" / "classifier.json").read_text())["pairs"] is False
 
 
@@ -101,13 +101,13 @@ def test_a_link_out_of_the_run_is_not_followed(wild_run, tmp_path, name):
     (wild_run / name).unlink()
     (wild_run / name).symlink_to(secret)
     with pytest.raises(ArtifactError, match="leads out of"):
-        write_hub_folder(locate(wild_run), tmp_path / "out")
+        write_hub_folder(resolve_run(wild_run), tmp_path / "out")
 
 
 def test_a_link_inside_the_run_is_followed(wild_run, tmp_path):
     (wild_run / "classifier" / "pipeline.skops").rename(wild_run / "weights")
     (wild_run / "classifier" / "pipeline.skops").symlink_to("../weights")
-    write_hub_folder(locate(wild_run), tmp_path / "out")
+    write_hub_folder(resolve_run(wild_run), tmp_path / "out")
     assert not (tmp_path / "out" / "pipeline.skops").is_symlink()
 
 
@@ -118,16 +118,16 @@ def test_what_is_damaged_is_not_exported(wild_run, tiny_checkpoint, tmp_path):
         write_hub_folder(located, tmp_path / "out1")
     (wild_run / "figures" / "reliability.png").write_text("<svg onload=alert(1)>")
     with pytest.raises(ArtifactError, match="no picture"):
-        write_hub_folder(locate(wild_run), tmp_path / "out2")
+        write_hub_folder(resolve_run(wild_run), tmp_path / "out2")
     (wild_run / "classifier" / "pipeline.skops").unlink()
     with pytest.raises(ArtifactError, match="cannot be read"):
-        write_hub_folder(locate(wild_run), tmp_path / "out3")
+        write_hub_folder(resolve_run(wild_run), tmp_path / "out3")
 
 
 def test_a_full_folder_is_left_alone(wild, tmp_path):
     (tmp_path / "mine").write_text("x")
     with pytest.raises(ArtifactError, match="not empty"):
-        write_hub_folder(locate(wild / "run"), tmp_path)
+        write_hub_folder(resolve_run(wild / "run"), tmp_path)
 
 
 @contextmanager
@@ -252,6 +252,6 @@ def test_no_token_no_network_no_name(folder, monkeypatch):
 
 def test_a_bare_classifier_has_an_honest_card(wild_run, tmp_path):
     bare = shutil.copytree(wild_run / "classifier", tmp_path / "bare")
-    write_hub_folder(replace(locate(bare), said="bare"), tmp_path / "out")
+    write_hub_folder(replace(resolve_run(bare), said="bare"), tmp_path / "out")
     assert "not known here" in (tmp_path / "out" / "README.md").read_text()
     assert not (tmp_path / "out" / "figures").exists()

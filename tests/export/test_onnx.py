@@ -30,7 +30,7 @@ from textclf.models.options import ClassicalModel, LongText, TransformerModel, T
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import Lengths
 from textclf.models.transformer.loading import load_checkpoint
-from textclf.tracking.find_runs import Located
+from textclf.tracking.find_runs import RunReference
 from textclf.training.options import TorchTrainer
 
 NAMES = ("negative", "positive")
@@ -75,7 +75,7 @@ def run_of(classifier, folder, texts=TEXTS * 4):
     classifier.save(folder / "classifier")
     labels = [NAMES[label] for label in classifier.predict_proba(texts).argmax(axis=1)]
     pd.DataFrame({"text": texts, "label": labels}).to_parquet(folder / "predictions.parquet")
-    return Located("test", folder / "classifier", folder)
+    return RunReference("test", folder / "classifier", folder)
 
 
 @pytest.mark.parametrize("pairs", [None, TEXTS[::-1]], ids=["texts", "pairs"])
@@ -193,7 +193,7 @@ def test_8_bit_weights_that_lose_too_much_are_refused_unless_forced(transformer,
 
 def test_what_cannot_be_checked_is_refused_unless_forced(transformer, tmp_path):
     transformer.save(tmp_path / "bare")
-    bare = Located("bare", tmp_path / "bare")
+    bare = RunReference("bare", tmp_path / "bare")
     with pytest.raises(ArtifactError, match="no test examples lie beside"):
         export(bare, Asked("onnx", tmp_path / "out"))
     export(bare, Asked("onnx", tmp_path / "out", force=True))

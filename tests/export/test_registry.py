@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from tests.tracking.mlflow.serving_factory import classical, finished_run
 from textclf.errors import ArtifactError, ConfigError
 from textclf.export.registry import RefusedError, register
-from textclf.tracking.find_runs import locate
+from textclf.tracking.find_runs import resolve_run
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import read_record, write_record
 
@@ -59,7 +59,7 @@ def test_the_first_takes_the_alias_and_the_same_again_changes_nothing(world, cla
         done = register(again, "first")
         assert done.version == "1"
         assert "nothing was changed" in done.said
-    located = locate("models:/first@champion")
+    located = resolve_run("models:/first@champion")
     assert located.record == read_record(run)
     assert located.load().predict(["it is a lovely film"])[0].label == "positive"
 

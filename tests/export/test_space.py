@@ -26,7 +26,7 @@ from textclf.export.space import TEMPLATES, write_space_folder
 from textclf.models.base import Cleaning
 from textclf.models.bundle import modules_needed, requirement_lines
 from textclf.models.saved import read_description
-from textclf.tracking.find_runs import locate
+from textclf.tracking.find_runs import resolve_run
 
 READ = """
 import sys
@@ -42,7 +42,7 @@ print([name for name in ("transformers", "datasets", "mlflow", "hydra") if name 
 @pytest.fixture(scope="module")
 def space(wild, tmp_path_factory):
     folder = tmp_path_factory.mktemp("space") / "out"
-    write_space_folder(locate(wild / "run"), folder)
+    write_space_folder(resolve_run(wild / "run"), folder)
     return folder
 
 
@@ -117,7 +117,7 @@ def test_no_module_is_left_out_that_one_imports(wild, family):
 def test_it_holds_nothing_of_the_run(wild_run, tmp_path):
     (wild_run / "classifier" / ".git").mkdir()
     (wild_run / "classifier" / ".git" / "config").write_text("url = https://me:pw@host")
-    write_space_folder(locate(wild_run), tmp_path / "out")
+    write_space_folder(resolve_run(wild_run), tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"README.md", "app.py", "classifier", "requirements.txt", "space.json", "textclf"}
     for path in (tmp_path / "out").rglob("*"):
@@ -136,7 +136,7 @@ def test_it_holds_nothing_of_the_run(wild_run, tmp_path):
 
 
 def test_an_unknown_family_and_a_full_folder_are_refused(wild_run, tmp_path):
-    located = locate(wild_run)
+    located = resolve_run(wild_run)
     changed_json(wild_run / "classifier" / "classifier.json", family="oracle")
     with pytest.raises(ArtifactError, match=r"family 'oracle'.*classical"):
         write_space_folder(located, tmp_path / "out")

@@ -163,7 +163,7 @@ def test_an_interrupt_ends_quietly(run, single, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("textclf.predict.texts.locate", interrupted)
+    monkeypatch.setattr("textclf.predict.texts.resolve_run", interrupted)
     assert run(single, "text") == (130, "", "interrupted\n")
 
 

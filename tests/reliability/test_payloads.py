@@ -41,7 +41,7 @@ from textclf.predict.inputs import TextColumns, WantedTexts
 from textclf.predict.rows import Kind, kind_of_name, read_batches
 from textclf.system.appending import append_line
 from textclf.system.files import manifest_problem, write_manifest
-from textclf.tracking.find_runs import locate
+from textclf.tracking.find_runs import resolve_run
 from textclf.tracking.lease import at_work
 from textclf.tracking.mlflow.state import read_state
 from textclf.tracking.record import read_record
@@ -137,7 +137,7 @@ def training(file):
 
 
 LOADERS = {
-    "run/run.json": lambda file: overrides_of(locate(file.parent).record),
+    "run/run.json": lambda file: overrides_of(resolve_run(file.parent).record),
     "run/status.json": lambda file: read_statuses(file.parent),
     "run/sweep.json": lambda file: read_sweep(file.parent),
     "run/started.json": lambda file: read_started(file.parent),
@@ -145,7 +145,7 @@ LOADERS = {
     "run/lease.json": lambda file: at_work(file.parent),
     "run/tracking.jsonl": lambda file: read_state(file.parent),
     "run/analysis.json": lambda file: facts.read_analysis(file.parent),
-    "run/export.json": lambda file: evidence.gather(locate(file.parent)),
+    "run/export.json": lambda file: evidence.gather(resolve_run(file.parent)),
     "run/predictions.parquet": lambda file: find_runs([file.parent]),
     "run/classifier/classifier.json": lambda file: load_classifier(file.parents[1]),
     "run/classifier/pipeline.skops": lambda file: load_classifier(file.parents[1]),
@@ -448,14 +448,14 @@ def test_nothing_that_a_record_says_is_looked_up(value):
 
 
 def test_a_journal_sends_nothing_but_its_own_run(copied, tmp_path):
-    from textclf.tracking.mlflow.upload import Delivery, RefusedError
+    from textclf.tracking.mlflow.upload import RefusedError, RunUpload
 
     folder = copied("run/x") / "run"
     (tmp_path / "private.txt").write_text("private")
     (folder / "link.txt").symlink_to(tmp_path / "private.txt")
     (folder / "figures").mkdir(exist_ok=True)
     (folder / "figures" / "deep.png").symlink_to(tmp_path / "private.txt")
-    delivery = Delivery(None, "", "", "", folder, False)  # type: ignore[arg-type]
+    delivery = RunUpload(None, "", "", "", folder, False)  # type: ignore[arg-type]
     for where, name in (("", "../private.txt"), ("..", "private.txt"), (str(tmp_path), "private.txt"), ("", "link.txt"),
                         ("", "figures"), ("", "C:x"), ("", "a\0b")):  # fmt: skip
         with pytest.raises(RefusedError, match="not in the run folder"):

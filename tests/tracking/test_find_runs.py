@@ -11,7 +11,7 @@ from textclf.data.in_memory import InMemoryDataset
 from textclf.errors import ArtifactError
 from textclf.experiment.experiment import Experiment, run_experiment
 from textclf.models.options import ClassicalModel
-from textclf.tracking.find_runs import locate
+from textclf.tracking.find_runs import resolve_run
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import read_record, write_record
 
@@ -48,22 +48,22 @@ def copy_of(finished, name, **changes):
 def test_the_latest_and_the_best(finished):
     outputs = finished / "outputs"
     first = read_record(outputs / "first")
-    assert locate("latest", outputs).folder == outputs / "first"
+    assert resolve_run("latest", outputs).folder == outputs / "first"
     later = copy_of(
         finished, "later", started="2999-01-01T00:00:00+00:00", metrics=first.metrics | {"validation/macro_f1": 0.1}
     )
     lucky = copy_of(finished, "lucky", metrics=first.metrics | {"test/macro_f1": 1.0, "validation/macro_f1": 0.0})
-    assert locate("latest", outputs).folder == later
-    assert locate("best:tiny", outputs).folder == outputs / "first", "chosen by test, not by validation"
+    assert resolve_run("latest", outputs).folder == later
+    assert resolve_run("best:tiny", outputs).folder == outputs / "first", "chosen by test, not by validation"
     for folder in (later, lucky):
         (folder / "classifier").unlink()
-    assert locate("latest", outputs).folder == outputs / "first", "a run without classifier was taken"
+    assert resolve_run("latest", outputs).folder == outputs / "first", "a run without classifier was taken"
 
 
 def test_the_folder_of_the_classifier_knows_its_run(finished):
     folder = finished / "outputs" / "first"
     for reference in (folder, folder / "classifier"):
-        located = locate(reference)
+        located = resolve_run(reference)
         assert (located.folder, located.classifier) == (folder, folder / "classifier")
         assert located.record.dataset == "tiny"
 
@@ -72,14 +72,14 @@ def test_a_run_of_mlflow_is_found_by_its_id(finished, monkeypatch):
     folder = finished / "outputs" / "first"
     run_id = read_record(folder).tracking["run_id"]
     store = f"sqlite:///{finished}/mlruns/mlflow.db"
-    assert locate(run_id, tracking_uri=store).folder == folder
+    assert resolve_run(run_id, tracking_uri=store).folder == folder
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     prediction = textclf.load_classifier(run_id).predict(["it is a lovely film"])[0]
     assert prediction.label == "1"
     with pytest.raises(ArtifactError, match="has no run"):
-        locate("0" * 32)
+        resolve_run("0" * 32)
     with pytest.raises(ArtifactError, match=r"has no models:/reviews@champion"):
-        locate("models:/reviews@champion")
+        resolve_run("models:/reviews@champion")
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_a_run_of_mlflow_is_found_by_its_id(finished, monkeypatch):
 def test_what_is_not_there_is_explained(finished, monkeypatch, reference, message):
     monkeypatch.chdir(finished)
     with pytest.raises(ArtifactError, match=message):
-        locate(reference)
+        resolve_run(reference)
 
 
 def test_a_run_without_its_classifier_says_so(finished, tmp_path):
     write_record(tmp_path, read_record(finished / "outputs" / "first"))
     with pytest.raises(ArtifactError, match="save_classifier=false"):
-        locate(Path(tmp_path))
+        resolve_run(Path(tmp_path))

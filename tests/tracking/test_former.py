@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.tracking.test_run_folder import STARTED, cut_off, finish
-from textclf.tracking.former import adopt, former_run
+from textclf.tracking.former import find_previous_run, link_finished_run
 from textclf.tracking.found import is_finished
 from textclf.tracking.lease import take_lease
 
@@ -13,7 +13,7 @@ ENVIRONMENT = STARTED.environment
 
 
 def find(outputs, fingerprint=STARTED.fingerprint, environment=ENVIRONMENT, **options):
-    return former_run(fingerprint, environment, outputs, **options)
+    return find_previous_run(fingerprint, environment, outputs, **options)
 
 
 def test_a_finished_run_comes_before_later_ones_that_were_cut_off(tmp_path):
@@ -47,7 +47,7 @@ def test_a_finished_run_of_other_code_or_with_damage_is_passed_over(harm, tmp_pa
 
 def test_an_adopted_run_is_the_same_files(tmp_path):
     finish(tmp_path / "a")
-    adopt(tmp_path / "a", tmp_path / "b")
+    link_finished_run(tmp_path / "a", tmp_path / "b")
     assert is_finished(tmp_path / "b")
     assert (tmp_path / "a" / "figures" / "a.png").stat().st_ino == (tmp_path / "b" / "figures" / "a.png").stat().st_ino
     assert (tmp_path / "a" / "started.json").read_bytes() == (tmp_path / "b" / "started.json").read_bytes()

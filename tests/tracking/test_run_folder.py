@@ -12,9 +12,9 @@ from textclf.system.files import manifest_problem
 from textclf.tracking.found import is_finished
 from textclf.tracking.lease import BusyError, LeaseLostError, take_lease
 from textclf.tracking.run_folder import open_run
-from textclf.tracking.run_start import Started
+from textclf.tracking.run_start import RunStart
 
-STARTED = Started(
+STARTED = RunStart(
     "a run", "f" * 16, {}, {"torch": "1", "code": "a"}, "python -m textclf.run", "2026-01-01T00:00:00+00:00"
 )
 

@@ -15,7 +15,7 @@ from textclf.models.transformer.loading import load_checkpoint
 from textclf.training.head import check_labels
 from textclf.training.loss import Loss
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
-from textclf.training.stability import WrongTurns, shortened
+from textclf.training.stability import StabilityMonitor, shortened
 
 ENGINES = [TorchTrainer, HFTrainer]
 
@@ -56,7 +56,7 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_checkpoint(
 def turns(tiny_checkpoint):
     model = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=32)
     classifier = load_checkpoint(model, ("negative", "positive"), 1)
-    return WrongTurns(classifier, make_data(64), TorchTrainer(), lambda value: value)
+    return StabilityMonitor(classifier, make_data(64), TorchTrainer(), lambda value: value)
 
 
 def test_a_gradient_that_is_no_number_stops_but_in_float16(turns):

@@ -80,9 +80,9 @@ def settings_of(given: argparse.Namespace) -> Settings:
     outputs = Path(given.outputs)
     run = None
     if given.run is not None:
-        from textclf.tracking.find_runs import locate
+        from textclf.tracking.find_runs import resolve_run
 
-        found = locate(given.run, outputs)
+        found = resolve_run(given.run, outputs)
         run = str((found.folder or found.classifier).resolve())
     elif not outputs.is_dir():
         raise ConfigError(

@@ -34,7 +34,7 @@ from textclf.tracking import record as records
 from textclf.tracking.options import NullTracker, TrackerOptions
 from textclf.tracking.record import RunRecord, folder_bytes
 from textclf.tracking.run_folder import RunFolder, open_run
-from textclf.tracking.run_start import Started, code_digest, fingerprint_of_work
+from textclf.tracking.run_start import RunStart, code_digest, fingerprint_of_work
 from textclf.training.options import TorchTrainer, TrainerOptions
 
 log = logging.getLogger(__name__)
@@ -114,10 +114,10 @@ def run_experiment(
         return _run(experiment, folder, phases, parent_run_id)
 
 
-def started_now(experiment: Experiment, command: str = "") -> Started:
+def started_now(experiment: Experiment, command: str = "") -> RunStart:
     """Return what a run of the experiment would be begun with in this process."""
     config = resolved_options(experiment)
-    return Started(
+    return RunStart(
         name=experiment.title,
         fingerprint=fingerprint_of_work(config),
         config=redacted_tree(config),

@@ -15,7 +15,7 @@ from textclf.experiment.config import build_experiment
 from textclf.experiment.sweep.status import SWEEP_FILE, Sweep, read_sweep
 from textclf.system.files import folders_with
 from textclf.system.imports import importing
-from textclf.tracking.find_runs import OUTPUTS, RUN_HELP, locate
+from textclf.tracking.find_runs import OUTPUTS, RUN_HELP, resolve_run
 from textclf.tracking.record import STARTED_FILE, RunRecord, command_line
 
 log = logging.getLogger("textclf.run")
@@ -72,10 +72,10 @@ def find_run(cfg: DictConfig) -> Path | None:
     experiment = build_experiment(cfg)
     with importing():
         from textclf.experiment.experiment import started_now
-        from textclf.tracking.former import former_run
+        from textclf.tracking.former import find_previous_run
 
     now = started_now(experiment)
-    return former_run(now.fingerprint, now.environment, OUTPUTS, cfg.resume_changed)
+    return find_previous_run(now.fingerprint, now.environment, OUTPUTS, cfg.resume_changed)
 
 
 def sweep_command(cfg: DictConfig) -> str:
@@ -94,11 +94,11 @@ def adopt_finished(cfg: DictConfig, folder: Path) -> None:
     if (folder / STARTED_FILE).exists():
         return
     found = find_run(cfg)
-    from textclf.tracking.former import adopt
+    from textclf.tracking.former import link_finished_run
     from textclf.tracking.found import is_finished
 
     if found is not None and is_finished(found):
-        adopt(found, folder)
+        link_finished_run(found, folder)
 
 
 def arguments_from_run(arguments: list[str]) -> list[str]:
@@ -115,7 +115,7 @@ def arguments_from_run(arguments: list[str]) -> list[str]:
         raise ConfigError(f"{FROM_RUN} must be followed by {RUN_HELP}.")
     from textclf.experiment.rerun import changes_since, overrides_of
 
-    record = locate(arguments[position + 1]).record
+    record = resolve_run(arguments[position + 1]).record
     if record is None:
         raise ArtifactError(f"{arguments[position + 1]} is a classifier without the record of its run.")
     print(f"again: {record.name}, as run {record.started}")

@@ -73,9 +73,9 @@ def main() -> None:
             private=not given.public,
             command=shlex.join(["python", "-m", "textclf.export", *sys.argv[1:]]),
         )
-        from textclf.tracking.find_runs import locate
+        from textclf.tracking.find_runs import resolve_run
 
-        export(locate(given.run, given.outputs, given.tracking_uri), asked)
+        export(resolve_run(given.run, given.outputs, given.tracking_uri), asked)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 from tabulate import tabulate
 
 from textclf.models.base import Classifier
-from textclf.tracking.find_runs import Located
+from textclf.tracking.find_runs import RunReference
 from textclf.tracking.record import PREDICTIONS_FILE, folder_bytes
 
 ROUNDS = 5
@@ -110,7 +110,7 @@ class Check:
         )
 
 
-def examples_of(located: Located, label_names: Sequence[str], count: int) -> Examples | None:
+def examples_of(located: RunReference, label_names: Sequence[str], count: int) -> Examples | None:
     """Return test examples of a run, evenly spread over the split; none where the run does not keep them.
 
     Args:

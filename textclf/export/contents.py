@@ -12,7 +12,7 @@ from textclf.errors import ArtifactError
 from textclf.export.public import scrubbed
 from textclf.models.base import Classifier
 from textclf.models.saved import DESCRIPTION, Description, load_classifier, read_description
-from textclf.tracking.find_runs import Located
+from textclf.tracking.find_runs import RunReference
 
 KEPT = (
     DESCRIPTION,
@@ -41,7 +41,7 @@ SOURCES = ("_name_or_path", "name_or_path", "special_tokens_map_file", "tokenize
 """What transformers notes of where a checkpoint was read from: nobody else has those folders."""
 
 
-def copy_classifier(located: Located, target: Path) -> Classifier:
+def copy_classifier(located: RunReference, target: Path) -> Classifier:
     """Copy the files of a classifier to a folder, and read it there to see that it works.
 
     Args:
@@ -86,7 +86,7 @@ def copy_file(source: Path, target: Path, root: Path) -> None:
     shutil.copyfile(real, target)
 
 
-def _describe(target: Path, description: Description, located: Located) -> None:
+def _describe(target: Path, description: Description, located: RunReference) -> None:
     """Let `classifier.json` say whether texts come in pairs where only the run knew."""
     content = _read(target / DESCRIPTION)
     if description.has_pairs is None and located.record is not None:

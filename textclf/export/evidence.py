@@ -17,7 +17,7 @@ from textclf.evaluation.proportions import Share, percent
 from textclf.experiment.results import ANALYSIS_FILE
 from textclf.export.public import is_on_hub, public_record, scrubbed
 from textclf.models.saved import Description, read_description
-from textclf.tracking.find_runs import Located
+from textclf.tracking.find_runs import RunReference
 from textclf.tracking.record import METRICS_FILE, RunRecord, other_hub
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Evidence:
     """Which of `checkpoint` and `dataset` came from a folder or files."""
 
 
-def gather(located: Located) -> Evidence:
+def gather(located: RunReference) -> Evidence:
     """Read what the run folder holds beside the classifier; what is missing or damaged is left out, with a warning."""
     description = read_description(located.classifier)
     if located.record is None or located.folder is None:

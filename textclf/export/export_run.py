@@ -15,7 +15,7 @@ from textclf.export.public import public_command
 from textclf.models.base import Classifier
 from textclf.models.saved import load_classifier, read_description
 from textclf.system.files import write_json
-from textclf.tracking.find_runs import OUTPUTS, Located
+from textclf.tracking.find_runs import OUTPUTS, RunReference
 from textclf.tracking.record import environment
 
 REPORT = "export.json"
@@ -61,7 +61,7 @@ class Asked:
         )
 
 
-def export(located: Located, asked: Asked) -> Path:
+def export(located: RunReference, asked: Asked) -> Path:
     """Export the classifier of a run, print what came of it, and return the folder.
 
     Raises:
@@ -88,7 +88,7 @@ def export(located: Located, asked: Asked) -> Path:
     return output
 
 
-def _writer(target: str) -> Callable[[Located, Path], None]:
+def _writer(target: str) -> Callable[[RunReference, Path], None]:
     """Return what writes the folder of a Space or of a model repository."""
     if target == "space":
         from textclf.export.space import write_space_folder
@@ -99,7 +99,7 @@ def _writer(target: str) -> Callable[[Located, Path], None]:
     return write_hub_folder
 
 
-def _export_onnx(located: Located, asked: Asked, folder: Path) -> None:
+def _export_onnx(located: RunReference, asked: Asked, folder: Path) -> None:
     """Write a graph, and refuse one that says something else than the original."""
     try:
         import onnx  # noqa: F401
@@ -167,7 +167,7 @@ def _refuse_or_warn(check: Check | None, asked: Asked) -> None:
     print(f"kept by --force: {problem}.")
 
 
-def _export_safetensors(located: Located, asked: Asked, folder: Path) -> None:
+def _export_safetensors(located: RunReference, asked: Asked, folder: Path) -> None:
     """Write a transformer's weights, tokenizer and description, which transformers reads too."""
     if read_description(located.classifier).family != "transformer":
         raise ArtifactError(
@@ -178,7 +178,7 @@ def _export_safetensors(located: Located, asked: Asked, folder: Path) -> None:
     _write_report(located, asked, folder, None)
 
 
-def _write_report(located: Located, asked: Asked, folder: Path, check: Check | None) -> None:
+def _write_report(located: RunReference, asked: Asked, folder: Path, check: Check | None) -> None:
     """Write where the export came from and how it was checked."""
     record = located.record
     source = None if record is None else {"run": record.name, "dataset": record.dataset, "model": record.model}
@@ -208,7 +208,7 @@ def _whole_or_not_at_all(output: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _slug(located: Located) -> str:
+def _slug(located: RunReference) -> str:
     """Return a file name for the run."""
     name = located.record.name if located.record is not None else located.classifier.resolve().name
     return re.sub(r"[^\w.=-]+", "-", name).strip("-.") or "classifier"

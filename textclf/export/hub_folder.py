@@ -11,7 +11,7 @@ from textclf.export.contents import copy_classifier, copy_file
 from textclf.export.evidence import gather
 from textclf.export.push import push_folder
 from textclf.system.files import write_text
-from textclf.tracking.find_runs import Located
+from textclf.tracking.find_runs import RunReference
 from textclf.tracking.record import FIGURES
 
 __all__ = ["push_folder", "write_hub_folder"]
@@ -25,7 +25,7 @@ PICTURES = {
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def write_hub_folder(located: Located, output: Path, repo_id: str | None = None) -> None:
+def write_hub_folder(located: RunReference, output: Path, repo_id: str | None = None) -> None:
     """Write a classifier's files and its model card.
 
     Args:
@@ -52,7 +52,7 @@ def refuse_full(output: Path) -> None:
         raise ArtifactError(f"{output} is not empty, and nothing is overwritten; name another folder.")
 
 
-def _pictures(located: Located, output: Path) -> list[Picture]:
+def _pictures(located: RunReference, output: Path) -> list[Picture]:
     """Copy the pictures of the run that the card shows, and return them by their place in the folder."""
     found = []
     for name, caption in PICTURES.items():

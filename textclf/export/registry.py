@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
 from textclf.export.champion import Candidate, Judgement, judge
 from textclf.models.saved import read_description
-from textclf.tracking.find_runs import Located, locate
+from textclf.tracking.find_runs import RunReference, resolve_run
 from textclf.tracking.mlflow.logged import FINGERPRINT, fingerprint, log_classifier, logged_model
 from textclf.tracking.mlflow.store import find_experiment, open_store
 from textclf.tracking.options import MlflowTracker
@@ -63,7 +63,7 @@ def register(
     `judge` allows it. The same classifier is never registered twice.
 
     Args:
-        reference: A run, as `locate` takes it.
+        reference: A run, as `resolve_run` takes it.
         name: Name of the registered model; made where it is not there.
         alias: The alias to give.
         force: Pass the alias on whatever the comparison says.
@@ -75,7 +75,7 @@ def register(
         ArtifactError: If there is no such run, it has no classifier, or the store fails.
     """
     _check_names(name, alias)
-    located = locate(reference, tracking_uri=tracking_uri)
+    located = resolve_run(reference, tracking_uri=tracking_uri)
     try:
         client, uri, artifacts = open_store(MlflowTracker(tracking_uri=tracking_uri))
         return _registered(client, uri, artifacts, located, name, alias, force)
@@ -84,7 +84,7 @@ def register(
 
 
 def _registered(
-    client: MlflowClient, uri: str, artifacts: str | None, located: Located, name: str, alias: str, force: bool
+    client: MlflowClient, uri: str, artifacts: str | None, located: RunReference, name: str, alias: str, force: bool
 ) -> Registered:
     """Register a classifier in an open store."""
     run_dir = located.folder or located.classifier
@@ -116,7 +116,7 @@ def _registered(
     return Registered(name, version, alias, f"{done} {reason}", uri)
 
 
-def _new_version(client: MlflowClient, artifacts: str | None, located: Located, name: str, known_as: str) -> str:
+def _new_version(client: MlflowClient, artifacts: str | None, located: RunReference, name: str, known_as: str) -> str:
     """Make a version of the classifier, its model logged first where it is not yet, and return its number."""
     record, run_dir = located.record, located.folder or located.classifier
     run_id = _known_run(client, record.tracking.get("run_id") if record else None)
@@ -151,7 +151,7 @@ def _default_store(uri: str) -> Iterator[None]:
             os.environ[TRACKING_URI] = before
 
 
-def _tags(located: Located, known_as: str) -> dict[str, str]:
+def _tags(located: RunReference, known_as: str) -> dict[str, str]:
     """Return what a version is found by."""
     description = read_description(located.classifier)
     tags = {FINGERPRINT: known_as, "family": description.family, "label_names": ", ".join(description.label_names)}
@@ -169,15 +169,15 @@ def _tag_name(key: str) -> str:
     return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in key)[:250]
 
 
-def _judgement(located: Located, name: str, alias: str, version: str, uri: str) -> Judgement:
+def _judgement(located: RunReference, name: str, alias: str, version: str, uri: str) -> Judgement:
     """Compare the classifier with the one that bears the alias."""
-    present = locate(f"models:/{name}/{version}", tracking_uri=uri)
+    present = resolve_run(f"models:/{name}/{version}", tracking_uri=uri)
     challenger = Candidate(_called(located, located.said), located.classifier, located.folder)
     champion = Candidate(_called(present, f"{name}@{alias}, version {version}"), present.classifier, present.folder)
     return judge(challenger, champion)
 
 
-def _called(located: Located, said: str) -> str:
+def _called(located: RunReference, said: str) -> str:
     """Return what a classifier is called in a sentence."""
     record = located.record
     return f"{record.model} with seed {record.seed} ({said})" if record else said

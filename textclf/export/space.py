@@ -19,7 +19,7 @@ from textclf.export.evidence import Evidence, gather
 from textclf.export.hub_folder import README, refuse_full
 from textclf.models.bundle import FAMILIES, copy_code, requirement_lines
 from textclf.system.files import write_json, write_text
-from textclf.tracking.find_runs import Located
+from textclf.tracking.find_runs import RunReference
 from textclf.tracking.record import CLASSIFIER
 
 APP = "app.py"
@@ -33,7 +33,7 @@ MOST_CHARACTERS = 60
 """Longest short description that the Hub takes."""
 
 
-def write_space_folder(located: Located, output: Path) -> None:
+def write_space_folder(located: RunReference, output: Path) -> None:
     """Write a Space: `app.py`, `requirements.txt`, `README.md`, the classifier, and the part of textclf that reads it.
 
     Args:

@@ -23,7 +23,7 @@ from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batche
 from textclf.predict.stream import PredictOptions, Tell, predict_batches
 from textclf.predict.texts import has_pairs, ready
 from textclf.predict.writers import SeparatedWriter, check_target, open_writer
-from textclf.tracking.find_runs import Located, locate
+from textclf.tracking.find_runs import RunReference, resolve_run
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def predict_file(
     """
     input_kind, output_kind = kinds_of(ends)
     check_ends(ends, output_kind)
-    located = locate(run)
+    located = resolve_run(run)
     description = read_description(located.classifier)
     check_threshold(options.threshold, description.label_names)
     done = Done()
@@ -107,7 +107,7 @@ def predict_file(
     return done
 
 
-def wanted_texts(located: Located, asked: TextColumns) -> WantedTexts:
+def wanted_texts(located: RunReference, asked: TextColumns) -> WantedTexts:
     """Return what a run wants to read, by what it was trained on."""
     dataset = located.record.config.get("dataset", {}) if located.record else {}
     trained = TextColumns(dataset.get("text_column"), dataset.get("text_pair_column"), dataset.get("title_column"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textclf.errors import ConfigError, DataError
 from textclf.models.prediction import ABSTAIN, Prediction, check_threshold
 from textclf.models.saved import read_description
-from textclf.tracking.find_runs import Located, locate
+from textclf.tracking.find_runs import RunReference, resolve_run
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier
@@ -22,7 +22,7 @@ def predict_texts(
     Raises:
         TextclfError: If there is no such run, or the texts of the last pair are not two.
     """
-    located = locate(run)
+    located = resolve_run(run)
     check_threshold(threshold, read_description(located.classifier).label_names)
     if not has_pairs(located):
         if blank := [number for number, text in enumerate(texts, 1) if not text.strip()]:
@@ -36,7 +36,7 @@ def predict_texts(
     return ready(located, device).predict(list(texts[::2]), list(texts[1::2]), threshold)
 
 
-def ready(located: Located, device: str = "auto") -> Classifier:
+def ready(located: RunReference, device: str = "auto") -> Classifier:
     """Load a classifier, and move it to where it computes fastest.
 
     Raises:
@@ -57,7 +57,7 @@ def ready(located: Located, device: str = "auto") -> Classifier:
     return classifier
 
 
-def has_pairs(located: Located) -> bool | None:
+def has_pairs(located: RunReference) -> bool | None:
     """Whether a classifier was fitted on pairs, by what its folders say; none where they do not."""
     pairs = read_description(located.classifier).has_pairs
     return located.record.data.get("pairs") if pairs is None and located.record else pairs

@@ -24,7 +24,7 @@ _MLFLOW_RUN = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class Located:
+class RunReference:
     """A fitted classifier on disk, and the run that it came of."""
 
     said: str
@@ -58,10 +58,10 @@ def load_classifier(run: str | Path) -> Classifier:
     Raises:
         ArtifactError: If there is no such run, or it holds no classifier, or one that is damaged.
     """
-    return locate(run).load()
+    return resolve_run(run).load()
 
 
-def locate(reference: str | Path, outputs: Path = OUTPUTS, tracking_uri: str | None = None) -> Located:
+def resolve_run(reference: str | Path, outputs: Path = OUTPUTS, tracking_uri: str | None = None) -> RunReference:
     """Find the run, and its classifier, that a person means.
 
     Args:
@@ -92,7 +92,7 @@ def locate(reference: str | Path, outputs: Path = OUTPUTS, tracking_uri: str | N
     )
 
 
-def _at(said: str, folder: Path) -> Located:
+def _at(said: str, folder: Path) -> RunReference:
     """Return what a folder holds: a run with its classifier, or a classifier alone."""
     record = read_record(folder) if (folder / RUN_FILE).is_file() else None
     for classifier in (folder, folder / CLASSIFIER):
@@ -108,12 +108,12 @@ def _at(said: str, folder: Path) -> Located:
     raise ArtifactError(f"{folder} holds no classifier: there is no {DESCRIPTION} in it.{some}")
 
 
-def _with_run(said: str, classifier: Path, folder: Path | None, record: RunRecord | None) -> Located:
+def _with_run(said: str, classifier: Path, folder: Path | None, record: RunRecord | None) -> RunReference:
     """Add the run of a classifier's folder that was named itself."""
     parent = classifier.resolve().parent
     if record is None and classifier.resolve().name == CLASSIFIER and (parent / RUN_FILE).is_file():
         folder, record = parent, read_record(parent)
-    return Located(said, classifier, folder, record)
+    return RunReference(said, classifier, folder, record)
 
 
 def _latest(outputs: Path) -> Path:

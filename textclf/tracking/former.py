@@ -13,18 +13,18 @@ from textclf.system.files import MANIFEST_FILE, files_below, manifest_problem
 from textclf.tracking.found import NOT_VOUCHED_FOR
 from textclf.tracking.lease import at_work
 from textclf.tracking.record import RUN_FILE, STARTED_FILE
-from textclf.tracking.run_start import Started, differences, read_started, write_started
+from textclf.tracking.run_start import RunStart, differences, read_started, write_started
 
 log = logging.getLogger(__name__)
 
 
-def former_run(
+def find_previous_run(
     fingerprint: str, environment: Mapping[str, str], outputs: Path, accept_changes: bool = False
 ) -> Path | None:
     """Return the folder of the same run done before: a finished one, else the newest that was cut off.
 
     Args:
-        fingerprint: The run's, as in `Started`.
+        fingerprint: The run's, as in `RunStart`.
         environment: What this process would run it with; a finished run of another is passed over.
         outputs: Where to look.
         accept_changes: Take a finished run also where code, versions or machine have changed since.
@@ -46,7 +46,7 @@ def former_run(
     return unfinished[0] if unfinished else None
 
 
-def started_runs(outputs: Path) -> Iterator[tuple[Path, Started]]:
+def started_runs(outputs: Path) -> Iterator[tuple[Path, RunStart]]:
     """Yield the folders of runs at or below a folder, with what each was begun with; unreadable ones are left out."""
     for root, folders, files in os.walk(outputs):
         if STARTED_FILE not in files:
@@ -61,7 +61,7 @@ def started_runs(outputs: Path) -> Iterator[tuple[Path, Started]]:
             yield Path(root), started
 
 
-def adopt(former: Path, folder: Path) -> None:
+def link_finished_run(former: Path, folder: Path) -> None:
     """Let a folder of a sweep hold a run that was finished elsewhere, without taking its place on the disk twice."""
     started = read_started(former)
     assert started is not None

@@ -19,7 +19,7 @@ from textclf.tracking.record import (
     RunRecord,
     read_record,
 )
-from textclf.tracking.run_start import Started, differences
+from textclf.tracking.run_start import RunStart, differences
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def refuse_what_is_there(path: Path) -> None:
         )
 
 
-def check_before(path: Path, before: Started, now: Started, accept_changes: bool) -> list[str]:
+def check_before(path: Path, before: RunStart, now: RunStart, accept_changes: bool) -> list[str]:
     """Return what has changed since a run was begun.
 
     Raises:

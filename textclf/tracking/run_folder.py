@@ -24,7 +24,7 @@ from textclf.tracking.found import (
 )
 from textclf.tracking.lease import Lease, LeaseLostError, take_lease
 from textclf.tracking.record import CHECKPOINTS, RunRecord, write_record
-from textclf.tracking.run_start import Started, read_started, write_started
+from textclf.tracking.run_start import RunStart, read_started, write_started
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ LATE = ".late-"
 class RunFolder:
     """The folder of a run that this process works on."""
 
-    def __init__(self, path: Path, lease: Lease, started: Started, record: RunRecord | None = None):
+    def __init__(self, path: Path, lease: Lease, started: RunStart, record: RunRecord | None = None):
         self.path = path
         self.lease = lease
         self.started = started
@@ -111,7 +111,7 @@ class RunFolder:
 
 
 @contextmanager
-def open_run(path: Path, started: Started, resume: bool = False, accept_changes: bool = False) -> Iterator[RunFolder]:
+def open_run(path: Path, started: RunStart, resume: bool = False, accept_changes: bool = False) -> Iterator[RunFolder]:
     """Open a run folder and work on it inside the context.
 
     Args:

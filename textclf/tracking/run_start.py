@@ -23,7 +23,7 @@ EQUALITY = ("code", "python", "machine", "threads", "torch", "transformers", "to
 
 
 @dataclass(frozen=True)
-class Started:
+class RunStart:
     """A run that was begun."""
 
     name: str
@@ -39,12 +39,12 @@ class Started:
     format: int = FORMAT
 
 
-def write_started(folder: Path, started: Started) -> None:
+def write_started(folder: Path, started: RunStart) -> None:
     """Write what a run was begun with to its folder."""
     write_json(folder / STARTED_FILE, asdict(started))
 
 
-def read_started(folder: Path) -> Started | None:
+def read_started(folder: Path) -> RunStart | None:
     """Return what the run of a folder was begun with; none where no run was, or before there was such a file.
 
     Raises:
@@ -55,7 +55,7 @@ def read_started(folder: Path) -> Started | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ArtifactError(f"{path} is of format {content['format']!r}; this textclf reads {FORMAT}.")
-        return Started(**{f.name: content[f.name] for f in fields(Started)})
+        return RunStart(**{f.name: content[f.name] for f in fields(RunStart)})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

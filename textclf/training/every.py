@@ -11,7 +11,7 @@ FORMS = "a number of steps such as 500, a duration such as 90s, 10min or 1h, or 
 
 
 @dataclass(frozen=True)
-class Every:
+class Interval:
     """A number of steps, a duration, or neither for never."""
 
     steps: int | None = None
@@ -23,19 +23,19 @@ class Every:
         return self.steps is None and self.seconds is None
 
 
-def parse_every(text: str) -> Every:
+def parse_every(text: str) -> Interval:
     """Return what is meant.
 
     Raises:
         ValueError: If it is none of the forms, or nothing at all, such as `0s`.
     """
     if text == NEVER:
-        return Every()
+        return Interval()
     found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?) ?(s|min|h)", text)
     if found is None:
         raise ValueError(text)
     steps, amount, unit = found.groups()
-    every = Every(steps=int(steps)) if steps else Every(seconds=float(amount) * SECONDS[unit])
+    every = Interval(steps=int(steps)) if steps else Interval(seconds=float(amount) * SECONDS[unit])
     if not (every.steps or every.seconds):
         raise ValueError(text)
     return every

@@ -23,7 +23,7 @@ from textclf.models.transformer.precision import AUTOCAST
 from textclf.models.transformer.tokenizer import pool_windows
 from textclf.system import signals
 from textclf.training.batches import Share, TrainingBatches, training_batches
-from textclf.training.checkpoints.checkpointer import Keeper
+from textclf.training.checkpoints.checkpointer import Checkpointer
 from textclf.training.checkpoints.fingerprint import environment_of, identity_of
 from textclf.training.checkpoints.state import Parts, Processes, random_state, set_random_state
 from textclf.training.hf_trainer import MonitorCallback, PlannedTrainer
@@ -38,7 +38,7 @@ from textclf.training.optim import (
     make_schedule,
 )
 from textclf.training.options import HFTrainer, Precision
-from textclf.training.speedups.select import sped_up
+from textclf.training.speedups.select import apply_speedups
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def fit_with_transformers(
         total = _sum_over_processes if share.world_size > 1 else None
         monitor = TrainingMonitor(classifier, data, options, context, plan.steps, total)
         monitor.turns.expect(plan, loss_of)
-        with sped_up(classifier, batches.tokens.ids, options) as speedups:
+        with apply_speedups(classifier, batches.tokens.ids, options) as speedups:
             optimizer = make_optimizer(classifier.model, options)
             allocate_moments(optimizer)
             speedups.follow(optimizer)
@@ -86,7 +86,7 @@ def fit_with_transformers(
             log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
             torch.manual_seed(context.seed + share.rank)  # each process drops out other units
             parts = Parts(monitor, plan, optimizer, schedule, speedups.seen, _scaler(precision))
-            keeper = Keeper(
+            keeper = Checkpointer(
                 parts,
                 options,
                 context,
@@ -107,7 +107,12 @@ def fit_with_transformers(
 
 
 def _take_steps(
-    arguments: TrainingArguments, batches: TrainingBatches, parts: Parts, keeper: Keeper, loss_of: Loss, room: Room
+    arguments: TrainingArguments,
+    batches: TrainingBatches,
+    parts: Parts,
+    keeper: Checkpointer,
+    loss_of: Loss,
+    room: Room,
 ) -> None:
     """Let a Trainer take steps from where training stands: to the end of an epoch that was begun, or else to the last.
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from textclf.models.transformer.encoded import WINDOWS
-from textclf.training.checkpoints.checkpointer import Keeper
+from textclf.training.checkpoints.checkpointer import Checkpointer
 from textclf.training.checkpoints.state import Parts
 from textclf.training.microbatch import Room
 
@@ -57,7 +57,7 @@ class PlannedTrainer(Trainer):
 class MonitorCallback(TrainerCallback):
     """Tells the monitor what the Trainer does."""
 
-    def __init__(self, parts: Parts, keeper: Keeper, room: Room):
+    def __init__(self, parts: Parts, keeper: Checkpointer, room: Room):
         self.monitor = parts.monitor
         self.room = room
         self.trainer: PlannedTrainer | None = None

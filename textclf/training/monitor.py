@@ -19,7 +19,7 @@ from textclf.models.base import EpochResult, FitResult, RunContext
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.system import signals
 from textclf.training.options import TrainerOptions
-from textclf.training.stability import WrongTurns
+from textclf.training.stability import StabilityMonitor
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class TrainingMonitor:
         self.points: list[tuple[int, dict[str, float]]] = []
         """All that was logged: the step, and the metrics by name."""
         self.warnings: list[str] = []
-        self.turns = WrongTurns(classifier, data, options, self.total)
+        self.turns = StabilityMonitor(classifier, data, options, self.total)
         self.resumed_at: list[int] = []
         self.has_best = False
         """Whether training is over and the classifier has the best epoch's weights."""

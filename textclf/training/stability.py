@@ -59,7 +59,7 @@ class _Step:
     norm: float | torch.Tensor | None
 
 
-class WrongTurns:
+class StabilityMonitor:
     """Watches the steps of a training run; `warnings` tells what is amiss, an error what cannot go on."""
 
     def __init__(

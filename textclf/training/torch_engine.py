@@ -21,7 +21,7 @@ from textclf.models.transformer.precision import AUTOCAST
 from textclf.models.transformer.tokenizer import pool_windows
 from textclf.system import signals
 from textclf.training.batches import TrainingBatches, training_batches
-from textclf.training.checkpoints.checkpointer import Keeper
+from textclf.training.checkpoints.checkpointer import Checkpointer
 from textclf.training.checkpoints.fingerprint import environment_of, identity_of
 from textclf.training.checkpoints.state import Parts
 from textclf.training.loss import Loss, make_loss
@@ -35,7 +35,7 @@ from textclf.training.optim import (
     make_schedule,
 )
 from textclf.training.options import Precision, TorchTrainer
-from textclf.training.speedups.select import sped_up
+from textclf.training.speedups.select import apply_speedups
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def fit_with_torch(
     loss_of = make_loss(balance, options.label_smoothing, labels_of(data.train), data.num_labels, device)
     monitor = TrainingMonitor(classifier, data, options, context, plan.steps)
     monitor.turns.expect(plan, loss_of)
-    with sped_up(classifier, batches.tokens.ids, options) as speedups, signals.deferred():
+    with apply_speedups(classifier, batches.tokens.ids, options) as speedups, signals.deferred():
         optimizer = make_optimizer(model, options)
         allocate_moments(optimizer)
         speedups.follow(optimizer)
@@ -74,7 +74,7 @@ def fit_with_torch(
         log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
 
         torch.manual_seed(context.seed)
-        keeper = Keeper(
+        keeper = Checkpointer(
             Parts(monitor, plan, optimizer, schedule, speedups.seen, scaler),
             options,
             context,

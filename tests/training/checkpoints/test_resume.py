@@ -114,44 +114,44 @@ def without_schedule(patch):
 
 
 def without_sums(patch):
-    given = state.given_back
+    given = state.restore
 
-    def given_back(parts, *args):
+    def restore(parts, *args):
         given(parts, *args)
         parts.monitor.epoch_loss.zero_()
 
-    patch.setattr("textclf.training.checkpoints.checkpointer.given_back", given_back)
+    patch.setattr("textclf.training.checkpoints.checkpointer.restore", restore)
 
 
 def without_place(patch):
-    given = state.given_back
+    given = state.restore
 
-    def given_back(parts, *args):
+    def restore(parts, *args):
         given(parts, *args)
         parts.monitor.steps_done -= 1
 
-    patch.setattr("textclf.training.checkpoints.checkpointer.given_back", given_back)
+    patch.setattr("textclf.training.checkpoints.checkpointer.restore", restore)
 
 
 def without_decay(patch):
-    given = state.given_back
+    given = state.restore
 
-    def given_back(parts, *args):
+    def restore(parts, *args):
         given(parts, *args)
         parts.seen.decayed = 1.0
 
-    patch.setattr("textclf.training.checkpoints.checkpointer.given_back", given_back)
+    patch.setattr("textclf.training.checkpoints.checkpointer.restore", restore)
 
 
 def without_best(patch):
-    given = state.given_back
+    given = state.restore
 
-    def given_back(parts, *args):
+    def restore(parts, *args):
         given(parts, *args)
         for weight in parts.monitor.best_weights.values():
             weight.zero_()
 
-    patch.setattr("textclf.training.checkpoints.checkpointer.given_back", given_back)
+    patch.setattr("textclf.training.checkpoints.checkpointer.restore", restore)
 
 
 LOSSES = [

@@ -18,7 +18,7 @@ from textclf.system import files as durable
 from textclf.tracking.lease import LeaseLostError
 from textclf.training.checkpoints import checkpointer, storage
 from textclf.training.checkpoints.storage import Saved, name_of, newest_checkpoint, read_checkpoint, write_checkpoint
-from textclf.training.every import Every, parse_every
+from textclf.training.every import Interval, parse_every
 from textclf.training.options import HFTrainer, TorchTrainer
 
 
@@ -34,11 +34,11 @@ def names(folder):
 @pytest.mark.parametrize(
     ("text", "every"),
     [
-        ("500", Every(steps=500)),
-        ("90s", Every(seconds=90)),
-        ("10min", Every(seconds=600)),
-        ("1.5h", Every(seconds=5400)),
-        ("never", Every()),
+        ("500", Interval(steps=500)),
+        ("90s", Interval(seconds=90)),
+        ("10min", Interval(seconds=600)),
+        ("1.5h", Interval(seconds=5400)),
+        ("never", Interval()),
     ],
 )
 def test_how_often_is_said_in_steps_or_time(text, every):
@@ -264,7 +264,7 @@ def test_asking_after_each_step_costs_nothing_that_can_be_measured(tiny_checkpoi
     """Less than ten microseconds, where the shortest step of a real model takes some milliseconds."""
     made = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpointer.Keeper, "finish", lambda self: made.append(self))
+        patch.setattr(checkpointer.Checkpointer, "finish", lambda self: made.append(self))
         fit(TorchTrainer, tiny_checkpoint, tmp_path, epochs=1)
     start = time.process_time()
     for _ in range(10_000):

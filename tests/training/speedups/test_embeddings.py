@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from textclf.training.speedups.embeddings import SeenTokens, training_seen_tokens
+from textclf.training.speedups.embeddings import TrimmedEmbedding, training_seen_tokens
 
 IDS = np.array([[2, 7, 9, 3], [2, 8, 3, 0]], dtype=np.int32)
 
@@ -90,7 +90,7 @@ def test_padding_learns_nothing():
     torch.nn.init.constant_(padding, 0.5)
     with training_seen_tokens(model, IDS) as seen:
         train(model, seen=seen)
-        assert isinstance(seen, SeenTokens)
+        assert isinstance(seen, TrimmedEmbedding)
     decayed = 0.5 * np.prod([1 - 0.1 * 0.01 / (1 + step) for step in range(5)])
     torch.testing.assert_close(padding, torch.full_like(padding, decayed))
 

@@ -11,7 +11,7 @@ from textclf.errors import ArtifactError
 from textclf.tracking.mlflow.journal import Journal
 from textclf.tracking.mlflow.state import Entry, read_state
 from textclf.tracking.mlflow.store import address_of, open_store
-from textclf.tracking.mlflow.upload import Delivery, GoneError, RefusedError, open_delivery
+from textclf.tracking.mlflow.upload import GoneError, RefusedError, RunUpload, open_delivery
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import TRACKING_FILE
 
@@ -23,14 +23,14 @@ LEVELS_ABOVE = 4
 """Folders above a run's own in which that of its sweep may be."""
 
 
-class Courier:
+class JournalSender:
     """Carries one journal to one store."""
 
     def __init__(self, journal: Journal, options: MlflowTracker):
         self.journal = journal
         self.options = options
         self.address = address_of(options)
-        self.delivery: Delivery | None = None
+        self.delivery: RunUpload | None = None
         self.sent: Counter[str] = Counter()
         """How much of each kind was sent: points, files, or lines."""
         self.refused: list[str] = []
@@ -102,7 +102,7 @@ class Courier:
         self.delivery = delivery
         self.nest()
 
-    def _next_batch(self, delivery: Delivery) -> list[tuple[int, Entry]]:
+    def _next_batch(self, delivery: RunUpload) -> list[tuple[int, Entry]]:
         """Return the next lines that are sent in one call: several only of metrics."""
         entries = self.journal.entries(self._through, 1 if self._alone else MOST_ENTRIES)
         self._alone = max(0, self._alone - 1)
@@ -110,7 +110,7 @@ class Courier:
             return list(takewhile(lambda item: item[1]["kind"] == "metrics", entries))
         return entries[:1]
 
-    def _refuse(self, delivery: Delivery, why: str) -> None:
+    def _refuse(self, delivery: RunUpload, why: str) -> None:
         log.warning("MLflow: %s", why)
         self.refused.append(why)
         self.journal.append("refused", run_id=delivery.run_id, why=why)

@@ -7,7 +7,7 @@ import threading
 import time
 
 from textclf.system.redact import redacted
-from textclf.tracking.mlflow.courier import Courier
+from textclf.tracking.mlflow.courier import JournalSender
 from textclf.tracking.mlflow.journal import Journal
 from textclf.tracking.mlflow.store import fault
 from textclf.tracking.options import MlflowTracker
@@ -29,13 +29,13 @@ _outages: dict[str, float] = {}
 """Since when stores are not to be had, by address: the next run of this process need not find that out as slowly."""
 
 
-class Sender(threading.Thread):
+class SenderThread(threading.Thread):
     """Sends a journal in the background, and meets every fault there."""
 
     def __init__(self, journal: Journal, options: MlflowTracker):
         super().__init__(name="tracker", daemon=True)
         self.journal = journal
-        self.courier = Courier(journal, options)
+        self.courier = JournalSender(journal, options)
         self._change = threading.Condition()
         self._told = True
         self._tried = False

@@ -19,7 +19,7 @@ from textclf.data.dataset import SPLITS, TextData
 from textclf.errors import ArtifactError
 from textclf.system.redact import redacted, redacted_tree
 from textclf.tracking.mlflow.journal import LOCK_SECONDS, Journal, now, numbers
-from textclf.tracking.mlflow.sender import Sender
+from textclf.tracking.mlflow.sender import SenderThread
 from textclf.tracking.mlflow.store import address_of, fault
 from textclf.tracking.mlflow.system_metrics import FIRST_METRIC, watching_machine
 from textclf.tracking.mlflow.upload import LOCAL, PARENT_TAG, TEMPORARY
@@ -62,7 +62,7 @@ class MlflowRun(TrackedRun):
         self.patience = options.patience_seconds
         self.corrects = corrects
         self.faulty: set[str] = set()
-        self.sender = Sender(journal, options)
+        self.sender = SenderThread(journal, options)
         self.sender.start()
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from textclf.errors import ArtifactError, TextclfError, listed
-from textclf.tracking.mlflow.courier import Courier
+from textclf.tracking.mlflow.courier import JournalSender
 from textclf.tracking.mlflow.journal import BusyJournalError, Journal
 from textclf.tracking.mlflow.state import State, read_state
 from textclf.tracking.mlflow.store import address_of, fault, passes, without_secrets
@@ -112,7 +112,7 @@ def _send(folder: Path, options: MlflowTracker) -> Sent:
             return Sent(folder, skipped="sent meanwhile by another process")
         if journal.state.ended is None:  # its process is gone, or the journal would be locked
             journal.append("end", status="KILLED", time=journal.state.last_time)
-        courier = Courier(journal, options)
+        courier = JournalSender(journal, options)
         problems: list[str] = []
         try:
             while not courier.is_done:

@@ -37,7 +37,7 @@ class GoneError(Exception):
     """The store no longer has the run."""
 
 
-class Delivery:
+class RunUpload:
     """A run that is in a store."""
 
     def __init__(self, client: MlflowClient, experiment_id: str, run_id: str, url: str, folder: Path, is_new: bool):
@@ -192,7 +192,7 @@ class Delivery:
 
 def open_delivery(
     client: MlflowClient, uri: str, artifacts: str | None, state: State, address: str, folder: Path
-) -> Delivery:
+) -> RunUpload:
     """Open the run of a journal in a store: the one that it was sent to before where that is there, else a new one."""
     assert state.run is not None
     run = state.run
@@ -209,7 +209,7 @@ def open_delivery(
             found = client.create_run(experiment_id, run["time"], tags, run["name"]).info.run_id
         run_id = found
     root = LOCAL_UI if artifacts else without_secrets(uri)
-    return Delivery(
+    return RunUpload(
         client, experiment_id, run_id, f"{root}/#/experiments/{experiment_id}/runs/{run_id}", folder, is_new
     )
 

@@ -15,7 +15,7 @@ from textclf.errors import ArtifactError, ConfigError
 from textclf.models.base import RunContext
 from textclf.system import signals
 from textclf.training.checkpoints.fingerprint import differences
-from textclf.training.checkpoints.state import Parts, Processes, given_back, taken
+from textclf.training.checkpoints.state import Parts, Processes, restore, taken
 from textclf.training.checkpoints.storage import Saved, name_of, newest_checkpoint, remove_all_but, write_checkpoint
 from textclf.training.every import parse_every
 from textclf.training.options import TrainerOptions
@@ -29,7 +29,7 @@ LONG_SECONDS = 60.0
 PATH_BYTES = 4096
 
 
-class Keeper:
+class Checkpointer:
     """Follows a training run, and keeps its state where it is told to.
 
     An engine calls `resume` before the first step, `after_step` after each, `end_epoch` instead of the monitor's, and
@@ -97,7 +97,7 @@ class Keeper:
         self._refuse_others(path, saved)
         changes = self._changes(path, saved)
         try:
-            given_back(self.parts, self.processes, saved.plain, saved.tensors)
+            restore(self.parts, self.processes, saved.plain, saved.tensors)
         except (RuntimeError, KeyError, ValueError) as error:
             raise ArtifactError(
                 f"{path} does not fit the model that is to be trained ({error}); remove it to train from the beginning."

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from textclf.models.base import EpochResult
 from textclf.training.batches import BatchPlan
 from textclf.training.monitor import TrainingMonitor
-from textclf.training.speedups.embeddings import SeenTokens
+from textclf.training.speedups.embeddings import TrimmedEmbedding
 
 Tensors = dict[str, dict[str, torch.Tensor]]
 
@@ -25,7 +25,7 @@ class Parts:
     plan: BatchPlan
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
-    seen: SeenTokens | None = None
+    seen: TrimmedEmbedding | None = None
     scaler: torch.amp.GradScaler | None = None
     """Of float16 alone."""
 
@@ -102,7 +102,7 @@ def taken(parts: Parts, processes: Processes) -> tuple[dict[str, Any], Tensors]:
     return plain, tensors
 
 
-def given_back(parts: Parts, processes: Processes, plain: dict[str, Any], tensors: Tensors) -> None:
+def restore(parts: Parts, processes: Processes, plain: dict[str, Any], tensors: Tensors) -> None:
     """Bring training to where it was when its state was taken.
 
     Raises:

@@ -21,7 +21,7 @@ MOST = 0.8
 """Share of the vocabulary above which all of it is trained, since little would be saved."""
 
 
-class SeenTokens(nn.Module):
+class TrimmedEmbedding(nn.Module):
     """An embedding of which some tokens' vectors are trained; in evaluation it has all of them."""
 
     row_of: torch.Tensor
@@ -52,7 +52,7 @@ class SeenTokens(nn.Module):
             return self.whole(ids)
         return functional.embedding(self.row_of[ids], self.rows, self.padding_row)
 
-    def train(self, mode: bool = True) -> SeenTokens:
+    def train(self, mode: bool = True) -> TrimmedEmbedding:
         """Go over to training, or to evaluation with what has been learned."""
         if not mode and self.training:
             self.write_back()
@@ -82,7 +82,7 @@ class SeenTokens(nn.Module):
 
 
 @contextmanager
-def training_seen_tokens(model: PreTrainedModel, ids: NDArray[np.int32]) -> Iterator[SeenTokens | None]:
+def training_seen_tokens(model: PreTrainedModel, ids: NDArray[np.int32]) -> Iterator[TrimmedEmbedding | None]:
     """Train only the embeddings of these token ids inside the context.
 
     Args:
@@ -104,7 +104,7 @@ def training_seen_tokens(model: PreTrainedModel, ids: NDArray[np.int32]) -> Iter
     if used.mean() > MOST:
         yield None
         return
-    seen = SeenTokens(whole, torch.from_numpy(np.flatnonzero(used)).to(whole.weight.device))
+    seen = TrimmedEmbedding(whole, torch.from_numpy(np.flatnonzero(used)).to(whole.weight.device))
     model.set_input_embeddings(seen)
     try:
         yield seen

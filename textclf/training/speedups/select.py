@@ -15,16 +15,16 @@ from textclf.models.options import Attention
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.training.options import TrainerOptions
 from textclf.training.speedups.dropout import bulk_dropout
-from textclf.training.speedups.embeddings import SeenTokens, training_seen_tokens
+from textclf.training.speedups.embeddings import TrimmedEmbedding, training_seen_tokens
 
 
 @dataclass(frozen=True)
-class InForce:
+class ActiveSpeedups:
     """The speed-ups of a training run."""
 
     names: tuple[str, ...]
     """Each in a few words, for the log and the record."""
-    seen: SeenTokens | None = None
+    seen: TrimmedEmbedding | None = None
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
         """Tell the speed-ups which optimizer steps; to be called once, after it was made."""
@@ -33,7 +33,9 @@ class InForce:
 
 
 @contextmanager
-def sped_up(classifier: TransformerClassifier, ids: NDArray[np.int32], options: TrainerOptions) -> Iterator[InForce]:
+def apply_speedups(
+    classifier: TransformerClassifier, ids: NDArray[np.int32], options: TrainerOptions
+) -> Iterator[ActiveSpeedups]:
     """Train inside this context, where steps take less time or memory.
 
     Args:
@@ -59,7 +61,7 @@ def sped_up(classifier: TransformerClassifier, ids: NDArray[np.int32], options: 
         if classifier.reads_one_token:
             names.append("last layer for one token")
         if not options.speedups:
-            yield InForce(tuple(names))
+            yield ActiveSpeedups(tuple(names))
             return
         seen = stack.enter_context(training_seen_tokens(model, ids))
         if seen is not None:
@@ -70,4 +72,4 @@ def sped_up(classifier: TransformerClassifier, ids: NDArray[np.int32], options: 
                 names.append("explicit attention")
             stack.enter_context(bulk_dropout())
             names.append("bulk dropout")
-        yield InForce(tuple(names), seen)
+        yield ActiveSpeedups(tuple(names), seen)
