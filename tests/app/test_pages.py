@@ -19,7 +19,7 @@ def app(settings):
 
 def page_of(name):
     """Return a page by itself: Streamlit's tester cannot go from page to page of this kind."""
-    code = f"from textclf.app.views import common, {name}\ncommon.guarded({name}.page)()"
+    code = f"from textclf.app.pages import common, {name}_page\ncommon.guarded({name}_page.page)()"
     return AppTest.from_string(code, default_timeout=60)
 
 

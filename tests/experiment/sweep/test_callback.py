@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[3]
 
 MEASURED = """
 import gc, itertools, json, sys
-from textclf import experiment, run
+from textclf import run
+from textclf.experiment import experiment
 from textclf.experiment.sweep.callback import SweepCallback
 
 latency, number = experiment.latency, itertools.count()

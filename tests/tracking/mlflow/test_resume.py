@@ -15,7 +15,7 @@ from textclf.tracking.options import MlflowTracker
 TRAIN = """
 import os, signal, sys, time
 from pathlib import Path
-from textclf.tracking import sender
+from textclf.tracking.mlflow import sender
 from textclf.tracking.mlflow.state import read_state
 from textclf.tracking.options import MlflowTracker
 
