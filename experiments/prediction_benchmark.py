@@ -37,9 +37,9 @@ from textclf.predict.inputs import WantedTexts
 from textclf.predict.rows import Kind, read_batches
 from textclf.predict.stream import predict_batches
 from textclf.predict.writers import open_writer
+from textclf.system.environment import machine
 from textclf.system.files import write_text
 from textclf.tracking.find_runs import load_classifier, resolve_run
-from textclf.tracking.record import machine
 
 RESULT = Path(__file__).parent / "results" / "prediction.md"
 OURS = "textclf.predict, CSV to CSV"

@@ -32,10 +32,11 @@ import pandas as pd
 
 from textclf.export.registry import register
 from textclf.models.base import Classifier
+from textclf.system.environment import machine
 from textclf.system.files import write_text
 from textclf.tracking.find_runs import RunReference, resolve_run
 from textclf.tracking.options import MLFLOW_ENVIRONMENT
-from textclf.tracking.record import PREDICTIONS_FILE, machine
+from textclf.tracking.record import PREDICTIONS_FILE
 
 STARTS_WITHIN_SECONDS = 180
 

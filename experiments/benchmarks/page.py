@@ -13,8 +13,8 @@ from typing import Any
 from experiments.benchmarks.rounds import Timing, Timings, slow_periods
 from textclf.documents.document import Block, Code, Column, Heading, Paragraph, Picture, Table, to_markdown
 from textclf.documents.plotting import figure
+from textclf.system.environment import environment
 from textclf.system.files import write_json, write_text
-from textclf.tracking.record import environment
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed"
 VERSIONS = ("python", "torch", "transformers", "scikit-learn", "numpy")

@@ -8,7 +8,7 @@ from textclf.errors import ArtifactError
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.provenance import resolved_options
 from textclf.experiment.rerun import changes_since, compare_with, overrides_of, value_said
-from textclf.tracking.record import environment
+from textclf.system.environment import environment
 
 VALUES = [
     *("a b", "it's", "back\\slash", "end\\", "\\'x", "x'\\", "{a}", "1e5", "null", "", "ü,=:[]"),

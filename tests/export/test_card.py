@@ -13,8 +13,8 @@ from textclf.export.card_sections import differences
 from textclf.export.evidence import gather, read_analysis
 from textclf.export.public import is_on_hub, public_command, scrubbed
 from textclf.models.saved import read_description
+from textclf.system.environment import environment
 from textclf.tracking.find_runs import resolve_run
-from textclf.tracking.record import environment
 
 
 @pytest.fixture(scope="module")

@@ -223,7 +223,7 @@ def main() -> None:
         importlib.import_module(name)
     import gc
 
-    from textclf.tracking.record import git_commit
+    from textclf.system.environment import git_commit
     from textclf.tracking.run_start import code_digest
 
     code_digest(), git_commit()  # asked once, so that an edit under way makes no difference between two attempts

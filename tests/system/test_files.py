@@ -11,10 +11,12 @@ from textclf.system.files import (
     manifest_problem,
     new_file,
     new_folder,
+    plain,
     write_json,
     write_manifest,
     write_text,
 )
+from textclf.training.options import Precision
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
@@ -89,3 +91,7 @@ def test_folders_are_found_while_others_come_and_go(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", gone)
     assert folders_with("x", tmp_path) == [tmp_path / "b"]
     assert folders_with("x", tmp_path / "missing") == []
+
+
+def test_enums_become_their_names():
+    assert plain({"p": Precision.bf16, "l": (1, 2)}) == {"p": "bf16", "l": [1, 2]}

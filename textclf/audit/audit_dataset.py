@@ -21,8 +21,7 @@ from textclf.documents.escape import csv_table
 from textclf.errors import ArtifactError
 from textclf.models.base import ModelOptions
 from textclf.models.options import LongText, TransformerModel
-from textclf.system.files import write_json, write_text
-from textclf.tracking.record import plain
+from textclf.system.files import plain, write_json, write_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -22,8 +22,7 @@ from textclf.compare.setups import shared_tests
 from textclf.documents.document import Block, Code, Heading, Paragraph, to_html, to_markdown
 from textclf.documents.escape import csv_table, markdown, terminal
 from textclf.errors import ArtifactError
-from textclf.system.files import write_json, write_text
-from textclf.tracking.record import plain
+from textclf.system.files import plain, write_json, write_text
 
 REPORT = "report.md"
 PAGE = "report.html"

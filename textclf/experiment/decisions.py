@@ -13,7 +13,8 @@ import omegaconf
 from textclf.documents.document import Cell, Column, Table
 from textclf.experiment.reasons import REASONS
 from textclf.experiment.schema import GROUPS, SCHEMAS, RunConfig
-from textclf.tracking.record import RunRecord, plain
+from textclf.system.files import plain
+from textclf.tracking.record import RunRecord
 
 TOLD_ELSEWHERE = re.compile(
     r"model\.(name|checkpoint)|dataset\.(name|path|config|revision|train|validation|test|label_names|metrics|.*_split|.*_column)"

@@ -27,6 +27,7 @@ from textclf.experiment.results import announce, scores_said, write_results
 from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
 from textclf.models.options import TransformerModel
 from textclf.models.transformer.token_cache import remembering_tokens
+from textclf.system.environment import environment
 from textclf.system.memory import watch_memory
 from textclf.system.redact import redacted, redacted_tree
 from textclf.system.timing import Phases
@@ -121,7 +122,7 @@ def started_now(experiment: Experiment, command: str = "") -> RunStart:
         name=experiment.title,
         fingerprint=fingerprint_of_work(config),
         config=redacted_tree(config),
-        environment=records.environment() | {"code": code_digest()},
+        environment=environment() | {"code": code_digest()},
         command=command,
         started=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
     )

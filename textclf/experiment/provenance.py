@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textclf.data.dataset import SPLITS, TextData
 from textclf.data.options import DatasetOptions
-from textclf.tracking.record import plain
+from textclf.system.files import plain
 
 if TYPE_CHECKING:
     from textclf.evaluation.predictions import Evaluation

@@ -9,8 +9,9 @@ from typing import Any
 
 from textclf.errors import ArtifactError
 from textclf.experiment.schema import SCHEMAS
+from textclf.system.environment import environment
 from textclf.system.redact import MASK
-from textclf.tracking.record import RunRecord, environment
+from textclf.tracking.record import RunRecord
 from textclf.tracking.run_start import code_digest, differences
 
 TOP = ("seed", "objective", "experiment", "run_name", "save_classifier")

@@ -17,8 +17,9 @@ from textclf.evaluation.proportions import Share, percent
 from textclf.experiment.results import ANALYSIS_FILE
 from textclf.export.public import is_on_hub, public_record, scrubbed
 from textclf.models.saved import Description, read_description
+from textclf.system.environment import other_hub
 from textclf.tracking.find_runs import RunReference
-from textclf.tracking.record import METRICS_FILE, RunRecord, other_hub
+from textclf.tracking.record import METRICS_FILE, RunRecord
 
 log = logging.getLogger(__name__)
 

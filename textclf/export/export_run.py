@@ -14,9 +14,9 @@ from textclf.export.check import Check, compare_classifiers, examples_of
 from textclf.export.public import public_command
 from textclf.models.base import Classifier
 from textclf.models.saved import load_classifier, read_description
+from textclf.system.environment import environment
 from textclf.system.files import write_json
 from textclf.tracking.find_runs import OUTPUTS, RunReference
-from textclf.tracking.record import environment
 
 REPORT = "export.json"
 """What the folder says of how it was made and checked."""

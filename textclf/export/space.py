@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 
@@ -18,6 +17,7 @@ from textclf.export.contents import copy_classifier
 from textclf.export.evidence import Evidence, gather
 from textclf.export.hub_folder import README, refuse_full
 from textclf.models.bundle import FAMILIES, copy_code, requirement_lines
+from textclf.system.environment import version_of
 from textclf.system.files import write_json, write_text
 from textclf.tracking.find_runs import RunReference
 from textclf.tracking.record import CLASSIFIER
@@ -52,7 +52,7 @@ def write_space_folder(located: RunReference, output: Path) -> None:
     copy_code(description, output)
     shutil.copyfile(TEMPLATES / APP, output / APP)
     write_json(output / SETTINGS, {"title": title_of(evidence), "description": _description(evidence)})
-    gradio = _gradio_version()
+    gradio = version_of("gradio") or TESTED_GRADIO
     lines = [line for line in requirement_lines(description) if not line.startswith("gradio")]
     write_text(output / REQUIREMENTS, "\n".join([*lines, f"gradio=={gradio}"]) + "\n")
     write_text(output / README, space_card(evidence, gradio))
@@ -96,10 +96,3 @@ def _description(evidence: Evidence) -> str:
     names = evidence.description.label_names
     what = "a pair of texts" if evidence.description.has_pairs else "a text"
     return f"Puts {what} into one of {len(names)} classes: {listed(names)}. {verdict(evidence)}"
-
-
-def _gradio_version() -> str:
-    try:
-        return version("gradio")
-    except PackageNotFoundError:
-        return TESTED_GRADIO

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from textclf.errors import ArtifactError, listed
 from textclf.models.base import Classifier, Cleaning
+from textclf.system.environment import NOT_INSTALLED, version_of
 from textclf.system.imports import importing
 
 DESCRIPTION = "classifier.json"
 FORMAT = 1
 """Raised when a folder written before can no longer be read."""
+VERSIONED = ("textclf", "torch", "transformers", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def write_description(directory: Path, family: str, classifier: Classifier, opti
         classifier: What is saved.
         options: What its family needs to read it.
     """
-    libraries = {name: version(name) for name in ("textclf", "torch", "transformers", "scikit-learn")}
+    libraries = {name: version_of(name) or NOT_INSTALLED for name in VERSIONED}
     content = {
         "format": FORMAT,
         "family": family,

@@ -1,22 +1,14 @@
-"""The run folder, which is the record of a run: what it holds, how it is written and read."""
+"""The record of a run, and the names of the files of its folder."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import os
-import platform
 import shlex
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from enum import Enum
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from textclf.errors import ArtifactError
 from textclf.system.files import folders_with, write_json
@@ -35,9 +27,6 @@ TRACKING_FILE = "tracking.jsonl"
 CHECKPOINTS = "checkpoints"
 FORMAT = 1
 """Raised when a record written before can no longer be read."""
-LIBRARIES = (
-    *("textclf", "torch", "transformers", "tokenizers", "datasets", "scikit-learn", "evaluate", "mlflow", "numpy"),
-)
 
 
 @dataclass(frozen=True)
@@ -134,78 +123,6 @@ def config_fingerprint(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def environment() -> dict[str, str]:
-    """Return the versions of the libraries, the platform, and the commit of textclf's code."""
-    found = {"python": platform.python_version(), "platform": platform.platform(), "machine": machine()}
-    found |= {"threads": _threads(), **{library: _version(library) for library in LIBRARIES}}
-    commit, hub = git_commit(), other_hub()
-    return found | ({"git_commit": commit} if commit else {}) | ({"hub": hub} if hub else {})
-
-
-def _threads() -> str:
-    """Return how many threads this process is to compute with."""
-    return os.environ.get("OMP_NUM_THREADS") or str(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
-
-
-@functools.cache
-def _version(library: str) -> str:
-    """Return the version of a library that is installed."""
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def other_hub() -> str | None:
-    """Return the host of the Hub that HF_ENDPOINT names; none for huggingface.co.
-
-    What bears a name of huggingface.co elsewhere, on a mirror or a test server, need not be the same.
-    """
-    host = urlsplit(os.environ.get("HF_ENDPOINT", "")).netloc.rpartition("@")[2]
-    return host if host and host != "huggingface.co" else None
-
-
-def machine() -> str:
-    """Return what computes: the number and kind of the processors, and the GPUs that torch sees."""
-    kind = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        kind = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), kind)
-    except OSError:
-        pass  # not Linux
-    said = f"{os.cpu_count()} × {kind}"
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-        said += "".join(f", {names.count(name)} × {name}" for name in dict.fromkeys(names))
-    return said
-
-
-@functools.cache
-def git_commit() -> str | None:
-    """Return the commit of the checkout that textclf runs from, `-dirty` where it was changed since.
-
-    Asked once in a process: the code that runs is the code that was there when it was imported.
-    """
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():  # installed: a checkout around it would be somebody else's
-        return None
-    try:
-        said = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return said.stdout.strip() or None
-
-
 def command_line(arguments: list[str]) -> str:
     """Return the command that runs an experiment with these overrides, without the secrets in them."""
     return shlex.join(["python", "-m", "textclf.run", *map(redacted, arguments)])
@@ -220,12 +137,3 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
         else:
             out[f"{prefix}{key}"] = value
     return out
-
-
-def plain(value: Any) -> Any:
-    """Return a value with its enums by name."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
-    return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value

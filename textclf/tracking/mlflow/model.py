@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -13,12 +12,13 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import Map
 
-import textclf
 from textclf.models.bundle import libraries_needed
 from textclf.models.saved import DESCRIPTION, read_description
+from textclf.system.environment import version_of
 from textclf.tracking.mlflow.serving import TEXT, TEXT_PAIR, THRESHOLD
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE, folder_bytes, read_record
 
+PACKAGE = Path(__file__).resolve().parents[2]
 ENTRY = Path(__file__).with_name("entry.py")
 SERVED_BY = ("mlflow", "pandas")
 """What a served model needs beside what its classifier does."""
@@ -35,10 +35,8 @@ def requirements(classifier: Path) -> list[str]:
     """
     found = []
     for name in sorted({*libraries_needed(read_description(classifier)), *SERVED_BY}):
-        try:
-            found.append(f"{name}=={version(name).partition('+')[0]}")
-        except PackageNotFoundError:
-            found.append(name)
+        version = version_of(name)
+        found.append(f"{name}=={version.partition('+')[0]}" if version else name)
     return found
 
 
@@ -86,7 +84,7 @@ def pack(run_dir: Path, folder: Path, model: Model | None = None) -> Path:
         stub.mkdir(parents=True)
         shutil.copy(classifier / DESCRIPTION, stub)
         code = staging / "code" / "textclf"
-        shutil.copytree(Path(textclf.__file__).parent, code, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        shutil.copytree(PACKAGE, code, ignore=shutil.ignore_patterns(*LEFT_OUT))
         example = {TEXT: list(EXAMPLE)} | ({TEXT_PAIR: list(EXAMPLE[::-1])} if has_pairs else {})
         model = model or Model()
         mlflow.pyfunc.save_model(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData
 from textclf.models.base import Balance, RunContext
-from textclf.tracking.record import machine, plain
+from textclf.system.environment import NOT_INSTALLED, machine, version_of
+from textclf.system.files import plain
 from textclf.training.batches import TrainingBatches
 from textclf.training.optim import describe_device
 from textclf.training.options import TrainerOptions
@@ -72,7 +72,7 @@ def environment_of(device: torch.device, precision: str, speedups: tuple[str, ..
         "speed-ups": ", ".join(speedups) or "none",
         "processes": str(processes),
         "machine": machine(),
-        **{library: _version(library) for library in LIBRARIES},
+        **{library: version_of(library) or NOT_INSTALLED for library in LIBRARIES},
     }
 
 
@@ -94,11 +94,3 @@ def _digest(*arrays: NDArray[Any] | None) -> str:
         if array is not None:
             found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
-
-
-def _version(library: str) -> str:
-    """Return the version of a library that is installed."""
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "not installed"
