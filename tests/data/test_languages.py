@@ -7,7 +7,8 @@ import pytest
 
 from textclf.data.options import FilesDataset, HubDataset
 from textclf.errors import ConfigError, DataError
-from textclf.evaluation.predictions import evaluate_split, prediction_table
+from textclf.evaluation.evaluate import evaluate_split
+from textclf.evaluation.predictions import prediction_table
 
 
 def rows(language, count):

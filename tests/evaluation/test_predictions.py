@@ -6,7 +6,8 @@ import pytest
 
 from tests.conftest import make_data
 from textclf.data.dataset import TextData
-from textclf.evaluation.predictions import Predictions, evaluate_split, prediction_table, sample_lines
+from textclf.evaluation.evaluate import evaluate_split
+from textclf.evaluation.predictions import Predictions, prediction_table, sample_lines
 
 
 class Oracle:

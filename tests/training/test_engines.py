@@ -14,7 +14,8 @@ from mlflow.tracking import MlflowClient
 
 from tests.conftest import make_data
 from textclf.errors import ConfigError
-from textclf.evaluation.predictions import Evaluation, Predictions
+from textclf.evaluation.evaluate import Evaluation
+from textclf.evaluation.predictions import Predictions
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.experiment import run_experiment
 from textclf.models.base import Imbalance, RunContext

@@ -17,10 +17,9 @@ from textclf.data.dataset import TextData, fingerprint_of, summary
 from textclf.data.options import DatasetOptions
 from textclf.errors import DataError
 from textclf.evaluation.analysis import analyse
-from textclf.evaluation.cost import latency
+from textclf.evaluation.evaluate import evaluate_split, latency
 from textclf.evaluation.metric_names import check_objective
 from textclf.evaluation.options import AnalysisOptions
-from textclf.evaluation.predictions import evaluate_split
 from textclf.experiment.fitting import fit_model, validate, warned_of_collapse
 from textclf.experiment.provenance import costs_of, course_of, described, resolved_options, tags_of
 from textclf.experiment.results import announce, scores_said, write_results

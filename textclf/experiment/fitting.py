@@ -11,7 +11,8 @@ import numpy as np
 from textclf.data.dataset import TextData, labels_of
 from textclf.evaluation.calibration import calibrate
 from textclf.evaluation.collapse import collapse_words, entropy_of
-from textclf.evaluation.predictions import Predictions, evaluate_split, measure_predictions
+from textclf.evaluation.evaluate import evaluate_split, measure_predictions
+from textclf.evaluation.predictions import Predictions
 from textclf.models.base import Calibration, Classifier, FitResult, Imbalance, RunContext
 from textclf.models.options import ClassicalModel
 

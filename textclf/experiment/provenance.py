@@ -11,7 +11,7 @@ from textclf.data.options import DatasetOptions
 from textclf.system.files import plain
 
 if TYPE_CHECKING:
-    from textclf.evaluation.predictions import Evaluation
+    from textclf.evaluation.evaluate import Evaluation
     from textclf.experiment.experiment import Experiment
     from textclf.models.base import FitResult
     from textclf.system.memory import Peak

@@ -18,8 +18,9 @@ from textclf.documents.escape import csv_table
 from textclf.evaluation import analysis_plots, plots
 from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attributions
 from textclf.evaluation.attributions_page import attributions_page
+from textclf.evaluation.evaluate import Evaluation
 from textclf.evaluation.metrics import class_figures, undefined_metrics
-from textclf.evaluation.predictions import Evaluation, prediction_table, sample_lines
+from textclf.evaluation.predictions import prediction_table, sample_lines
 from textclf.evaluation.report import ATTRIBUTIONS_PAGE
 from textclf.experiment.report import ReportedRun, report_blocks
 from textclf.models.base import FitResult

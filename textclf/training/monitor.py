@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from textclf.data.dataset import TextData
+from textclf.evaluation.evaluate import evaluate_split
 from textclf.evaluation.metric_names import higher_is_better
-from textclf.evaluation.predictions import evaluate_split
 from textclf.models.base import EpochResult, FitResult, RunContext
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.system import signals

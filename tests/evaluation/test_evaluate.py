@@ -3,7 +3,7 @@ import time
 import numpy as np
 
 from tests.conftest import make_data
-from textclf.evaluation import cost
+from textclf.evaluation import evaluate
 
 
 class Slow:
@@ -20,31 +20,31 @@ class Slow:
 
 def test_single_examples_are_timed_after_a_warm_up():
     slow = Slow()
-    found = cost.latency(slow, make_data())
+    found = evaluate.latency(slow, make_data())
     assert all(len(texts) == 1 and pairs is None for texts, pairs in slow.calls)
-    assert len(slow.calls) == cost.WARM_UP + cost.SINGLES
+    assert len(slow.calls) == evaluate.WARM_UP + evaluate.SINGLES
     assert 0.001 <= found["latency_median_seconds"] <= found["latency_p95_seconds"] < 0.2  # the first does not count
     assert set(texts[0] for texts, _ in slow.calls) <= set(make_data().validation["text"])
 
 
 def test_pairs_are_given_as_pairs():
     slow = Slow()
-    cost.latency(slow, make_data(pairs=True))
+    evaluate.latency(slow, make_data(pairs=True))
     assert all(len(pairs) == 1 for _, pairs in slow.calls)
 
 
 def test_a_slow_model_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(cost, "SINGLES_SECONDS", 0.0)
+    monkeypatch.setattr(evaluate, "SINGLES_SECONDS", 0.0)
     slow = Slow()
-    cost.latency(slow, make_data())
-    assert len(slow.calls) == cost.WARM_UP + cost.FEWEST_SINGLES
+    evaluate.latency(slow, make_data())
+    assert len(slow.calls) == evaluate.WARM_UP + evaluate.FEWEST_SINGLES
 
 
 def test_what_takes_an_instant_is_repeated_and_what_takes_long_is_not():
     calls = []
-    result, seconds = cost.timed(lambda: calls.append(0) or len(calls))
-    assert (result, len(calls)) == (cost.MOST_REPEATS, cost.MOST_REPEATS)
+    result, seconds = evaluate.timed(lambda: calls.append(0) or len(calls))
+    assert (result, len(calls)) == (evaluate.MOST_REPEATS, evaluate.MOST_REPEATS)
     assert seconds < 0.01
     slow = []
-    cost.timed(lambda: slow.append(time.sleep(cost.REPEAT_SECONDS)))
+    evaluate.timed(lambda: slow.append(time.sleep(evaluate.REPEAT_SECONDS)))
     assert len(slow) == 1

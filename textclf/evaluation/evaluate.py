@@ -1,0 +1,149 @@
+"""Predict a split with a fitted classifier, score the predictions, and measure what predicting costs.
+
+Costs are measured in the same way for every model. Latency: single examples of the validation split, spread over it,
+each predicted on its own after a few that are not counted. Throughput: the whole test split at once, after that
+warm-up; what takes an instant is done again until it has taken long enough to be timed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.data.options import LANGUAGE_COLUMN
+from textclf.evaluation.metrics import evaluate_predictions
+from textclf.evaluation.predictions import Predictions
+
+if TYPE_CHECKING:
+    from textclf.models.base import Classifier
+
+T = TypeVar("T")
+
+WARM_UP = 5
+"""Single predictions that are not counted."""
+SINGLES = 100
+"""Single predictions that are timed, unless they take too long."""
+FEWEST_SINGLES = 10
+SINGLES_SECONDS = 2.0
+"""After this time no further single example is predicted, once there are the fewest."""
+REPEAT_SECONDS = 0.2
+"""Work that is done sooner is repeated, and its median time taken."""
+MOST_REPEATS = 7
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A split's predictions, their metrics, and what predicting took."""
+
+    split: str
+    predictions: Predictions
+    metrics: dict[str, float]
+    """Metrics by name, as `test/accuracy`; an undefined one is absent."""
+    seconds: float
+    """Duration of predicting alone."""
+
+    @property
+    def examples_per_second(self) -> float:
+        """Prediction throughput, over the whole split."""
+        return len(self.predictions.labels) / self.seconds
+
+
+def evaluate_split(
+    classifier: Classifier, data: TextData, split: str, further_metrics: tuple[str, ...] = ()
+) -> Evaluation:
+    """Predict a split and measure how well.
+
+    Args:
+        classifier: A fitted classifier of the same classes.
+        data: The data.
+        split: `train`, `validation` or `test`.
+        further_metrics: Names of metrics in `evaluate` to compute as well.
+    """
+    rows = data.split(split)
+    texts, pairs = texts_of(rows)
+    probabilities, seconds = timed(lambda: classifier.predict_proba(texts, pairs))
+    predictions = Predictions(labels_of(rows), probabilities, data.label_names)
+    return Evaluation(split, predictions, measure_predictions(data, split, predictions, further_metrics), seconds)
+
+
+def measure_predictions(
+    data: TextData, split: str, predictions: Predictions, further_metrics: tuple[str, ...] = ()
+) -> dict[str, float]:
+    """Return the metrics of what was predicted on a split, by name, as `test/accuracy`.
+
+    Where languages are known, each has an accuracy and a macro F1 of its own (`test/accuracy/de`), and
+    `test/accuracy/average_of_languages` counts each language the same. Where some languages do not
+    occur in train, `test/zero_shot_gap` is the mean accuracy over those that do, less that over the others.
+
+    Args:
+        data: The data.
+        split: `train`, `validation` or `test`.
+        predictions: What was predicted on it.
+        further_metrics: Names of metrics in `evaluate` to compute as well.
+    """
+    metrics = evaluate_predictions(predictions, further_metrics)
+    rows = data.split(split)
+    if LANGUAGE_COLUMN in rows.column_names:
+        found = _by_language(predictions, np.array(rows[LANGUAGE_COLUMN][:]))
+        metrics |= found | _over_languages(found, set(data.train.unique(LANGUAGE_COLUMN)))
+    return {f"{split}/{name}": value for name, value in metrics.items()}
+
+
+def _over_languages(metrics: dict[str, float], trained: set[str]) -> dict[str, float]:
+    """Return the mean accuracy over languages, and how far it lies below in those that were not trained on."""
+    by_language = {name.partition("/")[2]: value for name, value in metrics.items() if name.startswith("accuracy/")}
+    if len(by_language) < 2:
+        return {}
+    found = {"accuracy/average_of_languages": float(np.mean(list(by_language.values())))}
+    seen = [value for language, value in by_language.items() if language in trained]
+    unseen = [value for language, value in by_language.items() if language not in trained]
+    if seen and unseen:
+        found["zero_shot_gap"] = float(np.mean(seen) - np.mean(unseen))
+    return found
+
+
+def _by_language(predictions: Predictions, languages: NDArray[np.str_]) -> dict[str, float]:
+    """Return accuracy and macro F1 on the examples of each language, as `accuracy/de`."""
+    metrics = {}
+    for language in np.unique(languages).tolist():
+        own = languages == language
+        part = Predictions(predictions.labels[own], predictions.probabilities[own], predictions.label_names)
+        found = evaluate_predictions(part)
+        metrics |= {f"{name}/{language}": found[name] for name in ("accuracy", "macro_f1") if name in found}
+    return metrics
+
+
+def latency(classifier: Classifier, data: TextData) -> dict[str, float]:
+    """Return the latency of single examples: `latency_median_seconds` and `latency_p95_seconds`."""
+    rows = np.linspace(0, len(data.validation) - 1, WARM_UP + SINGLES).astype(int)
+    texts, pairs = texts_of(data.validation.select(rows))
+    taken: list[float] = []
+    begun = time.perf_counter()
+    for number, text in enumerate(texts):
+        pair = None if pairs is None else [pairs[number]]
+        start = time.perf_counter()
+        classifier.predict_proba([text], pair)
+        end = time.perf_counter()
+        if number >= WARM_UP:
+            taken.append(end - start)
+        if len(taken) >= FEWEST_SINGLES and end - begun > SINGLES_SECONDS:
+            break
+    median, high = np.percentile(taken, [50, 95])
+    return {"latency_median_seconds": float(median), "latency_p95_seconds": float(high)}
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """Return what some work gives, and its duration in seconds; the median of several where it is short."""
+    taken: list[float] = []
+    while True:
+        start = time.perf_counter()
+        result = work()
+        taken.append(time.perf_counter() - start)
+        if sum(taken) >= REPEAT_SECONDS or len(taken) >= MOST_REPEATS:
+            return result, float(np.median(taken))
