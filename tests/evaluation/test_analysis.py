@@ -9,11 +9,11 @@ from PIL import Image
 from textclf.data.dataset import TextData
 from textclf.documents.document import to_html, to_markdown
 from textclf.errors import ConfigError
-from textclf.evaluation import analysis_plots
+from textclf.evaluation import plots
 from textclf.evaluation.analysis import analyse, plain_analysis, plain_attributions
 from textclf.evaluation.options import AnalysisOptions
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.report import calibration_words, error_blocks
+from textclf.evaluation.report import describe_calibration, error_blocks
 
 FIGURES = ("plot_reliability", "plot_coverage", "plot_slices")
 
@@ -70,9 +70,9 @@ def test_anything_can_be_analysed_written_drawn_and_told(name, tmp_path):
     json.dumps([plain_analysis(analysis), plain_attributions(analysis)], allow_nan=False)
     for figure in FIGURES:
         path = tmp_path / f"{figure}.png"
-        if getattr(analysis_plots, figure)(analysis, "a/b_c $1", path) is not False:
+        if getattr(plots, figure)(analysis, "a/b_c $1", path) is not False:
             assert len(np.unique(np.asarray(Image.open(path).convert("L")))) > 10
-    drawn = analysis_plots.plot_class_scores(test, "t", tmp_path / "class_scores.png")
+    drawn = plots.plot_class_scores(test, "t", tmp_path / "class_scores.png")
     assert drawn == (data.num_labels > 2)
     blocks = error_blocks(analysis, {})
     assert "Calibration" in to_markdown(blocks, tmp_path)
@@ -102,8 +102,8 @@ def test_a_temperature_that_helps_is_suggested_and_one_that_is_there_is_told_wit
     assert suggested.temperature.temperature == pytest.approx(3, rel=0.1)
     assert suggested.calibration == suggested.temperature.before
     assert suggested.temperature.after.ece < suggested.calibration.by_chance < suggested.calibration.ece
-    assert "too sure" in calibration_words(suggested)
-    assert "model.calibration=temperature does it" in calibration_words(suggested)
+    assert "too sure" in describe_calibration(suggested)
+    assert "model.calibration=temperature does it" in describe_calibration(suggested)
 
     calibrated, mended = Fixed(2), Predictions(raw.labels, true.astype(np.float32), raw.label_names)
     calibrated.temperature = 3.0
@@ -111,7 +111,7 @@ def test_a_temperature_that_helps_is_suggested_and_one_that_is_there_is_told_wit
     assert applied.temperature.is_applied
     assert applied.temperature.before.ece == pytest.approx(suggested.calibration.ece, abs=1e-4)
     assert applied.calibration == applied.temperature.after
-    assert "no miscalibration is shown" in calibration_words(applied)
+    assert "no miscalibration is shown" in describe_calibration(applied)
 
 
 def test_the_worst_slice_is_one_that_is_marked():

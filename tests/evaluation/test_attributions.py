@@ -7,8 +7,7 @@ import pytest
 
 from tests.conftest import make_data
 from textclf.data.dataset import TextData
-from textclf.evaluation.attributions import Attribution, attributions, word_weights
-from textclf.evaluation.attributions_page import attributions_page
+from textclf.evaluation.attributions import Attribution, attributions, attributions_page, word_weights
 from textclf.evaluation.evaluate import evaluate_split
 from textclf.evaluation.words import WordMask
 from textclf.models.base import RunContext

@@ -6,7 +6,7 @@ import pytest
 
 from textclf.data.dataset import TextData
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.proportions import Share, percent
+from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.slices import slice_scores
 
 NAMES = ("no", "yes")
@@ -28,22 +28,12 @@ def sliced(count, wrong_in_long, seed=0, **columns):
 
 def test_wilson_interval_by_hand():
     """8 of 10: centre (0.8 + z²/20) / (1 + z²/10), half width z·sqrt(0.016 + z²/400) / (1 + z²/10), z = 1.959964."""
-    low, high = Share(8, 10).interval
+    low, high = Proportion(8, 10).interval
     assert (low, high) == (pytest.approx(0.490162, abs=1e-5), pytest.approx(0.943318, abs=1e-5))
-    assert Share(0, 0).value is None
-    assert Share(0, 0).interval == (0.0, 1.0)
-    assert Share(5, 5).interval[1] == 1.0
-    assert str(Share(0, 0)) == "–"
-
-
-def test_shares_are_rounded_to_all_and_none_only_where_it_is_so():
-    assert [percent(value) for value in (1, 0, 0.99999, 0.0001, 0.5)] == [
-        "100 %",
-        "0 %",
-        "> 99.9 %",
-        "< 0.1 %",
-        "50.0 %",
-    ]
+    assert Proportion(0, 0).value is None
+    assert Proportion(0, 0).interval == (0.0, 1.0)
+    assert Proportion(5, 5).interval[1] == 1.0
+    assert str(Proportion(0, 0)) == "–"
 
 
 def test_a_worse_part_is_marked_and_the_others_are_not():

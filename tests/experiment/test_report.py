@@ -7,7 +7,7 @@ import pytest
 from tests.evaluation.test_analysis import Fixed, world
 from tests.tracking.test_record import RECORD
 from textclf.documents.document import Picture, to_html, to_markdown
-from textclf.evaluation import analysis_plots
+from textclf.evaluation import plots
 from textclf.evaluation.analysis import analyse
 from textclf.evaluation.options import AnalysisOptions
 from textclf.experiment.caveats import limits
@@ -34,7 +34,7 @@ def reported(tmp_path, names=("a", "b"), record=FULL, count=4):
     data, test = world(labels, table, names)
     analysis = analyse(Fixed(len(names)), data, test, test, AnalysisOptions(attributions=1))
     (tmp_path / "figures").mkdir(exist_ok=True)
-    analysis_plots.plot_reliability(analysis, "t", tmp_path / "figures" / "reliability.png")
+    plots.plot_reliability(analysis, "t", tmp_path / "figures" / "reliability.png")
     (tmp_path / "figures" / "of_somebody_else.png").write_bytes(b"png")
     figures = {"precision": None, "recall": 0.5, "f1": 0.5, "support": 2.0}
     counts = {name: {"train": 2, "validation": 2, "test": 2} for name in names}

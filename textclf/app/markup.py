@@ -13,7 +13,7 @@ from markupsafe import Markup
 from textclf.app.classifiers import Weighed, Word
 from textclf.documents.document import Cell, Table
 from textclf.documents.escape import shown
-from textclf.evaluation.attributions import signed
+from textclf.documents.wording import signed
 from textclf.system.redact import redacted
 
 EMPTY = Markup("")

@@ -1,1 +1,1 @@
-"""Predictions, their metrics and their pictures."""
+"""Evaluate one classifier: predictions, metrics, calibration, slices, mistakes, thresholds, attributions."""

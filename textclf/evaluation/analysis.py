@@ -1,4 +1,4 @@
-"""What a run got wrong, and how far its probabilities can be relied on: the whole error analysis."""
+"""The error analysis of a run: mistakes, confusions, slices, calibration, thresholds, attributions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textclf.evaluation.calibration import Calibration, calibration_of, fit_temp
 from textclf.evaluation.mistakes import ConfusedPair, Mistake, confident_mistakes, confused_pairs
 from textclf.evaluation.options import AnalysisOptions
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.proportions import Share
+from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.slices import Slice, slice_scores
 from textclf.evaluation.thresholds import (
     AnswerThreshold,
@@ -29,6 +29,9 @@ from textclf.evaluation.thresholds import (
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier
+
+MOST_SLICES = 30
+"""Slices that reports and plots show; `slices.csv` has all."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class Analysis:
     """What a run got wrong on the test split."""
 
     label_names: tuple[str, ...]
-    accuracy: Share
-    majority: Share
+    accuracy: Proportion
+    majority: Proportion
     """What saying the most frequent class of the training data alone would reach."""
     calibration: Calibration
     """Of the classifier as it is."""
@@ -72,6 +75,12 @@ class Analysis:
     options: AnalysisOptions
 
     @property
+    def shown_slices(self) -> list[Slice]:
+        """The slices to show in their order; of many, those that are worse and then those with most examples."""
+        ranked = sorted(self.slices, key=lambda one: (not one.is_worse, -one.right.total))[:MOST_SLICES]
+        return [one for one in self.slices if one in ranked]
+
+    @property
     def worst_slice(self) -> Slice | None:
         """The least accurate of the slices that are worse than the rest beyond chance."""
         worse = [one for one in self.slices if one.is_worse]
@@ -84,7 +93,7 @@ def analyse(
     """Look into the errors of a fitted classifier.
 
     Args:
-        classifier: What predicted; asked again for the words that its predictions hang on.
+        classifier: What predicted; asked again to weigh the words of single texts.
         data: The data.
         validation: What it predicted on `data.validation`; thresholds are chosen here.
         test: What it predicted on `data.test`, of at least one example.
@@ -100,8 +109,8 @@ def analyse(
     calibration = calibration_of(test, options.bins)
     found = Analysis(
         label_names=test.label_names,
-        accuracy=Share(int((test.predicted == test.labels).sum()), len(test.labels)),
-        majority=Share(int((test.labels == frequent).sum()), len(test.labels)),
+        accuracy=Proportion(int((test.predicted == test.labels).sum()), len(test.labels)),
+        majority=Proportion(int((test.labels == frequent).sum()), len(test.labels)),
         calibration=calibration,
         temperature=_temperature_effect(classifier.temperature, validation, test, calibration, options.bins),
         num_mistakes=int((test.predicted != test.labels).sum()),
@@ -141,9 +150,9 @@ def _temperature_effect(
 
 def plain_analysis(analysis: Analysis) -> dict[str, Any]:
     """Return the analysis as plain values for JSON; the attributions, which have a file of their own, left out."""
-    said = _plain(replace(analysis, attributions=()))
-    del said["attributions"]
-    return said
+    content = _plain(replace(analysis, attributions=()))
+    del content["attributions"]
+    return content
 
 
 def plain_attributions(analysis: Analysis) -> list[dict[str, Any]]:
@@ -152,7 +161,7 @@ def plain_attributions(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Share):
+    if isinstance(value, Proportion):
         return value.plain()
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}

@@ -1,26 +1,33 @@
-"""Which words a prediction hangs on: each is left out in turn, and the text predicted again.
+"""Weigh the words of single predictions: each word is left out in turn, and the text predicted again.
 
-It needs `predict_proba` alone, so that every kind of classifier can be asked.
+It needs `predict_proba` alone, so that every kind of classifier can be asked. The page that shows the words is one
+HTML file without scripts, every text escaped.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData, texts_of
+from textclf.documents.escape import shown
+from textclf.documents.wording import signed
 from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.words import WordMask
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier
 
+TEMPLATE = "attributions.html.j2"
 TINY = float(np.finfo(np.float32).tiny)
 SLIGHT = 0.005
-"""Weights below this are told as none."""
+"""Weights below this are shown as none."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +121,6 @@ def word_weights(classifier: Classifier, masks: list[WordMask], predicted: int) 
     return whole - log_odds(~np.eye(count, dtype=bool))
 
 
-def signed(weight: float) -> str:
-    """Return a weight with its sign, for a person."""
-    return f"{weight:+.2f}".replace("-", "−")
-
-
 def _chosen(test: Predictions, count: int) -> list[int]:
     """Return rows of the test split: the surest mistakes and, in turn of the classes, the surest right ones."""
     confidence = test.probabilities.max(axis=1)
@@ -133,3 +135,31 @@ def _chosen(test: Predictions, count: int) -> list[int]:
     hits = hits[np.argsort(rank_in_class[hits], kind="stable")]
     mistakes = min(len(wrong), max(count // 2, count - len(hits)))
     return [int(row) for row in (*wrong[:mistakes], *hits[: count - mistakes])]
+
+
+def attributions_page(title: str, attributions: Sequence[Attribution]) -> str:
+    """Return the texts with their words coloured and underlined by what a prediction owes to them."""
+    page = _template().render(title=title, attributions=attributions)
+    return shown(page).strip() + "\n"
+
+
+@functools.cache
+def _template() -> Template:
+    """Return the page's template, compiled once in a process."""
+    environment = Environment(
+        loader=PackageLoader("textclf.evaluation", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(texts=_texts, strength=_strength, signed=signed)
+    return environment.get_template(TEMPLATE)
+
+
+def _texts(one: Attribution) -> list[list[tuple[str, str, float]]]:
+    """Return the words of each text with the gap after them and their weight; a text without words is left out."""
+    rows = list(zip(one.words, one.gaps, one.weights, strict=True))
+    return [part for part in (rows[: one.first_words], rows[one.first_words :]) if part]
+
+
+def _strength(one: Attribution, weight: float) -> float:
+    """Return a weight's size, 0 to 1, beside the largest of its text."""
+    largest = max(map(abs, one.weights), default=0.0)
+    return abs(weight) / largest if largest > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: reliability, calibration error, and one temperature to mend it."""
+"""Calibration of probabilities: reliability bins, calibration error, and one temperature that corrects it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOG_TEMPERATURES = (np.log(0.05), np.log(20.0))
 TINY = float(np.finfo(np.float32).tiny)
 """Stands for a probability that was too small for float32."""
 DRAWS = 200
-"""Made-up outcomes from which the error of a perfectly calibrated classifier is told."""
+"""Made-up outcomes from which the error of a perfectly calibrated classifier is estimated."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Finding a classifier that has collapsed: whatever the text, it gives the same answer."""
+"""Collapsed classifiers: whatever the text, they give the same answer."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def collapse_words(
     answer = collapsed_class(labels, predicted)
     if answer is None:
         return None
-    said = (
+    message = (
         f"collapse: all {len(labels):,} validation predictions are {label_names[answer]!r}, "
         f"which {int((labels == answer).sum()):,} of the examples are"
     )
     if train_loss is not None and entropy is not None and math.isfinite(train_loss) and train_loss >= STUCK * entropy:
-        said += (
+        message += (
             f"; the training loss of {train_loss:.3f} is no better than that of knowing nothing but the "
             f"classes' shares ({entropy:.3f})"
         )
-    return said + "."
+    return message + "."

@@ -1,4 +1,4 @@
-"""What is known of the metrics by their names alone, without loading what computes them."""
+"""Names, labels and directions of the metrics, without the import of scikit-learn that computes them."""
 
 from __future__ import annotations
 

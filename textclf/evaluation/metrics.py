@@ -1,4 +1,4 @@
-"""The metrics, each a function over scikit-learn's, and further ones by their name in `evaluate`.
+"""Metrics of predictions: each a function over scikit-learn's, and further ones by their name in `evaluate`.
 
 An undefined metric (a ratio without cases) is left out and the log says why; no value is made up.
 """

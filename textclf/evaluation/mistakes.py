@@ -1,4 +1,4 @@
-"""What a classifier gets wrong: the mistakes it is surest of, and the classes it takes for each other."""
+"""Mistakes of a classifier: those it is surest of, and the classes that it confuses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """A class that is taken for another."""
+    """A class that is confused with another."""
 
     label: str
     prediction: str
@@ -70,7 +70,7 @@ def confident_mistakes(data: TextData, test: Predictions, most: int) -> tuple[Mi
 
 
 def confused_pairs(test: Predictions) -> tuple[ConfusedPair, ...]:
-    """Return every pair of classes of which one was taken for the other at least once, the most frequent first."""
+    """Return every pair of classes that were confused at least once, the most frequent first."""
     size = len(test.label_names)
     counts = np.bincount(test.labels * size + test.predicted, minlength=size * size).reshape(size, size)
     totals = counts.sum(axis=1)

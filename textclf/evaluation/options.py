@@ -1,4 +1,4 @@
-"""What can be said about the error analysis of a run in a config."""
+"""Options of the error analysis of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textclf.errors import refuse_unless
 
 @dataclass(frozen=True)
 class AnalysisOptions:
-    """How the errors of a run are looked into, once it is trained."""
+    """The error analysis of a trained run: how much of it, and at which levels."""
 
     bins: int = 15
     """Bins of equal width over the top probability, for the calibration error (15 as in Guo et al. 2017)."""

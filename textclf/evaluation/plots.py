@@ -1,4 +1,4 @@
-"""The pictures of a run: confusion matrix, ROC and precision-recall curves, training curves."""
+"""Plots of one run: confusion matrix, curves, training, reliability, coverage, slices, class scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from sklearn.metrics import (
     average_precision_score,
@@ -17,13 +17,23 @@ from sklearn.metrics import (
     roc_auc_score,
     roc_curve,
 )
+from statsmodels.stats.proportion import proportion_confint
 
-from textclf.documents.plotting import figure, short
+from textclf.documents.plotting import figure, legend_below, short, stacked_figure
+from textclf.evaluation.analysis import Analysis
+from textclf.evaluation.calibration import Calibration
+from textclf.evaluation.metrics import class_figures
 from textclf.evaluation.predictions import Predictions
+from textclf.evaluation.thresholds import Wanted
 
 if TYPE_CHECKING:
     from textclf.models.base import FitResult
 
+BLUE, RED, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#999999"
+MARKS = {Wanted.precision: ("o", RED), Wanted.promised_precision: ("^", ORANGE), Wanted.coverage: ("s", GREEN)}
+"""Marker and colour of the thresholds."""
+MOST_CLASSES = 40
+"""Classes in the picture of scores; of more, the worst."""
 MOST_CURVES = 8
 """Classes that get a curve of their own; of more, those with most examples do."""
 MOST_ANNOTATED = 20
@@ -31,7 +41,7 @@ MOST_ANNOTATED = 20
 
 
 def plot_confusion_matrix(predictions: Predictions, title: str, path: Path) -> None:
-    """Draw how often each true class was taken for each other, as counts and shares of the true class."""
+    """Draw how often each true class was predicted as each other, as counts and shares of the true class."""
     names = predictions.label_names
     counts = confusion_matrix(predictions.labels, predictions.predicted, labels=list(range(len(names))))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -123,12 +133,12 @@ def plot_training_curves(fit: FitResult, objective: str, title: str, path: Path)
     with figure(path, 6.4, 4.2) as axes:
         if fit.step_losses:
             at, losses = zip(*fit.step_losses, strict=True)
-            axes.plot(at, losses, color="#0072B2", alpha=0.3, linewidth=1, label="training, single steps")
-        axes.plot(steps, [e.train_loss for e in fit.epochs], "o-", color="#0072B2", label="training, mean of epoch")
+            axes.plot(at, losses, color=BLUE, alpha=0.3, linewidth=1, label="training, single steps")
+        axes.plot(steps, [e.train_loss for e in fit.epochs], "o-", color=BLUE, label="training, mean of epoch")
         validation = [epoch.metrics.get("validation/log_loss", np.nan) for epoch in fit.epochs]
-        axes.plot(steps, validation, "o-", color="#D55E00", label="validation")
+        axes.plot(steps, validation, "o-", color=RED, label="validation")
         best = next(epoch for epoch in fit.epochs if epoch.epoch == fit.best_epoch)
-        axes.axvline(best.step, color="#009E73", linestyle="--", linewidth=1)
+        axes.axvline(best.step, color=GREEN, linestyle="--", linewidth=1)
         axes.annotate(
             f"kept: epoch {best.epoch}\n{objective} {best.metrics.get(objective, float('nan')):.3f}",
             (best.step, 0.98),
@@ -154,3 +164,126 @@ def _drawable(predictions: Predictions) -> list[int]:
     if len(predictions.label_names) == 2:
         return [1] if 1 in able else []
     return sorted(able[:MOST_CURVES])
+
+
+def plot_reliability(analysis: Analysis, title: str, path: Path) -> None:
+    """Draw the accuracy over the top probability, before and after the temperature, and how many examples are where."""
+    effect = analysis.temperature
+    condition = "" if effect.is_applied else ", if applied"
+    with stacked_figure(path, (4.0, 1.3)) as (shares, counts):
+        shares.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="calibrated")
+        _reliability(shares, effect.before, RED, "s", f"as trained (ECE {effect.before.ece:.3f})")
+        if effect.temperature != 1.0:
+            label = f"temperature {effect.temperature:.2f}{condition} (ECE {effect.after.ece:.3f})"
+            _reliability(shares, effect.after, BLUE, "o", label)
+        shares.set(title=title, ylabel="share that is right", ylim=(-0.02, 1.02))
+        legend_below(shares, 2)
+        width = 1 / len(effect.before.bins)
+        middles = [(one.low + one.high) / 2 for one in effect.before.bins]
+        counts.bar(middles, [one.count for one in effect.before.bins], width=width * 0.9, color=RED, alpha=0.45)
+        if effect.temperature != 1.0:
+            heights = [one.count for one in effect.after.bins]
+            counts.bar(middles, heights, width=width * 0.9, facecolor="none", edgecolor=BLUE, linewidth=1.2)
+        lowest = min(one.low for one in (*effect.before.bins, *effect.after.bins) if one.count)
+        counts.set(xlabel="top probability", ylabel="examples", xlim=(lowest - 0.01, 1.01))
+        counts.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+
+
+def _reliability(axes: Axes, calibration: Calibration, colour: str, marker: str, label: str) -> None:
+    """Draw the bins that hold examples, each with its 95 % interval."""
+    held = [one for one in calibration.bins if one.count and one.accuracy is not None]
+    x, y = np.array([one.confidence for one in held]), np.array([one.accuracy for one in held], dtype=np.float64)
+    counts = np.array([one.count for one in held])
+    low, high = proportion_confint(np.round(y * counts), counts, method="wilson")
+    gaps = np.maximum(np.array([y - low, high - y]), 0)
+    axes.errorbar(
+        x, y, yerr=gaps, color=colour, marker=marker, markersize=4.5, linewidth=1.2, elinewidth=0.8, label=label
+    )
+
+
+def plot_coverage(analysis: Analysis, title: str, path: Path) -> None:
+    """Draw the accuracy of the surest examples over the share answered, and where the chosen thresholds lie."""
+    coverage, accuracy = np.array(analysis.curve.coverage), np.array(analysis.curve.accuracy)
+    counts = np.maximum(np.round(coverage * analysis.accuracy.total), 1)
+    low, high = proportion_confint(np.round(accuracy * counts), counts, method="wilson")
+    with figure(path, 5.8, 4.0) as axes:
+        axes.fill_between(coverage, low, high, color=BLUE, alpha=0.15, linewidth=0, label="95 % interval")
+        axes.plot(coverage, accuracy, color=BLUE, linewidth=1.8, label="accuracy of the answers", drawstyle="steps-pre")
+        for one in analysis.answers:
+            marker, colour = MARKS[one.wanted]
+            if one.test is None or one.test.right.value is None:
+                continue
+            label = f"threshold for {one.share:.0%} {one.wanted.value}"
+            axes.plot(
+                one.test.answered.value or 0.0, one.test.right.value, marker, color=colour, markersize=8, label=label
+            )
+            if one.wanted is Wanted.precision:
+                axes.axhline(one.share, color=colour, linewidth=0.8, linestyle="--")
+            elif one.wanted is Wanted.coverage:
+                axes.axvline(one.share, color=colour, linewidth=0.8, linestyle="--")
+        bottom = min(0.95, float(low[counts >= min(20, counts.max())].min()))
+        axes.set(
+            title=title, xlabel="share of texts answered", ylabel="share right", xlim=(0, 1.02), ylim=(bottom, 1.01)
+        )
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        legend_below(axes, 2)
+
+
+def plot_slices(analysis: Analysis, title: str, path: Path) -> bool:
+    """Draw the accuracy of each slice with its interval; those worse than the rest beyond chance stand out.
+
+    Returns:
+        Whether there was anything to draw.
+    """
+    shown = analysis.shown_slices
+    if not shown:
+        return False
+    with figure(path, 6.4, 1.3 + 0.27 * len(shown)) as axes:
+        for place, one in enumerate(shown):
+            low, high = one.right.interval
+            colour, marker = (RED, "D") if one.is_worse else (BLUE, "o")
+            axes.plot([low, high], [place, place], color=colour, linewidth=1.4)
+            axes.plot(one.right.value or 0.0, place, marker, color=colour, markersize=5.5)
+        axes.axvline(analysis.accuracy.value or 0, color=GREY, linestyle=":", label="all examples")
+        if any(one.is_worse for one in shown):
+            axes.plot([], [], "D", color=RED, markersize=5.5, label="worse than the rest beyond chance")
+        axes.set_yticks(range(len(shown)), [f"{one.by}: {short(one.value)} (n {one.right.total:,})" for one in shown])
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.set(title=title, xlabel="accuracy, 95 % interval")
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        legend_below(axes, 2)
+    return True
+
+
+def plot_class_scores(predictions: Predictions, title: str, path: Path) -> bool:
+    """Draw precision, recall and F1 of each class, the best F1 first; of very many classes, the worst.
+
+    Returns:
+        Whether there was anything to draw: two classes need no more than their table.
+    """
+    names = predictions.label_names
+    if len(names) <= 2:
+        return False
+    scores = class_figures(predictions.predicted, predictions.labels, len(names))
+    order = np.argsort(-np.nan_to_num(scores["f1"], nan=-1.0), kind="stable")[-MOST_CLASSES:]
+    height = 1.3 + 0.26 * len(order)
+    with figure(path, 6.4, height) as axes:
+        places = np.arange(len(order))
+        axes.hlines(
+            places,
+            np.fmin(scores["precision"][order], scores["recall"][order]),
+            np.fmax(scores["precision"][order], scores["recall"][order]),
+            color="#cccccc",
+            linewidth=2,
+        )
+        for key, marker, colour in [("precision", "<", GREEN), ("recall", ">", RED), ("f1", "o", BLUE)]:
+            label = "F1" if key == "f1" else key
+            axes.plot(scores[key][order], places, marker, color=colour, markersize=5.5, label=label)
+        ticks = [f"{short(names[k])} (n {int(scores['support'][k]):,})" for k in order]
+        axes.set_yticks(places, ticks)
+        axes.set_ylim(len(order) - 0.4, -0.6)
+        axes.set(title=title, xlabel="score on the test split", xlim=(None, 1.01))
+        legend_below(axes, 3)
+    return True

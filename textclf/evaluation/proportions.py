@@ -1,4 +1,4 @@
-"""Shares of right answers, with what chance leaves open."""
+"""Proportions with Wilson's 95 % interval, such as the share of right answers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from statsmodels.stats.proportion import proportion_confint
 
+from textclf.documents.wording import MISSING, percent
+
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """How many of n are so, with Wilson's 95 % interval (Wilson 1927)."""
 
     count: int
@@ -35,16 +37,6 @@ class Share:
     def __str__(self) -> str:
         """Say the share and its interval, for a person."""
         if self.value is None:
-            return "–"
+            return MISSING
         low, high = self.interval
         return f"{percent(self.value)} ({percent(low)[:-2]}–{percent(high)})"
-
-
-def percent(value: float) -> str:
-    """Return a share in percent with one decimal, `100 %` for all and `0 %` for none only."""
-    shown = f"{100 * value:.1f}"
-    if shown == "100.0":
-        return "100 %" if value == 1 else "> 99.9 %"
-    if shown == "0.0":
-        return "0 %" if value == 0 else "< 0.1 %"
-    return f"{shown} %"

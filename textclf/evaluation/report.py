@@ -1,15 +1,14 @@
-"""What a report says of the errors of a run."""
+"""The section of a report on the errors of a run: calibration, mistakes, slices, thresholds, attributions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from textclf.documents.document import Block, Cell, Column, Details, Heading, Link, Paragraph, Picture, Table
+from textclf.documents.document import Block, Bullets, Cell, Column, Details, Heading, Link, Paragraph, Picture, Table
+from textclf.documents.wording import decimals, excerpt, p_value, percent, signed, thousands
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.analysis_plots import shown_slices
-from textclf.evaluation.attributions import signed
-from textclf.evaluation.proportions import percent
-from textclf.evaluation.threshold_words import threshold_blocks
+from textclf.evaluation.proportions import Proportion
+from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wanted
 
 MOST_CHARACTERS = 400
 FIRST_MISTAKES = 5
@@ -30,7 +29,7 @@ def error_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Bl
 
     return [
         Heading(3, "Calibration"),
-        Paragraph(calibration_words(analysis)),
+        Paragraph(describe_calibration(analysis)),
         *drawn("reliability"),
         Heading(3, "Most confident mistakes"),
         *_mistakes(analysis),
@@ -43,39 +42,39 @@ def error_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Bl
         Heading(3, "Thresholds"),
         *threshold_blocks(analysis),
         *drawn("coverage"),
-        Heading(3, "Words that predictions hang on"),
+        Heading(3, "Word attributions"),
         *_attributions(analysis),
     ]
 
 
-def calibration_words(analysis: Analysis) -> str:
-    """Return what the calibration error says, in sentences."""
+def describe_calibration(analysis: Analysis) -> str:
+    """Describe the calibration in sentences."""
     own, effect, bins = analysis.calibration, analysis.temperature, len(analysis.calibration.bins)
-    said = (
+    text = (
         f"Expected calibration error {own.ece:.3f} over {bins} bins of the top probability, Brier score "
         f"{own.brier:.3f}, log loss {own.log_loss:.3f}. On {analysis.accuracy.total:,} examples perfectly calibrated "
         f"probabilities would show up to {own.by_chance:.3f} by chance (19 times in 20)"
     )
     if own.ece <= own.by_chance:
-        said += ", so no miscalibration is shown."
+        text += ", so no miscalibration is shown."
     else:
-        said += f": these are too {'sure' if own.overconfident else 'cautious'}."
+        text += f": these are too {'sure' if own.overconfident else 'cautious'}."
     before, after = effect.before, effect.after
     if effect.is_applied:
-        said += (
+        text += (
             f" The logits are divided by {effect.temperature:.2f}, fitted on validation; without it the error was "
             f"{before.ece:.3f}, and the log loss {before.log_loss:.3f}."
         )
     elif after.log_loss < before.log_loss:
-        said += (
+        text += (
             f" Dividing the logits by {effect.temperature:.2f}, fitted on validation, would give an error of "
             f"{after.ece:.3f} and a log loss of {after.log_loss:.3f}"
         )
         helps = own.ece > own.by_chance and after.ece < before.ece
-        said += ": model.calibration=temperature does it." if helps else "."
+        text += ": model.calibration=temperature does it." if helps else "."
     else:
-        said += f" A temperature fitted on validation ({effect.temperature:.2f}) would not lower the log loss here."
-    return said
+        text += f" A temperature fitted on validation ({effect.temperature:.2f}) would not lower the log loss here."
+    return text
 
 
 def _mistakes(analysis: Analysis) -> list[Block]:
@@ -92,19 +91,19 @@ def _mistakes(analysis: Analysis) -> list[Block]:
     rows = tuple(
         (
             Cell(str(one.example), one.example),
-            _cut(one.text if one.text_pair is None else f"{one.text} ⇒ {one.text_pair}"),
+            excerpt(one.text if one.text_pair is None else f"{one.text} ⇒ {one.text_pair}", MOST_CHARACTERS),
             one.label,
             one.prediction,
-            f"{one.probability:.3f}",
+            decimals(one.probability),
         )
         for one in analysis.mistakes
     )
-    said = f"{analysis.num_mistakes:,} of {analysis.accuracy.total:,} test examples are wrong"
+    text = f"{analysis.num_mistakes:,} of {analysis.accuracy.total:,} test examples are wrong"
     if not rows:
-        return [Paragraph(said + ".")]
+        return [Paragraph(text + ".")]
     blocks: list[Block] = [
         Paragraph(
-            said + "; a mistake that the classifier is sure of is often a wrong label or a text without the words."
+            text + "; a mistake that the classifier is sure of is often a wrong label or a text without the words."
         ),
         Table(columns, rows[:FIRST_MISTAKES], "The surest mistakes"),
     ]
@@ -114,18 +113,18 @@ def _mistakes(analysis: Analysis) -> list[Block]:
 
 
 def _pairs(analysis: Analysis) -> list[Block]:
-    """Return the table of classes that were taken for each other."""
+    """Return the table of classes that were confused with each other."""
     shown = analysis.pairs[: max(1, analysis.options.mistakes)]
     if not shown:
-        return [Paragraph("No class was taken for another.")]
+        return [Paragraph("No class was confused with another.")]
     columns = (
         Column("true class"),
-        Column("taken for"),
+        Column("confused with"),
         Column("examples", numeric=True),
         Column("of the true class", numeric=True),
     )
     rows = tuple(
-        (one.label, one.prediction, Cell(f"{one.count:,}", one.count), Cell(percent(one.share), one.share))
+        (one.label, one.prediction, Cell(thousands(one.count), one.count), Cell(percent(one.share), one.share))
         for one in shown
     )
     more = len(analysis.pairs) - len(shown)
@@ -136,11 +135,11 @@ def _pairs(analysis: Analysis) -> list[Block]:
 def _slices(analysis: Analysis) -> list[Block]:
     """Return the table of slices, and which of them are worse than the rest."""
     fewest = analysis.options.fewest_examples
-    shown = shown_slices(analysis)
+    shown = analysis.shown_slices
     if not shown:
         return [Paragraph(f"No part of the test split has {fewest} examples or more.")]
     worse = [f"{one.by} {one.value}" for one in shown if one.is_worse]
-    said = (
+    text = (
         f"Worse than the rest beyond chance: {', '.join(worse)}."
         if worse
         else "No slice is worse than the rest beyond chance; that is no proof that all are equal."
@@ -155,15 +154,15 @@ def _slices(analysis: Analysis) -> list[Block]:
     rows = tuple(
         (
             Cell(f"{one.by}: {one.value}" + (" (worse)" if one.is_worse else ""), strong=one.is_worse),
-            Cell(f"{one.right.total:,}", one.right.total),
+            Cell(thousands(one.right.total), one.right.total),
             Cell(str(one.right), one.right.value),
             Cell(percent(one.rest.value or 0.0), one.rest.value),
-            Cell("< 0.001" if one.p < 0.001 else f"{one.p:.3f}", one.p),
+            Cell(p_value(one.p), one.p),
         )
         for one in shown
     )
     left = len(analysis.slices) - len(shown)
-    blocks: list[Block] = [Paragraph(said), Table(columns, rows, f"Slices of {fewest} test examples or more")]
+    blocks: list[Block] = [Paragraph(text), Table(columns, rows, f"Slices of {fewest} test examples or more")]
     return [*blocks, Paragraph(f"{left:,} more slices are in slices.csv.")] if left else blocks
 
 
@@ -184,7 +183,7 @@ def _attributions(analysis: Analysis) -> list[Block]:
             Cell(str(one.example), one.example),
             one.label,
             Cell(one.prediction, strong=one.prediction != one.label),
-            ", ".join(f"{_cut(word, 40)} {signed(weight)}" for word, weight in one.strongest(6)) or "none",
+            ", ".join(f"{excerpt(word, 40)} {signed(weight)}" for word, weight in one.strongest(6)) or "none",
         )
         for one in analysis.attributions
     )
@@ -198,6 +197,99 @@ def _attributions(analysis: Analysis) -> list[Block]:
     ]
 
 
-def _cut(text: str, most: int = MOST_CHARACTERS) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 1] + "…"
+def threshold_blocks(analysis: Analysis) -> list[Block]:
+    """Return what thresholds of the probability reach, in sentences and, of two classes, a table."""
+    blocks: list[Block] = []
+    if analysis.answers:
+        blocks += [
+            Paragraph("Answer only where the top probability is high enough; the threshold is chosen on validation:"),
+            Bullets(tuple(describe_threshold(one, analysis.num_validation) for one in analysis.answers)),
+        ]
+    if analysis.decisions:
+        blocks.append(_decisions_table(analysis))
+        blocks += [Paragraph(text) for one in analysis.decisions if (text := _decision_caution(one))]
+    return blocks or [Paragraph("None were asked for.")]
+
+
+def describe_threshold(one: AnswerThreshold, num_validation: int) -> str:
+    """Describe what a threshold of the top probability was chosen for, and what it reaches on test.
+
+    Args:
+        one: The threshold.
+        num_validation: Examples of the validation split.
+    """
+    share = percent(one.share)
+    purpose = {
+        Wanted.precision: f"{share} of the answers right",
+        Wanted.promised_precision: f"{share} of the answers right, and the low end of the interval too",
+        Wanted.coverage: f"{share} of the texts answered",
+    }[one.wanted]
+    if one.threshold is None or one.test is None or one.validation is None:
+        if one.wanted is Wanted.promised_precision:
+            return f"{purpose}: validation, with {num_validation:,} examples, is too small to promise that."
+        return f"{purpose}: no threshold reaches that on validation."
+    text = (
+        f"{purpose}: from {one.threshold:.3f}. On validation {_short(one.validation.answered)} are answered and "
+        f"{_short(one.validation.right)} of these right; on test {_short(one.test.answered)} are answered and "
+        f"{one.test.right} of these right"
+    )
+    got = one.test.answered.value if one.wanted is Wanted.coverage else one.test.right.value
+    if got is None:
+        return f"{text}."
+    return f"{text}: {'reached' if got >= one.share else 'missed'}."
+
+
+def _decisions_table(analysis: Analysis) -> Table:
+    """Return the thresholds of the second class with precision, recall and F1 on both splits."""
+    columns = (
+        Column("threshold chosen for"),
+        Column("from", numeric=True, hint="probability of the class from which it is predicted"),
+        Column("validation precision", numeric=True),
+        Column("validation recall", numeric=True),
+        Column("test precision", numeric=True, hint="with Wilson's 95 % interval"),
+        Column("test recall", numeric=True, hint="with Wilson's 95 % interval"),
+        Column("test F1", numeric=True),
+    )
+    rows: list[tuple[str | Cell, ...]] = []
+    for one in analysis.decisions:
+        name = {"default": "one half (the default)", "best F1": "the best F1"}.get(one.purpose)
+        name = name or f"{percent(one.share or 0.0)} precision"
+        if one.threshold is None or one.validation is None or one.test is None:
+            rows.append((name, *["–"] * 6))
+            continue
+        rows.append(
+            (
+                name,
+                decimals(one.threshold),
+                _proportion_cell(one.validation.precision, whole=False),
+                _proportion_cell(one.validation.recall, whole=False),
+                _proportion_cell(one.test.precision),
+                _proportion_cell(one.test.recall),
+                decimals(one.test.f1),
+            )
+        )
+    name = analysis.label_names[analysis.decisions[0].label]
+    return Table(columns, tuple(rows), f"When to predict {name}: thresholds chosen on validation")
+
+
+def _decision_caution(one: DecisionThreshold) -> str:
+    """Return what keeps a threshold from being relied on; empty if nothing does."""
+    if one.purpose != "precision" or one.share is None:
+        return ""
+    if one.validation is None:
+        return f"No threshold reaches {percent(one.share)} precision on validation."
+    if one.is_sure:
+        return ""
+    precision = one.validation.precision
+    return (
+        f"Do not count on {percent(one.share)} precision: it is {_short(precision)} of {precision.total:,} on "
+        f"validation, and as little as {percent(precision.interval[0])} would fit that too."
+    )
+
+
+def _proportion_cell(share: Proportion, whole: bool = True) -> Cell:
+    return Cell(str(share) if whole else _short(share), share.value)
+
+
+def _short(share: Proportion) -> str:
+    return "–" if share.value is None else percent(share.value)

@@ -1,4 +1,4 @@
-"""How accurate a classifier is on parts of the test split, and which parts are worse than the rest beyond chance."""
+"""Accuracy on slices of the test split, and the slices that are worse than the rest beyond chance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from textclf.data.dataset import TextData, texts_of
 from textclf.data.options import LANGUAGE_COLUMN
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.proportions import Share
+from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.words import count_words
 
 MOST_VALUES = 30
@@ -28,9 +28,9 @@ class Slice:
     """What it is a part by: `words`, `class`, or a column."""
     value: str
     """Which part, such as `1 to 12` or `de`."""
-    right: Share
+    right: Proportion
     """The examples of the part that are right."""
-    rest: Share
+    rest: Proportion
     """Those of all others."""
     p: float
     """Fisher's exact test of the part against the rest, two-sided, corrected for all parts (Holm 1979)."""
@@ -51,13 +51,13 @@ def slice_scores(data: TextData, test: Predictions, fewest: int, alpha: float) -
         alpha: Chance of marking any part wrongly, over all parts.
     """
     right = test.predicted == test.labels
-    found: list[tuple[str, str, Share, Share]] = []
+    found: list[tuple[str, str, Proportion, Proportion]] = []
     for by, value, chosen in _parts(data, test):
         total = int(chosen.sum())
         if total >= fewest and total < len(right):
             hits = int(right[chosen].sum())
-            rest = Share(int(right.sum()) - hits, len(right) - total)
-            found.append((by, value, Share(hits, total), rest))
+            rest = Proportion(int(right.sum()) - hits, len(right) - total)
+            found.append((by, value, Proportion(hits, total), rest))
     if not found:
         return ()
     p_values = [_p_value(own, rest) for _, _, own, rest in found]
@@ -68,11 +68,11 @@ def slice_scores(data: TextData, test: Predictions, fewest: int, alpha: float) -
     )
 
 
-def _is_less(own: Share, rest: Share) -> bool:
+def _is_less(own: Proportion, rest: Proportion) -> bool:
     return own.count * rest.total < rest.count * own.total
 
 
-def _p_value(own: Share, rest: Share) -> float:
+def _p_value(own: Proportion, rest: Proportion) -> float:
     table = [[own.count, own.total - own.count], [rest.count, rest.total - rest.count]]
     return float(fisher_exact(table).pvalue)
 

@@ -1,6 +1,6 @@
-"""Where to draw the line: answers only above a probability, and of two classes when to say the second.
+"""Thresholds of the probability: answer only above one, and of two classes predict the second from one on.
 
-Every threshold is chosen on validation and told with what it reaches on test.
+Every threshold is chosen on validation and reported with what it reaches on test.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.proportions import Share
+from textclf.evaluation.proportions import Proportion
 
 POINTS = 200
 """Points of the curve of coverage and accuracy."""
@@ -32,11 +32,11 @@ class Wanted(Enum):
 
 @dataclass(frozen=True)
 class Answers:
-    """What comes of answering only texts whose top probability reaches a threshold."""
+    """Coverage and precision of answering only texts whose top probability reaches a threshold."""
 
-    answered: Share
+    answered: Proportion
     """Texts that are answered."""
-    right: Share
+    right: Proportion
     """Answers that are right."""
 
 
@@ -55,16 +55,16 @@ class AnswerThreshold:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What comes of saying the second of two classes from a probability on."""
+    """Precision and recall of predicting the second of two classes from a probability on."""
 
-    precision: Share
-    """Of the examples said to be of the second class, those that are."""
-    recall: Share
-    """Of the examples of the second class, those said to be."""
+    precision: Proportion
+    """Of the examples predicted to be of the second class, those that are."""
+    recall: Proportion
+    """Of the examples of the second class, those predicted to be."""
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of precision and recall; none where the class neither occurs nor is said."""
+        """Harmonic mean of precision and recall; none where the class neither occurs nor is predicted."""
         cases = self.precision.total + self.recall.total
         return 2 * self.precision.count / cases if cases else None
 
@@ -80,7 +80,7 @@ class DecisionThreshold:
     share: float | None
     """The precision wanted."""
     threshold: float | None
-    """Say the class from this probability on; none where nothing on validation reaches the share."""
+    """Predict the class from this probability on; none where nothing on validation reaches the share."""
     validation: Decisions | None
     test: Decisions | None
     is_sure: bool
@@ -96,28 +96,30 @@ class Curve:
 
 
 def answers_at(predictions: Predictions, threshold: float) -> Answers:
-    """Return what comes of answering from a top probability on."""
-    said = _confidence(predictions) >= threshold
+    """Return coverage and precision of answering from a top probability on."""
+    answered = _confidence(predictions) >= threshold
     right = predictions.predicted == predictions.labels
-    return Answers(Share(int(said.sum()), len(said)), Share(int((said & right).sum()), int(said.sum())))
+    return Answers(
+        Proportion(int(answered.sum()), len(answered)), Proportion(int((answered & right).sum()), int(answered.sum()))
+    )
 
 
 def answer_threshold(wanted: Wanted, share: float, validation: Predictions, test: Predictions) -> AnswerThreshold:
-    """Choose a threshold of the top probability on validation, and say what it reaches on test.
+    """Choose a threshold of the top probability on validation, and return what it reaches on test.
 
     Args:
         wanted: For a precision the lowest threshold is taken that reaches it, for a coverage the highest.
         share: The share that is wanted, 0 to 1.
         validation: What to choose on.
-        test: What to tell.
+        test: What to report on.
     """
     confidence = _confidence(validation)
     right = validation.predicted == validation.labels
-    thresholds, said, hits = _steps(confidence, right)
+    thresholds, answered, hits = _steps(confidence, right)
     reaches = {
-        Wanted.precision: hits / said,
-        Wanted.promised_precision: proportion_confint(hits, said, method="wilson")[0],
-        Wanted.coverage: said / len(confidence),
+        Wanted.precision: hits / answered,
+        Wanted.promised_precision: proportion_confint(hits, answered, method="wilson")[0],
+        Wanted.coverage: answered / len(confidence),
     }[wanted]
     places = np.flatnonzero(reaches >= share - 1e-12)
     if not len(places):
@@ -127,10 +129,10 @@ def answer_threshold(wanted: Wanted, share: float, validation: Predictions, test
 
 
 def decisions_at(predictions: Predictions, threshold: float, label: int = 1) -> Decisions:
-    """Return what comes of saying one of two classes from a probability of it on."""
-    said, true = predictions.probabilities[:, label] >= threshold, predictions.labels == label
-    both = int((said & true).sum())
-    return Decisions(Share(both, int(said.sum())), Share(both, int(true.sum())))
+    """Return precision and recall of predicting one of two classes from a probability of it on."""
+    flagged, true = predictions.probabilities[:, label] >= threshold, predictions.labels == label
+    both = int((flagged & true).sum())
+    return Decisions(Proportion(both, int(flagged.sum())), Proportion(both, int(true.sum())))
 
 
 def decision_thresholds(
@@ -146,22 +148,22 @@ def decision_thresholds(
         return ()
     label = 0 if 2 * int((validation.labels == 1).sum()) > len(validation.labels) else 1
 
-    def told(purpose: str, share: float | None, threshold: float) -> DecisionThreshold:
+    def chosen_for(purpose: str, share: float | None, threshold: float) -> DecisionThreshold:
         chosen, reached = decisions_at(validation, threshold, label), decisions_at(test, threshold, label)
         is_sure = share is None or chosen.precision.interval[0] >= share
         return DecisionThreshold(label, purpose, share, threshold, chosen, reached, is_sure)
 
-    found = [told("default", None, 0.5)]
+    found = [chosen_for("default", None, 0.5)]
     true = validation.labels == label
     if not true.any():
         return tuple(found)
-    thresholds, said, hits = _steps(validation.probabilities[:, label], true)
-    found.append(told("best F1", None, float(thresholds[np.argmax(2 * hits / (said + true.sum()))])))
+    thresholds, flagged, hits = _steps(validation.probabilities[:, label], true)
+    found.append(chosen_for("best F1", None, float(thresholds[np.argmax(2 * hits / (flagged + true.sum()))])))
     if wanted_precision is not None:
-        reached = np.flatnonzero((hits / said >= wanted_precision - 1e-12) & (hits > 0))
+        reached = np.flatnonzero((hits / flagged >= wanted_precision - 1e-12) & (hits > 0))
         if len(reached):
             best = reached[hits[reached] == hits[reached].max()]
-            found.append(told("precision", wanted_precision, float(thresholds[best[0]])))
+            found.append(chosen_for("precision", wanted_precision, float(thresholds[best[0]])))
         else:
             found.append(DecisionThreshold(label, "precision", wanted_precision, None, None, None, False))
     return tuple(found)
@@ -170,11 +172,11 @@ def decision_thresholds(
 def coverage_curve(predictions: Predictions) -> Curve:
     """Return the accuracy of the surest examples for every share answered; equally sure ones come together."""
     right = predictions.predicted == predictions.labels
-    _, said, hits = _steps(_confidence(predictions), right)
-    chosen = np.unique(np.linspace(0, len(said) - 1, min(POINTS, len(said))).astype(int))
+    _, answered, hits = _steps(_confidence(predictions), right)
+    chosen = np.unique(np.linspace(0, len(answered) - 1, min(POINTS, len(answered))).astype(int))
     return Curve(
-        tuple((said[chosen] / len(right)).tolist()),
-        tuple((hits[chosen] / said[chosen]).tolist()),
+        tuple((answered[chosen] / len(right)).tolist()),
+        tuple((hits[chosen] / answered[chosen]).tolist()),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from textclf.documents.wording import percent
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.proportions import percent
 from textclf.evaluation.thresholds import Wanted
 from textclf.tracking.record import RunRecord, flat
 

@@ -19,8 +19,8 @@ from textclf.documents.document import (
     Quote,
     Table,
 )
+from textclf.documents.wording import percent
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.proportions import percent
 from textclf.evaluation.report import error_blocks
 from textclf.experiment.caveats import limits
 from textclf.experiment.decisions import decisions_table

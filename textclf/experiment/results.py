@@ -15,9 +15,9 @@ from sklearn.metrics import classification_report
 from textclf.data.dataset import SPLITS, TextData, labels_of
 from textclf.documents.document import to_html, to_markdown
 from textclf.documents.escape import csv_table
-from textclf.evaluation import analysis_plots, plots
+from textclf.evaluation import plots
 from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attributions
-from textclf.evaluation.attributions_page import attributions_page
+from textclf.evaluation.attributions import attributions_page
 from textclf.evaluation.evaluate import Evaluation
 from textclf.evaluation.metrics import class_figures, undefined_metrics
 from textclf.evaluation.predictions import prediction_table, sample_lines
@@ -69,7 +69,7 @@ def write_results(
     plots.plot_roc_curves(predictions, title, folder / "roc_curve.png")
     plots.plot_precision_recall_curves(predictions, title, folder / "precision_recall_curve.png")
     plots.plot_training_curves(fit, record.objective, title, folder / "loss_curve.png")
-    analysis_plots.plot_class_scores(predictions, title, folder / "class_scores.png")
+    plots.plot_class_scores(predictions, title, folder / "class_scores.png")
     found = write_analysis(run_dir, analysis, title)
     counts = {split: np.bincount(labels_of(data.split(split)), minlength=len(names)) for split in SPLITS}
     class_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}
@@ -95,9 +95,9 @@ def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:
         The names of the files, without the pictures.
     """
     folder = run_dir / records.FIGURES
-    analysis_plots.plot_reliability(analysis, title, folder / "reliability.png")
-    analysis_plots.plot_coverage(analysis, title, folder / "coverage.png")
-    analysis_plots.plot_slices(analysis, title, folder / "slices.png")
+    plots.plot_reliability(analysis, title, folder / "reliability.png")
+    plots.plot_coverage(analysis, title, folder / "coverage.png")
+    plots.plot_slices(analysis, title, folder / "slices.png")
     said = plain_analysis(analysis)
     write_json(run_dir / ANALYSIS_FILE, said)
     files = [ANALYSIS_FILE]

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from textclf.documents.document import Block, Bullets, Cell, Code, Column, Heading, Paragraph, Picture, Table
+from textclf.documents.wording import percent
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.proportions import percent
-from textclf.evaluation.report import calibration_words
+from textclf.evaluation.report import describe_calibration
 from textclf.evaluation.slices import Slice
 from textclf.experiment.caveats import limits
 from textclf.experiment.decisions import decisions_table
@@ -123,21 +123,21 @@ def result_blocks(evidence: Evidence, record: RunRecord, pictures: Mapping[str, 
     if evidence.analysis is not None:
         share = evidence.analysis.accuracy
         blocks.insert(1, Paragraph(f"Accuracy on the test split with Wilson's 95 % interval: {share}."))
-        blocks += [Heading(3, "Calibration"), Paragraph(calibration_words(evidence.analysis))]
+        blocks += [Heading(3, "Calibration"), Paragraph(describe_calibration(evidence.analysis))]
         blocks += [pictures["reliability"]] if "reliability" in pictures else []
     costs = tuple((name, value) for name, value in cost_rows(record) if not value.startswith(UNMEASURED))
     return [*blocks, Heading(3, "Costs"), Table((Column("what"), Column("measured")), costs)]
 
 
 def failure_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return which classes are taken for each other, and on which parts of the test split it is worse."""
+    """Return which classes are confused, and on which parts of the test split it is worse."""
     total = analysis.accuracy.total
     blocks: list[Block] = [Paragraph(f"{analysis.num_mistakes:,} of {total:,} test examples are wrong.")]
     if analysis.pairs:
-        columns = (Column("true class"), Column("taken for"), Column("examples", numeric=True),
+        columns = (Column("true class"), Column("confused with"), Column("examples", numeric=True),
                    Column("of the true class", numeric=True))  # fmt: skip
         rows = tuple((one.label, one.prediction, count_cell(one.count), percent(one.share)) for one in analysis.pairs)
-        blocks.append(Table(columns, rows[:MOST_PAIRS], "Classes taken for each other most"))
+        blocks.append(Table(columns, rows[:MOST_PAIRS], "Classes most often confused"))
     blocks += [pictures["confusion_matrix"]] if "confusion_matrix" in pictures else []
     slices = [one for one in analysis.slices if one.by in TOLD_SLICES]
     if slices:

@@ -12,8 +12,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from textclf.documents.wording import percent
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.proportions import Share, percent
+from textclf.evaluation.proportions import Proportion
 from textclf.experiment.results import ANALYSIS_FILE
 from textclf.export.public import is_on_hub, public_record, scrubbed
 from textclf.models.saved import Description, read_description
@@ -146,8 +147,8 @@ def _restored(kind: Any, value: Any) -> Any:
         return tuple(_restored(typing.get_args(kind)[0], inner) for inner in value)
     if isinstance(kind, types.UnionType):
         return _restored(next(one for one in typing.get_args(kind) if one is not type(None)), value)
-    if kind is Share:
-        return Share(value["count"], value["total"])
+    if kind is Proportion:
+        return Proportion(value["count"], value["total"])
     if isinstance(kind, type) and is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{field.name: _restored(hints[field.name], value[field.name]) for field in fields(kind)})
