@@ -28,11 +28,14 @@ from numpy.typing import NDArray
 from scipy import stats
 from tabulate import tabulate
 
-from textclf.compare.resampling import OF_CONFUSIONS, confusions, drawn_confusions, example_weights
 from textclf.compare.statistics import (
+    OF_CONFUSIONS,
     Estimates,
     Scores,
+    confusions,
     differences,
+    drawn_confusions,
+    example_weights,
     mcnemar_p_value,
     scores_of_draws,
     scores_of_means,

@@ -16,7 +16,7 @@ from experiments.benchmarks.arithmetic import Probe
 from experiments.benchmarks.page import Result, Settings, plain_timings, progress, table, turns_note
 from experiments.benchmarks.rounds import Timings, Way, alternate, exponent
 from experiments.benchmarks.texts import generated_data
-from textclf.compare.drawing import COUNT, SECONDS, plain_ticks
+from textclf.compare.plots import COUNT, SECONDS, plain_ticks
 from textclf.data.dataset import TextData
 from textclf.documents.plotting import STYLE
 from textclf.experiment.cli import compose_experiment

@@ -12,7 +12,8 @@ from textclf.compare.pairs import Verdict
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests
-from textclf.compare.verdicts import amount, ends, p_text
+from textclf.compare.verdicts import amount, ends
+from textclf.documents.wording import p_equals
 from textclf.errors import ConfigError
 
 
@@ -206,4 +207,4 @@ def test_numbers_are_worded_alike():
     )
     assert amount(-0.1, "macro_f1") == "10 points"
     assert ends(-0.0351, 0.01, "accuracy") == "−3.5 to 1.0"
-    assert [p_text(p) for p in (0.0001, 0.012, 0.5, 1.0)] == ["p < 0.001", "p = 0.012", "p = 0.50", "p = 1.00"]
+    assert [p_equals(p) for p in (0.0001, 0.012, 0.5, 1.0)] == ["p < 0.001", "p = 0.012", "p = 0.50", "p = 1.00"]

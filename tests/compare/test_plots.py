@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from textclf.compare import drawing, plots, prediction_plots
+from textclf.compare import plots, prediction_plots
 from textclf.compare.runs import FinishedRun
 from textclf.compare.scores import Level, TestScores
 from textclf.compare.setups import SharedTest, System
@@ -68,24 +68,24 @@ def is_drawn(path):
 
 def test_marks_are_the_same_in_any_order_and_tell_systems_apart():
     names = [f"s{k:02}" for k in range(40)]
-    marks = drawing.marks(names)
-    assert marks == drawing.marks(reversed(names))
+    marks = plots.marks(names)
+    assert marks == plots.marks(reversed(names))
     assert len(set(marks.values())) == 40
-    assert {mark.colour for mark in marks.values()} == set(drawing.PALETTE)
+    assert {mark.colour for mark in marks.values()} == set(plots.PALETTE)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "unit", "labels"),
     [
-        (0.05, 2000, drawing.SECONDS, ["0.1 s", "1 s", "10 s", "1 min", "10 min"]),
-        (1.5, 12, drawing.SECONDS, ["2 s", "5 s", "10 s"]),
-        (30, 8000, drawing.SECONDS, ["1 min", "10 min", "1 h"]),
-        (0.004, 3000, drawing.MILLISECONDS, ["0.01 ms", "0.1 ms", "1 ms", "10 ms", "100 ms", "1 s"]),
-        (3, 2e9, drawing.COUNT, ["10", "100", "1 k", "10 k", "100 k", "1 M", "10 M", "100 M", "1 B"]),
+        (0.05, 2000, plots.SECONDS, ["0.1 s", "1 s", "10 s", "1 min", "10 min"]),
+        (1.5, 12, plots.SECONDS, ["2 s", "5 s", "10 s"]),
+        (30, 8000, plots.SECONDS, ["1 min", "10 min", "1 h"]),
+        (0.004, 3000, plots.MILLISECONDS, ["0.01 ms", "0.1 ms", "1 ms", "10 ms", "100 ms", "1 s"]),
+        (3, 2e9, plots.COUNT, ["10", "100", "1 k", "10 k", "100 k", "1 M", "10 M", "100 M", "1 B"]),
     ],
 )
 def test_ticks_are_plain(low, high, unit, labels):
-    ticks = drawing.plain_ticks(low, high, unit)
+    ticks = plots.plain_ticks(low, high, unit)
     assert list(ticks.values()) == labels
     assert all(low <= place <= high for place in ticks)
     assert list(ticks) == sorted(ticks)
@@ -99,7 +99,7 @@ def test_labels_of_crowded_points_do_not_overlap():
     y = np.tile(np.arange(6) * 0.003 + 0.5, 2)
     axes.plot(x, y, "o")
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    drawing.place_labels(axes, list(x), list(y), [f"system {k}\nof many" for k in range(12)], np.zeros((0, 4)))
+    plots.place_labels(axes, list(x), list(y), [f"system {k}\nof many" for k in range(12)], np.zeros((0, 4)))
     drawn.draw_without_rendering()
     boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the lines that tie them
     assert len(boxes) == 12
@@ -108,10 +108,10 @@ def test_labels_of_crowded_points_do_not_overlap():
 
 
 def test_long_names_are_shown_whole_up_to_their_longest():
-    assert "".join(drawing.wrapped("n" * 60).split()) == "n" * 60
-    assert drawing.wrapped("a $x$ b") == r"a \$x\$ b"
-    name = drawing.wrapped("first" + "n" * 200 + "last").replace("\n", "")
-    assert len(name) == drawing.LONGEST_NAME
+    assert "".join(plots.wrapped("n" * 60).split()) == "n" * 60
+    assert plots.wrapped("a $x$ b") == r"a \$x\$ b"
+    name = plots.wrapped("first" + "n" * 200 + "last").replace("\n", "")
+    assert len(name) == plots.LONGEST_NAME
     assert name.startswith("first")
     assert name.endswith("last")
 
@@ -224,7 +224,7 @@ def test_agreement_is_the_mean_over_pairs_of_seeds():
 )
 def test_every_picture_is_drawn(names, seeds, num_labels, tmp_path):
     test = many(names, seeds, num_labels)
-    rows, marks, path = system_rows(TestScores(test)), drawing.marks(names), tmp_path / "p.png"
+    rows, marks, path = system_rows(TestScores(test)), plots.marks(names), tmp_path / "p.png"
     title = "the $title$ " * 9
     assert plots.plot_scores(plots.scores_data(test, rows, "accuracy"), "accuracy", marks, title, path)
     assert is_drawn(path)
@@ -248,14 +248,14 @@ def test_learning_curves_are_drawn(tmp_path):
     lines = {name: [row(name, 0.5 + size / 1000, size) for size in (10, 100, 110)] for name in ODD_NAMES}
     lines["single"] = [row("single", 0.4, 10)]
     frame = plots.learning_curve_data(lines, "accuracy")
-    assert plots.plot_learning_curves(frame, "accuracy", drawing.marks(lines), "t", tmp_path / "p.png")
+    assert plots.plot_learning_curves(frame, "accuracy", plots.marks(lines), "t", tmp_path / "p.png")
     assert is_drawn(tmp_path / "p.png")
 
 
 def test_nothing_is_drawn_of_nothing(tmp_path):
     path = tmp_path / "p.png"
     single = plots.learning_curve_data({"m": [row("m", 0.5)], "n": [row("n", 0.5, 20)]}, "accuracy")
-    marks = drawing.marks("mn")
+    marks = plots.marks("mn")
     assert not plots.plot_learning_curves(single, "accuracy", marks, "t", path)
     assert not plots.plot_learning_curves(plots.learning_curve_data({}, "accuracy"), "accuracy", marks, "t", path)
     assert not plots.plot_scores(plots.scores_data(many("m"), [], "accuracy"), "accuracy", marks, "t", path)
@@ -271,8 +271,8 @@ def test_a_score_without_interval_is_drawn(tmp_path):
     level = Level(0.7, np.nan, np.nan, np.nan, "nothing")
     bare = replace(row("m", 0.7, train_seconds=2.0), levels={"accuracy": level})
     frame = plots.cost_data([bare, replace(bare, name="n")], "accuracy", "train_seconds")
-    assert plots.plot_cost(frame, "accuracy", "train_seconds", drawing.marks("mn"), "t", tmp_path / "p.png")
+    assert plots.plot_cost(frame, "accuracy", "train_seconds", plots.marks("mn"), "t", tmp_path / "p.png")
     assert is_drawn(tmp_path / "p.png")
     scores = plots.scores_data(many("m"), [bare], "accuracy")
-    assert plots.plot_scores(scores, "accuracy", drawing.marks("m"), "t", tmp_path / "p.png")
+    assert plots.plot_scores(scores, "accuracy", plots.marks("m"), "t", tmp_path / "p.png")
     assert is_drawn(tmp_path / "p.png")

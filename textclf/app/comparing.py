@@ -9,12 +9,12 @@ from typing import Any
 
 from textclf.compare.comparison import Comparison
 from textclf.compare.options import CompareOptions
-from textclf.compare.report_tables import costs_table, scores_table
+from textclf.compare.report import costs_table, scores_table
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests
-from textclf.compare.verdicts import words
 from textclf.documents.document import Table
+from textclf.evaluation.metric_names import metric_label
 
 MOST_VERDICTS = 12
 COSTS = {
@@ -74,7 +74,7 @@ def _compared(comparison: Comparison) -> Compared:
         points[cost] = [{str(name): value for name, value in row.items()} for row in kept]
     return Compared(
         dataset=comparison.test.dataset,
-        metric=words(comparison.metric),
+        metric=metric_label(comparison.metric),
         examples=len(comparison.test.labels),
         scores=scores_table(comparison),
         costs=costs_table(comparison),

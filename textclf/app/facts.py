@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textclf.compare.verdicts import words
 from textclf.documents.document import Cell, Column, Table
-from textclf.evaluation.metric_names import METRICS
+from textclf.evaluation.metric_names import METRICS, metric_label
 from textclf.tracking.record import FIGURES, RunRecord
 
 ANALYSIS_FILE = "analysis.json"
@@ -59,7 +58,7 @@ def metrics_table(record: RunRecord) -> Table:
     order = sorted(names, key=lambda name: known.index(name) if name in known else len(known))
     rows = []
     for name in order:
-        said = words(name) + (" (selected by)" if name == selected else "")
+        said = metric_label(name) + (" (selected by)" if name == selected else "")
         cells = [record.metrics.get(f"{split}/{name}") for split in ("test", "validation")]
         rows.append((Cell(said, strong=name == selected), *(Cell("–" if v is None else f"{v:.3f}", v) for v in cells)))
     columns = (Column("metric"), Column("test", numeric=True), Column("validation", numeric=True))

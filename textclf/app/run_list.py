@@ -85,11 +85,11 @@ class Found:
 
 def score_words(record: RunRecord) -> str:
     """Return the test score by what the run was selected by, such as `macro F1 0.912`; nothing where it has none."""
-    from textclf.compare.verdicts import words
+    from textclf.evaluation.metric_names import metric_label
 
     metric = record.objective.partition("/")[2]
     score = record.metrics.get(f"test/{metric}")
-    return "" if score is None else f"{words(metric)} {score:.3f}"
+    return "" if score is None else f"{metric_label(metric)} {score:.3f}"
 
 
 def find_choices(settings: Settings) -> Found:

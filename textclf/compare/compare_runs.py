@@ -14,8 +14,7 @@ from tabulate import tabulate
 from textclf.compare.comparison import Comparison
 from textclf.compare.figures import draw
 from textclf.compare.options import CompareOptions
-from textclf.compare.report import MOST_QUOTES, closing_blocks, comparison_blocks
-from textclf.compare.report_tables import scores_table
+from textclf.compare.report import MOST_QUOTES, closing_blocks, comparison_blocks, scores_table
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests

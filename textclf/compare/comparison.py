@@ -11,9 +11,9 @@ from textclf.compare.pairs import Pair, compare_pairs
 from textclf.compare.scores import TESTED, TestScores
 from textclf.compare.setups import SharedTest, System
 from textclf.compare.summary import SystemRow, system_rows
-from textclf.compare.verdicts import missing, sentence, words
+from textclf.compare.verdicts import missing, sentence
 from textclf.errors import ConfigError, did_you_mean, listed
-from textclf.evaluation.metric_names import METRICS
+from textclf.evaluation.metric_names import METRICS, metric_label
 
 ALSO_TESTED = ("accuracy", "macro_f1")
 """Metrics whose pairs are shown even where the verdicts are about another."""
@@ -125,8 +125,8 @@ class Comparison:
         objective = self.test.systems[0].runs[0].record.objective.partition("/")[2]
         if self.options.metric is None and objective != self.metric:
             said.append(
-                f"The runs were selected by {words(objective)}, in which differences cannot be tested (or not "
-                f"all by the same metric), so the verdicts are about {words(self.metric)}."
+                f"The runs were selected by {metric_label(objective)}, in which differences cannot be tested (or not "
+                f"all by the same metric), so the verdicts are about {metric_label(self.metric)}."
             )
         if self.options.reference is not None and self.options.reference not in self.by_name:
             said.append(
@@ -140,5 +140,5 @@ class Comparison:
             )
         without = [row.name for row in self.rows if self.metric not in row.levels]
         if without:
-            said.append(f"{listed(without)} had no {words(self.metric)} in some run, where it is undefined.")
+            said.append(f"{listed(without)} had no {metric_label(self.metric)} in some run, where it is undefined.")
         return [*said, *self.test.problems]

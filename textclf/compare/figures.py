@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from textclf.compare.comparison import Comparison
-from textclf.compare.drawing import Mark, marks
 from textclf.compare.pairs import Pair
 from textclf.compare.plots import (
+    Mark,
     cost_data,
     learning_curve_data,
+    marks,
     plot_cost,
     plot_learning_curves,
     plot_scores,
@@ -29,9 +30,9 @@ from textclf.compare.prediction_plots import (
 )
 from textclf.compare.setups import SIZE_OPTION
 from textclf.compare.summary import SystemRow
-from textclf.compare.verdicts import words
 from textclf.documents.document import Picture
 from textclf.documents.escape import csv_table
+from textclf.evaluation.metric_names import metric_label
 
 DATA = "data"
 """Folder of the tables beside that of the pictures."""
@@ -62,23 +63,23 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
         return folder / f"{prefix}{name}.png"
 
     frame = scores_data(comparison.test, comparison.rows, metric)
-    title = f"{dataset}: {words(metric)}"
+    title = f"{dataset}: {metric_label(metric)}"
     caption = "Mean and 95 % interval of each system; the faint marks are its seeds."
-    alt = f"{words(metric)} of each system with its interval; the same figures are in the table of systems."
+    alt = f"{metric_label(metric)} of each system with its interval; the same figures are in the table of systems."
     keep("scores", frame, plot_scores(frame, metric, colours, title, path("scores")), caption, alt)
     for cost, name, what in [
         ("train_seconds", "score_by_training_time", "training time"),
         ("latency_median_ms", "score_by_prediction_time", "time to predict one text"),
     ]:
         frame = cost_data(comparison.rows, metric, cost)
-        title = f"{dataset}: {words(metric)} against {what}"
+        title = f"{dataset}: {metric_label(metric)} against {what}"
         caption = f"Up and to the left is better. No system on the line is beaten at lower {what}."
-        alt = f"{words(metric)} of each system over its {what}; the same figures are in the tables."
+        alt = f"{metric_label(metric)} of each system over its {what}; the same figures are in the tables."
         keep(name, frame, plot_cost(frame, metric, cost, colours, title, path(name)), caption, alt)
     frame = learning_curve_data(_lines(comparison), metric)
     lines = marks(frame["line"].unique()) if len(frame) else {}
     title = f"{dataset}: learning curve"
-    caption = f"{words(metric).capitalize()} by number of training examples, with 95 % intervals."
+    caption = f"{metric_label(metric).capitalize()} by number of training examples, with 95 % intervals."
     done = plot_learning_curves(frame, metric, lines, title, path("learning_curve"))
     keep("learning_curve", frame, done, caption, "Score of each model over the number of training examples.")
     if len(comparison.test.systems) > 1:

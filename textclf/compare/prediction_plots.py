@@ -15,10 +15,17 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from textclf.compare.drawing import Mark, picture, wrapped
-from textclf.compare.resampling import DRAWS, class_f1, confusions, drawn_confusions, example_weights
+from textclf.compare.plots import Mark, picture, wrapped
 from textclf.compare.setups import System
-from textclf.compare.statistics import differences, scores_of_draws
+from textclf.compare.statistics import (
+    DRAWS,
+    class_f1,
+    confusions,
+    differences,
+    drawn_confusions,
+    example_weights,
+    scores_of_draws,
+)
 from textclf.documents.plotting import short
 
 Floats = NDArray[np.float64]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 
 from textclf.compare.comparison import Comparison
 from textclf.compare.examples import disagreements
-from textclf.compare.pairs import Pair
-from textclf.compare.report_tables import MOST_PAIRS, costs_table, languages_table, pairs_table, scores_table
-from textclf.compare.verdicts import words
+from textclf.compare.options import Claim
+from textclf.compare.pairs import Pair, Verdict
+from textclf.compare.scores import accuracy_levels
+from textclf.compare.summary import SystemRow, pareto_front
+from textclf.compare.verdicts import amount, ends
 from textclf.documents.document import (
     Block,
     Bullets,
@@ -21,9 +26,30 @@ from textclf.documents.document import (
     Quote,
     Table,
 )
+from textclf.documents.wording import (
+    MISSING,
+    decimals,
+    excerpt,
+    in_milliseconds,
+    in_seconds,
+    interval,
+    megabytes,
+    p_value,
+    percent,
+    ratio_percent,
+    signed,
+    spread,
+    thousands,
+    times,
+)
+from textclf.evaluation.metric_names import METRICS, is_in_points, metric_label
 
 MOST_QUOTES = 8
 """Verdicts that stand out; the others are in the table of pairs."""
+MOST_PAIRS = 100
+"""Pairs in the report; the others are in `pairs.csv`."""
+SHOWN = ("accuracy", "macro_f1", "log_loss", "roc_auc")
+"""Metrics in the table of systems, after the one that verdicts are about."""
 MOST_EXAMPLES = 20
 MOST_CHARACTERS = 400
 
@@ -58,7 +84,7 @@ def _verdicts(comparison: Comparison) -> list[Block]:
             else "No two systems were trained on the same number of examples; see the learning curve."
         )
         level = only.levels.get(comparison.metric)
-        score = f" {only.name}: {words(comparison.metric)} {level.mean:.3f}." if level else ""
+        score = f" {only.name}: {metric_label(comparison.metric)} {decimals(level.mean)}." if level else ""
         return [Quote(reason + score)]
     leading = comparison.leading_pairs or comparison.pairs
     blocks: list[Block] = [Quote(said) for said in comparison.sentences(leading[:MOST_QUOTES])]
@@ -74,7 +100,7 @@ def _pair_blocks(comparison: Comparison) -> list[Block]:
         left = len(comparison.pairs) - MOST_PAIRS
         blocks.append(Paragraph(f"{left:,} more pairs are in pairs.csv."))
     for metric, pairs in comparison.other_pairs.items():
-        blocks.append(Details(f"The same by {words(metric)}", (pairs_table(comparison, pairs),)))
+        blocks.append(Details(f"The same by {metric_label(metric)}", (pairs_table(comparison, pairs),)))
     return blocks
 
 
@@ -89,7 +115,7 @@ def _examples(comparison: Comparison, pair: Pair) -> list[Block]:
     rows = tuple(
         (
             Cell(str(example.example), example.example),
-            _cut(example.text),
+            excerpt(example.text, MOST_CHARACTERS),
             example.label,
             example.right,
             f"{example.wrong}: {example.prediction}",
@@ -139,6 +165,176 @@ def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -
     return blocks
 
 
-def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
+def scores_table(comparison: Comparison) -> Table:
+    """Return the table of the systems' scores, the best first."""
+    metric = comparison.metric
+    held = [name for name in (*SHOWN, *METRICS) if any(name in row.levels for row in comparison.rows)]
+    others = [name for name in dict.fromkeys(held) if name != metric and name in SHOWN]
+    columns = [
+        Column("system"),
+        Column("seeds", numeric=True),
+        Column(f"{metric_label(metric)}, mean ± sd", numeric=True, hint="mean and standard deviation over seeds"),
+        Column("95 % interval", numeric=True, hint="over seeds and test examples; of one seed, over test examples"),
+        *(Column(metric_label(name), numeric=True, hint="mean ± sd over seeds") for name in others),
+    ]
+    rows = []
+    for row in comparison.rows:
+        level = row.levels.get(metric)
+        rows.append(
+            (
+                Cell(row.name + _collapsed(row), strong=row is comparison.rows[0]),
+                Cell(str(row.num_seeds), row.num_seeds),
+                _level(row, metric),
+                Cell(MISSING) if level is None else Cell(interval(level.low, level.high), level.low),
+                *(_level(row, name) for name in others),
+            )
+        )
+    return Table(tuple(columns), tuple(rows), f"Test scores on {len(comparison.test.labels):,} examples")
+
+
+def _collapsed(row: SystemRow) -> str:
+    """Return which part of a system's runs gives one answer to every text; nothing where none does."""
+    if not row.collapsed:
+        return ""
+    return " (collapsed)" if row.num_seeds == 1 else f" (collapsed: {len(row.collapsed)} of {row.num_seeds})"
+
+
+def costs_table(comparison: Comparison) -> Table:
+    """Return the table of what the systems cost, in relation to the reference where that says something."""
+    metric, reference = comparison.metric, comparison.reference
+    label = metric_label(metric)
+    better = METRICS[metric].higher_is_better
+    fronts = {
+        cost: set(pareto_front(comparison.rows, metric, cost, better))
+        for cost in ("train_seconds", "latency_median_seconds")
+    }
+    columns = [
+        Column("system"),
+        *([Column(f"{label} kept", numeric=True, hint=f"share of {reference.name}'s")] if is_in_points(metric) else []),
+        Column("parameters", numeric=True),
+        Column("of them", numeric=True, hint=f"share of {reference.name}'s parameters"),
+        Column("on disk", numeric=True),
+        Column("training", numeric=True, hint="median over seeds, without validation"),
+        Column("trained/s", numeric=True, hint="training examples per second"),
+        Column("peak memory", numeric=True, hint="of training and testing, beyond the libraries; on a GPU, the GPU's"),
+        Column("predicted/s", numeric=True, hint="test examples per second, all at once"),
+        Column("speed", numeric=True, hint=f"in relation to {reference.name}, all at once"),
+        Column("one text", numeric=True, hint="time to predict a single example: median, and 95 % within"),
+        Column("unbeaten", hint="no other system is better and trains (T) or answers a single text (P) as fast"),
+    ]
+    rows = []
+    for row in comparison.rows:
+        unbeaten = [
+            letter
+            for letter, cost in (("T", "train_seconds"), ("P", "latency_median_seconds"))
+            if row.name in fronts[cost]
+        ]
+        cells: list[str | Cell] = [row.name]
+        if is_in_points(metric):
+            cells.append(_share(_mean(row, metric), _mean(reference, metric), percent))
+        parameters, speed = row.costs.get("num_parameters"), row.costs.get("test_examples_per_second")
+        memory = row.costs.get("peak_gpu_memory_bytes") or row.costs.get("peak_memory_bytes")
+        median, high = (row.costs.get(f"latency_{which}_seconds") for which in ("median", "p95"))
+        cells += [
+            _cost(parameters, thousands),
+            _share(parameters, reference.costs.get("num_parameters")),
+            _cost(row.costs.get("size_bytes"), megabytes),
+            _cost(row.costs.get("train_seconds"), in_seconds),
+            _cost(row.costs.get("train_examples_per_second"), thousands),
+            _cost(memory, megabytes),
+            _cost(speed, thousands),
+            _cost(_divided(speed, reference.costs.get("test_examples_per_second")), times),
+            Cell(MISSING) if median is None else Cell(f"{in_milliseconds(median)}, {in_milliseconds(high)}", median),
+            " ".join(unbeaten),
+        ]
+        rows.append(tuple(cells))
+    return Table(tuple(columns), tuple(rows), "What each system costs")
+
+
+def languages_table(comparison: Comparison) -> Table | None:
+    """Return the systems' accuracy on the examples of each language; nothing where languages are not known."""
+    languages = comparison.test.systems[0].runs[0].languages
+    if languages is None:
+        return None
+    names, counts = np.unique(languages, return_counts=True)
+    columns = [Column("system"), Column("trained on")]
+    columns += [Column(f"{name} ({count:,})", numeric=True) for name, count in zip(names, counts, strict=True)]
+    found = {name: accuracy_levels(comparison.test, languages == name) for name in names}
+    rows = []
+    for row in comparison.rows:
+        trained = comparison.system(row.name).options.get("dataset.train_languages") or ["all"]
+        cells: list[str | Cell] = [row.name, ", ".join(map(str, trained))]
+        for name in names:
+            level = found[name][row.name]
+            shown = f"{decimals(level.mean)} ({interval(level.low, level.high)})"
+            cells.append(Cell(shown, level.mean, strong=str(name) in trained))
+        rows.append(tuple(cells))
+    caption = "Accuracy by language, with 95 % intervals; languages that a system was trained on stand out"
+    return Table(tuple(columns), tuple(rows), caption)
+
+
+def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
+    """Return a table of pairs, those of the best systems first."""
+    metric = pairs[0].metric
+    unit = " in points" if is_in_points(metric) else ""
+    columns = (
+        Column("first"),
+        Column("second"),
+        Column("verdict on the first"),
+        Column(f"difference{unit}", numeric=True, hint="first less second"),
+        Column("95 % interval", numeric=True, hint="of this pair alone"),
+        Column("p", numeric=True, hint=f"by Holm, corrected for {len(pairs)} pairs"),
+        Column("p alone", numeric=True),
+        Column("p equivalent", numeric=True, hint=f"that they differ by {amount(comparison.options.margin, metric)}"),
+        Column("P(first > second)", numeric=True, hint="over pairs of seeds; of one seed each, over test examples"),
+        Column("detectable", numeric=True, hint="smallest true difference found 8 times in 10"),
+        Column("due to seeds", numeric=True, hint="share of the uncertainty"),
+        Column("claim"),
+    )
+    scale, digits = (100, 1) if is_in_points(metric) else (1, 3)
+    rows = tuple(
+        (
+            pair.first,
+            pair.second,
+            Cell(pair.verdict.value, strong=pair.verdict is not Verdict.CANNOT_TELL),
+            Cell(signed(pair.difference * scale, digits), pair.difference),
+            Cell(ends(pair.low, pair.high, metric), pair.low),
+            _p_cell(pair.p_corrected),
+            _p_cell(pair.p_value),
+            _p_cell(pair.p_equivalent),
+            Cell(MISSING) if math.isnan(pair.superiority) else Cell(decimals(pair.superiority, 2), pair.superiority),
+            Cell(decimals(pair.smallest_detectable * scale, digits), pair.smallest_detectable),
+            Cell(ratio_percent(pair.seed_share), pair.seed_share) if pair.claim is Claim.recipe else Cell(MISSING),
+            pair.claim.value,
+        )
+        for pair in pairs[:MOST_PAIRS]
+    )
+    return Table(columns, rows, f"Pairs by {metric_label(metric)}")
+
+
+def _level(row: SystemRow, metric: str) -> Cell:
+    level = row.levels.get(metric)
+    if level is None:
+        return Cell(MISSING)
+    return Cell(spread(level.mean, level.deviation), level.mean)
+
+
+def _mean(row: SystemRow, metric: str) -> float | None:
+    level = row.levels.get(metric)
+    return None if level is None else level.mean
+
+
+def _divided(above: float | None, below: float | None) -> float | None:
+    return above / below if above is not None and below else None
+
+
+def _share(value: float | None, whole: float | None, write: Callable[[float], str] = ratio_percent) -> Cell:
+    return _cost(_divided(value, whole), write)
+
+
+def _cost(value: float | None, write: Callable[[float], str]) -> Cell:
+    return Cell(MISSING) if value is None else Cell(write(value), value)
+
+
+def _p_cell(p: float) -> Cell:
+    return Cell(p_value(p), p)

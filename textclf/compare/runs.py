@@ -15,7 +15,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from textclf.compare.resampling import accuracy, confusions
+from textclf.compare.statistics import accuracy, confusions
 from textclf.data.options import LANGUAGE_COLUMN
 from textclf.errors import ArtifactError
 from textclf.evaluation.collapse import collapsed_class

@@ -9,10 +9,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.compare.resampling import OF_CONFUSIONS, bootstrap, confusions
 from textclf.compare.runs import FinishedRun
 from textclf.compare.setups import SharedTest, System
-from textclf.compare.statistics import Scores, levels, scores_of_draws, scores_of_means
+from textclf.compare.statistics import (
+    OF_CONFUSIONS,
+    Scores,
+    bootstrap,
+    confusions,
+    levels,
+    scores_of_draws,
+    scores_of_means,
+)
 from textclf.evaluation.metric_names import METRICS
 
 Floats = NDArray[np.float64]

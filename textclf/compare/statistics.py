@@ -20,17 +20,21 @@ A test over one seed, or over seeds alone, calls identical recipes different far
 it says (Reimers & Gurevych 2018; Sellam et al. 2022). `experiments/calibration.py` measures how
 often this one does.
 
+The bootstrap serves scores that depend on the whole confusion matrix. Every such score (accuracy, macro F1, MCC …) is
+a function of the counts of (true, predicted) pairs, so one draw of n examples is one weighting of them, and the
+confusion matrices of all draws are one matrix product of weights by indicators.
+
 Nothing here knows of runs or files: arrays in, arrays out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import sparse, stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 Floats = NDArray[np.float64]
@@ -39,6 +43,12 @@ POWER = 0.8
 """The chance with which the smallest detectable difference would have been found."""
 FEW_DISAGREEMENTS = 25
 """Below this many, McNemar's test is computed exactly rather than by its chi-squared approximation."""
+DRAWS = 1000
+"""Bootstrap draws; the standard error they give is itself uncertain by about 2 %."""
+BLOCK_BYTES = 64_000_000
+"""Memory that the weights of one block of draws may take."""
+DENSE_CELLS = 36
+"""Up to this many cells of a confusion matrix a dense product is faster than a sparse one."""
 
 
 @dataclass(frozen=True)
@@ -184,3 +194,159 @@ def mcnemar_p_value(right_first: NDArray[np.bool_], right_second: NDArray[np.boo
         return 1.0
     exact = only_first + only_second < FEW_DISAGREEMENTS
     return float(mcnemar([[0, only_first], [only_second, 0]], exact=exact, correction=True).pvalue)
+
+
+def example_weights(num_examples: int, draws: int = DRAWS, seed: int = 0) -> Iterator[NDArray[np.float32]]:
+    """Yield how often each example is drawn in each draw with replacement, in blocks float32 (block, n).
+
+    Rows sum to n. The same arguments give the same draws.
+    """
+    rng = np.random.default_rng(seed)
+    block = max(1, min(draws, BLOCK_BYTES // (4 * num_examples)))
+    for start in range(0, draws, block):
+        weights = np.empty((min(block, draws - start), num_examples), dtype=np.float32)
+        for row in weights:
+            row[:] = np.bincount(rng.integers(num_examples, size=num_examples), minlength=num_examples)
+        yield weights
+
+
+def confusions(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_labels: int) -> Floats:
+    """Return the confusion matrix, true classes in rows: float64 (C, C).
+
+    Args:
+        labels: True classes, int64 (n,).
+        predicted: Predicted classes, int64 (n,).
+        num_labels: Number of classes C.
+    """
+    cells = labels * num_labels + predicted
+    return np.bincount(cells, minlength=num_labels**2).reshape(num_labels, num_labels).astype(np.float64)
+
+
+def drawn_confusions(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], num_labels: int, weights: NDArray[np.float32]
+) -> Floats:
+    """Return the confusion matrices of several classifiers in several draws of the examples.
+
+    Args:
+        labels: True classes, int64 (n,).
+        predicted: Each classifier's predicted classes, int64 (classifiers, n).
+        num_labels: Number of classes C.
+        weights: How often each example is drawn, float32 (draws, n).
+
+    Returns:
+        float64 (classifiers, draws, C, C).
+    """
+    classifiers, n = predicted.shape
+    size = num_labels**2
+    rows = (labels * num_labels + predicted) + np.arange(classifiers)[:, None] * size
+    if size <= DENSE_CELLS:
+        indicators = np.zeros((classifiers * size, n), dtype=np.float32)
+        indicators[rows, np.arange(n)] = 1
+        counts = indicators @ weights.T
+    else:
+        examples = np.broadcast_to(np.arange(n), rows.shape).ravel()
+        ones = np.ones(len(examples), dtype=np.float32)
+        counts = sparse.csr_array((ones, (rows.ravel(), examples)), shape=(classifiers * size, n)) @ weights.T
+    per_draw = np.moveaxis(counts.reshape(classifiers, size, len(weights)), 2, 1)
+    return per_draw.reshape(classifiers, len(weights), num_labels, num_labels).astype(np.float64)
+
+
+def bootstrap(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], num_labels: int, metrics: Sequence[str], draws: int = DRAWS
+) -> dict[str, Floats]:
+    """Return metrics of several classifiers in draws of the test examples, the same draws for all.
+
+    Args:
+        labels: True classes, int64 (n,).
+        predicted: Each classifier's predicted classes, int64 (classifiers, n).
+        num_labels: Number of classes C.
+        metrics: Names in `OF_CONFUSIONS`.
+        draws: Number of draws.
+
+    Returns:
+        float64 (classifiers, draws) by metric.
+    """
+    results = {metric: np.empty((len(predicted), draws)) for metric in metrics}
+    columns = max(1, BLOCK_BYTES // (4 * len(labels) * num_labels**2)) if num_labels**2 <= DENSE_CELLS else 1
+    done = 0
+    for weights in example_weights(len(labels), draws):
+        at = slice(done, done + len(weights))
+        for start in range(0, len(predicted), columns):
+            some = slice(start, start + columns)
+            matrices = drawn_confusions(labels, predicted[some], num_labels, weights)
+            for metric in metrics:
+                results[metric][some, at] = OF_CONFUSIONS[metric](matrices)
+        done += len(weights)
+    return results
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """Return above / below, nan where below is 0."""
+    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0)
+
+
+def _hits(matrices: Floats) -> Floats:
+    return np.diagonal(matrices, axis1=-2, axis2=-1)
+
+
+def accuracy(matrices: Floats) -> Floats:
+    """Return the share of right predictions."""
+    return _hits(matrices).sum(axis=-1) / matrices.sum(axis=(-2, -1))
+
+
+def class_f1(matrices: Floats) -> Floats:
+    """Return each class's F1, (…, C); nan for a class that neither occurs nor is predicted."""
+    return _ratio(2 * _hits(matrices), matrices.sum(axis=-1) + matrices.sum(axis=-2))
+
+
+def class_recall(matrices: Floats) -> Floats:
+    """Return each class's recall, (…, C); nan for a class that does not occur."""
+    return _ratio(_hits(matrices), matrices.sum(axis=-1))
+
+
+def class_precision(matrices: Floats) -> Floats:
+    """Return each class's precision, (…, C); nan for a class that is never predicted."""
+    return _ratio(_hits(matrices), matrices.sum(axis=-2))
+
+
+def _over_classes(per_class: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+    """Return the mean over classes; a class that a draw leaves out does not count in it."""
+
+    def macro(matrices: Floats) -> Floats:
+        values = per_class(matrices)
+        counted = np.isfinite(values)
+        return np.where(counted, values, 0).sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
+
+    return macro
+
+
+def _weighted_by_support(per_class: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+    """Return the mean over classes, weighted by how often each occurs."""
+
+    def weighted(matrices: Floats) -> Floats:
+        support = matrices.sum(axis=-1)
+        return (np.nan_to_num(per_class(matrices)) * support).sum(axis=-1) / support.sum(axis=-1)
+
+    return weighted
+
+
+def matthews(matrices: Floats) -> Floats:
+    """Return the Matthews correlation coefficient (Gorodkin 2004); 0 where it is undefined."""
+    total = matrices.sum(axis=(-2, -1))
+    true, predicted = matrices.sum(axis=-1), matrices.sum(axis=-2)
+    above = _hits(matrices).sum(axis=-1) * total - (true * predicted).sum(axis=-1)
+    below = np.sqrt((total**2 - (true**2).sum(axis=-1)) * (total**2 - (predicted**2).sum(axis=-1)))
+    return np.nan_to_num(_ratio(above, below))
+
+
+OF_CONFUSIONS: dict[str, Callable[[Floats], Floats]] = {
+    "accuracy": accuracy,
+    "macro_f1": _over_classes(class_f1),
+    "weighted_f1": _weighted_by_support(class_f1),
+    "macro_precision": _over_classes(class_precision),
+    "weighted_precision": _weighted_by_support(class_precision),
+    "macro_recall": _over_classes(class_recall),
+    "weighted_recall": _weighted_by_support(class_recall),
+    "mcc": matthews,
+}
+"""Metrics that are functions of the confusion matrix, (…, C, C) -> (…)."""

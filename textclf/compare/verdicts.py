@@ -9,22 +9,11 @@ from textclf.compare.options import Claim
 from textclf.compare.pairs import FEWEST_SEEDS, Pair, Verdict
 from textclf.compare.statistics import POWER
 from textclf.compare.summary import SystemRow
+from textclf.documents.wording import decimals, interval, p_equals, p_value, percent, points, ratio_percent, times
 from textclf.errors import listed
+from textclf.evaluation.metric_names import is_in_points, metric_label
 
-METRIC_WORDS = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-    "macro_precision": "macro precision",
-    "weighted_precision": "weighted precision",
-    "macro_recall": "macro recall",
-    "weighted_recall": "weighted recall",
-    "mcc": "Matthews correlation",
-    "roc_auc": "ROC AUC",
-    "log_loss": "log loss",
-}
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-IN_POINTS = tuple(name for name in METRIC_WORDS if name not in ("log_loss", "mcc"))
 SMALLER = 0.95
 """Below this share of the winner's parameters, or above its inverse in speed, the loser's thrift is worth a clause."""
 WORTH_KEEPING = 0.9
@@ -33,30 +22,14 @@ MOSTLY_SEEDS = 0.5
 """Above this share of the variance more seeds help more than more test examples."""
 
 
-def words(metric: str) -> str:
-    """Return a metric's name in running text."""
-    return METRIC_WORDS.get(metric, metric)
-
-
 def amount(value: float, metric: str) -> str:
     """Return a difference in a metric with its unit: points (hundredths), or the metric's own."""
-    if metric in IN_POINTS:
-        size = f"{abs(value) * 100:.1f}"
-        return f"{size} {'point' if size == '1.0' else 'points'}".replace(".0 ", " ") if size != "0.0" else "0 points"
-    return f"{abs(value):.3f}"
+    return points(value) if is_in_points(metric) else decimals(abs(value))
 
 
 def ends(low: float, high: float, metric: str) -> str:
     """Return an interval in the unit of `amount`, without the unit's name."""
-    scale, digits = (100, 1) if metric in IN_POINTS else (1, 3)
-    return " to ".join(f"{round(value * scale, digits) + 0.0:.{digits}f}".replace("-", "−") for value in (low, high))
-
-
-def p_text(p: float) -> str:
-    """Return a p-value as it is printed."""
-    if p < 0.001:
-        return "p < 0.001"
-    return f"p = {min(p, 1.0):.3f}" if p < 0.1 else f"p = {min(p, 1.0):.2f}"
+    return interval(low * 100, high * 100, 1) if is_in_points(metric) else interval(low, high, 3)
 
 
 def sentence(pair: Pair, rows: dict[str, SystemRow], margin: float, num_pairs: int) -> str:
@@ -71,11 +44,11 @@ def sentence(pair: Pair, rows: dict[str, SystemRow], margin: float, num_pairs: i
     swapped = pair.verdict is Verdict.WORSE
     winner, loser = (pair.second, pair.first) if swapped else (pair.first, pair.second)
     low, high = (-pair.high, -pair.low) if swapped else (pair.low, pair.high)
-    metric = words(pair.metric)
+    metric = metric_label(pair.metric)
     of = "" if pair.claim is Claim.recipe else "this classifier of "
     basis = f"{_seeds(pair)}, {pair.num_examples:,} test examples"
-    alone = f", {p_text(pair.p_value)[4:]} alone" if pair.p_value < 0.05 <= pair.p_corrected else ""
-    corrected = f"{p_text(pair.p_corrected)}{f' corrected for {num_pairs} pairs{alone}' if num_pairs > 1 else ''}"
+    alone = f", {p_value(pair.p_value)} alone" if pair.p_value < 0.05 <= pair.p_corrected else ""
+    corrected = f"{p_equals(pair.p_corrected)}{f' corrected for {num_pairs} pairs{alone}' if num_pairs > 1 else ''}"
     if pair.verdict in (Verdict.BETTER, Verdict.WORSE):
         lower_is_better = pair.difference < 0 if not swapped else pair.difference > 0
         if lower_is_better:
@@ -108,29 +81,17 @@ def cheaper(small: str, large: str, rows: dict[str, SystemRow]) -> str:
     speed = _ratio(a.costs.get("test_examples_per_second"), b.costs.get("test_examples_per_second"))
     if not (size < SMALLER or (speed > 1 / SMALLER and size <= 1)):
         return ""
-    parts = [f"with {percent(size)} of the parameters"] if size < SMALLER else []
+    parts = [f"with {ratio_percent(size)} of the parameters"] if size < SMALLER else []
     return " ".join([*parts, *([f"at {times(speed)} the speed"] if math.isfinite(speed) else [])])
 
 
 def keeps(small: str, large: str, rows: dict[str, SystemRow], metric: str) -> str:
     """Return what a system keeps of a better one, at what cost; empty where it is no cheaper."""
     saved = cheaper(small, large, rows)
-    if not saved or metric not in IN_POINTS:
+    if not saved or not is_in_points(metric):
         return ""
     share = _ratio(rows[small].levels[metric].mean, rows[large].levels[metric].mean)
-    return f"{small} keeps {share * 100:.1f} % of its {words(metric)} {saved}" if share >= WORTH_KEEPING else ""
-
-
-def percent(share: float) -> str:
-    """Return a share in per cent, with as many digits as it needs."""
-    if share < 0.0001:
-        return "under 0.01 %"
-    return f"{share * 100:.0f} %" if share >= 0.095 else f"{share * 100:.2g} %"
-
-
-def times(ratio: float) -> str:
-    """Return a ratio as `1.7 times`."""
-    return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
+    return f"{small} keeps {percent(share)} of its {metric_label(metric)} {saved}" if share >= WORTH_KEEPING else ""
 
 
 def _ratio(above: float | None, below: float | None) -> float:
@@ -154,8 +115,8 @@ def _why(pair: Pair) -> str:
     if pair.seed_share > MOSTLY_SEEDS:
         number = NUMBERS[fewest] if fewest < len(NUMBERS) else str(fewest)
         return (
-            f"{number} seeds cannot settle this, since {percent(pair.seed_share)} of the uncertainty comes from the "
-            f"seeds; only gaps above about {gap} {found}"
+            f"{number} seeds cannot settle this, since {ratio_percent(pair.seed_share)} of the uncertainty comes from "
+            f"the seeds; only gaps above about {gap} {found}"
         )
     return f"with {pair.num_examples:,} test examples and {_seeds(pair)}, only gaps above about {gap} {found}"
 

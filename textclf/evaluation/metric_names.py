@@ -9,20 +9,39 @@ from textclf.errors import ConfigError, did_you_mean, listed
 
 @dataclass(frozen=True)
 class MetricName:
-    """What is known of a metric by its name alone."""
+    """What a metric is called, and how its values read."""
 
+    label: str = ""
+    """Its name in running text; none is the name itself."""
     higher_is_better: bool = True
+    is_in_points: bool = True
+    """Whether it is a share of 1, so that differences are given in points (hundredths)."""
 
 
 METRICS: dict[str, MetricName] = {
     "accuracy": MetricName(),
-    **{f"{mean}_{name}": MetricName() for name in ("f1", "precision", "recall") for mean in ("macro", "weighted")},
-    "mcc": MetricName(),
-    "roc_auc": MetricName(),
-    "log_loss": MetricName(higher_is_better=False),
-    "ece": MetricName(higher_is_better=False),
+    "macro_f1": MetricName("macro F1"),
+    "weighted_f1": MetricName("weighted F1"),
+    "macro_precision": MetricName("macro precision"),
+    "weighted_precision": MetricName("weighted precision"),
+    "macro_recall": MetricName("macro recall"),
+    "weighted_recall": MetricName("weighted recall"),
+    "mcc": MetricName("Matthews correlation", is_in_points=False),
+    "roc_auc": MetricName("ROC AUC"),
+    "log_loss": MetricName("log loss", higher_is_better=False, is_in_points=False),
+    "ece": MetricName(higher_is_better=False, is_in_points=False),
 }
 """Every metric of `evaluation.metrics`, in the order in which they are shown."""
+
+
+def metric_label(metric: str) -> str:
+    """Return a metric's name in running text."""
+    return METRICS.get(metric, MetricName()).label or metric
+
+
+def is_in_points(metric: str) -> bool:
+    """Whether differences in a metric are given in points; not of metrics from the Hub, whose range is not known."""
+    return metric in METRICS and METRICS[metric].is_in_points
 
 
 def check_objective(objective: str) -> None:

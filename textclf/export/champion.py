@@ -10,8 +10,10 @@ from textclf.compare.pairs import Pair, Verdict, compare_pairs
 from textclf.compare.runs import FinishedRun, read_run
 from textclf.compare.scores import TESTED, TestScores
 from textclf.compare.setups import SharedTest, System
-from textclf.compare.verdicts import amount, ends, p_text, words
+from textclf.compare.verdicts import amount, ends
+from textclf.documents.wording import p_equals
 from textclf.errors import ArtifactError, listed
+from textclf.evaluation.metric_names import metric_label
 from textclf.models.saved import Description, read_description
 
 CHAMPION, CHALLENGER = "the champion", "the challenger"
@@ -126,7 +128,7 @@ def _other_contract(challenger: Candidate, champion: Candidate) -> str:
 
 def _sentence(pair: Pair, challenger: str, champion: str) -> str:
     """Return what was found, in a sentence."""
-    low, high = pair.low, pair.high
+    low, high, metric = pair.low, pair.high, metric_label(pair.metric)
     basis = f"on the same {pair.num_examples:,} test examples"
     if pair.verdict in (Verdict.BETTER, Verdict.WORSE):
         winner, loser = (challenger, champion) if pair.verdict is Verdict.BETTER else (champion, challenger)
@@ -134,9 +136,9 @@ def _sentence(pair: Pair, challenger: str, champion: str) -> str:
             low, high = -high, -low
         return (
             f"{winner} is significantly better than {loser} {basis}: by {amount(pair.difference, pair.metric)} of "
-            f"{words(pair.metric)} (95 % {ends(low, high, pair.metric)}, {p_text(pair.p_value)})."
+            f"{metric} (95 % {ends(low, high, pair.metric)}, {p_equals(pair.p_value)})."
         )
-    difference = f"difference {ends(low, high, pair.metric)}, {p_text(pair.p_value)}"
+    difference = f"difference {ends(low, high, pair.metric)}, {p_equals(pair.p_value)}"
     if pair.verdict is Verdict.EQUIVALENT:
-        return f"{challenger} and {champion} are equivalent in {words(pair.metric)} {basis} ({difference})."
-    return f"No difference in {words(pair.metric)} is shown between {challenger} and {champion} {basis} ({difference})."
+        return f"{challenger} and {champion} are equivalent in {metric} {basis} ({difference})."
+    return f"No difference in {metric} is shown between {challenger} and {champion} {basis} ({difference})."
