@@ -2,11 +2,11 @@
 
 python experiments/calibration.py --write experiments/results/calibration.md
 
-Two systems are simulated many times over: each test example has a difficulty, each seed makes a
-system a little better or worse everywhere, and a prediction is right with the chance that follows.
-*Identical* systems are the same recipe; *different* ones find other examples hard, but are equally
+Two setups are simulated many times over: each test example has a difficulty, each seed makes a
+setup a little better or worse everywhere, and a prediction is right with the chance that follows.
+*Identical* setups have the same options; *different* ones find other examples hard, but are equally
 good on average over all examples there could be; *deterministic* is as different, but the second
-system predicts the same whatever its seed, as classical models do. In these cases the truth is "no difference", and a
+setup predicts the same whatever its seed, as classical models do. In these cases the truth is "no difference", and a
 test at 5 % should claim one in no more than 5 % of repetitions. A third pair has a true difference
 that a test knowing all variances would find in 80 % of cases: there the interval should hold the
 truth 95 % of the time, and the power says what the test's ignorance costs.
@@ -45,7 +45,7 @@ ALPHA = 0.05
 DIFFICULTY = 1.5
 """Standard deviation of the examples' difficulty, in logits."""
 TASTE = 1.0
-"""Standard deviation, in logits, of what only one of two different systems finds hard."""
+"""Standard deviation, in logits, of what only one of two different setups finds hard."""
 EASE = 1.5
 """Mean logit of being right: about 0.78 of predictions are."""
 PRIORS = np.array([0.7, 0.2, 0.1])
@@ -81,14 +81,14 @@ class Rates:
 
 
 def chances(cell: Cell, rng: np.random.Generator, shift: float) -> Iterator[NDArray[np.float64]]:
-    """Yield, for each of two systems, the chance of each seed to be right on each example, (seeds, examples)."""
+    """Yield, for each of two setups, the chance of each seed to be right on each example, (seeds, examples)."""
     seed_sd = cell.ratio * np.sqrt(2 * SLOPE / cell.examples) / SLOPE
     difficulty = EASE + DIFFICULTY * rng.standard_normal(cell.examples)
-    for system in range(2):
-        logits = difficulty + shift * (0.5 - system)
+    for setup in range(2):
+        logits = difficulty + shift * (0.5 - setup)
         if cell.truth in ("different", "deterministic"):
             logits = logits + TASTE * rng.standard_normal(cell.examples)
-        fixed = system == 1 and cell.truth == "deterministic"
+        fixed = setup == 1 and cell.truth == "deterministic"
         yield _curve(logits + (0.0 if fixed else seed_sd) * rng.standard_normal((cell.seeds, 1)))
 
 
@@ -105,23 +105,23 @@ SLOPE = float(np.mean(_CHANCES * (1 - _CHANCES)))
 def accuracy_scores(
     right: list[NDArray[np.bool_]], cell: Cell, rng: np.random.Generator, weights: NDArray[np.float32] | None
 ) -> Scores:
-    """Return the accuracy of two systems."""
+    """Return the accuracy of two setups."""
     return scores_of_means(right)
 
 
 def f1_scores(
     right: list[NDArray[np.bool_]], cell: Cell, rng: np.random.Generator, weights: NDArray[np.float32] | None
 ) -> Scores:
-    """Return the macro F1 of two systems; a wrong prediction falls on another class by its share."""
+    """Return the macro F1 of two setups; a wrong prediction falls on another class by its share."""
     assert weights is not None
     labels = rng.choice(len(PRIORS), size=cell.examples, p=PRIORS)
     other = np.stack([np.delete(np.arange(len(PRIORS)), label) for label in range(len(PRIORS))])
     first = np.array([p[0] / p.sum() for p in (np.delete(PRIORS, label) for label in range(len(PRIORS)))])
     macro_f1 = OF_CONFUSIONS["macro_f1"]
     by_seed, draws = [], []
-    for system in right:
-        wrong = other[labels, (rng.random(system.shape) > first[labels]).astype(int)]
-        predicted = np.where(system, labels, wrong)
+    for setup in right:
+        wrong = other[labels, (rng.random(setup.shape) > first[labels]).astype(int)]
+        predicted = np.where(setup, labels, wrong)
         by_seed.append([float(macro_f1(confusions(labels, row, len(PRIORS)))) for row in predicted])
         draws.append(macro_f1(drawn_confusions(labels, predicted, len(PRIORS), weights)).mean(axis=0))
     return scores_of_draws(by_seed, draws, cell.examples)

@@ -2,7 +2,7 @@
 
 python experiments/comparison_benchmark.py --runs 200 --examples 25000
 
-Writes made-up run folders to a temporary place: systems of five seeds, whose predictions agree as
+Writes made-up run folders to a temporary place: setups of five seeds, whose predictions agree as
 those of real models do. Prints the seconds and the peak of memory of `python -m textclf.compare`.
 """
 
@@ -35,8 +35,8 @@ def write_runs(folder: Path, runs: int, examples: int, num_labels: int) -> None:
     difficulty = rng.normal(0, 1, examples)
     texts = [f"text {row} " + "word " * 100 for row in range(examples)]
     for number in range(runs):
-        system, seed = divmod(number, SEEDS)
-        right = difficulty + rng.normal(0, 0.7, examples) < 0.8 + 0.02 * system
+        setup, seed = divmod(number, SEEDS)
+        right = difficulty + rng.normal(0, 0.7, examples) < 0.8 + 0.02 * setup
         predicted = np.where(right, labels, (labels + rng.integers(1, num_labels, examples)) % num_labels)
         probabilities = np.full((examples, num_labels), 0.2 / max(num_labels - 1, 1), dtype=np.float32)
         probabilities[np.arange(examples), predicted] = 0.8
@@ -49,15 +49,15 @@ def write_runs(folder: Path, runs: int, examples: int, num_labels: int) -> None:
         table.to_parquet(target / PREDICTIONS_FILE)
         accuracy = float((labels == predicted).mean())
         record = RunRecord(
-            name=f"made_up/m{system:02d}/seed{seed}",
+            name=f"made_up/m{setup:02d}/seed{seed}",
             experiment="benchmark",
             dataset="made_up",
-            model=f"m{system:02d}",
+            model=f"m{setup:02d}",
             trainer="torch",
             seed=seed,
             objective="validation/accuracy",
             metrics={"test/accuracy": accuracy, "test/macro_f1": accuracy, "validation/accuracy": accuracy},
-            costs={"train_seconds": 1.0 + system, "num_parameters": 1e6 * (1 + system)},
+            costs={"train_seconds": 1.0 + setup, "num_parameters": 1e6 * (1 + setup)},
             data={
                 "label_names": names,
                 "examples": {"train": 1000, "validation": 100, "test": examples},
@@ -66,7 +66,7 @@ def write_runs(folder: Path, runs: int, examples: int, num_labels: int) -> None:
             fit={"device": "cpu"},
             config={
                 "dataset": {"name": "made_up"},
-                "model": {"name": f"m{system:02d}"},
+                "model": {"name": f"m{setup:02d}"},
                 "objective": "validation/accuracy",
             },
             config_fingerprint="",

@@ -21,7 +21,7 @@ def test_the_verdicts_are_those_of_the_comparison(outputs):
     assert test.examples == 40
     assert len(test.scores.rows) == len(test.costs.rows) == 2
     for cost in COSTS:
-        assert {point["system"] for point in test.points[cost]} == {row.name for row in own.rows}
+        assert {point["setup"] for point in test.points[cost]} == {row.name for row in own.rows}
         assert all(point["cost"] > 0 for point in test.points[cost])
 
 

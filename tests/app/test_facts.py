@@ -27,8 +27,8 @@ def test_what_an_older_run_lacks_is_left_out(tmp_path):
 
 
 def test_costs_have_units():
-    assert facts.amount("size_bytes", 2_500_000) == "2.5 MB"
-    assert facts.amount("size_bytes", 2.5e9) == "2.50 GB"
-    assert facts.amount("latency_median_seconds", 0.00123) == "1.2 ms"
-    assert facts.amount("train_seconds", 1234.5) == "1,234.5 s"
-    assert facts.amount("num_parameters", 15909.0) == "15,909"
+    assert facts.format_cost("size_bytes", 2_500_000) == "2.5 MB"
+    assert facts.format_cost("size_bytes", 2.5e9) == "2,500 MB"
+    assert facts.format_cost("latency_median_seconds", 0.00123) == "1.2 ms"
+    assert facts.format_cost("train_seconds", 1234.5) == "1,234.5 s"
+    assert facts.format_cost("num_parameters", 15909.0) == "15,909"

@@ -42,7 +42,7 @@ def written(tmp_path_factory):
 def test_the_report_has_all_its_parts(written):
     out, result = written
     assert sorted(path.name for path in out.iterdir()) == [
-        "comparison.json", "figures", "pairs.csv", "report.html", "report.md", "runs.csv", "systems.csv", "systems.tex",
+        "comparison.json", "figures", "pairs.csv", "report.html", "report.md", "runs.csv", "setups.csv", "setups.tex",
     ]  # fmt: skip
     assert {path.name for path in (out / "figures").glob("*.png")} >= {
         "scores.png", "score_by_training_time.png", "score_by_prediction_time.png", "agreement.png",
@@ -56,20 +56,20 @@ def test_the_report_has_all_its_parts(written):
     page = (out / "report.html").read_text()
     assert page.count("data:image/png;base64,") >= 6
     assert "<b>|" not in page
-    assert "booktabs" not in (out / "systems.tex").read_text()
-    assert r"\toprule" in (out / "systems.tex").read_text()
+    assert "booktabs" not in (out / "setups.tex").read_text()
+    assert r"\toprule" in (out / "setups.tex").read_text()
 
 
 def test_the_figures_are_there_as_csv_and_json(written):
     out, _ = written
     content = json.loads((out / "comparison.json").read_text())
-    assert {row["system"]: row["seeds"] for row in content["systems"]} == {"a": "1 2 3", "b": "1 2 3"}
+    assert {row["setup"]: row["seeds"] for row in content["setups"]} == {"a": "1 2 3", "b": "1 2 3"}
     (pair,) = [row for row in content["pairs"] if row["metric"] == "accuracy"]
     assert pair["verdict"] == "better"
-    table = pd.read_csv(out / "systems.csv").set_index("system")
+    table = pd.read_csv(out / "setups.csv").set_index("setup")
     runs = pd.read_csv(out / "runs.csv")
-    assert table.loc["a", "accuracy_mean"] == pytest.approx(runs[runs.system == "a"]["test/accuracy"].mean())
-    assert table.loc["a", "accuracy_deviation"] == pytest.approx(runs[runs.system == "a"]["test/accuracy"].std())
+    assert table.loc["a", "accuracy_mean"] == pytest.approx(runs[runs.setup == "a"]["test/accuracy"].mean())
+    assert table.loc["a", "accuracy_deviation"] == pytest.approx(runs[runs.setup == "a"]["test/accuracy"].std())
     assert len(runs) == 6
 
 
@@ -78,7 +78,7 @@ def test_the_order_of_the_runs_changes_nothing(written, tmp_path):
     write_runs(tmp_path / "runs", order=(4, 1, 5, 0, 3, 2))
     options = CompareOptions(reference="b", note="What was to be expected.")
     compare([tmp_path / "runs"], options, tmp_path / "out", "Title", "python -m textclf.run study=x")
-    for name in ("report.md", "systems.csv", "pairs.csv", "runs.csv", "comparison.json", "report.html"):
+    for name in ("report.md", "setups.csv", "pairs.csv", "runs.csv", "comparison.json", "report.html"):
         assert (tmp_path / "out" / name).read_bytes() == (out / name).read_bytes(), name
 
 
@@ -88,10 +88,10 @@ def test_a_comparison_is_never_overwritten(written):
         compare([out.parent / "runs"], CompareOptions(), out)
 
 
-def test_one_system_alone_has_a_report(tmp_path):
+def test_one_setup_alone_has_a_report(tmp_path):
     write_run(tmp_path / "runs" / "a", "a", 1, LABELS, guess(LABELS, 0.9, 1, 3), names=NAMES)
     compare([tmp_path / "runs"], CompareOptions(), tmp_path / "out")
-    assert "There is one system only" in (tmp_path / "out" / "report.md").read_text()
+    assert "There is one setup only" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_several_test_sets_stand_apart(tmp_path):
@@ -101,7 +101,7 @@ def test_several_test_sets_stand_apart(tmp_path):
             write_run(tmp_path / "runs" / dataset / model, model, 1, LABELS, predicted, names=NAMES, dataset=dataset)
     compare([tmp_path / "runs"], CompareOptions(), tmp_path / "out")
     report = (tmp_path / "out" / "report.md").read_text()
-    assert "4 runs of 4 systems on 2 test sets" in report
+    assert "4 runs of 4 setups on 2 test sets" in report
     assert (tmp_path / "out" / "figures" / "two_x_scores.png").exists()
 
 
@@ -121,7 +121,7 @@ def test_the_command_by_hand(tmp_path):
     assert "a beats b by" in done.stdout
     assert "left out:" in done.stdout
     assert "broken/run.json is damaged" in done.stdout
-    assert "compare.reference=nobody is none of the systems" in done.stdout
+    assert "compare.reference=nobody is none of these setups" in done.stdout
     refused = cli("nowhere", cwd=tmp_path)
     assert refused.returncode == 1
     assert "there is no such folder" in refused.stderr

@@ -35,7 +35,7 @@ def test_a_clear_difference_is_better_and_names_its_ground(tmp_path):
     write(tmp_path, {"big": 0.9, "small": 0.8})
     comparison = compared(tmp_path)
     (pair,) = comparison.pairs
-    assert (pair.first, pair.second, pair.verdict, pair.claim) == ("big", "small", Verdict.BETTER, Claim.recipe)
+    assert (pair.first, pair.second, pair.verdict, pair.claim) == ("big", "small", Verdict.BETTER, Claim.setup)
     assert pair.low < 0.1 < pair.high
     assert pair.superiority == 1
     (said,) = comparison.sentences([pair])
@@ -107,18 +107,18 @@ def test_with_fewer_than_three_seeds_only_the_classifiers_are_compared(tmp_path,
     write(tmp_path, {"a": 0.9, "b": 0.8}, seeds=seeds)
     comparison = compared(tmp_path)
     (pair,) = comparison.pairs
-    assert (pair.claim, pair.seeds) == (Claim.checkpoint, (1, 1))
+    assert (pair.claim, pair.seeds) == (Claim.classifier, (1, 1))
     test = comparison.test
-    first, second = (system.chosen_run.right for system in test.systems)
+    first, second = (setup.chosen_run.right for setup in test.setups)
     only = (int((first & ~second).sum()), int((~first & second).sum()))
     assert pair.p_value == pytest.approx(stats.chi2.sf((abs(only[0] - only[1]) - 1) ** 2 / sum(only), 1))
     assert comparison.sentences([pair])[0].startswith("This classifier of a beats b")
-    assert "fewer than three seeds" in " ".join(comparison.cautions)
+    assert "fewer than three seeds" in " ".join(comparison.caveats)
 
 
-def test_a_claim_about_checkpoints_can_be_asked_for(tmp_path):
+def test_a_claim_about_classifiers_can_be_asked_for(tmp_path):
     write(tmp_path, {"a": 0.9, "b": 0.8})
-    assert compared(tmp_path, claim=Claim.checkpoint).pairs[0].claim is Claim.checkpoint
+    assert compared(tmp_path, claim=Claim.classifier).pairs[0].claim is Claim.classifier
 
 
 def test_pairs_are_corrected_together_by_holm(tmp_path):
@@ -147,7 +147,7 @@ def test_macro_f1_and_log_loss_are_compared_too(tmp_path):
     assert 0 < float(low) < float(high)
 
 
-def test_a_system_for_which_the_metric_is_undefined_makes_no_pair(tmp_path):
+def test_a_setup_for_which_the_metric_is_undefined_makes_no_pair(tmp_path):
     write(tmp_path, {"a": 0.9, "b": 0.8}, n=100)
     labels = labels_of(100)
     metrics = {"test/accuracy": float((labels == 0).mean()), "validation/accuracy": 0.5}
@@ -156,14 +156,14 @@ def test_a_system_for_which_the_metric_is_undefined_makes_no_pair(tmp_path):
     comparison = compared(tmp_path, metric="macro_f1")
     assert [(pair.first, pair.second) for pair in comparison.pairs] == [("a", "b")]
     assert comparison.sentences(comparison.pairs)
-    assert any("constant had no macro F1" in caution for caution in comparison.cautions)
+    assert any("constant had no macro F1" in caveat for caveat in comparison.caveats)
 
 
 def test_an_objective_that_cannot_be_tested_gives_way_to_accuracy(tmp_path):
     write(tmp_path, {"a": 0.9, "b": 0.8}, n=100, objective="validation/roc_auc")
     comparison = compared(tmp_path)
     assert comparison.metric == "accuracy"
-    assert any("were selected by ROC AUC" in caution for caution in comparison.cautions)
+    assert any("were selected by ROC AUC" in caveat for caveat in comparison.caveats)
 
 
 def test_a_metric_that_cannot_be_tested_is_refused(tmp_path):

@@ -13,8 +13,8 @@ from PIL import Image
 from textclf.compare import plots, prediction_plots
 from textclf.compare.runs import FinishedRun
 from textclf.compare.scores import Level, TestScores
-from textclf.compare.setups import SharedTest, System
-from textclf.compare.summary import SystemRow, system_rows
+from textclf.compare.setups import Setup, SharedTest
+from textclf.compare.summary import SetupRow, setup_rows
 from textclf.tracking.record import RunRecord
 
 ODD_NAMES = ["a $x$ b", "n" * 60, "bert learning_rate=2e-05 max_length=128 warmup_fraction=0.06 epochs=12", "模型"]
@@ -27,8 +27,8 @@ def no_warnings():
         yield
 
 
-def system(name, labels, predicted, num_labels=2, costs=None):
-    """A system of one seed for each row of predictions."""
+def make_setup(name, labels, predicted, num_labels=2, costs=None):
+    """A setup of one seed for each row of predictions."""
     runs = []
     for seed, row in enumerate(np.atleast_2d(predicted), 1):
         row = row.astype(np.int64)
@@ -40,23 +40,23 @@ def system(name, labels, predicted, num_labels=2, costs=None):
         )  # fmt: skip
         surprise = np.ones(len(labels), np.float32)
         runs.append(FinishedRun(Path(name), record, np.asarray(labels, dtype=np.int64), row, surprise, "t"))
-    return System(name, tuple(runs), {})
+    return Setup(name, tuple(runs), {})
 
 
 def many(names, seeds=2, num_labels=3, count=120):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, num_labels, count)
-    systems = []
+    setups = []
     for number, name in enumerate(names):
         right = rng.random((seeds, count)) < 0.5 + 0.4 * number / len(names)
         guesses = np.where(right, labels, rng.integers(0, num_labels, (seeds, count)))
         costs = {"train_seconds": 0.3 * 3.0 ** (number % 9), "test_examples_per_second": 10.0 + number**3}
-        systems.append(system(name, labels, guesses, num_labels, costs))
-    return SharedTest("d", tuple(systems), ())
+        setups.append(make_setup(name, labels, guesses, num_labels, costs))
+    return SharedTest("d", tuple(setups), ())
 
 
 def row(name, mean, size=10, **costs):
-    return SystemRow(name, (1, 2), size, {"accuracy": Level(mean, 0.01, mean - 0.1, mean + 0.1, "seeds")}, costs)
+    return SetupRow(name, (1, 2), size, {"accuracy": Level(mean, 0.01, mean - 0.1, mean + 0.1, "seeds")}, costs)
 
 
 def is_drawn(path):
@@ -66,7 +66,7 @@ def is_drawn(path):
     return len(np.unique(picture)) > 10 and (edges == 255).all()
 
 
-def test_marks_are_the_same_in_any_order_and_tell_systems_apart():
+def test_marks_are_the_same_in_any_order_and_tell_setups_apart():
     names = [f"s{k:02}" for k in range(40)]
     marks = plots.marks(names)
     assert marks == plots.marks(reversed(names))
@@ -99,7 +99,7 @@ def test_labels_of_crowded_points_do_not_overlap():
     y = np.tile(np.arange(6) * 0.003 + 0.5, 2)
     axes.plot(x, y, "o")
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    plots.place_labels(axes, list(x), list(y), [f"system {k}\nof many" for k in range(12)], np.zeros((0, 4)))
+    plots.place_labels(axes, list(x), list(y), [f"setup {k}\nof many" for k in range(12)], np.zeros((0, 4)))
     drawn.draw_without_rendering()
     boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the lines that tie them
     assert len(boxes) == 12
@@ -118,22 +118,24 @@ def test_long_names_are_shown_whole_up_to_their_longest():
 
 def test_scores_are_given_by_seed_and_best_first():
     labels = [0, 0, 1, 1]
-    test = SharedTest("d", (system("a", labels, [[0, 0, 0, 0], [0, 0, 0, 1]]), system("b", labels, [labels])), ())
-    rows = system_rows(TestScores(test))
+    test = SharedTest(
+        "d", (make_setup("a", labels, [[0, 0, 0, 0], [0, 0, 0, 1]]), make_setup("b", labels, [labels])), ()
+    )
+    rows = setup_rows(TestScores(test))
     frame = plots.scores_data(test, rows, "accuracy")
-    assert frame[["system", "seed", "score"]].to_numpy().tolist() == [["b", 1, 1.0], ["a", 1, 0.5], ["a", 2, 0.75]]
+    assert frame[["setup", "seed", "score"]].to_numpy().tolist() == [["b", 1, 1.0], ["a", 1, 0.5], ["a", 2, 0.75]]
     assert frame["mean"].tolist() == [1, 0.625, 0.625]
     assert frame["low"].tolist()[1:] == [rows[0].levels["accuracy"].low] * 2
     lacking = [rows[0], replace(rows[1], levels={})]
-    assert plots.scores_data(test, lacking, "accuracy")["system"].tolist() == ["a", "a"]
+    assert plots.scores_data(test, lacking, "accuracy")["setup"].tolist() == ["a", "a"]
 
 
 def test_scores_of_which_less_is_better_begin_with_the_least():
-    test = SharedTest("d", tuple(system(name, [0, 1], [[0, 1]]) for name in "ab"), ())
-    for member in test.systems:
+    test = SharedTest("d", tuple(make_setup(name, [0, 1], [[0, 1]]) for name in "ab"), ())
+    for member in test.setups:
         member.runs[0].record.metrics["test/log_loss"] = {"a": 0.9, "b": 0.1}[member.name]
-    frame = plots.scores_data(test, system_rows(TestScores(test)), "log_loss")
-    assert frame["system"].tolist() == ["b", "a"]
+    frame = plots.scores_data(test, setup_rows(TestScores(test)), "log_loss")
+    assert frame["setup"].tolist() == ["b", "a"]
 
 
 def test_costs_leave_out_what_a_log_axis_cannot_show():
@@ -146,7 +148,7 @@ def test_costs_leave_out_what_a_log_axis_cannot_show():
         replace(row("unscored", 0.9, test_examples_per_second=5.0), levels={}),
     ]
     frame = plots.cost_data(rows, "accuracy", "milliseconds_per_example")
-    assert frame["system"].tolist() == ["fast", "worse", "slow"]
+    assert frame["setup"].tolist() == ["fast", "worse", "slow"]
     assert frame["milliseconds_per_example"].tolist() == [1, 10, 100]
     assert frame["front"].tolist() == [True, False, True]
     assert plots.cost_data(rows, "accuracy", "train_seconds").empty
@@ -168,8 +170,8 @@ def test_learning_curves_go_by_size():
 
 def test_class_differences_are_first_minus_second():
     labels = np.array([0, 0, 1, 1])
-    first = system("a", labels, [[0, 0, 1, 1], [0, 1, 1, 1]], 3)  # F1 of class 0: 1 and 2/3; of class 1: 1 and 4/5
-    second = system("b", labels, [[0, 0, 0, 0]], 3)  # F1 of class 0: 2/3; of class 1: 0
+    first = make_setup("a", labels, [[0, 0, 1, 1], [0, 1, 1, 1]], 3)  # F1 of class 0: 1 and 2/3; of class 1: 1 and 4/5
+    second = make_setup("b", labels, [[0, 0, 0, 0]], 3)  # F1 of class 0: 2/3; of class 1: 0
     frame = prediction_plots.class_difference_data(first, second)
     assert frame["class"].tolist() == ["c$0$", "c$1$"]  # class 2 neither occurs nor is predicted
     assert frame["test_examples"].tolist() == [2, 2]
@@ -180,14 +182,14 @@ def test_class_differences_are_first_minus_second():
 
 
 def test_intervals_of_class_differences_hold_the_truth():
-    """Of systems that are right equally often, about 95 % of intervals hold 0."""
+    """Of setups that are right equally often, about 95 % of intervals hold 0."""
     rng = np.random.default_rng(1)
     held = []
     for _ in range(100):
         labels = rng.integers(0, 2, 150)
         guesses = [np.where(rng.random((1, 150)) < 0.8, labels, 1 - labels) for _ in range(2)]
         frame = prediction_plots.class_difference_data(
-            system("a", labels, guesses[0]), system("b", labels, guesses[1]), draws=100
+            make_setup("a", labels, guesses[0]), make_setup("b", labels, guesses[1]), draws=100
         )
         held += ((frame["low"] < 0) & (frame["high"] > 0)).tolist()
     assert 0.88 < np.mean(held) < 0.995
@@ -195,8 +197,8 @@ def test_intervals_of_class_differences_hold_the_truth():
 
 def test_confusion_differences_are_shares_of_the_true_class():
     labels = np.array([0, 0, 0, 0, 1])
-    first = system("a", labels, [[0, 0, 0, 1, 1], [0, 0, 1, 1, 1]], 3)
-    second = system("b", labels, [[1, 1, 1, 2, 0]], 3)
+    first = make_setup("a", labels, [[0, 0, 0, 1, 1], [0, 0, 1, 1, 1]], 3)
+    second = make_setup("b", labels, [[1, 1, 1, 2, 0]], 3)
     frame = prediction_plots.confusion_difference_data(first, second)
     found = frame["difference"].to_numpy().reshape(3, 3)
     np.testing.assert_allclose(found, [[5 / 8, 3 / 8 - 3 / 4, -1 / 4], [-1, 1, 0], [np.nan] * 3])
@@ -205,9 +207,9 @@ def test_confusion_differences_are_shares_of_the_true_class():
 
 def test_agreement_is_the_mean_over_pairs_of_seeds():
     labels = np.zeros(4, dtype=int)
-    a = system("a", labels, [[0, 0, 1, 2], [0, 1, 1, 2]], 3)
-    b = system("b", labels, [[0, 0, 1, 1]], 3)
-    c = system("c", labels, [[0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 1, 2]], 3)
+    a = make_setup("a", labels, [[0, 0, 1, 2], [0, 1, 1, 2]], 3)
+    b = make_setup("b", labels, [[0, 0, 1, 1]], 3)
+    c = make_setup("c", labels, [[0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 1, 2]], 3)
     frame = prediction_plots.agreement_data([a, b, c])
     found = frame["agreement"].to_numpy().reshape(3, 3)
     with_c = (2 + 1 + 4 + 1 + 2 + 3) / 24
@@ -219,22 +221,22 @@ def test_agreement_is_the_mean_over_pairs_of_seeds():
 
 @pytest.mark.parametrize(
     ("names", "seeds", "num_labels"),
-    [(["one"], 1, 2), (ODD_NAMES, 2, 3), ([f"system{k} learning_rate=1e-05 max_length={k}" for k in range(31)], 1, 41)],
+    [(["one"], 1, 2), (ODD_NAMES, 2, 3), ([f"setup{k} learning_rate=1e-05 max_length={k}" for k in range(31)], 1, 41)],
     ids=["one", "odd", "many"],
 )
 def test_every_picture_is_drawn(names, seeds, num_labels, tmp_path):
     test = many(names, seeds, num_labels)
-    rows, marks, path = system_rows(TestScores(test)), plots.marks(names), tmp_path / "p.png"
+    rows, marks, path = setup_rows(TestScores(test)), plots.marks(names), tmp_path / "p.png"
     title = "the $title$ " * 9
     assert plots.plot_scores(plots.scores_data(test, rows, "accuracy"), "accuracy", marks, title, path)
     assert is_drawn(path)
     frame = plots.cost_data(rows, "accuracy", "train_seconds")
     assert plots.plot_cost(frame, "accuracy", "train_seconds", marks, title, path)
     assert is_drawn(path)
-    agreement = prediction_plots.agreement_data(test.systems)
+    agreement = prediction_plots.agreement_data(test.setups)
     assert prediction_plots.plot_agreement(agreement, title, path) == (len(names) > 1)
     assert is_drawn(path)
-    first, second = test.systems[0], test.systems[-1]
+    first, second = test.setups[0], test.setups[-1]
     differences = prediction_plots.class_difference_data(first, second, draws=50)
     assert prediction_plots.plot_class_differences(differences, marks, title, path)
     assert is_drawn(path)

@@ -1,4 +1,4 @@
-"""Which runs are one system, which share a test set, and what is said of those that do not fit."""
+"""Which runs are one setup, which share a test set, and what is said of those that do not fit."""
 
 import numpy as np
 
@@ -13,22 +13,22 @@ def gather(tmp_path):
     return shared_tests(find_runs([tmp_path]).runs)
 
 
-def test_runs_that_differ_in_the_seed_alone_are_one_system(tmp_path):
+def test_runs_that_differ_in_the_seed_alone_are_one_setup(tmp_path):
     for seed in (3, 1, 2):
         for model in ("b", "a"):
             write_run(tmp_path / f"{model}{seed}", model, seed, LABELS, guess(LABELS, 0.7, seed))
     (test,) = gather(tmp_path)
-    assert [(system.name, system.seeds) for system in test.systems] == [("a", (1, 2, 3)), ("b", (1, 2, 3))]
+    assert [(setup.name, setup.seeds) for setup in test.setups] == [("a", (1, 2, 3)), ("b", (1, 2, 3))]
     assert test.problems == ()
-    assert np.array_equal(test.systems[0].predicted[1], guess(LABELS, 0.7, 2))
+    assert np.array_equal(test.setups[0].predicted[1], guess(LABELS, 0.7, 2))
 
 
-def test_options_that_vary_make_systems_and_name_them(tmp_path):
+def test_options_that_vary_make_setups_and_name_them(tmp_path):
     for number, rate in enumerate((1e-5, 2e-5)):
         write_run(tmp_path / str(number), "a", 1, LABELS, LABELS, options={"rate": rate, "same": 1})
     write_run(tmp_path / "c", "c", 1, LABELS, LABELS, options={"rate": 1e-5})
     (test,) = gather(tmp_path)
-    assert [system.name for system in test.systems] == ["a rate=1e-05", "a rate=2e-05", "c"]
+    assert [setup.name for setup in test.setups] == ["a rate=1e-05", "a rate=2e-05", "c"]
 
 
 def test_a_classical_model_is_the_same_under_any_trainer(tmp_path):
@@ -36,7 +36,7 @@ def test_a_classical_model_is_the_same_under_any_trainer(tmp_path):
         config = {"dataset": {"name": "d"}, "model": {"name": "a"}, "trainer": {"epochs": epochs}, "objective": "validation/accuracy"}  # fmt: skip
         write_run(tmp_path / str(number), "a", number, LABELS, LABELS, trainer="none", config=config)
     (test,) = gather(tmp_path)
-    assert [system.seeds for system in test.systems] == [(0, 1)]
+    assert [setup.seeds for setup in test.setups] == [(0, 1)]
 
 
 def test_a_seed_counts_once_and_the_first_run_is_kept(tmp_path):
@@ -44,7 +44,7 @@ def test_a_seed_counts_once_and_the_first_run_is_kept(tmp_path):
     for number, started in enumerate(times):
         write_run(tmp_path / str(number), "a", 1, LABELS, guess(LABELS, 0.7, number), started=started)
     (test,) = gather(tmp_path)
-    assert [run.folder.name for run in test.systems[0].runs] == ["1"]
+    assert [run.folder.name for run in test.setups[0].runs] == ["1"]
     (problem,) = test.problems
     assert f"{tmp_path}/0 repeats seed 1 of {tmp_path}/1 and differs" in problem
 
@@ -56,8 +56,8 @@ def test_other_test_examples_labels_or_classes_are_never_compared(tmp_path):
     write_run(tmp_path / "d", "d", 1, 1 - LABELS, LABELS, test_set="labels")
     write_run(tmp_path / "e", "e", 1, LABELS, LABELS, dataset="other")
     tests = gather(tmp_path)
-    assert [len(test.systems) for test in tests] == [1] * 5
-    said = " ".join(next(test for test in tests if test.systems[0].name == "a").problems)
+    assert [len(test.setups) for test in tests] == [1] * 5
+    said = " ".join(next(test for test in tests if test.setups[0].name == "a").problems)
     for words in ("it has 30 test examples, not 40", "its classes are bad, good", "its test texts or labels differ"):
         assert words in said
     assert "/e" not in said  # another dataset is no mistake
@@ -76,4 +76,4 @@ def test_the_chosen_run_is_the_best_on_validation(tmp_path):
         metrics = {"test/accuracy": 1.0, "validation/accuracy": score}
         write_run(tmp_path / str(seed), "a", seed, LABELS, LABELS, metrics=metrics)
     (test,) = gather(tmp_path)
-    assert test.systems[0].chosen_run.record.seed == 2
+    assert test.setups[0].chosen_run.record.seed == 2

@@ -152,7 +152,7 @@ def test_false_claims_stay_within_what_is_promised(cell):
 
 
 def test_the_simulation_can_fail_a_test():
-    """A test blind to seeds calls identical recipes different far too often, and the simulation sees it."""
+    """A test blind to seeds calls identical setups different far too often, and the simulation sees it."""
     assert simulate(Cell("accuracy", 3, 1000, 3.0, "identical"), 300).one_seed > 0.4
 
 

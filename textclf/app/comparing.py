@@ -1,4 +1,4 @@
-"""Several runs beside each other: the tables, verdicts and cautions of textclf.compare, and the data of a chart."""
+"""Several runs beside each other: the tables, verdicts and caveats of textclf.compare, and the data of a chart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNITS = {"latency_median_ms": "milliseconds", "train_seconds": "seconds", "size_
 
 @dataclass(frozen=True)
 class Compared:
-    """The systems of one test set."""
+    """The setups of one test set."""
 
     dataset: str
     metric: str
@@ -38,14 +38,14 @@ class Compared:
     scores: Table
     costs: Table
     verdicts: tuple[str, ...]
-    cautions: tuple[str, ...]
+    caveats: tuple[str, ...]
     points: dict[str, list[dict[str, Any]]]
-    """For each cost of `COSTS`, a point for each system: `system`, `cost`, `score`, `low`, `high`, `front`."""
+    """For each cost of `COSTS`, a point for each setup: `setup`, `cost`, `score`, `low`, `high`, `front`."""
 
 
 @dataclass(frozen=True)
 class Comparisons:
-    """What came of comparing some runs."""
+    """The outcome of comparing some runs."""
 
     tests: tuple[Compared, ...]
     """One for each test set; scores on different ones cannot be compared."""
@@ -54,7 +54,7 @@ class Comparisons:
 
 
 def compare_runs(folders: Iterable[Path], options: CompareOptions | None = None) -> Comparisons:
-    """Compare finished runs; those that differ in nothing but the seed are one system.
+    """Compare finished runs; those that differ in nothing but the seed are one setup.
 
     Raises:
         ArtifactError: If none of them can be read.
@@ -79,6 +79,6 @@ def _compared(comparison: Comparison) -> Compared:
         scores=scores_table(comparison),
         costs=costs_table(comparison),
         verdicts=tuple(comparison.sentences((comparison.leading_pairs or comparison.pairs)[:MOST_VERDICTS])),
-        cautions=tuple(comparison.cautions),
+        caveats=tuple(comparison.caveats),
         points=points,
     )

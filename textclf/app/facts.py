@@ -1,4 +1,4 @@
-"""What the page of a run says: its scores, its costs, where it fails, and the files that show it."""
+"""Tables and sentences on one run for its page: scores, costs, failures, and the files that show them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textclf.documents.document import Cell, Column, Table
+from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, thousands
 from textclf.evaluation.metric_names import METRICS, metric_label
 from textclf.tracking.record import FIGURES, RunRecord
 
@@ -58,16 +59,18 @@ def metrics_table(record: RunRecord) -> Table:
     order = sorted(names, key=lambda name: known.index(name) if name in known else len(known))
     rows = []
     for name in order:
-        said = metric_label(name) + (" (selected by)" if name == selected else "")
+        label = metric_label(name) + (" (selected by)" if name == selected else "")
         cells = [record.metrics.get(f"{split}/{name}") for split in ("test", "validation")]
-        rows.append((Cell(said, strong=name == selected), *(Cell("–" if v is None else f"{v:.3f}", v) for v in cells)))
+        rows.append((Cell(label, strong=name == selected), *(Cell(decimals(v), v) for v in cells)))
     columns = (Column("metric"), Column("test", numeric=True), Column("validation", numeric=True))
     return Table(columns, tuple(rows), "Scores")
 
 
 def costs_table(record: RunRecord) -> Table:
     """Return what a run cost."""
-    rows = [(said, amount(name, record.costs[name])) for name, said in COST_WORDS.items() if name in record.costs]
+    rows = [
+        (label, format_cost(name, record.costs[name])) for name, label in COST_WORDS.items() if name in record.costs
+    ]
     return Table((Column("cost"), Column("amount", numeric=True)), tuple(rows), "Costs")
 
 
@@ -87,15 +90,11 @@ def about_table(record: RunRecord) -> Table:
     return Table((Column("what"), Column("value")), tuple(rows), "About this run")
 
 
-def amount(name: str, value: float) -> str:
+def format_cost(name: str, value: float) -> str:
     """Return a cost with its unit."""
     if name.endswith("_bytes"):
-        return f"{value / 1e6:,.1f} MB" if value < 1e9 else f"{value / 1e9:,.2f} GB"
-    if name.endswith("per_second"):
-        return f"{value:,.0f}"
-    if name.endswith("_seconds"):
-        return f"{value * 1000:,.1f} ms" if value < 0.1 else f"{value:,.1f} s"
-    return f"{value:,.0f}"
+        return megabytes(value)
+    return in_seconds(value) if name.endswith("_seconds") else thousands(value)
 
 
 def figures(folder: Path) -> list[Figure]:
@@ -125,8 +124,8 @@ def read_analysis(folder: Path) -> dict[str, Any]:
 
 
 def failing(analysis: Mapping[str, Any]) -> list[str]:
-    """Return where a run fails, a sentence each; what the analysis does not say is left out."""
-    said = []
+    """Return where a run fails, a sentence each; what the analysis does not hold is left out."""
+    sentences = []
     accuracy, majority = analysis.get("accuracy"), analysis.get("majority")
     if accuracy:
         sentence = f"{accuracy['total'] - accuracy['count']:,} of {accuracy['total']:,} test examples are wrong."
@@ -134,31 +133,31 @@ def failing(analysis: Mapping[str, Any]) -> list[str]:
             sentence += (
                 f" Always naming the most frequent class would get {majority['total'] - majority['count']:,} wrong."
             )
-        said.append(sentence)
+        sentences.append(sentence)
     worse = [f"{one['by']} {one['value']}" for one in analysis.get("slices", ()) if one.get("is_worse")]
     if "slices" in analysis:
         beyond = f"Worse than the rest beyond chance: {', '.join(worse)}."
-        said.append(beyond if worse else "No part of the test split is worse than the rest beyond chance.")
+        sentences.append(beyond if worse else "No part of the test split is worse than the rest beyond chance.")
     calibration = analysis.get("calibration")
     if calibration:
         shown = calibration["ece"] > calibration["by_chance"]
-        verdict = "they cannot be taken at their word" if shown else "no miscalibration is shown"
-        said.append(
-            f"Expected calibration error {calibration['ece']:.3f}; perfectly calibrated probabilities would show up to "
-            f"{calibration['by_chance']:.3f} by chance, so {verdict}."
+        verdict = "these are miscalibrated" if shown else "no miscalibration is shown"
+        sentences.append(
+            f"Expected calibration error {decimals(calibration['ece'])}; perfectly calibrated probabilities would show "
+            f"up to {decimals(calibration['by_chance'])} by chance, so {verdict}."
         )
-    return said
+    return sentences
 
 
 def confused_table(analysis: Mapping[str, Any]) -> Table | None:
-    """Return the classes most often taken for each other; nothing where none were."""
+    """Return the classes most often confused; nothing where none were."""
     rows = tuple(
-        (one["label"], one["prediction"], f"{one['count']:,}", f"{100 * one['share']:.0f} %")
+        (one["label"], one["prediction"], thousands(one["count"]), percent(one["share"]))
         for one in analysis.get("pairs", ())[:MOST_PAIRS]
     )
     columns = (
         Column("true class"),
-        Column("taken for"),
+        Column("confused with"),
         Column("examples", numeric=True),
         Column("of the true class", numeric=True),
     )
@@ -168,13 +167,12 @@ def confused_table(analysis: Mapping[str, Any]) -> Table | None:
 def mistakes_table(analysis: Mapping[str, Any]) -> Table | None:
     """Return the mistakes that the classifier was surest of; nothing where there are none."""
     rows = tuple(
-        (_cut(one["text"], one.get("text_pair")), one["label"], one["prediction"], f"{one['probability']:.3f}")
+        (_excerpt(one["text"], one.get("text_pair")), one["label"], one["prediction"], decimals(one["probability"]))
         for one in analysis.get("mistakes", ())[:MOST_MISTAKES]
     )
     columns = (Column("text"), Column("true class"), Column("prediction"), Column("probability", numeric=True))
     return Table(columns, rows, "The surest mistakes") if rows else None
 
 
-def _cut(text: str, text_pair: str | None) -> str:
-    said = " ".join((text if text_pair is None else f"{text} ⇒ {text_pair}").split())
-    return said if len(said) <= MOST_CHARACTERS else said[: MOST_CHARACTERS - 1] + "…"
+def _excerpt(text: str, text_pair: str | None) -> str:
+    return excerpt(text if text_pair is None else f"{text} ⇒ {text_pair}", MOST_CHARACTERS)

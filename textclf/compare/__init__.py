@@ -1,1 +1,1 @@
-"""Which system is better, is the difference real, and what does it cost?"""
+"""Compare trained models: scores, tests of their differences, and costs."""

@@ -23,8 +23,8 @@ def arguments() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="python -m textclf.compare",
-        description="Which system is better, is the difference real, and what does it cost? Runs that differ in "
-        "nothing but the seed are one system; runs on other test examples are compared apart.",
+        description="Which model is better, is the difference real, and what does it cost? Runs that differ in "
+        "nothing but the seed count as one setup; runs on other test examples are compared separately.",
     )
     default = CompareOptions()
     parser.add_argument("folders", nargs="*", type=Path, metavar="DIR", help="run folders, or folders that hold some")
@@ -36,9 +36,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--claim", choices=[claim.value for claim in Claim], default=default.claim.value)
     parser.add_argument("--margin", type=float, default=default.margin, help="margin of equivalence (%(default)s)")
     parser.add_argument("--alpha", type=float, default=default.alpha, help="accepted false claims (%(default)s)")
-    parser.add_argument("--reference", metavar="SYSTEM", help="the system that others are shown in relation to")
+    parser.add_argument("--reference", metavar="SETUP", help="the setup that others are shown in relation to")
     parser.add_argument("--title", default="Comparison", help="heading of the report")
-    parser.add_argument("--latex", action="store_true", help="write the table of systems as systems.tex too")
+    parser.add_argument("--latex", action="store_true", help="write the table of setups as setups.tex too")
     parser.add_argument("--output", type=Path, help="folder to write to (outputs/comparisons/DATE/TIME)")
     found = parser.parse_args()
     if bool(found.folders) == bool(found.mlflow):

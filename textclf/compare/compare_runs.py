@@ -1,4 +1,4 @@
-"""Compares finished runs and writes all that came of it to a folder."""
+"""Compare finished runs; write the report, its tables and its plots to a folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIGURES = "figures"
 
 @dataclass(frozen=True)
 class Written:
-    """What came of a comparison."""
+    """The outcome of a comparison."""
 
     verdicts: str
     """The verdicts as Markdown."""
@@ -54,10 +54,10 @@ def compare(
         output: The folder to write to; it must not hold a comparison already.
         title: Heading of the report.
         command: What a person types to make the runs again.
-        latex: Write the table of systems as `systems.tex` too.
+        latex: Write the table of setups as `setups.tex` too.
 
     Returns:
-        What was found, for whoever asked.
+        The verdicts, and what could not be compared.
 
     Raises:
         ArtifactError: If there is nothing to compare, or the folder holds a comparison.
@@ -71,11 +71,11 @@ def compare(
         comparison.metric  # noqa: B018  (refuses a metric that cannot be tested, before anything is written)
     output.mkdir(parents=True, exist_ok=True)
 
-    systems = sum(len(comparison.rows) for comparison in comparisons)
-    said = f"{len(found.runs):,} runs of {systems:,} systems" + (
+    setups = sum(len(comparison.rows) for comparison in comparisons)
+    counts = f"{len(found.runs):,} runs of {setups:,} setups" + (
         f" on {len(comparisons)} test sets." if len(comparisons) > 1 else "."
     )
-    blocks: list[Block] = [Heading(1, title), Paragraph(said)]
+    blocks: list[Block] = [Heading(1, title), Paragraph(counts)]
     blocks += [Paragraph(options.note)] if options.note else []
     blocks += [Code(command)] if command else []
     prefixes = _prefixes(comparisons)
@@ -86,7 +86,7 @@ def compare(
     _write_tables(comparisons, found.problems, output)
     if latex:
         tables = [_latex(comparison) for comparison in comparisons]
-        write_text(output / "systems.tex", "\n\n".join(tables) + "\n")
+        write_text(output / "setups.tex", "\n\n".join(tables) + "\n")
     write_text(output / REPORT, to_markdown(blocks, output))  # last: where it is, the comparison is whole
     return Written(_announce(comparisons, output), found.problems)
 
@@ -104,15 +104,15 @@ def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
     written = []
     for comparison in comparisons:
         table = scores_table(comparison)
-        columns = 4  # system, seeds, score, interval
+        columns = 4  # setup, seeds, score, interval
         rows = [[cell if isinstance(cell, str) else cell.text for cell in row[:columns]] for row in table.rows]
         heads = [column.title for column in table.columns[:columns]]
         print(terminal(f"{comparison.test.dataset}: {len(comparison.test.labels):,} test examples"))
         print(terminal(tabulate(rows, heads, disable_numparse=True, colalign=["left", "right", "right", "right"])))
         sentences = comparison.sentences((comparison.leading_pairs or comparison.pairs)[:MOST_QUOTES])
-        written += [f"**{markdown(comparison.test.dataset)}**", *(f"- {markdown(said)}" for said in sentences)]
-        for said in [*sentences, *(f"note: {caution}" for caution in comparison.cautions)]:
-            print(terminal(f"\n{said}"))
+        written += [f"**{markdown(comparison.test.dataset)}**", *(f"- {markdown(sentence)}" for sentence in sentences)]
+        for line in [*sentences, *(f"note: {caveat}" for caveat in comparison.caveats)]:
+            print(terminal(f"\n{line}"))
         print()
     print(f"the report: {output / PAGE}")
     return "\n".join(written)
@@ -120,7 +120,7 @@ def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
 
 def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], output: Path) -> None:
     """Write every figure as CSV and JSON."""
-    systems: list[dict[str, Any]] = []
+    setups: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
     for comparison in comparisons:
@@ -130,25 +130,25 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
                 f"{metric}_{key}": value for metric, level in row.levels.items() for key, value in asdict(level).items()
             }
             seeds = " ".join(map(str, row.seeds))
-            systems.append(
-                {"dataset": dataset, "system": row.name, "seeds": seeds, "train_examples": row.train_examples}
+            setups.append(
+                {"dataset": dataset, "setup": row.name, "seeds": seeds, "train_examples": row.train_examples}
                 | levels
                 | row.costs
             )
         for pair in (*comparison.pairs, *(pair for others in comparison.other_pairs.values() for pair in others)):
             pairs.append({"dataset": dataset, **plain(asdict(pair)), "seeds": " and ".join(map(str, pair.seeds))})
-        for system in comparison.test.systems:
-            for run in system.runs:
-                own = {"dataset": dataset, "system": system.name, "seed": run.record.seed, "run": run.record.name}
+        for setup in comparison.test.setups:
+            for run in setup.runs:
+                own = {"dataset": dataset, "setup": setup.name, "seed": run.record.seed, "run": run.record.name}
                 runs.append(own | run.record.metrics | run.record.costs | {"started": run.record.started})
-    for name, rows in (("systems", systems), ("pairs", pairs), ("runs", runs)):
+    for name, rows in (("setups", setups), ("pairs", pairs), ("runs", runs)):
         csv_table(pd.DataFrame(rows)).to_csv(output / f"{name}.csv", index=False)
     content = {
-        "systems": systems,
+        "setups": setups,
         "pairs": pairs,
         "runs": runs,
         "verdicts": {comparison.test.dataset: comparison.sentences(comparison.pairs) for comparison in comparisons},
-        "cautions": {comparison.test.dataset: comparison.cautions for comparison in comparisons},
+        "caveats": {comparison.test.dataset: comparison.caveats for comparison in comparisons},
         "problems": list(problems),
     }
     write_json(output / "comparison.json", _without_nan(content))
@@ -164,7 +164,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def _latex(comparison: Comparison) -> str:
-    """Return the table of systems for LaTeX (booktabs)."""
+    """Return the table of setups for LaTeX (booktabs)."""
     table = scores_table(comparison)
     rows = [[cell if isinstance(cell, str) else cell.text for cell in row] for row in table.rows]
     heads = [column.title for column in table.columns]

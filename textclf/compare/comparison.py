@@ -1,4 +1,4 @@
-"""One test set's systems compared: rows, pairs, and what is to be said of them."""
+"""The setups of one test set, compared: rows, pairs, verdicts, caveats."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import cached_property
 from textclf.compare.options import CompareOptions
 from textclf.compare.pairs import Pair, compare_pairs
 from textclf.compare.scores import TESTED, TestScores
-from textclf.compare.setups import SharedTest, System
-from textclf.compare.summary import SystemRow, system_rows
+from textclf.compare.setups import Setup, SharedTest
+from textclf.compare.summary import SetupRow, setup_rows
 from textclf.compare.verdicts import missing, sentence
 from textclf.errors import ConfigError, did_you_mean, listed
 from textclf.evaluation.metric_names import METRICS, metric_label
@@ -18,19 +18,19 @@ from textclf.evaluation.metric_names import METRICS, metric_label
 ALSO_TESTED = ("accuracy", "macro_f1")
 """Metrics whose pairs are shown even where the verdicts are about another."""
 FLATTERED = 3
-"""With so many systems or more the best one's score is flattered by having been picked."""
+"""With so many setups or more the best one's score is flattered by having been picked."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The systems of one test set, compared."""
+    """The setups of one test set, compared."""
 
     scores: TestScores
     options: CompareOptions
 
     @property
     def test(self) -> SharedTest:
-        """The test set and its systems."""
+        """The test set and its setups."""
         return self.scores.test
 
     @cached_property
@@ -47,33 +47,33 @@ class Comparison:
                     f"{did_you_mean(self.options.metric, TESTED)}"
                 )
             return self.options.metric
-        objectives = {run.record.objective.partition("/")[2] for system in self.test.systems for run in system.runs}
+        objectives = {run.record.objective.partition("/")[2] for setup in self.test.setups for run in setup.runs}
         (only,) = objectives if len(objectives) == 1 else ("accuracy",)
         return only if only in TESTED else "accuracy"
 
     @cached_property
-    def rows(self) -> list[SystemRow]:
-        """A row for each system, the best first; those without the metric last."""
+    def rows(self) -> list[SetupRow]:
+        """A row for each setup, the best first; those without the metric last."""
         sign = 1 if METRICS[self.metric].higher_is_better else -1
 
-        def rank(row: SystemRow) -> tuple[bool, float, str]:
+        def rank(row: SetupRow) -> tuple[bool, float, str]:
             level = row.levels.get(self.metric)
             return level is None, -sign * level.mean if level is not None else 0.0, row.name
 
-        return sorted(system_rows(self.scores), key=rank)
+        return sorted(setup_rows(self.scores), key=rank)
 
     @cached_property
-    def by_name(self) -> dict[str, SystemRow]:
-        """The rows by the system's name."""
+    def by_name(self) -> dict[str, SetupRow]:
+        """The rows by the setup's name."""
         return {row.name: row for row in self.rows}
 
-    def system(self, name: str) -> System:
-        """Return the system of that name."""
-        return next(system for system in self.test.systems if system.name == name)
+    def setup(self, name: str) -> Setup:
+        """Return the setup of that name."""
+        return next(setup for setup in self.test.setups if setup.name == name)
 
     @property
-    def reference(self) -> SystemRow:
-        """The system that others are shown in relation to: the one asked for where it was run, else the best."""
+    def reference(self) -> SetupRow:
+        """The setup that others are shown in relation to: the one asked for where it was run, else the best."""
         return self.by_name.get(self.options.reference or "", self.rows[0])
 
     @cached_property
@@ -99,46 +99,46 @@ class Comparison:
         return [sentence(pair, self.by_name, self.options.margin, count) for pair in pairs]
 
     @property
-    def _wrong_turns(self) -> list[str]:
-        """What went wrong in training, by system."""
-        said = [
+    def _training_warnings(self) -> list[str]:
+        """Collapses and other warnings of the training, by setup."""
+        warned = [
             f"{row.name} collapsed with seed {listed(map(str, row.collapsed))} ({len(row.collapsed)} of "
-            f"{row.num_seeds}): one answer to every text. Its mean and spread say little of what it could do; train it "
-            f"longer, or with another learning rate."
+            f"{row.num_seeds}): one answer to every text. Its mean and spread tell little about what it can do; train "
+            f"it longer, or with another learning rate."
             for row in self.rows
             if row.collapsed
         ]
-        for system in self.test.systems:
-            for run in system.runs:
+        for setup in self.test.setups:
+            for run in setup.runs:
                 warnings = [str(warning) for warning in run.record.fit.get("warnings", ())]
-                said += [
-                    f"{system.name}, seed {run.record.seed}: {warning}"
+                warned += [
+                    f"{setup.name}, seed {run.record.seed}: {warning}"
                     for warning in warnings
                     if not warning.startswith("collapse:")
                 ]
-        return said
+        return warned
 
     @cached_property
-    def cautions(self) -> list[str]:
-        """What a reader should know before quoting a verdict, a sentence or two each."""
-        said = missing(self.rows) + self._wrong_turns
-        objective = self.test.systems[0].runs[0].record.objective.partition("/")[2]
+    def caveats(self) -> list[str]:
+        """What limits the verdicts, a sentence or two each."""
+        found = missing(self.rows) + self._training_warnings
+        objective = self.test.setups[0].runs[0].record.objective.partition("/")[2]
         if self.options.metric is None and objective != self.metric:
-            said.append(
+            found.append(
                 f"The runs were selected by {metric_label(objective)}, in which differences cannot be tested (or not "
                 f"all by the same metric), so the verdicts are about {metric_label(self.metric)}."
             )
         if self.options.reference is not None and self.options.reference not in self.by_name:
-            said.append(
-                f"compare.reference={self.options.reference} is none of the systems here, so they are shown in "
+            found.append(
+                f"compare.reference={self.options.reference} is none of these setups, so they are shown in "
                 f"relation to {self.rows[0].name}.{did_you_mean(self.options.reference, self.by_name)}"
             )
         if len(self.rows) >= FLATTERED:
-            said.append(
+            found.append(
                 f"{self.rows[0].name} was picked as the best of {len(self.rows)} on this very test set, so its score "
                 f"is a little flattered; the corrected p-values allow for the number of pairs, its mean does not."
             )
         without = [row.name for row in self.rows if self.metric not in row.levels]
         if without:
-            said.append(f"{listed(without)} had no {metric_label(self.metric)} in some run, where it is undefined.")
-        return [*said, *self.test.problems]
+            found.append(f"{listed(without)} had no {metric_label(self.metric)} in some run, where it is undefined.")
+        return [*found, *self.test.problems]

@@ -1,4 +1,4 @@
-"""The test examples on which two systems part: one right, the other wrong."""
+"""Test examples on which two setups disagree: one right, the other wrong."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import pandas as pd
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from textclf.compare.setups import System
+from textclf.compare.setups import Setup
 from textclf.tracking.record import PREDICTIONS_FILE
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """An example that one system gets right and the other wrong, by the majority of their seeds."""
+    """An example that one setup gets right and the other wrong, by the majority of their seeds."""
 
     example: int
     """Its row in the source's test split."""
     text: str
     label: str
     right: str
-    """The system that is right."""
+    """The setup that is right."""
     wrong: str
     prediction: str
     """What the other predicts most often."""
@@ -30,10 +30,10 @@ class Disagreement:
     """Share of right predictions among the seeds of the right one, plus that of wrong ones of the other, 0 to 2."""
 
 
-def disagreements(first: System, second: System) -> list[Disagreement]:
-    """Return the examples on which the majority of seeds of two systems part, the clearest first."""
+def disagreements(first: Setup, second: Setup) -> list[Disagreement]:
+    """Return the examples on which the majority of seeds of two setups disagree, the clearest first."""
     labels = first.runs[0].labels
-    right = [(system.predicted == labels).mean(axis=0) for system in (first, second)]
+    right = [(setup.predicted == labels).mean(axis=0) for setup in (first, second)]
     rows = np.flatnonzero((right[0] > 0.5) != (right[1] > 0.5))
     rows = rows[np.argsort(-np.abs(right[0] - right[1])[rows], kind="stable")]
     if not len(rows):
@@ -63,9 +63,9 @@ def _most_frequent_wrong(predicted: NDArray[np.int64], label: int) -> int:
     return int(values[np.argmax(counts)])
 
 
-def _texts(system: System, rows: NDArray[np.int64]) -> pd.DataFrame:
+def _texts(setup: Setup, rows: NDArray[np.int64]) -> pd.DataFrame:
     """Return number and text of some test examples; the two texts of a pair joined by an arrow."""
-    path = system.runs[0].folder / PREDICTIONS_FILE
+    path = setup.runs[0].folder / PREDICTIONS_FILE
     held = [name for name in ("example", "text", "text_pair") if name in parquet.read_schema(path).names]
     table = parquet.read_table(path, columns=held).take(rows).to_pandas()
     if "text_pair" in table:

@@ -1,4 +1,4 @@
-"""Draws the pictures of a comparison, each with the table it was drawn from beside it."""
+"""Draw every plot of a comparison, with the table it was drawn from beside it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from textclf.compare.prediction_plots import (
     plot_confusion_difference,
 )
 from textclf.compare.setups import SIZE_OPTION
-from textclf.compare.summary import SystemRow
+from textclf.compare.summary import SetupRow
 from textclf.documents.document import Picture
 from textclf.documents.escape import csv_table
 from textclf.evaluation.metric_names import metric_label
@@ -64,8 +64,8 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
 
     frame = scores_data(comparison.test, comparison.rows, metric)
     title = f"{dataset}: {metric_label(metric)}"
-    caption = "Mean and 95 % interval of each system; the faint marks are its seeds."
-    alt = f"{metric_label(metric)} of each system with its interval; the same figures are in the table of systems."
+    caption = "Mean and 95 % interval of each setup; the faint marks are its seeds."
+    alt = f"{metric_label(metric)} of each setup with its interval; the same figures are in the table of setups."
     keep("scores", frame, plot_scores(frame, metric, colours, title, path("scores")), caption, alt)
     for cost, name, what in [
         ("train_seconds", "score_by_training_time", "training time"),
@@ -73,8 +73,8 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
     ]:
         frame = cost_data(comparison.rows, metric, cost)
         title = f"{dataset}: {metric_label(metric)} against {what}"
-        caption = f"Up and to the left is better. No system on the line is beaten at lower {what}."
-        alt = f"{metric_label(metric)} of each system over its {what}; the same figures are in the tables."
+        caption = f"Up and to the left is better. No setup on the line is beaten at lower {what}."
+        alt = f"{metric_label(metric)} of each setup over its {what}; the same figures are in the tables."
         keep(name, frame, plot_cost(frame, metric, cost, colours, title, path(name)), caption, alt)
     frame = learning_curve_data(_lines(comparison), metric)
     lines = marks(frame["line"].unique()) if len(frame) else {}
@@ -82,14 +82,14 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
     caption = f"{metric_label(metric).capitalize()} by number of training examples, with 95 % intervals."
     done = plot_learning_curves(frame, metric, lines, title, path("learning_curve"))
     keep("learning_curve", frame, done, caption, "Score of each model over the number of training examples.")
-    if len(comparison.test.systems) > 1:
-        frame = agreement_data(comparison.test.systems)
+    if len(comparison.test.setups) > 1:
+        frame = agreement_data(comparison.test.setups)
         caption = (
-            "Share of test examples on which two systems predict the same class, over all pairs of their seeds; on the "
-            "diagonal, between seeds of one system."
+            "Share of test examples on which two setups predict the same class, over all pairs of their seeds; on the "
+            "diagonal, between seeds of one setup."
         )
         done = plot_agreement(frame, f"{dataset}: agreement", path("agreement"))
-        keep("agreement", frame, done, caption, "Matrix of the agreement between systems.")
+        keep("agreement", frame, done, caption, "Matrix of the agreement between setups.")
     if comparison.leading_pairs:
         _draw_pair(comparison, comparison.leading_pairs[0], keep, path, colours)
     return drawn
@@ -102,29 +102,29 @@ def _draw_pair(
     path: Callable[[str], Path],
     colours: Mapping[str, Mark],
 ) -> None:
-    """Draw by how much two systems differ in each class, and in what they confuse."""
-    first, second = comparison.system(pair.first), comparison.system(pair.second)
+    """Draw by how much two setups differ in each class, and in what they confuse."""
+    first, second = comparison.setup(pair.first), comparison.setup(pair.second)
     title = f"{comparison.test.dataset}: {first.name} against {second.name}"
     frame = class_difference_data(first, second)
     caption = f"F1 of {first.name} less that of {second.name} in each class, with a 95 % interval of each class alone."
     done = plot_class_differences(frame, colours, title, path("class_differences"))
-    keep("class_differences", frame, done, caption, "Difference of each class's F1 between the two systems.")
+    keep("class_differences", frame, done, caption, "Difference of each class's F1 between the two setups.")
     frame = confusion_difference_data(first, second)
     caption = (
         f"How much more often, in points of the true class, {first.name} predicts a class than {second.name} does. "
         f"On the diagonal more is better, elsewhere less."
     )
     done = plot_confusion_difference(frame, title, path("confusion_difference"))
-    keep("confusion_difference", frame, done, caption, "Difference of the confusion matrices of the two systems.")
+    keep("confusion_difference", frame, done, caption, "Difference of the confusion matrices of the two setups.")
 
 
-def _lines(comparison: Comparison) -> dict[str, list[SystemRow]]:
-    """Return the systems that differ in nothing but the number of training examples, by what they share."""
-    lines: dict[tuple[tuple[str, str], ...], list[SystemRow]] = defaultdict(list)
+def _lines(comparison: Comparison) -> dict[str, list[SetupRow]]:
+    """Return the setups that differ in nothing but the number of training examples, by what they share."""
+    lines: dict[tuple[tuple[str, str], ...], list[SetupRow]] = defaultdict(list)
     names: dict[tuple[tuple[str, str], ...], str] = {}
-    for system in comparison.test.systems:
-        key = tuple(sorted((k, str(value)) for k, value in system.options.items() if k != SIZE_OPTION))
-        lines[key].append(comparison.by_name[system.name])
-        said = [word for word in system.name.split(" ") if not word.startswith("train=")]
-        names[key] = " ".join(said)
+    for setup in comparison.test.setups:
+        key = tuple(sorted((k, str(value)) for k, value in setup.options.items() if k != SIZE_OPTION))
+        lines[key].append(comparison.by_name[setup.name])
+        words = [word for word in setup.name.split(" ") if not word.startswith("train=")]
+        names[key] = " ".join(words)
     return {names[key]: rows for key, rows in lines.items()}

@@ -1,4 +1,4 @@
-"""What can be said about a comparison, in a config or on the command line."""
+"""Options of a comparison."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from textclf.errors import refuse_unless
 
 
 class Claim(Enum):
-    """What a difference is claimed of."""
+    """The subject of a verdict: the setups, or single classifiers."""
 
     auto = "auto"
-    """Recipes where both systems of a pair have three seeds or more, else checkpoints."""
-    recipe = "recipe"
+    """The setups where both of a pair have three seeds or more, else the classifiers."""
+    setup = "setup"
     """Trained again with other seeds and tested on other examples, it would still be better."""
-    checkpoint = "checkpoint"
+    classifier = "classifier"
     """This one trained classifier (of several seeds, the best on validation) is better than that one."""
 
 
@@ -26,13 +26,13 @@ class CompareOptions:
     metric: str | None = None
     """The test metric that verdicts are about, such as `accuracy`; none takes the runs' objective."""
     margin: float = 0.01
-    """Differences up to this size are as good as none: systems proven to lie within it are equivalent."""
+    """Differences up to this size count as none: setups shown to differ by less are equivalent."""
     alpha: float = 0.05
     """Chance of a false claim that is accepted over all pairs together."""
     claim: Claim = Claim.auto
-    """What a difference is claimed of: `recipe`, `checkpoint`, or `auto`."""
+    """What a difference is claimed of: `setup`, `classifier`, or `auto`."""
     reference: str | None = None
-    """A system to show the others' score, size and speed in relation to; none takes the most accurate."""
+    """A setup to show the others' score, size and speed in relation to; none takes the most accurate."""
     note: str | None = None
     """A sentence for the report, such as what was to be expected."""
 

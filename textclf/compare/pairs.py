@@ -1,4 +1,4 @@
-"""Every pair of systems on one test set, tested, corrected for their number, and judged."""
+"""Pairs of setups on one test set: tested, corrected for their number, and judged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 
 from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.scores import TestScores
-from textclf.compare.setups import SIZE_OPTION, System
+from textclf.compare.setups import SIZE_OPTION, Setup
 from textclf.compare.statistics import (
     Estimates,
     Scores,
@@ -24,11 +24,11 @@ from textclf.compare.statistics import (
 from textclf.evaluation.metric_names import METRICS
 
 FEWEST_SEEDS = 3
-"""Seeds that each system needs for a claim about recipes: with two, the test was found to be too liberal."""
+"""Seeds that each setup needs for a claim about setups: with two, the test was found to be too liberal."""
 
 
 class Verdict(Enum):
-    """What a test allows to be said of the first system against the second."""
+    """The outcome of a test of the first setup against the second."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -38,13 +38,13 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Pair:
-    """Two systems, their difference in one metric, and the verdict on it."""
+    """Two setups, their difference in one metric, and the verdict on it."""
 
     first: str
     second: str
     metric: str
     claim: Claim
-    """`recipe` or `checkpoint`."""
+    """`setup` or `classifier`."""
     seeds: tuple[int, int]
     """Seeds that each side has in the test."""
     num_examples: int
@@ -58,9 +58,9 @@ class Pair:
     p_corrected: float
     """By Holm, over all pairs."""
     p_equivalent: float
-    """Of the hypothesis that the systems differ by the margin or more; by Holm, over all pairs."""
+    """Of the hypothesis that the setups differ by the margin or more; by Holm, over all pairs."""
     superiority: float
-    """P(first > second): over pairs of seeds for recipes, over draws of the examples for checkpoints."""
+    """P(first > second): over pairs of seeds for setups, over draws of the examples for classifiers."""
     smallest_detectable: float
     """The smallest true difference that this test, corrected for all pairs, finds with a chance of 80 %."""
     seed_share: float
@@ -69,33 +69,33 @@ class Pair:
 
 
 def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> list[Pair]:
-    """Return every pair of systems that may be compared, tested and judged.
+    """Return every pair of setups that may be compared, tested and judged.
 
-    Systems trained on different numbers of examples make a learning curve, no pair; nor does one for
+    Setups trained on different numbers of examples make a learning curve, no pair; nor does one for
     which the metric is undefined in some run.
 
     Args:
-        scores: The scores of the systems of one test set.
+        scores: The scores of the setups of one test set.
         metric: A metric of `TESTED`.
         options: How to compare.
     """
-    systems = scores.test.systems
+    setups = scores.test.setups
     sign = 1 if METRICS[metric].higher_is_better else -1
-    means = scores.recipes(metric).means * sign
+    means = scores.of_setups(metric).means * sign
     able = scores.levels(metric)
     numbers = [
-        _ordered(a, b, systems, means, options.reference)
-        for a, b in combinations(range(len(systems)), 2)
-        if systems[a].options.get(SIZE_OPTION) == systems[b].options.get(SIZE_OPTION)
-        and {systems[a].name, systems[b].name} <= set(able)
+        _ordered(a, b, setups, means, options.reference)
+        for a, b in combinations(range(len(setups)), 2)
+        if setups[a].options.get(SIZE_OPTION) == setups[b].options.get(SIZE_OPTION)
+        and {setups[a].name, setups[b].name} <= set(able)
     ]
-    claims = [_claim(systems[a], systems[b], options.claim) for a, b in numbers]
-    recipes = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.recipe]
-    checkpoints = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.checkpoint]
+    claims = [_claim(setups[a], setups[b], options.claim) for a, b in numbers]
+    about_setups = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.setup]
+    about_classifiers = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.classifier]
     strict = options.alpha / max(len(numbers), 1)
     rows = {
-        **_test_recipes(scores.recipes(metric), recipes, strict, options.margin),
-        **_test_checkpoints(scores, metric, checkpoints, strict, options.margin),
+        **_test_setups(scores.of_setups(metric), about_setups, strict, options.margin),
+        **_test_classifiers(scores, metric, about_classifiers, strict, options.margin),
     }
     if not numbers:
         return []
@@ -105,12 +105,12 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
     same = multipletests([row.p_equivalent for row in found], alpha=options.alpha, method="holm")[1]
     pairs = []
     for (a, b), row, p, p_equivalent in zip(order, found, holm, same, strict=True):
-        claim = _claim(systems[a], systems[b], options.claim)
-        counts = (len(systems[a].runs), len(systems[b].runs)) if claim is Claim.recipe else (1, 1)
+        claim = _claim(setups[a], setups[b], options.claim)
+        counts = (len(setups[a].runs), len(setups[b].runs)) if claim is Claim.setup else (1, 1)
         pairs.append(
             Pair(
-                first=systems[a].name,
-                second=systems[b].name,
+                first=setups[a].name,
+                second=setups[b].name,
                 metric=metric,
                 claim=claim,
                 seeds=counts,
@@ -145,18 +145,18 @@ class _Row:
 
 
 def _ordered(
-    a: int, b: int, systems: Sequence[System], means: NDArray[np.float64], reference: str | None
+    a: int, b: int, setups: Sequence[Setup], means: NDArray[np.float64], reference: str | None
 ) -> tuple[int, int]:
-    """Return a pair with the reference second, or else with the better system first."""
-    if reference in (systems[a].name, systems[b].name):
-        return (b, a) if systems[a].name == reference else (a, b)
+    """Return a pair with the reference second, or else with the better setup first."""
+    if reference in (setups[a].name, setups[b].name):
+        return (b, a) if setups[a].name == reference else (a, b)
     return (a, b) if means[a] >= means[b] else (b, a)
 
 
-def _claim(first: System, second: System, asked: Claim) -> Claim:
+def _claim(first: Setup, second: Setup, asked: Claim) -> Claim:
     """Return what can be claimed of a pair."""
     several = min(len(first.runs), len(second.runs)) >= FEWEST_SEEDS
-    return Claim.recipe if several and asked is not Claim.checkpoint else Claim.checkpoint
+    return Claim.setup if several and asked is not Claim.classifier else Claim.classifier
 
 
 def _verdict(gain: float, p: float, p_equivalent: float, alpha: float) -> Verdict:
@@ -166,10 +166,10 @@ def _verdict(gain: float, p: float, p_equivalent: float, alpha: float) -> Verdic
     return Verdict.EQUIVALENT if p_equivalent < alpha else Verdict.CANNOT_TELL
 
 
-def _test_recipes(
+def _test_setups(
     scores: Scores, pairs: list[tuple[int, int]], strict: float, margin: float
 ) -> dict[tuple[int, int], _Row]:
-    """Test pairs of recipes: seeds and examples both vary."""
+    """Test pairs of setups: seeds and examples both vary."""
     if not pairs:
         return {}
     estimates = differences(scores, *np.array(pairs).T)
@@ -177,7 +177,7 @@ def _test_recipes(
     return _rows(pairs, estimates, estimates.p_values(), estimates.equivalence_p_values(margin), chances, strict)
 
 
-def _test_checkpoints(
+def _test_classifiers(
     scores: TestScores, metric: str, pairs: list[tuple[int, int]], strict: float, margin: float
 ) -> dict[tuple[int, int], _Row]:
     """Test pairs of single classifiers: only the examples vary.
@@ -187,12 +187,12 @@ def _test_checkpoints(
     """
     if not pairs:
         return {}
-    systems = scores.test.systems
-    estimates = differences(scores.checkpoints(metric), *np.array(pairs).T)
+    setups = scores.test.setups
+    estimates = differences(scores.of_classifiers(metric), *np.array(pairs).T)
     p_values, chances = estimates.p_values(), []
     low, high = estimates.interval()
     for row, (a, b) in enumerate(pairs):
-        first, second = systems[a].chosen_run, systems[b].chosen_run
+        first, second = setups[a].chosen_run, setups[b].chosen_run
         if metric == "accuracy":
             p_values[row] = mcnemar_p_value(first.right, second.right)
         if metric not in scores.draws:

@@ -1,4 +1,4 @@
-"""The pictures of a comparison by score: the systems' scores, score against cost, learning curves.
+"""Plots of a comparison by score: scores with intervals, score against cost, learning curves.
 
 Each picture is drawn from a table that says the same: `..._data` makes it, `plot_...` draws it.
 """
@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from textclf.compare.setups import SharedTest
-from textclf.compare.summary import SystemRow, pareto_front
+from textclf.compare.summary import SetupRow, pareto_front
 from textclf.documents.plotting import STYLE, figure
 from textclf.evaluation.metric_names import METRICS, MetricName, metric_label
 
@@ -42,12 +42,12 @@ COVERED = 1000.0
 """What covering a text or point costs a place, in pixels of distance."""
 CROSSED = 25.0
 """What crossing an interval or a line costs a place."""
-MOST_SYSTEMS = 30
-"""Systems in the picture of scores; of more, the best."""
+MOST_SETUPS = 30
+"""Setups in the picture of scores; of more, the best."""
 MOST_NAMED = 8
-"""Systems up to which points bear names; of more, they bear numbers, and a key beside gives the names."""
+"""Setups up to which points bear names; of more, they bear numbers, and a key beside gives the names."""
 MOST_LABELS = 20
-"""Points that bear a name or number; of more systems, those that are not beaten, then the best."""
+"""Points that bear a name or number; of more setups, those that are not beaten, then the best."""
 
 
 @dataclass(frozen=True)
@@ -69,40 +69,40 @@ COSTS = {
 """The costs that scores can be drawn against; those in milliseconds follow from throughput and latency."""
 
 
-def scores_data(test: SharedTest, rows: Sequence[SystemRow], metric: str) -> pd.DataFrame:
-    """Return each seed's score beside its system's, best system first; systems without the metric are left out.
+def scores_data(test: SharedTest, rows: Sequence[SetupRow], metric: str) -> pd.DataFrame:
+    """Return each seed's score beside its setup's, best setup first; setups without the metric are left out.
 
-    Columns: `system`, `seed`, `score` (this seed's), `mean`, `low`, `high` (the system's, 95 % interval).
+    Columns: `setup`, `seed`, `score` (this seed's), `mean`, `low`, `high` (the setup's, 95 % interval).
     """
-    systems = {system.name: system for system in test.systems}
+    setups = {setup.name: setup for setup in test.setups}
     able = [row for row in rows if metric in row.levels]
     able.sort(key=lambda row: (-_sign(metric) * row.levels[metric].mean, row.name))
     found = [
         (row.name, run.record.seed, run.record.metrics[f"test/{metric}"], level.mean, level.low, level.high)
         for row in able
         for level in [row.levels[metric]]
-        for run in systems[row.name].runs
+        for run in setups[row.name].runs
     ]
-    return pd.DataFrame(found, columns=["system", "seed", "score", "mean", "low", "high"])
+    return pd.DataFrame(found, columns=["setup", "seed", "score", "mean", "low", "high"])
 
 
 def plot_scores(frame: pd.DataFrame, metric: str, marks: Mapping[str, Mark], title: str, path: Path) -> bool:
-    """Draw each system's score with its 95 % interval, and faintly each seed's.
+    """Draw each setup's score with its 95 % interval, and faintly each seed's.
 
     Returns:
         Whether there was anything to draw.
     """
-    names = list(dict.fromkeys(frame["system"]))
+    names = list(dict.fromkeys(frame["setup"]))
     if not names:
         return False
-    shown = names[:MOST_SYSTEMS]
+    shown = names[:MOST_SETUPS]
     if len(names) > len(shown):
         title = f"{title} (best {len(shown)} of {len(names)})"
     labels = [wrapped(name, 44) for name in shown]
     height = 1.3 + sum(0.2 + 0.14 * (1 + label.count("\n")) for label in labels)
     with picture(path, title, 8.2, height) as axes:
         for place, name in enumerate(shown):
-            own, mark = frame[frame["system"] == name], marks[name]
+            own, mark = frame[frame["setup"] == name], marks[name]
             axes.hlines(place, own["low"].iloc[0], own["high"].iloc[0], color=mark.colour, linewidth=2)
             axes.plot(own["mean"].iloc[0], place, mark.shape, color=mark.colour, markersize=6)
             if len(own) > 1:
@@ -112,19 +112,19 @@ def plot_scores(frame: pd.DataFrame, metric: str, marks: Mapping[str, Mark], tit
         axes.grid(False, axis="y")
         axes.margins(x=0.06)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-        several = frame["system"].duplicated().any()
+        several = frame["setup"].duplicated().any()
         axes.set_xlabel(f"{metric_label(metric)}, 95 % interval" + ("; small: single seeds" if several else ""))
     return True
 
 
-def cost_data(rows: Sequence[SystemRow], metric: str, cost: str) -> pd.DataFrame:
-    """Return scores against a cost, cheapest first; systems without the metric or the cost are left out.
+def cost_data(rows: Sequence[SetupRow], metric: str, cost: str) -> pd.DataFrame:
+    """Return scores against a cost, cheapest first; setups without the metric or the cost are left out.
 
-    Columns: `system`, the cost under its own name, `mean`, `low`, `high`, and `front`: whether no other
-    system is as good at lower cost.
+    Columns: `setup`, the cost under its own name, `mean`, `low`, `high`, and `front`: whether no other
+    setup is as good at lower cost.
 
     Args:
-        rows: The systems.
+        rows: The setups.
         metric: A test metric.
         cost: One of `COSTS`.
     """
@@ -136,11 +136,11 @@ def cost_data(rows: Sequence[SystemRow], metric: str, cost: str) -> pd.DataFrame
         for row in able
         for level in [row.levels[metric]]
     ]
-    return pd.DataFrame(found, columns=["system", cost, "mean", "low", "high", "front"])
+    return pd.DataFrame(found, columns=["setup", cost, "mean", "low", "high", "front"])
 
 
 def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, Mark], title: str, path: Path) -> bool:
-    """Draw scores with their 95 % intervals against a cost, and which systems none beats at lower cost.
+    """Draw scores with their 95 % intervals against a cost, and which setups none beats at lower cost.
 
     Returns:
         Whether there was anything to draw.
@@ -152,16 +152,16 @@ def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, M
     low, high = (frame[end].fillna(frame["mean"]).to_numpy(dtype=float) for end in ("low", "high"))
     left, right = log_limits(prices, 7)
     numbered = len(frame) > MOST_NAMED
-    texts = [wrapped(name, 44 if numbered else 30) for name in frame["system"][:MOST_LABELS]]
+    texts = [wrapped(name, 44 if numbered else 30) for name in frame["setup"][:MOST_LABELS]]
     if len(texts) < len(frame):
-        title = f"{title} ({len(texts)} of {len(frame)} systems named)"
+        title = f"{title} ({len(texts)} of {len(frame)} setups named)"
     key = "\n".join(texts).splitlines() if numbered else []
     width, height = 7.6 + 0.075 * max(map(len, key), default=0), max(5.4, 0.8 + 0.21 * len(key))
     with picture(path, title, width, height) as axes:
         front = frame[frame["front"]].sort_values(cost)
         at, best = [*front[cost], right], [*front["mean"], front["mean"].iloc[-1]]
         axes.step(at, best, where="post", color="#777777", linewidth=1.2, label="not beaten at lower cost", zorder=1)
-        for row, name in enumerate(frame["system"]):
+        for row, name in enumerate(frame["setup"]):
             mark = marks[name]
             axes.vlines(prices[row], low[row], high[row], color=mark.colour, linewidth=1.3, alpha=0.6)
             label = f"{row + 1}  {texts[row]}" if numbered and row < len(texts) else None
@@ -184,13 +184,13 @@ def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, M
     return True
 
 
-def learning_curve_data(lines: Mapping[str, Sequence[SystemRow]], metric: str) -> pd.DataFrame:
-    """Return scores by number of training examples, line by line; systems without the metric are left out.
+def learning_curve_data(lines: Mapping[str, Sequence[SetupRow]], metric: str) -> pd.DataFrame:
+    """Return scores by number of training examples, line by line; setups without the metric are left out.
 
-    Columns: `line`, `system`, `train_examples`, `seeds` (their number), `mean`, `low`, `high`.
+    Columns: `line`, `setup`, `train_examples`, `seeds` (their number), `mean`, `low`, `high`.
 
     Args:
-        lines: The systems of each line, which differ in the number of training examples alone.
+        lines: The setups of each line, which differ in the number of training examples alone.
         metric: A test metric.
     """
     found = [
@@ -199,7 +199,7 @@ def learning_curve_data(lines: Mapping[str, Sequence[SystemRow]], metric: str) -
         for row in sorted(rows, key=lambda row: row.train_examples)
         if row.train_examples > 0 and (level := row.levels.get(metric)) is not None
     ]
-    return pd.DataFrame(found, columns=["line", "system", "train_examples", "seeds", "mean", "low", "high"])
+    return pd.DataFrame(found, columns=["line", "setup", "train_examples", "seeds", "mean", "low", "high"])
 
 
 def plot_learning_curves(frame: pd.DataFrame, metric: str, marks: Mapping[str, Mark], title: str, path: Path) -> bool:
@@ -246,8 +246,8 @@ def _sign(metric: str) -> int:
     return 1 if METRICS.get(metric, MetricName()).higher_is_better else -1
 
 
-def _price(row: SystemRow, cost: str) -> float | None:
-    """Return what a system costs; nothing where that was not measured or no log axis can show it."""
+def _price(row: SetupRow, cost: str) -> float | None:
+    """Return what a setup costs; nothing where that was not measured or no log axis can show it."""
     if cost == "latency_median_ms":
         price = 1000 * row.costs.get("latency_median_seconds", np.nan)
     elif cost == "milliseconds_per_example":
@@ -260,7 +260,7 @@ def _price(row: SystemRow, cost: str) -> float | None:
 
 @dataclass(frozen=True)
 class Mark:
-    """How a system is shown in every picture of a comparison."""
+    """How a setup is shown in every picture of a comparison."""
 
     colour: str
     shape: str
@@ -268,7 +268,7 @@ class Mark:
 
 
 def marks(names: Iterable[str]) -> dict[str, Mark]:
-    """Return a mark for each system, by the order of their names; systems of the same colour differ in shape."""
+    """Return a mark for each setup, by the order of their names; setups of the same colour differ in shape."""
     return {
         name: Mark(PALETTE[number % len(PALETTE)], SHAPES[number // len(PALETTE) % len(SHAPES)])
         for number, name in enumerate(sorted(set(names)))

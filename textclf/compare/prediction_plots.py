@@ -1,4 +1,4 @@
-"""The pictures of a comparison by prediction: what two systems do with each class, and how far systems agree.
+"""Plots of a comparison by prediction: differences of two setups by class, and the agreement of all.
 
 Each picture is drawn from a table that says the same: `..._data` makes it, `plot_...` draws it.
 """
@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from textclf.compare.plots import Mark, picture, wrapped
-from textclf.compare.setups import System
+from textclf.compare.setups import Setup
 from textclf.compare.statistics import (
     DRAWS,
     class_f1,
@@ -33,25 +33,25 @@ Floats = NDArray[np.float64]
 MOST_CLASSES = 25
 """Classes in the picture of differences; of more, those with the largest."""
 MOST_ANNOTATED_CLASSES = 12
-MOST_SYSTEMS = 30
-"""Systems in the picture of agreement; of more, the first."""
-MOST_ANNOTATED_SYSTEMS = 15
+MOST_SETUPS = 30
+"""Setups in the picture of agreement; of more, the first."""
+MOST_ANNOTATED_SETUPS = 15
 
 
-def class_difference_data(first: System, second: System, draws: int = DRAWS) -> pd.DataFrame:
-    """Return by how much the first system's F1 exceeds the second's in each class, as the mean over seeds.
+def class_difference_data(first: Setup, second: Setup, draws: int = DRAWS) -> pd.DataFrame:
+    """Return by how much the first setup's F1 exceeds the second's in each class, as the mean over seeds.
 
     Columns: `first`, `second`, `class`, `test_examples` (of this class), `first_f1`, `second_f1`, `difference`,
     `low`, `high` (95 % interval over seeds and test examples, of each class alone). Classes in which a
     seed has no F1, as none is predicted and none occurs, are left out.
 
     Args:
-        first: A system.
+        first: A setup.
         second: Another, of the same test set.
         draws: Bootstrap draws of the test examples.
     """
     labels, names = first.runs[0].labels, first.runs[0].label_names
-    by_seed = [_seed_f1(system) for system in (first, second)]
+    by_seed = [_seed_f1(setup) for setup in (first, second)]
     drawn = _drawn_f1(first, second, draws)
     found = []
     for label, name in enumerate(names):
@@ -59,7 +59,7 @@ def class_difference_data(first: System, second: System, draws: int = DRAWS) -> 
         able = np.isfinite(drawn[:, :, label]).all(axis=0)
         if not all(np.isfinite(scores).all() for scores in own):
             continue
-        scores = scores_of_draws(own, [system[able, label] for system in drawn], len(labels))
+        scores = scores_of_draws(own, [setup[able, label] for setup in drawn], len(labels))
         estimate = differences(scores, 0, 1)
         ends = [float(end[0]) for end in estimate.interval()]
         count = int((labels == label).sum())
@@ -68,29 +68,29 @@ def class_difference_data(first: System, second: System, draws: int = DRAWS) -> 
     return pd.DataFrame(found, columns=columns)
 
 
-def _seed_f1(system: System) -> Floats:
+def _seed_f1(setup: Setup) -> Floats:
     """Return each class's F1 for each seed, float64 (seeds, C)."""
-    classes = len(system.runs[0].label_names)
-    return class_f1(np.stack([confusions(run.labels, run.predicted, classes) for run in system.runs]))
+    classes = len(setup.runs[0].label_names)
+    return class_f1(np.stack([confusions(run.labels, run.predicted, classes) for run in setup.runs]))
 
 
-def _drawn_f1(first: System, second: System, draws: int) -> Floats:
+def _drawn_f1(first: Setup, second: Setup, draws: int) -> Floats:
     """Return each class's F1, as the mean over seeds, in draws of the examples: float64 (2, draws, C)."""
     labels, classes = first.runs[0].labels, len(first.runs[0].label_names)
     drawn = np.zeros((2, draws, classes))
     done = 0
     for weights in example_weights(len(labels), draws):
         at = slice(done, done + len(weights))
-        for number, system in enumerate((first, second)):
-            for run in system.runs:  # one by one, for the sake of memory
+        for number, setup in enumerate((first, second)):
+            for run in setup.runs:  # one by one, for the sake of memory
                 matrices = drawn_confusions(labels, run.predicted[None], classes, weights)
-                drawn[number, at] += class_f1(matrices)[0] / len(system.runs)
+                drawn[number, at] += class_f1(matrices)[0] / len(setup.runs)
         done += len(weights)
     return drawn
 
 
 def plot_class_differences(frame: pd.DataFrame, marks: Mapping[str, Mark], title: str, path: Path) -> bool:
-    """Draw the differences of two systems' F1 by class, those in favour of the first on top.
+    """Draw the differences of two setups' F1 by class, those in favour of the first on top.
 
     Returns:
         Whether there was anything to draw.
@@ -124,14 +124,14 @@ def plot_class_differences(frame: pd.DataFrame, marks: Mapping[str, Mark], title
     return True
 
 
-def confusion_difference_data(first: System, second: System) -> pd.DataFrame:
-    """Return how much more often the first system than the second takes each class for each other.
+def confusion_difference_data(first: Setup, second: Setup) -> pd.DataFrame:
+    """Return how much more often the first setup than the second predicts each class as each other.
 
     Columns: `first`, `second`, `true`, `predicted`, `first_share`, `second_share` (of the test examples of the
     true class, as the mean over seeds), `difference`; a true class without test examples has no shares.
     """
     names = first.runs[0].label_names
-    shares = [_confusion_shares(system).ravel() for system in (first, second)]
+    shares = [_confusion_shares(setup).ravel() for setup in (first, second)]
     return pd.DataFrame(
         {
             "first": first.name,
@@ -145,16 +145,16 @@ def confusion_difference_data(first: System, second: System) -> pd.DataFrame:
     )
 
 
-def _confusion_shares(system: System) -> Floats:
+def _confusion_shares(setup: Setup) -> Floats:
     """Return the confusion matrix in shares of the true class, as the mean over seeds: float64 (C, C)."""
-    classes = len(system.runs[0].label_names)
-    mean = np.mean([confusions(run.labels, run.predicted, classes) for run in system.runs], axis=0)
+    classes = len(setup.runs[0].label_names)
+    mean = np.mean([confusions(run.labels, run.predicted, classes) for run in setup.runs], axis=0)
     counts = mean.sum(axis=1, keepdims=True)  # the same for every seed
     return np.divide(mean, counts, out=np.full_like(mean, np.nan), where=counts > 0)
 
 
 def plot_confusion_difference(frame: pd.DataFrame, title: str, path: Path) -> bool:
-    """Draw the difference of two systems' confusion matrices: blue where the first predicts more, red where less.
+    """Draw the difference of two setups' confusion matrices: blue where the first predicts more, red where less.
 
     Returns:
         Whether there was anything to draw.
@@ -180,29 +180,29 @@ def plot_confusion_difference(frame: pd.DataFrame, title: str, path: Path) -> bo
     return True
 
 
-def agreement_data(systems: Sequence[System]) -> pd.DataFrame:
-    """Return on what share of the test examples each two systems predict the same, as the mean over pairs of seeds.
+def agreement_data(setups: Sequence[Setup]) -> pd.DataFrame:
+    """Return on what share of the test examples each two setups predict the same, as the mean over pairs of seeds.
 
-    Columns: `first`, `second`, `agreement`. A system's agreement with itself is that of its different seeds;
+    Columns: `first`, `second`, `agreement`. A setup's agreement with itself is that of its different seeds;
     with one seed it has none (nan).
 
     Args:
-        systems: Systems of one test set, in the order wanted.
+        setups: Setups of one test set, in the order wanted.
     """
-    num_examples = len(systems[0].runs[0].labels)
-    counts = np.array([len(system.runs) for system in systems])
-    found = np.zeros((len(systems), len(systems)))
-    predicted = [system.predicted for system in systems]
-    for label in range(len(systems[0].runs[0].label_names)):
-        # How many seeds of each system predict this class, float64 (systems, n).
+    num_examples = len(setups[0].runs[0].labels)
+    counts = np.array([len(setup.runs) for setup in setups])
+    found = np.zeros((len(setups), len(setups)))
+    predicted = [setup.predicted for setup in setups]
+    for label in range(len(setups[0].runs[0].label_names)):
+        # How many seeds of each setup predict this class, float64 (setups, n).
         votes = np.stack([(own == label).sum(axis=0, dtype=np.float64) for own in predicted])
         found += votes @ votes.T
     pairs = np.outer(counts, counts).astype(np.float64)
-    itself = np.diag_indices(len(systems))
+    itself = np.diag_indices(len(setups))
     found[itself] -= counts * num_examples  # each seed agrees with itself, which is no pair
     pairs[itself] -= counts
     shares = np.divide(found, pairs * num_examples, out=np.full_like(found, np.nan), where=pairs > 0)
-    names = np.array([system.name for system in systems], dtype=object)
+    names = np.array([setup.name for setup in setups], dtype=object)
     return pd.DataFrame(
         {
             "first": np.repeat(names, len(names)),
@@ -213,18 +213,18 @@ def agreement_data(systems: Sequence[System]) -> pd.DataFrame:
 
 
 def plot_agreement(frame: pd.DataFrame, title: str, path: Path) -> bool:
-    """Draw how far systems agree, as a matrix.
+    """Draw how far setups agree, as a matrix.
 
     Returns:
-        Whether there was anything to draw: it takes two systems.
+        Whether there was anything to draw: it takes two setups.
     """
     names = list(dict.fromkeys(frame["first"]))
     if len(names) < 2:
         return False
-    shares = frame["agreement"].to_numpy(dtype=float).reshape(len(names), len(names))[:MOST_SYSTEMS, :MOST_SYSTEMS]
-    shown = names[:MOST_SYSTEMS]
+    shares = frame["agreement"].to_numpy(dtype=float).reshape(len(names), len(names))[:MOST_SETUPS, :MOST_SETUPS]
+    shown = names[:MOST_SETUPS]
     if len(shown) < len(names):
-        title = f"{title} ({len(shown)} of {len(names)} systems)"
+        title = f"{title} ({len(shown)} of {len(names)} setups)"
     size = min(2.2 + 0.36 * len(shown), 10.5)
     labels = [f"{wrapped(name, 44)}  {number}" for number, name in enumerate(shown, 1)]
     longest = max(len(line) for label in labels for line in label.split("\n"))
@@ -235,7 +235,7 @@ def plot_agreement(frame: pd.DataFrame, title: str, path: Path) -> bool:
         axes.figure.colorbar(image, ax=axes, shrink=0.8, label="same prediction, % of test examples")
         axes.set_yticks(range(len(shown)), labels)
         axes.set_xticks(range(len(shown)), [str(number) for number in range(1, len(shown) + 1)])
-        if len(shown) <= MOST_ANNOTATED_SYSTEMS:
+        if len(shown) <= MOST_ANNOTATED_SETUPS:
             dark = shares > (min(lowest, 0.9) + 1) / 2 + 0.05
             _annotate(axes, shares * 100, dark, ".0f")
     return True

@@ -12,7 +12,7 @@ from textclf.compare.examples import disagreements
 from textclf.compare.options import Claim
 from textclf.compare.pairs import Pair, Verdict
 from textclf.compare.scores import accuracy_levels
-from textclf.compare.summary import SystemRow, pareto_front
+from textclf.compare.summary import SetupRow, pareto_front
 from textclf.compare.verdicts import amount, ends
 from textclf.documents.document import (
     Block,
@@ -49,16 +49,16 @@ MOST_QUOTES = 8
 MOST_PAIRS = 100
 """Pairs in the report; the others are in `pairs.csv`."""
 SHOWN = ("accuracy", "macro_f1", "log_loss", "roc_auc")
-"""Metrics in the table of systems, after the one that verdicts are about."""
+"""Metrics in the table of setups, after the one that verdicts are about."""
 MOST_EXAMPLES = 20
 MOST_CHARACTERS = 400
 
 
 def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return what a report says of one test set."""
+    """Return the section of a report on one test set."""
     blocks: list[Block] = [Heading(2, comparison.test.dataset), *_verdicts(comparison)]
-    if comparison.cautions:
-        blocks += [Paragraph("Before quoting:"), Bullets(tuple(comparison.cautions))]
+    if comparison.caveats:
+        blocks += [Heading(3, "Caveats"), Bullets(tuple(comparison.caveats))]
     blocks += [Heading(3, "Scores"), scores_table(comparison)]
     blocks += [pictures[name] for name in ("scores", "learning_curve") if name in pictures]
     if (by_language := languages_table(comparison)) is not None:
@@ -79,15 +79,15 @@ def _verdicts(comparison: Comparison) -> list[Block]:
     if not comparison.pairs:
         only = comparison.rows[0]
         reason = (
-            "There is one system only, so there is nothing to compare it with."
+            "There is one setup only, so there is nothing to compare it with."
             if len(comparison.rows) == 1
-            else "No two systems were trained on the same number of examples; see the learning curve."
+            else "No two setups were trained on the same number of examples; see the learning curve."
         )
         level = only.levels.get(comparison.metric)
         score = f" {only.name}: {metric_label(comparison.metric)} {decimals(level.mean)}." if level else ""
         return [Quote(reason + score)]
     leading = comparison.leading_pairs or comparison.pairs
-    blocks: list[Block] = [Quote(said) for said in comparison.sentences(leading[:MOST_QUOTES])]
+    blocks: list[Block] = [Quote(sentence) for sentence in comparison.sentences(leading[:MOST_QUOTES])]
     if len(comparison.pairs) > min(len(leading), MOST_QUOTES):
         blocks.append(Paragraph(f"All {len(comparison.pairs)} pairs are in the table of pairs."))
     return blocks
@@ -105,13 +105,19 @@ def _pair_blocks(comparison: Comparison) -> list[Block]:
 
 
 def _examples(comparison: Comparison, pair: Pair) -> list[Block]:
-    """Return the examples on which the two leading systems part."""
-    first, second = comparison.system(pair.first), comparison.system(pair.second)
+    """Return the examples on which the two leading setups disagree."""
+    first, second = comparison.setup(pair.first), comparison.setup(pair.second)
     found = disagreements(first, second)
     if not found:
-        return [Paragraph(f"There is no test example on which {first.name} and {second.name} part.")]
+        return [Paragraph(f"There is no test example on which {first.name} and {second.name} disagree.")]
     won = sum(example.right == first.name for example in found)
-    columns = (Column("row", numeric=True), Column("text"), Column("label"), Column("right"), Column("the other said"))
+    columns = (
+        Column("row", numeric=True),
+        Column("text"),
+        Column("label"),
+        Column("right"),
+        Column("the other predicted"),
+    )
     rows = tuple(
         (
             Cell(str(example.example), example.example),
@@ -123,20 +129,20 @@ def _examples(comparison: Comparison, pair: Pair) -> list[Block]:
         for example in found[:MOST_EXAMPLES]
     )
     lost = len(found) - won
-    said = (
-        f"On {len(found):,} of {len(comparison.test.labels):,} test examples the majority of seeds of one system is "
+    summary = (
+        f"On {len(found):,} of {len(comparison.test.labels):,} test examples the majority of seeds of one setup is "
         f"right and that of the other wrong: {first.name} is right on {won:,} of them, {second.name} on {lost:,}."
     )
     shown = f"The {min(len(found), MOST_EXAMPLES)} clearest of them" if len(found) > 1 else "The example"
-    return [Paragraph(said), Details(shown, (Table(columns, rows),))]
+    return [Paragraph(summary), Details(shown, (Table(columns, rows),))]
 
 
 METHOD = (
-    "A claim about recipes (three seeds or more on both sides) says that the better one would still be better if both "
+    "A claim about setups (three seeds or more on both sides) says that the better one would still be better if both "
     "were trained again with other seeds and tested on other examples of the same kind. It is tested with Student's t "
-    "and Satterthwaite's degrees of freedom; the variance is that of each system over its seeds plus that over the "
+    "and Satterthwaite's degrees of freedom; the variance is that of each setup over its seeds plus that over the "
     "test examples, which for scores that are no means over examples (macro F1) comes from a bootstrap over them.",
-    "A claim about checkpoints is about one trained classifier of each system, the one that is best on validation. "
+    "A claim about classifiers is about one trained classifier of each setup, the one that is best on validation. "
     "Accuracy is tested with McNemar's test; intervals and other metrics use a paired bootstrap over the examples.",
     "Verdicts: better and worse where Holm's corrected p-value is below the accepted chance of a false claim; "
     "equivalent where two one-sided tests, corrected too, put the difference within the margin; else the runs cannot "
@@ -149,7 +155,7 @@ def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -
     blocks: list[Block] = []
     if problems:
         blocks += [Heading(2, "Left out"), Bullets(tuple(problems))]
-    records = [run.record for one in comparisons for system in one.test.systems for run in system.runs]
+    records = [run.record for one in comparisons for setup in one.test.setups for run in setup.runs]
     versions = sorted({f"{key} {value}" for record in records for key, value in record.environment.items()})
     options = comparisons[0].options
     blocks += [
@@ -166,12 +172,12 @@ def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -
 
 
 def scores_table(comparison: Comparison) -> Table:
-    """Return the table of the systems' scores, the best first."""
+    """Return the table of the setups' scores, the best first."""
     metric = comparison.metric
     held = [name for name in (*SHOWN, *METRICS) if any(name in row.levels for row in comparison.rows)]
     others = [name for name in dict.fromkeys(held) if name != metric and name in SHOWN]
     columns = [
-        Column("system"),
+        Column("setup"),
         Column("seeds", numeric=True),
         Column(f"{metric_label(metric)}, mean ± sd", numeric=True, hint="mean and standard deviation over seeds"),
         Column("95 % interval", numeric=True, hint="over seeds and test examples; of one seed, over test examples"),
@@ -192,15 +198,15 @@ def scores_table(comparison: Comparison) -> Table:
     return Table(tuple(columns), tuple(rows), f"Test scores on {len(comparison.test.labels):,} examples")
 
 
-def _collapsed(row: SystemRow) -> str:
-    """Return which part of a system's runs gives one answer to every text; nothing where none does."""
+def _collapsed(row: SetupRow) -> str:
+    """Return how many of a setup's runs give one answer to every text; nothing where none does."""
     if not row.collapsed:
         return ""
     return " (collapsed)" if row.num_seeds == 1 else f" (collapsed: {len(row.collapsed)} of {row.num_seeds})"
 
 
 def costs_table(comparison: Comparison) -> Table:
-    """Return the table of what the systems cost, in relation to the reference where that says something."""
+    """Return the table of what the setups cost, in relation to the reference where that says something."""
     metric, reference = comparison.metric, comparison.reference
     label = metric_label(metric)
     better = METRICS[metric].higher_is_better
@@ -209,7 +215,7 @@ def costs_table(comparison: Comparison) -> Table:
         for cost in ("train_seconds", "latency_median_seconds")
     }
     columns = [
-        Column("system"),
+        Column("setup"),
         *([Column(f"{label} kept", numeric=True, hint=f"share of {reference.name}'s")] if is_in_points(metric) else []),
         Column("parameters", numeric=True),
         Column("of them", numeric=True, hint=f"share of {reference.name}'s parameters"),
@@ -220,7 +226,7 @@ def costs_table(comparison: Comparison) -> Table:
         Column("predicted/s", numeric=True, hint="test examples per second, all at once"),
         Column("speed", numeric=True, hint=f"in relation to {reference.name}, all at once"),
         Column("one text", numeric=True, hint="time to predict a single example: median, and 95 % within"),
-        Column("unbeaten", hint="no other system is better and trains (T) or answers a single text (P) as fast"),
+        Column("unbeaten", hint="no other setup is better and trains (T) or answers a single text (P) as fast"),
     ]
     rows = []
     for row in comparison.rows:
@@ -248,33 +254,33 @@ def costs_table(comparison: Comparison) -> Table:
             " ".join(unbeaten),
         ]
         rows.append(tuple(cells))
-    return Table(tuple(columns), tuple(rows), "What each system costs")
+    return Table(tuple(columns), tuple(rows), "What each setup costs")
 
 
 def languages_table(comparison: Comparison) -> Table | None:
-    """Return the systems' accuracy on the examples of each language; nothing where languages are not known."""
-    languages = comparison.test.systems[0].runs[0].languages
+    """Return the setups' accuracy on the examples of each language; nothing where languages are not known."""
+    languages = comparison.test.setups[0].runs[0].languages
     if languages is None:
         return None
     names, counts = np.unique(languages, return_counts=True)
-    columns = [Column("system"), Column("trained on")]
+    columns = [Column("setup"), Column("trained on")]
     columns += [Column(f"{name} ({count:,})", numeric=True) for name, count in zip(names, counts, strict=True)]
     found = {name: accuracy_levels(comparison.test, languages == name) for name in names}
     rows = []
     for row in comparison.rows:
-        trained = comparison.system(row.name).options.get("dataset.train_languages") or ["all"]
+        trained = comparison.setup(row.name).options.get("dataset.train_languages") or ["all"]
         cells: list[str | Cell] = [row.name, ", ".join(map(str, trained))]
         for name in names:
             level = found[name][row.name]
             shown = f"{decimals(level.mean)} ({interval(level.low, level.high)})"
             cells.append(Cell(shown, level.mean, strong=str(name) in trained))
         rows.append(tuple(cells))
-    caption = "Accuracy by language, with 95 % intervals; languages that a system was trained on stand out"
+    caption = "Accuracy by language, with 95 % intervals; languages that a setup was trained on stand out"
     return Table(tuple(columns), tuple(rows), caption)
 
 
 def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
-    """Return a table of pairs, those of the best systems first."""
+    """Return a table of pairs, those of the best setups first."""
     metric = pairs[0].metric
     unit = " in points" if is_in_points(metric) else ""
     columns = (
@@ -304,7 +310,7 @@ def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
             _p_cell(pair.p_equivalent),
             Cell(MISSING) if math.isnan(pair.superiority) else Cell(decimals(pair.superiority, 2), pair.superiority),
             Cell(decimals(pair.smallest_detectable * scale, digits), pair.smallest_detectable),
-            Cell(ratio_percent(pair.seed_share), pair.seed_share) if pair.claim is Claim.recipe else Cell(MISSING),
+            Cell(ratio_percent(pair.seed_share), pair.seed_share) if pair.claim is Claim.setup else Cell(MISSING),
             pair.claim.value,
         )
         for pair in pairs[:MOST_PAIRS]
@@ -312,14 +318,14 @@ def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
     return Table(columns, rows, f"Pairs by {metric_label(metric)}")
 
 
-def _level(row: SystemRow, metric: str) -> Cell:
+def _level(row: SetupRow, metric: str) -> Cell:
     level = row.levels.get(metric)
     if level is None:
         return Cell(MISSING)
     return Cell(spread(level.mean, level.deviation), level.mean)
 
 
-def _mean(row: SystemRow, metric: str) -> float | None:
+def _mean(row: SetupRow, metric: str) -> float | None:
     level = row.levels.get(metric)
     return None if level is None else level.mean
 

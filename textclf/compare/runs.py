@@ -1,4 +1,4 @@
-"""The finished runs to compare, read from their folders; what cannot be used is named and left out."""
+"""Finished runs, read from their folders to be compared; those that cannot be used are named and left out."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class FinishedRun:
         classifier = self.record.config.get("model", {}).get("classifier") or {}
         if str(classifier.get("_target_", "")).startswith("sklearn.dummy."):
             return False
-        said = any(str(warning).startswith("collapse:") for warning in self.record.fit.get("warnings", ()))
-        return said or collapsed_class(self.labels, self.predicted) is not None
+        warned = any(str(warning).startswith("collapse:") for warning in self.record.fit.get("warnings", ()))
+        return warned or collapsed_class(self.labels, self.predicted) is not None
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
@@ -92,8 +92,8 @@ def find_runs(folders: Iterable[Path]) -> Found:
                     problems.append(str(error))
         problems += unfinished(folder)
     if not runs:
-        said = "\n".join(problems) or "No folder below has a run.json, which a run writes when it is finished."
-        raise ArtifactError(f"There is no finished run to compare in {', '.join(map(str, folders))}.\n{said}")
+        reasons = "\n".join(problems) or "No folder below has a run.json, which a run writes when it is finished."
+        raise ArtifactError(f"There is no finished run to compare in {', '.join(map(str, folders))}.\n{reasons}")
     ordered = sorted(runs.values(), key=lambda run: (run.record.name, run.record.started, str(run.folder)))
     return Found(tuple(ordered), tuple(dict.fromkeys(problems)))
 

@@ -1,4 +1,4 @@
-"""The scores of systems on one test set, metric by metric, ready for the tests."""
+"""Scores of setups on one test set, metric by metric, as the tests need them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.compare.runs import FinishedRun
-from textclf.compare.setups import SharedTest, System
+from textclf.compare.setups import Setup, SharedTest
 from textclf.compare.statistics import (
     OF_CONFUSIONS,
     Scores,
@@ -35,7 +35,7 @@ TESTED = (*OF_EXAMPLES, *(name for name in OF_CONFUSIONS if name not in OF_EXAMP
 
 @dataclass(frozen=True)
 class Level:
-    """A system's score."""
+    """A setup's score."""
 
     mean: float
     """Mean over seeds."""
@@ -49,7 +49,7 @@ class Level:
 
 
 class TestScores:
-    """Scores of the systems of one test set, computed once for each metric."""
+    """Scores of the setups of one test set, computed once for each metric."""
 
     __test__ = False  # no test of pytest's
 
@@ -59,19 +59,19 @@ class TestScores:
     @cached_property
     def draws(self) -> dict[str, dict[int, Floats]]:
         """Each run's metrics in the same bootstrap draws of the test examples, by the run's identity."""
-        runs = [run for system in self.test.systems for run in system.runs]
+        runs = [run for setup in self.test.setups for run in setup.runs]
         metrics = list(OF_CONFUSIONS)
         predicted = np.stack([run.predicted for run in runs])
         drawn = bootstrap(self.test.labels, predicted, len(self.test.label_names), metrics)
         return {metric: {id(run): row for run, row in zip(runs, rows, strict=True)} for metric, rows in drawn.items()}
 
-    def recipes(self, metric: str) -> Scores:
-        """Return the scores of the recipes, over all their seeds."""
-        return self._scores(metric, [system.runs for system in self.test.systems])
+    def of_setups(self, metric: str) -> Scores:
+        """Return the scores of the setups, over all their seeds."""
+        return self._scores(metric, [setup.runs for setup in self.test.setups])
 
-    def checkpoints(self, metric: str) -> Scores:
-        """Return the scores of one trained classifier of each system, the one best on validation."""
-        return self._scores(metric, [(system.chosen_run,) for system in self.test.systems])
+    def of_classifiers(self, metric: str) -> Scores:
+        """Return the scores of one trained classifier of each setup, the one best on validation."""
+        return self._scores(metric, [(setup.chosen_run,) for setup in self.test.setups])
 
     def _scores(self, metric: str, runs: Sequence[Sequence[FinishedRun]]) -> Scores:
         if metric in OF_EXAMPLES:
@@ -84,17 +84,17 @@ class TestScores:
         return float(OF_CONFUSIONS[metric](confusions(run.labels, run.predicted, len(run.label_names))))
 
     def levels(self, metric: str) -> dict[str, Level]:
-        """Return each system's score of a metric with its interval; systems without the metric are left out.
+        """Return each setup's score of a metric with its interval; setups without the metric are left out.
 
         Metrics that are neither means over examples nor functions of the confusion matrix (ROC AUC,
         metrics from the Hub) have an interval over seeds alone.
         """
-        systems = self.test.systems
-        given = {system.name: _recorded(system, metric) for system in systems}
+        setups = self.test.setups
+        given = {setup.name: _recorded(setup, metric) for setup in setups}
         found: dict[str, Level] = {}
-        both = levels(self.recipes(metric)) if metric in TESTED else None
-        for number, system in enumerate(systems):
-            values = given[system.name]
+        both = levels(self.of_setups(metric)) if metric in TESTED else None
+        for number, setup in enumerate(setups):
+            values = given[setup.name]
             if values is None:
                 continue
             deviation = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
@@ -107,7 +107,7 @@ class TestScores:
                 over = "seeds"
             else:
                 low, high, over = float("nan"), float("nan"), "nothing"
-            found[system.name] = Level(float(values.mean()), deviation, low, high, over)
+            found[setup.name] = Level(float(values.mean()), deviation, low, high, over)
         return found
 
     @property
@@ -115,8 +115,8 @@ class TestScores:
         """Every test metric that a record holds, in the order in which metrics are shown."""
         held = dict.fromkeys(
             key.removeprefix("test/")
-            for system in self.test.systems
-            for run in system.runs
+            for setup in self.test.setups
+            for run in setup.runs
             for key in run.record.metrics
             if key.startswith("test/")
         )
@@ -124,17 +124,17 @@ class TestScores:
 
 
 def accuracy_levels(test: SharedTest, chosen: NDArray[np.bool_]) -> dict[str, Level]:
-    """Return each system's accuracy on some of the test examples, bool (n,), with its interval."""
-    rights = [np.stack([run.right[chosen] for run in system.runs]) for system in test.systems]
+    """Return each setup's accuracy on some of the test examples, bool (n,), with its interval."""
+    rights = [np.stack([run.right[chosen] for run in setup.runs]) for setup in test.setups]
     scores = scores_of_means(rights)
     low, high = levels(scores).interval()
     found = {}
-    for number, (system, own) in enumerate(zip(test.systems, scores.by_seed, strict=True)):
+    for number, (setup, own) in enumerate(zip(test.setups, scores.by_seed, strict=True)):
         several = len(own) > 1
         deviation = float(own.std(ddof=1)) if several else float("nan")
         over = "seeds and examples" if several else "examples"
         lowest, highest = (_within(float(end[number]), "accuracy") for end in (low, high))
-        found[system.name] = Level(float(own.mean()), deviation, lowest, highest, over)
+        found[setup.name] = Level(float(own.mean()), deviation, lowest, highest, over)
     return found
 
 
@@ -145,7 +145,7 @@ def _within(end: float, metric: str) -> float:
     return min(max(end, -1.0 if metric == "mcc" else 0.0), 1.0)
 
 
-def _recorded(system: System, metric: str) -> Floats | None:
+def _recorded(setup: Setup, metric: str) -> Floats | None:
     """Return a metric of each seed as its record has it, or nothing where a seed has none."""
-    values = [run.record.metrics.get(f"test/{metric}") for run in system.runs]
+    values = [run.record.metrics.get(f"test/{metric}") for run in setup.runs]
     return None if any(value is None for value in values) else np.array(values, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Systems: the runs that differ in nothing but the seed, gathered by the test set they were scored on."""
+"""Setups: runs that differ in nothing but the seed, gathered by the test set they were scored on."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from textclf.evaluation.metric_names import higher_is_better
 from textclf.tracking.record import flat
 
 GROUPS = ("dataset", "model", "trainer", "objective")
-"""What of a config makes a system; the seed, the names and the tracker do not."""
+"""Groups of a config that define a setup; the seed, the names and the tracker do not."""
 SIZE_OPTION = "dataset.max_train_examples"
 VERSIONED = ("textclf", "git_commit", "torch", "transformers", "scikit-learn")
 
 
 @dataclass(frozen=True)
-class System:
-    """One recipe, run with one or more seeds."""
+class Setup:
+    """A model with its training setup and data, run with one or more seeds."""
 
     name: str
-    """The model, with the options that tell it from others of the same model."""
+    """The model, with the options that distinguish it from others of the same model."""
     runs: tuple[FinishedRun, ...]
     """By seed, each seed once."""
     options: dict[str, Any]
@@ -57,27 +57,27 @@ class System:
 
 @dataclass(frozen=True)
 class SharedTest:
-    """Systems that were scored on the same test examples."""
+    """Setups that were scored on the same test examples."""
 
     dataset: str
     """Name of the dataset, with the size of the subset that was tested where it is one."""
-    systems: tuple[System, ...]
+    setups: tuple[Setup, ...]
     problems: tuple[str, ...]
     """What does not fit, a sentence each."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
         """True classes of the test examples, int64 (n,)."""
-        return self.systems[0].runs[0].labels
+        return self.setups[0].runs[0].labels
 
     @property
     def label_names(self) -> tuple[str, ...]:
         """Names of the classes."""
-        return self.systems[0].runs[0].label_names
+        return self.setups[0].runs[0].label_names
 
 
 def shared_tests(runs: Iterable[FinishedRun]) -> list[SharedTest]:
-    """Gather runs by their test examples and, of these, by recipe.
+    """Gather runs by their test examples and, of these, by their options.
 
     Runs on other test examples, labels or classes are never compared: each test set stands alone.
     """
@@ -85,10 +85,10 @@ def shared_tests(runs: Iterable[FinishedRun]) -> list[SharedTest]:
     for run in runs:
         by_test[run.test_set].append(run)
     tests = [_shared_test(members) for members in by_test.values()]
-    tests.sort(key=lambda test: (test.dataset, test.systems[0].runs[0].test_set))
+    tests.sort(key=lambda test: (test.dataset, test.setups[0].runs[0].test_set))
     names = [test.dataset for test in tests]
     return [
-        SharedTest(test.dataset, test.systems, (*test.problems, *_not_comparable(test, tests)))
+        SharedTest(test.dataset, test.setups, (*test.problems, *_not_comparable(test, tests)))
         if names.count(test.dataset) > 1
         else test
         for test in tests
@@ -96,9 +96,9 @@ def shared_tests(runs: Iterable[FinishedRun]) -> list[SharedTest]:
 
 
 def _not_comparable(test: SharedTest, tests: Sequence[SharedTest]) -> list[str]:
-    """Return why systems on test sets of the same name are kept apart."""
+    """Return why setups on test sets of the same name are not compared."""
     others = [other for other in tests if other is not test and other.dataset == test.dataset]
-    said = []
+    reasons = []
     for other in others:
         if other.label_names != test.label_names:
             why = f"its classes are {', '.join(other.label_names)}"
@@ -106,47 +106,47 @@ def _not_comparable(test: SharedTest, tests: Sequence[SharedTest]) -> list[str]:
             why = f"it has {len(other.labels):,} test examples, not {len(test.labels):,}"
         else:
             why = "its test texts or labels differ"
-        said.append(
-            f"{other.systems[0].runs[0].folder}"
+        reasons.append(
+            f"{other.setups[0].runs[0].folder}"
             + (f" and {_others(other)} more" if _others(other) else "")
             + f" also tested on {other.dataset}, but cannot be compared with these runs: {why}."
         )
-    return said
+    return reasons
 
 
 def _others(test: SharedTest) -> int:
-    return sum(len(system.runs) for system in test.systems) - 1
+    return sum(len(setup.runs) for setup in test.setups) - 1
 
 
 def _shared_test(runs: Sequence[FinishedRun]) -> SharedTest:
-    """Gather the runs on one test set by recipe."""
-    recipes: dict[str, list[FinishedRun]] = defaultdict(list)
+    """Gather the runs on one test set by their options."""
+    by_options: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in runs:
-        recipes[json.dumps(_recipe(run), sort_keys=True, default=str)].append(run)
+        by_options[json.dumps(_setup_options(run), sort_keys=True, default=str)].append(run)
     problems: list[str] = []
-    members = [_once_a_seed(recipes[recipe], problems) for recipe in sorted(recipes)]
-    options = [_recipe(same[0]) for same in members]
-    systems = [
-        System(name, tuple(same), given)
+    members = [_once_a_seed(by_options[key], problems) for key in sorted(by_options)]
+    options = [_setup_options(same[0]) for same in members]
+    setups = [
+        Setup(name, tuple(same), given)
         for name, same, given in zip(_names(members, options), members, options, strict=True)
     ]
-    systems.sort(key=lambda system: (system.name, system.train_examples))
-    problems += _versions(systems)
+    setups.sort(key=lambda setup: (setup.name, setup.train_examples))
+    problems += _versions(setups)
     first = runs[0].record
     dataset = first.config.get("dataset", {})
     size = dataset.get("max_eval_examples")
     title = str(dataset.get("name", first.dataset)) + (f"[eval={size}]" if size is not None else "")
-    return SharedTest(title, tuple(systems), tuple(problems))
+    return SharedTest(title, tuple(setups), tuple(problems))
 
 
-def _recipe(run: FinishedRun) -> dict[str, Any]:
-    """Return the options that make a run's recipe, by dotted names."""
+def _setup_options(run: FinishedRun) -> dict[str, Any]:
+    """Return the options that make a run's setup, by dotted names."""
     groups = [group for group in GROUPS if group != "trainer" or run.record.trainer != "none"]
     return flat({group: run.record.config.get(group) for group in groups})
 
 
 def _once_a_seed(runs: Sequence[FinishedRun], problems: list[str]) -> list[FinishedRun]:
-    """Return the runs of a recipe by seed; of two with the same seed, the one that started first."""
+    """Return the runs of a setup by seed; of two with the same seed, the one that started first."""
     kept: dict[int, FinishedRun] = {}
     for run in sorted(runs, key=lambda run: (run.record.seed, run.record.started, str(run.folder))):
         first = kept.setdefault(run.record.seed, run)
@@ -160,7 +160,7 @@ def _once_a_seed(runs: Sequence[FinishedRun], problems: list[str]) -> list[Finis
 
 
 def _names(members: Sequence[Sequence[FinishedRun]], options: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a name for each system: its model, and the options that tell it from others of that model."""
+    """Return a name for each setup: its model, and the options that distinguish it from others of that model."""
     models = [same[0].record.model for same in members]
     names = []
     for model, given in zip(models, options, strict=True):
@@ -169,15 +169,15 @@ def _names(members: Sequence[Sequence[FinishedRun]], options: Sequence[dict[str,
         varied = [key for key in keys if len({str(other.get(key)) for other in siblings}) > 1]
         if any(key.endswith("._target_") for key in varied):  # another engine brings options of its own
             varied = [key for key in varied if key.endswith("._target_") or all(key in other for other in siblings)]
-        names.append(" ".join([model, *(_said(key, given.get(key)) for key in varied)]))
+        names.append(" ".join([model, *(_describe_option(key, given.get(key)) for key in varied)]))
     return [
         name if names.count(name) == 1 else f"{name} #{names[: number + 1].count(name)}"
         for number, name in enumerate(names)
     ]
 
 
-def _said(key: str, value: object) -> str:
-    """Return an option in the name of a system."""
+def _describe_option(key: str, value: object) -> str:
+    """Return an option in the name of a setup."""
     if key.endswith("._target_"):
         return str(value).rpartition(".")[2].removesuffix("Trainer").lower()
     if key == SIZE_OPTION:
@@ -185,16 +185,16 @@ def _said(key: str, value: object) -> str:
     return f"{key.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{key.rpartition('.')[2]}={value}"
 
 
-def _versions(systems: Sequence[System]) -> list[str]:
+def _versions(setups: Sequence[Setup]) -> list[str]:
     """Return what of the software or machine differed between the runs."""
-    said = []
-    records = [run.record for system in systems for run in system.runs]
+    notes = []
+    records = [run.record for setup in setups for run in setup.runs]
     for name in (*VERSIONED, "platform", "machine"):
         found = sorted({record.environment.get(name, "unknown") for record in records})
         if len(found) > 1:
             what = "costs" if name in ("platform", "machine") else "scores and costs"
-            said.append(f"The runs were made with {name} {', '.join(found)}; {what} may differ for that reason.")
+            notes.append(f"The runs were made with {name} {', '.join(found)}; {what} may differ for that reason.")
     devices = sorted({str(record.fit.get("device")) for record in records if record.trainer != "none"})
     if len(devices) > 1:
-        said.append(f"The runs were trained on {', '.join(devices)}; their times cannot be compared.")
-    return said
+        notes.append(f"The runs were trained on {', '.join(devices)}; their times cannot be compared.")
+    return notes

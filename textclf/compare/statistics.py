@@ -1,12 +1,12 @@
-"""Tests between systems that were run with several seeds on the same test examples.
+"""Statistical tests of setups that were run with several seeds on the same test examples.
 
 A score varies for two reasons: another seed would have trained another classifier, and another
-draw of test examples would have scored it otherwise. A claim about a *recipe* (train it again and
+draw of test examples would have scored it otherwise. A claim about a *setup* (train it again and
 it will still be better) must allow for both. The two-way t test used here adds them up:
 
     variance of a difference = s²_A / (k_A - 1) + s²_B / (k_B - 1) + variance over draws of the test examples
 
-with s² the variance of a system's score over its k seeds, and Student's t with Satterthwaite's
+with s² the variance of a setup's score over its k seeds, and Student's t with Satterthwaite's
 degrees of freedom. For a score that is a mean over examples (accuracy, log loss) the last term is
 exact; for others (macro F1) it is the bootstrap variance over examples of the mean over seeds.
 Seeds need no resampling: the bootstrap variance of a mean of k is known in closed form.
@@ -14,9 +14,9 @@ Seeds need no resampling: the bootstrap variance of a mean of k is known in clos
 The unbiased variance of a mean over seeds would be s² / k. Dividing by k - 1 is a correction for few
 seeds: where s² happens to be small the degrees of freedom happen to be many, and without it the test
 claims too much (simulated: up to 7.8 % instead of 5 % with three seeds, where only one of two
-systems varies over seeds).
+setups varies over seeds).
 
-A test over one seed, or over seeds alone, calls identical recipes different far more often than
+A test over one seed, or over seeds alone, calls identical setups different far more often than
 it says (Reimers & Gurevych 2018; Sellam et al. 2022). `experiments/calibration.py` measures how
 often this one does.
 
@@ -53,28 +53,28 @@ DENSE_CELLS = 36
 
 @dataclass(frozen=True)
 class Scores:
-    """One metric of S systems on the same test examples, reduced to what the tests need."""
+    """One metric of S setups on the same test examples, reduced to what the tests need."""
 
     by_seed: tuple[Floats, ...]
-    """Each system's score for each of its seeds, float64 (k,), over the whole test set."""
+    """Each setup's score for each of its seeds, float64 (k,), over the whole test set."""
     covariance: Floats
-    """Covariance of the systems' means over seeds, over draws of the test examples, float64 (S, S)."""
+    """Covariance of the setups' means over seeds, over draws of the test examples, float64 (S, S)."""
     num_examples: int
     """Test examples that every score was computed on."""
 
     @property
     def means(self) -> Floats:
-        """Each system's mean over seeds, float64 (S,)."""
+        """Each setup's mean over seeds, float64 (S,)."""
         return np.array([scores.mean() for scores in self.by_seed])
 
     @property
     def seed_counts(self) -> NDArray[np.int64]:
-        """Each system's number of seeds, int64 (S,)."""
+        """Each setup's number of seeds, int64 (S,)."""
         return np.array([len(scores) for scores in self.by_seed])
 
     @property
     def seed_variances(self) -> Floats:
-        """Variance of each system's mean due to its seeds, corrected for few seeds, float64 (S,).
+        """Variance of each setup's mean due to its seeds, corrected for few seeds, float64 (S,).
 
         It is 0 for one seed, which shows none.
         """
@@ -83,10 +83,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Estimates with what is known of their error; each field is an array over pairs or systems."""
+    """Estimates with what is known of their error; each field is an array over pairs or setups."""
 
     value: Floats
-    """The difference A - B, or the score of a system."""
+    """The difference A - B, or the score of a setup."""
     standard_error: Floats
     degrees_of_freedom: Floats
     seed_share: Floats
@@ -114,26 +114,26 @@ class Estimates:
 
 
 def scores_of_means(values: Sequence[ArrayLike]) -> Scores:
-    """Return the scores of systems where a score is a mean over examples.
+    """Return the scores of setups where a score is a mean over examples.
 
     Args:
-        values: For each system, its value on each example for each seed, float (k, n); such as
+        values: For each setup, its value on each example for each seed, float (k, n); such as
             1 where the prediction is right and 0 where it is wrong.
     """
-    arrays = [np.asarray(system, dtype=np.float64) for system in values]
-    over_seeds = np.stack([system.mean(axis=0) for system in arrays])
+    arrays = [np.asarray(setup, dtype=np.float64) for setup in values]
+    over_seeds = np.stack([setup.mean(axis=0) for setup in arrays])
     num_examples = over_seeds.shape[1]
     covariance = np.atleast_2d(np.cov(over_seeds)) / num_examples if num_examples > 1 else np.zeros((len(arrays),) * 2)
-    return Scores(tuple(system.mean(axis=1) for system in arrays), covariance, num_examples)
+    return Scores(tuple(setup.mean(axis=1) for setup in arrays), covariance, num_examples)
 
 
 def scores_of_draws(by_seed: Sequence[ArrayLike], draws: Sequence[Floats], num_examples: int) -> Scores:
-    """Return the scores of systems where a score is not a mean over examples.
+    """Return the scores of setups where a score is not a mean over examples.
 
     Args:
-        by_seed: For each system, its score for each seed on all examples, float (k,).
-        draws: For each system, its mean over seeds in each bootstrap draw of the examples, float64
-            (draws,). The draws must be the same examples for every system.
+        by_seed: For each setup, its score for each seed on all examples, float (k,).
+        draws: For each setup, its mean over seeds in each bootstrap draw of the examples, float64
+            (draws,). The draws must be the same examples for every setup.
         num_examples: Number of examples.
     """
     covariance = np.atleast_2d(np.cov(np.stack(draws)))
@@ -141,15 +141,15 @@ def scores_of_draws(by_seed: Sequence[ArrayLike], draws: Sequence[Floats], num_e
 
 
 def differences(scores: Scores, first: ArrayLike, second: ArrayLike) -> Estimates:
-    """Return the two-way estimates of `first - second` for pairs of systems.
+    """Return the two-way estimates of `first - second` for pairs of setups.
 
-    Where both systems have one seed, the estimate is of these two classifiers and says nothing of
-    their recipes: the seeds' part of the variance is unknown and counted as 0.
+    Where both setups have one seed, the estimate is of these two classifiers and says nothing of
+    the setups: the seeds' part of the variance is unknown and counted as 0.
 
     Args:
-        scores: The scores of all systems.
-        first: Numbers of systems, int (pairs,).
-        second: Numbers of systems, int (pairs,).
+        scores: The scores of all setups.
+        first: Numbers of setups, int (pairs,).
+        second: Numbers of setups, int (pairs,).
     """
     a, b = np.atleast_1d(first), np.atleast_1d(second)
     covariance = scores.covariance
@@ -158,18 +158,18 @@ def differences(scores: Scores, first: ArrayLike, second: ArrayLike) -> Estimate
 
 
 def levels(scores: Scores) -> Estimates:
-    """Return each system's own score with its error over seeds and test examples."""
-    systems = np.arange(len(scores.by_seed))
-    return _estimates(scores, scores.means, np.diag(scores.covariance), systems[None, :])
+    """Return each setup's own score with its error over seeds and test examples."""
+    setups = np.arange(len(scores.by_seed))
+    return _estimates(scores, scores.means, np.diag(scores.covariance), setups[None, :])
 
 
-def _estimates(scores: Scores, values: Floats, examples: Floats, systems: NDArray[np.int64]) -> Estimates:
-    """Return estimates from the examples' variance and the seeds' of the systems involved, (parts, pairs)."""
-    # Where no example told two systems apart, the variance is taken as if one had: agreement on a few
+def _estimates(scores: Scores, values: Floats, examples: Floats, setups: NDArray[np.int64]) -> Estimates:
+    """Return estimates from the examples' variance and the seeds' of the setups involved, (parts, pairs)."""
+    # Where two setups agree on every example, the variance is taken as if they disagreed on one: agreement on a few
     # examples is no proof of agreement on all.
     examples = np.maximum(examples, 1.0 / scores.num_examples**2)
-    seeds = scores.seed_variances[systems]
-    seed_freedom = np.maximum(scores.seed_counts[systems] - 1, 1)
+    seeds = scores.seed_variances[setups]
+    seed_freedom = np.maximum(scores.seed_counts[setups] - 1, 1)
     total = seeds.sum(axis=0) + examples
     freedom = total**2 / ((seeds**2 / seed_freedom).sum(axis=0) + examples**2 / max(scores.num_examples - 1, 1))
     return Estimates(values, np.sqrt(total), freedom, seeds.sum(axis=0) / total)

@@ -1,4 +1,4 @@
-"""A row per system: its scores with their spread, and what it costs."""
+"""A row per setup: its scores with their spread, and what it costs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from textclf.compare.scores import Level, TestScores
 
 
 @dataclass(frozen=True)
-class SystemRow:
-    """A system's scores and costs."""
+class SetupRow:
+    """A setup's scores and costs."""
 
     name: str
     seeds: tuple[int, ...]
@@ -30,27 +30,27 @@ class SystemRow:
         return len(self.seeds)
 
 
-def system_rows(scores: TestScores) -> list[SystemRow]:
-    """Return a row for each system of a test set, in the order of the systems."""
+def setup_rows(scores: TestScores) -> list[SetupRow]:
+    """Return a row for each setup of a test set, in the order of the setups."""
     levels = {metric: scores.levels(metric) for metric in scores.metrics}
     rows = []
-    for system in scores.test.systems:
-        measured = dict.fromkeys(key for run in system.runs for key in run.record.costs)
+    for setup in scores.test.setups:
+        measured = dict.fromkeys(key for run in setup.runs for key in run.record.costs)
         costs = {
-            key: float(np.median([run.record.costs[key] for run in system.runs if key in run.record.costs]))
+            key: float(np.median([run.record.costs[key] for run in setup.runs if key in run.record.costs]))
             for key in measured
         }
-        own = {metric: found[system.name] for metric, found in levels.items() if system.name in found}
-        collapsed = tuple(run.record.seed for run in system.runs if run.collapsed)
-        rows.append(SystemRow(system.name, system.seeds, system.train_examples, own, costs, collapsed))
+        own = {metric: found[setup.name] for metric, found in levels.items() if setup.name in found}
+        collapsed = tuple(run.record.seed for run in setup.runs if run.collapsed)
+        rows.append(SetupRow(setup.name, setup.seeds, setup.train_examples, own, costs, collapsed))
     return rows
 
 
-def pareto_front(rows: list[SystemRow], metric: str, cost: str, higher_is_better: bool = True) -> list[str]:
-    """Return the systems that no other beats in the metric's mean without costing more.
+def pareto_front(rows: list[SetupRow], metric: str, cost: str, higher_is_better: bool = True) -> list[str]:
+    """Return the setups that no other beats in the metric's mean without costing more.
 
     Args:
-        rows: The systems.
+        rows: The setups.
         metric: A test metric.
         cost: A cost of which less is better.
         higher_is_better: Whether more of the metric is better.

@@ -1,4 +1,4 @@
-"""Verdicts in sentences that can be quoted, and that claim no more than the test shows."""
+"""Verdicts as sentences that can be quoted, and that claim no more than the test shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from textclf.compare.options import Claim
 from textclf.compare.pairs import FEWEST_SEEDS, Pair, Verdict
 from textclf.compare.statistics import POWER
-from textclf.compare.summary import SystemRow
+from textclf.compare.summary import SetupRow
 from textclf.documents.wording import decimals, interval, p_equals, p_value, percent, points, ratio_percent, times
 from textclf.errors import listed
 from textclf.evaluation.metric_names import is_in_points, metric_label
@@ -32,12 +32,12 @@ def ends(low: float, high: float, metric: str) -> str:
     return interval(low * 100, high * 100, 1) if is_in_points(metric) else interval(low, high, 3)
 
 
-def sentence(pair: Pair, rows: dict[str, SystemRow], margin: float, num_pairs: int) -> str:
+def sentence(pair: Pair, rows: dict[str, SetupRow], margin: float, num_pairs: int) -> str:
     """Return a pair's verdict as a sentence or two.
 
     Args:
         pair: The pair.
-        rows: The systems by name, for what each costs.
+        rows: The setups by name, for what each costs.
         margin: The margin of equivalence.
         num_pairs: Number of pairs that the p-values were corrected for.
     """
@@ -45,7 +45,7 @@ def sentence(pair: Pair, rows: dict[str, SystemRow], margin: float, num_pairs: i
     winner, loser = (pair.second, pair.first) if swapped else (pair.first, pair.second)
     low, high = (-pair.high, -pair.low) if swapped else (pair.low, pair.high)
     metric = metric_label(pair.metric)
-    of = "" if pair.claim is Claim.recipe else "this classifier of "
+    of = "" if pair.claim is Claim.setup else "this classifier of "
     basis = f"{_seeds(pair)}, {pair.num_examples:,} test examples"
     alone = f", {p_value(pair.p_value)} alone" if pair.p_value < 0.05 <= pair.p_corrected else ""
     corrected = f"{p_equals(pair.p_corrected)}{f' corrected for {num_pairs} pairs{alone}' if num_pairs > 1 else ''}"
@@ -53,29 +53,29 @@ def sentence(pair: Pair, rows: dict[str, SystemRow], margin: float, num_pairs: i
         lower_is_better = pair.difference < 0 if not swapped else pair.difference > 0
         if lower_is_better:
             low, high = -high, -low
-        said = (
+        verdict = (
             f"{of}{winner} beats {loser} by {amount(pair.difference, pair.metric)} of {metric} "
             f"(95 % {ends(low, high, pair.metric)}, {corrected}, {basis})"
         )
         thrift = keeps(loser, winner, rows, pair.metric)
-        return _capital(f"{said}{'; ' + thrift if thrift else ''}.")
+        return _capital(f"{verdict}{'; ' + thrift if thrift else ''}.")
     if pair.verdict is Verdict.EQUIVALENT:
         return _capital(
             f"{of}{winner} and {loser} are equivalent within {amount(margin, pair.metric)} of {metric} "
             f"(difference {ends(pair.low, pair.high, pair.metric)}, {basis})"
             + (f"; {thrift}." if (thrift := keeps(loser, winner, rows, pair.metric)) else ".")
         )
-    said = (
+    verdict = (
         f"no difference shown between {of}{winner} and {loser} in {metric} "
         f"(difference {ends(low, high, pair.metric)}, {corrected}): {_why(pair)}"
     )
     small, large = sorted((winner, loser), key=lambda name: rows[name].costs.get("num_parameters", math.inf))
     saved = cheaper(small, large, rows)
-    return _capital(f"{said}{f'. {small} is the cheaper one, {saved}' if saved else ''}.")
+    return _capital(f"{verdict}{f'. {small} is the cheaper one, {saved}' if saved else ''}.")
 
 
-def cheaper(small: str, large: str, rows: dict[str, SystemRow]) -> str:
-    """Return in what a system is cheaper than another; empty where it is not."""
+def cheaper(small: str, large: str, rows: dict[str, SetupRow]) -> str:
+    """Return in what a setup is cheaper than another; empty where it is not."""
     a, b = rows[small], rows[large]
     size = _ratio(a.costs.get("num_parameters"), b.costs.get("num_parameters"))
     speed = _ratio(a.costs.get("test_examples_per_second"), b.costs.get("test_examples_per_second"))
@@ -85,8 +85,8 @@ def cheaper(small: str, large: str, rows: dict[str, SystemRow]) -> str:
     return " ".join([*parts, *([f"at {times(speed)} the speed"] if math.isfinite(speed) else [])])
 
 
-def keeps(small: str, large: str, rows: dict[str, SystemRow], metric: str) -> str:
-    """Return what a system keeps of a better one, at what cost; empty where it is no cheaper."""
+def keeps(small: str, large: str, rows: dict[str, SetupRow], metric: str) -> str:
+    """Return what a setup keeps of a better one, at what cost; empty where it is no cheaper."""
     saved = cheaper(small, large, rows)
     if not saved or not is_in_points(metric):
         return ""
@@ -106,10 +106,10 @@ def _seeds(pair: Pair) -> str:
 
 
 def _why(pair: Pair) -> str:
-    """Return why a test could not tell two systems apart, and what would help."""
+    """Return why a test found no difference, and what difference it would have found."""
     gap = amount(pair.smallest_detectable, pair.metric)
     found = f"would be found {round(POWER * 10)} times in 10"
-    if pair.claim is Claim.checkpoint:
+    if pair.claim is Claim.classifier:
         return f"with {pair.num_examples:,} test examples and one seed each, only gaps above about {gap} {found}"
     fewest = min(pair.seeds)
     if pair.seed_share > MOSTLY_SEEDS:
@@ -122,20 +122,20 @@ def _why(pair: Pair) -> str:
 
 
 def _capital(text: str) -> str:
-    """Return a sentence with its first letter large, unless it begins with a system's name."""
+    """Return a sentence with its first letter large, unless it begins with a setup's name."""
     starts = ("this ", "no ")
     return text[0].upper() + text[1:] if text.startswith(starts) else text
 
 
-def missing(systems: Sequence[SystemRow]) -> list[str]:
-    """Return what the runs lack for claims about recipes."""
-    few = [row.name for row in systems if row.num_seeds < FEWEST_SEEDS]
+def missing(setups: Sequence[SetupRow]) -> list[str]:
+    """Return what the runs lack for claims about setups."""
+    few = [row.name for row in setups if row.num_seeds < FEWEST_SEEDS]
     if not few:
         return []
-    who = "Every system" if len(few) == len(systems) else listed(few, 8)
-    verb = "has" if len(few) == 1 or len(few) == len(systems) else "have"
+    who = "Every setup" if len(few) == len(setups) else listed(few, 8)
+    verb = "has" if len(few) == 1 or len(few) == len(setups) else "have"
     return [
         f"{who} {verb} fewer than {NUMBERS[FEWEST_SEEDS]} seeds. Verdicts on such pairs are about these trained "
-        f"classifiers, not about the recipes: another seed may turn them. Run again with seed=1,2,3,4,5 to learn about "
-        f"the recipes."
+        f"classifiers, not about the setups: another seed may reverse them. Run again with seed=1,2,3,4,5 for verdicts "
+        f"on the setups."
     ]

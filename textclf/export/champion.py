@@ -9,7 +9,7 @@ from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.pairs import Pair, Verdict, compare_pairs
 from textclf.compare.runs import FinishedRun, read_run
 from textclf.compare.scores import TESTED, TestScores
-from textclf.compare.setups import SharedTest, System
+from textclf.compare.setups import Setup, SharedTest
 from textclf.compare.verdicts import amount, ends
 from textclf.documents.wording import p_equals
 from textclf.errors import ArtifactError, listed
@@ -99,9 +99,9 @@ def compared(challenger: FinishedRun, champion: FinishedRun, options: CompareOpt
     options = options or CompareOptions()
     objective = options.metric or champion.record.objective.partition("/")[2]
     metric = objective if objective in TESTED else "accuracy"
-    systems = (System(CHALLENGER, (challenger,), {}), System(CHAMPION, (champion,), {}))
-    asked = CompareOptions(metric, options.margin, options.alpha, Claim.checkpoint, reference=CHAMPION)
-    scores = TestScores(SharedTest(champion.record.dataset, systems, ()))
+    setups = (Setup(CHALLENGER, (challenger,), {}), Setup(CHAMPION, (champion,), {}))
+    asked = CompareOptions(metric, options.margin, options.alpha, Claim.classifier, reference=CHAMPION)
+    scores = TestScores(SharedTest(champion.record.dataset, setups, ()))
     pairs = compare_pairs(scores, metric, asked)
     if not pairs:  # the metric is undefined in one of them; accuracy never is
         (pair,) = compare_pairs(scores, "accuracy", asked)

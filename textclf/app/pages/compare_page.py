@@ -55,7 +55,7 @@ def _compared(runs: tuple[tuple[str, str], ...]) -> Comparisons:
 
 
 def _show(test: Compared) -> None:
-    """Show the systems of one test set."""
+    """Show the setups of one test set."""
     st.header("Verdicts", anchor=False)
     common.show(
         markup.paragraph(f"{test.dataset}: {test.examples:,} test examples, compared by {test.metric}.", quiet=True)
@@ -63,9 +63,9 @@ def _show(test: Compared) -> None:
     if test.verdicts:
         common.show(markup.quotes(test.verdicts))
     else:
-        common.show(markup.message("note", "These runs are one system, so there is nothing to tell apart."))
-    if test.cautions:
-        common.show(markup.bullets(test.cautions))
+        common.show(markup.message("note", "These runs are of one setup, so there is nothing to compare it with."))
+    if test.caveats:
+        common.show(markup.bullets(test.caveats))
     st.header("Scores", anchor=False)
     common.show(markup.table(test.scores))
     st.header("Score against cost", anchor=False)
@@ -85,13 +85,13 @@ def _show(test: Compared) -> None:
 
 
 def _alt(test: Compared, cost: str) -> str:
-    return f"Chart of {test.metric} over {COSTS[cost]} for {len(test.points[cost])} systems; the tables say the same."
+    return f"Chart of {test.metric} over {COSTS[cost]} for {len(test.points[cost])} setups; the tables say the same."
 
 
 def _chart(test: Compared, cost: str) -> Any:
-    """Return the chart of a test set's systems: a mark each, with its 95 % interval."""
+    """Return the chart of a test set's setups: a mark each, with its 95 % interval."""
     frame = pd.DataFrame(test.points[cost])
-    names = sorted(set(frame["system"]))
+    names = sorted(set(frame["setup"]))
     theme = getattr(st.context, "theme", None)
     ink, grid = ("#c9cfd6", "#363d46") if theme is not None and theme.type == "dark" else ("#3b424c", "#e3e6ea")
     key = alt.Legend(orient="bottom", direction="vertical", title=None, labelLimit=300, symbolLimit=40)
@@ -99,11 +99,11 @@ def _chart(test: Compared, cost: str) -> Any:
     axis = alt.Axis(tickCount=5, labelOverlap=True)
     base = alt.Chart(frame).encode(
         x=alt.X("cost:Q", scale=alt.Scale(type="log", padding=30), axis=axis, title=f"{COSTS[cost]}, {UNITS[cost]}"),
-        color=alt.Color("system:N", scale=alt.Scale(domain=names, range=COLOURS), legend=legend),
+        color=alt.Color("setup:N", scale=alt.Scale(domain=names, range=COLOURS), legend=legend),
     )
     score = alt.Y("score:Q", scale=alt.Scale(zero=False, padding=20), title=test.metric)
-    tooltip = [alt.Tooltip("system:N"), alt.Tooltip("score:Q", format=".3f"), alt.Tooltip("cost:Q", format=".3g")]
-    shape = alt.Shape("system:N", scale=alt.Scale(domain=names, range=SHAPES), legend=legend)
+    tooltip = [alt.Tooltip("setup:N"), alt.Tooltip("score:Q", format=".3f"), alt.Tooltip("cost:Q", format=".3g")]
+    shape = alt.Shape("setup:N", scale=alt.Scale(domain=names, range=SHAPES), legend=legend)
     marks = base.mark_point(size=110, filled=True, opacity=1).encode(y=score, shape=shape, tooltip=tooltip)
     intervals = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=test.metric), y2="high:Q")
     text = {"labelColor": ink, "titleColor": ink, "labelFontSize": 12, "titleFontSize": 13}
