@@ -71,13 +71,13 @@ def _exported(folder: Path) -> dict[str, Path]:
     """Export the classifier in a folder, where what that needs is installed."""
     if not (importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxruntime")):
         return {}
-    from textclf.export.export_run import Asked, export
+    from textclf.export.export_run import ExportOptions, export
     from textclf.tracking.find_runs import resolve_run
 
     found = {}
     for name, target in ((OURS_ONNX, "onnx"), (OURS_INT8, "onnx-int8")):
         with contextlib.redirect_stdout(io.StringIO()):  # the agreement of all ways is in the table
-            found[name] = export(resolve_run(folder / "classifier"), Asked(target, folder / target, force=True))
+            found[name] = export(resolve_run(folder / "classifier"), ExportOptions(target, folder / target, force=True))
     return found
 
 

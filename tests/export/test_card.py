@@ -8,10 +8,9 @@ import pytest
 from huggingface_hub import ModelCard, metadata_load
 
 from tests.export.conftest import LABELS, MARK, TOKEN, changed_json
-from textclf.export.card import checked, front_matter, model_card
-from textclf.export.card_sections import differences
+from textclf.export.card import checked, differences, front_matter, model_card
+from textclf.export.contents import is_on_hub, public_command, scrubbed
 from textclf.export.evidence import gather, read_analysis
-from textclf.export.public import is_on_hub, public_command, scrubbed
 from textclf.models.saved import read_description
 from textclf.system.environment import environment
 from textclf.tracking.find_runs import resolve_run
@@ -127,7 +126,7 @@ def test_it_says_where_it_fails_and_how_sure_that_is(evidence):
     assert str(analysis.accuracy) in card
     assert "2 parts by other columns of the data were scored and are kept back." in card
     assert "train examples, so there is little" not in card, "classes of train are not counted here"
-    for heading in ("Data", "Training", "Results", "Where it fails", "Limits", "Again"):
+    for heading in ("Data", "Training", "Results", "Where it fails", "Caveats", "Reproduce"):
         assert f"\n## {heading}\n" in card
 
 

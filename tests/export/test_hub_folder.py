@@ -14,8 +14,7 @@ from huggingface_hub import metadata_load
 from tests.export.conftest import MARK, TOKEN, changed_json, tiny_transformer
 from textclf import load_classifier
 from textclf.errors import ArtifactError, ConfigError
-from textclf.export.hub_folder import write_hub_folder
-from textclf.export.push import push_folder
+from textclf.export.hub_folder import push_folder, write_hub_folder
 from textclf.tracking.find_runs import resolve_run
 
 TEXTS = ["it is a great film", "dull", "it is a poor chair " * 20, "<b>broken</b> | é 😀"]

@@ -21,10 +21,10 @@ from transformers import (
 from tests.conftest import make_data
 from textclf import load_classifier
 from textclf.errors import ArtifactError, ConfigError
-from textclf.export import export_run, transformer_graph
-from textclf.export.export_run import Asked, export
-from textclf.export.pipeline_graph import write_pipeline
-from textclf.export.transformer_graph import quantise, write_transformer
+from textclf.export import export_run
+from textclf.export import onnx as export_onnx
+from textclf.export.export_run import ExportOptions, export
+from textclf.export.onnx import quantise, write_pipeline, write_transformer
 from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel, LongText, TransformerModel, Truncation
 from textclf.models.transformer.classifier import TransformerClassifier
@@ -148,9 +148,9 @@ def test_pipelines_whose_words_a_graph_cannot_find_are_refused(tmp_path):
 
 def test_an_export_is_checked_and_predicts_without_torch(transformer, tmp_path, capsys):
     located = run_of(transformer, tmp_path / "run")
-    output = export(located, Asked("onnx", tmp_path / "out", command="again"))
+    output = export(located, ExportOptions("onnx", tmp_path / "out", command="again"))
     said = capsys.readouterr().out
-    assert "same label to 100.0 %" in said
+    assert "same label to 100 %" in said
     report = json.loads((output / "export.json").read_text())
     assert (report["check"]["examples"], report["command"]) == (28, "again")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
@@ -182,11 +182,11 @@ def test_8_bit_weights_that_lose_too_much_are_refused_unless_forced(transformer,
         (folder / "model.onnx").unlink()
         write_transformer(other, folder)
 
-    monkeypatch.setattr(transformer_graph, "quantise", spoil)
+    monkeypatch.setattr(export_onnx, "quantise", spoil)
     with pytest.raises(ArtifactError, match=r"cost \d+\.\d+ points .* Nothing was written"):
-        export(located, Asked("onnx-int8", tmp_path / "out"))
+        export(located, ExportOptions("onnx-int8", tmp_path / "out"))
     assert [path.name for path in tmp_path.iterdir()] == ["run"], "the refused export was left"
-    export(located, Asked("onnx-int8", tmp_path / "out", force=True))
+    export(located, ExportOptions("onnx-int8", tmp_path / "out", force=True))
     assert "kept by --force" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "export.json").read_text())["check"]["loss_points"] > 1
 
@@ -195,23 +195,23 @@ def test_what_cannot_be_checked_is_refused_unless_forced(transformer, tmp_path):
     transformer.save(tmp_path / "bare")
     bare = RunReference("bare", tmp_path / "bare")
     with pytest.raises(ArtifactError, match="no test examples lie beside"):
-        export(bare, Asked("onnx", tmp_path / "out"))
-    export(bare, Asked("onnx", tmp_path / "out", force=True))
+        export(bare, ExportOptions("onnx", tmp_path / "out"))
+    export(bare, ExportOptions("onnx", tmp_path / "out", force=True))
     assert load_classifier(tmp_path / "out").label_names == NAMES
 
 
 def test_an_export_is_never_overwritten(transformer, tmp_path):
     located = run_of(transformer, tmp_path / "run")
-    output = export(located, Asked("safetensors", tmp_path / "out"))
+    output = export(located, ExportOptions("safetensors", tmp_path / "out"))
     with pytest.raises(ArtifactError, match="never overwritten"):
-        export(located, Asked("safetensors", tmp_path / "out"))
+        export(located, ExportOptions("safetensors", tmp_path / "out"))
     np.testing.assert_array_equal(load_classifier(output).predict_proba(TEXTS), transformer.predict_proba(TEXTS))
 
 
 @pytest.mark.parametrize("target", ["onnx-int8", "safetensors"])
 def test_a_pipeline_has_no_weights_of_that_kind(target, tmp_path):
     with pytest.raises(ArtifactError, match="classical pipeline"):
-        export(run_of(fitted(), tmp_path / "run"), Asked(target, tmp_path / "out"))
+        export(run_of(fitted(), tmp_path / "run"), ExportOptions(target, tmp_path / "out"))
 
 
 def test_a_fault_of_the_exporter_leaves_nothing(transformer, tmp_path, monkeypatch):
@@ -222,7 +222,7 @@ def test_a_fault_of_the_exporter_leaves_nothing(transformer, tmp_path, monkeypat
 
     monkeypatch.setattr("torch.onnx.export", broken)
     with pytest.raises(ArtifactError, match="no such operator"):
-        export(located, Asked("onnx", tmp_path / "out"))
+        export(located, ExportOptions("onnx", tmp_path / "out"))
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -236,7 +236,7 @@ def test_a_fault_of_the_exporter_leaves_nothing(transformer, tmp_path, monkeypat
 )
 def test_contradictions_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
-        Asked(**options)
+        ExportOptions(**options)
 
 
 def test_damaged_exports_are_named(transformer, tmp_path):

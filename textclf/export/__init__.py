@@ -1,1 +1,1 @@
-"""A fitted classifier in the forms that others run: ONNX, plain safetensors, a Space, a folder for the Hub."""
+"""Export a fitted classifier: ONNX, plain safetensors, a Gradio Space, a folder for the Hub, MLflow's registry."""

@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m textclf.export",
         description="Write a run's classifier in a form that others run. load_classifier and textclf.predict read the "
-        "folder too. What it says is checked against the original on the run's own test examples.",
+        "folder too. Its predictions are checked against the original on the run's own test examples.",
         epilog="; ".join(f"{name}: {what}" for name, what in TARGETS.items()) + ".",
     )
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
@@ -61,9 +61,9 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     given = arguments()
     with told():
-        from textclf.export.export_run import Asked, export
+        from textclf.export.export_run import ExportOptions, export
 
-        asked = Asked(
+        options = ExportOptions(
             to=given.to,
             output=given.output,
             max_loss=given.max_loss,
@@ -75,7 +75,7 @@ def main() -> None:
         )
         from textclf.tracking.find_runs import resolve_run
 
-        export(resolve_run(given.run, given.outputs, given.tracking_uri), asked)
+        export(resolve_run(given.run, given.outputs, given.tracking_uri), options)
 
 
 if __name__ == "__main__":

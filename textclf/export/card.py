@@ -1,4 +1,4 @@
-"""The model card of an exported classifier: what it is, learned from, reaches, and where it fails.
+"""Write the model card of an exported classifier: its kind, data, scores, failures and caveats.
 
 It holds counts and scores alone; no text of the data, no folder of the machine.
 """
@@ -6,25 +6,36 @@ It holds counts and scores alone; no text of the data, no folder of the machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from textclf.documents.document import Block, Heading, Paragraph, Picture, Quote, to_markdown
-from textclf.experiment.report import ReportedRun, summary_sentence
-from textclf.export.card_data import data_blocks
-from textclf.export.card_sections import (
-    again_blocks,
-    failure_blocks,
-    limit_blocks,
-    result_blocks,
-    training_blocks,
-    use_blocks,
-    what_it_is,
+from textclf.documents.document import (
+    Block,
+    Bullets,
+    Cell,
+    Code,
+    Column,
+    Heading,
+    Paragraph,
+    Picture,
+    Quote,
+    Table,
+    to_markdown,
 )
+from textclf.documents.wording import MISSING, decimals, p_value, percent, thousands
+from textclf.errors import listed
+from textclf.evaluation.analysis import Analysis
+from textclf.evaluation.report import describe_calibration
+from textclf.evaluation.slices import Slice
+from textclf.experiment.caveats import limits
+from textclf.experiment.decisions import decisions_table
+from textclf.experiment.report import ReportedRun, cost_rows, course_words, score_blocks, summary_sentence
 from textclf.export.evidence import Evidence
+from textclf.models.saved import Description
+from textclf.tracking.record import RunRecord
 
 TASK = "text-classification"
 PLACEHOLDER = "OWNER/NAME"
@@ -46,6 +57,12 @@ METRICS = {
 """The Hub's names of metrics, and what they are called there."""
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 """A code of ISO 639, which is what the Hub takes."""
+EXAMPLE = "The parcel arrived on Tuesday morning."
+EXAMPLE_PAIR = "The parcel came before noon."
+MOST_PAIRS = 10
+SHOWN_SLICES = ("words", "class", "language")
+"""Slices whose values are no data: of other columns (authors, products, patients) the values are kept back."""
+VERSIONS = ("textclf", "python", "torch", "transformers", "scikit-learn", "datasets", "numpy")
 
 
 def model_card(evidence: Evidence, pictures: Sequence[Picture] = (), repo_id: str | None = None) -> str:
@@ -80,10 +97,10 @@ def front_matter(evidence: Evidence) -> ModelCardData:
     description, record = evidence.description, evidence.record
     is_transformer = description.family == "transformer"
     library = {"classical": ["scikit-learn", "skops"], "onnx": ["onnx"]}.get(description.family, [])
-    told: dict[str, Any] = {}
+    of_run: dict[str, Any] = {}
     if record is not None:
         results = eval_results(evidence)
-        told = {
+        of_run = {
             "model_name": model_name(evidence),
             "eval_results": results or None,
             "metrics": list(dict.fromkeys(result.metric_type for result in results)) or None,
@@ -92,20 +109,20 @@ def front_matter(evidence: Evidence) -> ModelCardData:
             "base_model": evidence.base_model,
         }
         if evidence.base_model and is_transformer:
-            told["base_model_relation"] = "finetune"
+            of_run["base_model_relation"] = "finetune"
     return ModelCardData(
         library_name="transformers" if is_transformer else None,
         pipeline_tag=TASK,
         tags=[TASK, *(["sentence-pair-classification"] if description.has_pairs else []), *library, "textclf"],
-        **told,
+        **of_run,
     )
 
 
 def model_name(evidence: Evidence) -> str:
     """Return a name for a classifier, of its model and its data, that the Hub would take."""
     source = evidence.record or evidence.origin
-    said = f"{source.model}-{source.dataset}" if source is not None else f"{evidence.description.family}-classifier"
-    return re.sub(r"[^\w.-]+", "-", said, flags=re.ASCII).strip("-._") or "classifier"
+    name = f"{source.model}-{source.dataset}" if source is not None else f"{evidence.description.family}-classifier"
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-._") or "classifier"
 
 
 def eval_results(evidence: Evidence) -> list[EvalResult]:
@@ -160,8 +177,11 @@ def verdict(evidence: Evidence) -> str:
         return "What it was trained on, and how good it is, is not known here: only its folder was exported."
     if analysis is not None:
         return summary_sentence(ReportedRun(record, evidence.per_class, {}, analysis, Path()))
-    scores = [f"{METRICS[name][1].lower()} {record.metrics[f'test/{name}']:.3f}" for name in ("accuracy", "macro_f1")
-              if f"test/{name}" in record.metrics]  # fmt: skip
+    scores = [
+        f"{METRICS[name][1].lower()} {decimals(record.metrics[f'test/{name}'])}"
+        for name in ("accuracy", "macro_f1")
+        if f"test/{name}" in record.metrics
+    ]
     return f"On {record.data['examples']['test']:,} test examples of {record.dataset}: {', '.join(scores)}."
 
 
@@ -170,22 +190,253 @@ def _blocks(evidence: Evidence, pictures: dict[str, Picture], repo_id: str) -> l
     blocks: list[Block] = [
         Heading(1, title_of(evidence)),
         Quote(verdict(evidence)),
-        Paragraph(what_it_is(evidence)),
+        Paragraph(describe_classifier(evidence)),
         Heading(2, "How to use it"),
-        *use_blocks(evidence.description, repo_id),
+        *_use_blocks(evidence.description, repo_id),
     ]
     if evidence.record is not None:
         blocks += [
             Heading(2, "Data"),
-            *data_blocks(evidence, evidence.record),
+            *_data_blocks(evidence, evidence.record),
             Heading(2, "Training"),
-            *training_blocks(evidence.record),
+            *_training_blocks(evidence.record),
             Heading(2, "Results"),
-            *result_blocks(evidence, evidence.record, pictures),
+            *_result_blocks(evidence, evidence.record, pictures),
         ]
     if evidence.analysis is not None:
-        blocks += [Heading(2, "Where it fails"), *failure_blocks(evidence.analysis, pictures)]
-    blocks += [Heading(2, "Limits"), *limit_blocks(evidence)]
+        blocks += [Heading(2, "Where it fails"), *_failure_blocks(evidence.analysis, pictures)]
+    blocks += [Heading(2, "Caveats"), *caveat_blocks(evidence)]
     if evidence.record is not None:
-        blocks += [Heading(2, "Again"), *again_blocks(evidence.record)]
+        blocks += [Heading(2, "Reproduce"), *_reproduce_blocks(evidence.record)]
     return blocks
+
+
+def describe_classifier(evidence: Evidence) -> str:
+    """Describe in sentences what kind of classifier it is, and what it was made from."""
+    description, record = evidence.description, evidence.record
+    reads = {True: "pairs of texts", False: "texts", None: "texts, or pairs of texts,"}[description.has_pairs]
+    names = description.label_names
+    text = f"It puts {reads} into {len(names)} classes: {listed(names)}."
+    if record is None:
+        return f"{text} It is of the family {description.family}."
+    model = record.config.get("model", {})
+    if checkpoint := model.get("checkpoint"):
+        revision = f"revision {model['revision']}" if model.get("revision") else "no revision pinned"
+        where = ", a local folder" if "checkpoint" in evidence.local else ""
+        text += f" It was fine-tuned from {checkpoint} ({revision}{where})."
+        if evidence.other_hub and not where:
+            text += (
+                f" The run read its checkpoint by way of {evidence.other_hub}, not huggingface.co: what bears that "
+                f"name there need not be the checkpoint of that name on huggingface.co."
+            )
+    elif "vectorizer" in model:
+        parts = [str(model[part].get("_target_", "")).rpartition(".")[2] for part in ("vectorizer", "classifier")]
+        text += f" It is a pipeline of scikit-learn: {' and '.join(parts)}."
+    if description.family == "onnx":
+        text += " It was exported to ONNX, and runs without the library that trained it."
+    return f"{text} It was trained with textclf {record.environment.get('textclf', '')}."
+
+
+def _use_blocks(description: Description, repo_id: str) -> list[Block]:
+    """Return code that predicts with the classifier, and in what the two ways differ."""
+    pair = description.has_pairs is True
+    blocks: list[Block] = []
+    if description.family == "transformer":
+        given = f'{{"text": "{EXAMPLE}", "text_pair": "{EXAMPLE_PAIR}"}}' if pair else f'"{EXAMPLE}"'
+        blocks += [
+            Paragraph("With transformers:"),
+            Code(
+                "from transformers import pipeline\n\n"
+                f'classifier = pipeline("text-classification", model="{repo_id}", top_k=None)\n'
+                f"print(classifier({given}, truncation=True))"
+            ),
+        ]
+    second = f', ["{EXAMPLE_PAIR}"]' if pair else ""
+    blocks += [
+        Paragraph("With textclf, which is installed from its source:"),
+        Code(
+            "from huggingface_hub import snapshot_download\nfrom textclf import load_classifier\n\n"
+            f'classifier = load_classifier(snapshot_download("{repo_id}"))\n'
+            f'print(classifier.predict(["{EXAMPLE}"]{second}))'
+        ),
+    ]
+    if description.family == "transformer":
+        found = tuple(differences(description))
+        blocks += [Paragraph("Where the two differ:"), Bullets(found)]
+    elif description.family == "classical":
+        blocks.append(
+            Paragraph(
+                "The pipeline itself is in pipeline.skops, which skops reads without running code from the file, its "
+                "words in vocabularies.json; classifier.json names the classes and what is done to a text first."
+            )
+        )
+    return blocks
+
+
+def differences(description: Description) -> Iterator[str]:
+    """Yield in what transformers' own pipeline departs from what was measured, a sentence or two each."""
+    options = description.options
+    yield (
+        f"Only with truncation=True does the pipeline cut texts longer than {options['max_length']} tokens; textclf "
+        f"always does."
+    )
+    if description.temperature != 1.0:
+        yield (
+            f"textclf divides the logits by {description.temperature:.3f} (temperature scaling); the pipeline does "
+            f"not. Its labels are the same, and its probabilities are not calibrated."
+        )
+    if description.cleaning:
+        steps = listed(step.value for step in description.cleaning)
+        yield f"textclf cleans each text first ({steps}); give the pipeline texts that are cleaned alike."
+    if options.get("truncation") == "head_tail":
+        yield "Of a longer text textclf reads the beginning and the end; the pipeline reads the beginning alone."
+    if options.get("long_text") == "sliding_window":
+        yield "A longer text textclf reads in windows, whose logits are averaged; the pipeline reads the first alone."
+    if options.get("precision", "fp32") != "fp32":
+        yield f"textclf computes in {options['precision']}, the pipeline in float32; probabilities differ slightly."
+
+
+def _training_blocks(record: RunRecord) -> list[Block]:
+    """Return how it was trained, with the options that matter."""
+    return [Paragraph(course_words(record)), decisions_table(record)]
+
+
+def _result_blocks(evidence: Evidence, record: RunRecord, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return the scores, those of each class, the calibration, and what was measured of the costs."""
+    blocks = score_blocks(record, evidence.per_class)
+    if evidence.analysis is not None:
+        share = evidence.analysis.accuracy
+        blocks.insert(1, Paragraph(f"Accuracy on the test split with Wilson's 95 % interval: {share}."))
+        blocks += [Heading(3, "Calibration"), Paragraph(describe_calibration(evidence.analysis))]
+        blocks += [pictures["reliability"]] if "reliability" in pictures else []
+    costs = tuple((name, value) for name, value in cost_rows(record) if not value.startswith(MISSING))
+    return [*blocks, Heading(3, "Costs"), Table((Column("what"), Column("measured")), costs)]
+
+
+def _failure_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return which classes it confuses, and on which parts of the test split it is worse."""
+    total = analysis.accuracy.total
+    blocks: list[Block] = [Paragraph(f"{analysis.num_mistakes:,} of {total:,} test examples are wrong.")]
+    if analysis.pairs:
+        columns = (Column("true class"), Column("confused with"), Column("examples", numeric=True),
+                   Column("of the true class", numeric=True))  # fmt: skip
+        rows = tuple((one.label, one.prediction, _count_cell(one.count), percent(one.share)) for one in analysis.pairs)
+        blocks.append(Table(columns, rows[:MOST_PAIRS], "Classes most often confused"))
+    blocks += [pictures["confusion_matrix"]] if "confusion_matrix" in pictures else []
+    slices = [one for one in analysis.slices if one.by in SHOWN_SLICES]
+    if slices:
+        columns = (Column("part of the test split"), Column("examples", numeric=True), Column("accuracy", numeric=True),
+                   Column("of the rest", numeric=True), Column("p", numeric=True))  # fmt: skip
+        blocks.append(Table(columns, tuple(_slice_row(one) for one in slices), "Parts of the test split"))
+        blocks.append(
+            Paragraph(
+                "Accuracies with Wilson's 95 % intervals; p by Fisher's exact test against the rest, corrected for all "
+                "parts (Holm). Parts marked as worse are worse beyond chance."
+            )
+        )
+    if left := len(analysis.slices) - len(slices):
+        blocks.append(Paragraph(f"{left:,} parts by other columns of the data were scored and are kept back."))
+    return blocks
+
+
+def _slice_row(one: Slice) -> tuple[str | Cell, ...]:
+    return (
+        Cell(f"{one.by}: {one.value}" + (" (worse)" if one.is_worse else ""), strong=one.is_worse),
+        _count_cell(one.right.total),
+        str(one.right),
+        percent(one.rest.value or 0.0),
+        p_value(one.p),
+    )
+
+
+def caveat_blocks(evidence: Evidence) -> list[Block]:
+    """Return what limits the figures and the use of the files."""
+    record, found = evidence.record, []
+    if record is not None and evidence.analysis is not None:
+        counts = {name: {"test": int(values["support"] or 0)} for name, values in evidence.per_class.items()}
+        found += limits(record, counts, evidence.analysis)
+    found.append(
+        "Nothing was measured on texts of another kind, source, time or language than those of the test split, nor "
+        "whether mistakes fall on some people more than on others."
+    )
+    if evidence.description.family == "classical":
+        found.append(
+            "The vocabulary of the pipeline holds words and short sequences of words of the training texts: who can "
+            "read the file can read them."
+        )
+    found.append(
+        "No licence was chosen by textclf. Those of the checkpoint and of the data bind whoever publishes this."
+    )
+    return [Bullets(tuple(found))]
+
+
+def _reproduce_blocks(record: RunRecord) -> list[Block]:
+    """Return the command that reproduces it, and the versions it was made with."""
+    environment = record.environment
+    versions = ", ".join(f"{name} {environment[name]}" for name in VERSIONS if name in environment)
+    rows = [("seed", str(record.seed)), ("started", record.started), ("versions", versions)]
+    rows += [("commit of textclf", environment["git_commit"])] if "git_commit" in environment else []
+    blocks: list[Block] = [Code(record.command)] if record.command else []
+    if re.search(r"dataset\.(train|validation|test|extra_train|path)=", record.command):
+        blocks.append(Paragraph("Files are given by their names alone; say where yours are."))
+    return [*blocks, Table((Column("what"), Column("value")), tuple(rows))]
+
+
+def _data_blocks(evidence: Evidence, record: RunRecord) -> list[Block]:
+    """Return what it learned from: source, sizes, and what the audit found."""
+    data, options = record.data, record.config.get("dataset", {})
+    named = {"config": options.get("config"), "revision": options.get("revision")}
+    more = "".join(f", {name} {value}" for name, value in named.items() if value)
+    blocks: list[Block] = [
+        Paragraph(
+            f"{record.dataset}: {data.get('source') or 'unknown source'}{more}, fingerprint of its texts and labels "
+            f"{data.get('fingerprint', 'unknown')}, of the test split {data.get('test_fingerprint', 'unknown')}."
+        ),
+        Table(
+            (Column("split"), Column("examples", numeric=True)),
+            tuple((split, _count_cell(count)) for split, count in data.get("examples", {}).items()),
+        ),
+    ]
+    if evidence.other_hub and "dataset" not in evidence.local:
+        blocks.append(Paragraph(f"It was read by way of {evidence.other_hub}, not huggingface.co."))
+    if extra := data.get("extra_train"):
+        blocks.append(
+            Paragraph(f"{extra['examples']:,} of the training examples come from a further file, {extra['file']}.")
+        )
+    if rejected := data.get("rejected"):
+        rows = tuple(
+            (split, cause, _count_cell(count)) for split, found in rejected.items() for cause, count in found.items()
+        )
+        blocks.append(Table((Column("split"), Column("why"), Column("rows", numeric=True)), rows, "Rows left out"))
+    audit = data.get("audit") or {}
+    lines = [line for line in audit.get("lines", []) if not line.startswith("python -m")]
+    if lines:
+        blocks.append(Bullets(tuple(f"{line[:1].upper()}{line[1:]}." for line in lines)))
+    elif audit:
+        blocks.append(
+            Paragraph("The audit found no copies, contradicting labels, empty texts or texts on both sides of a split.")
+        )
+    if isinstance(leakage := audit.get("leakage"), Mapping):
+        blocks.append(_leakage_table(leakage))
+    if dropped := {split: count for split, count in (audit.get("dropped") or {}).items() if count}:
+        parts = " and ".join(f"{count:,} of {split}" for split, count in dropped.items())
+        blocks.append(Paragraph(f"Taken out before training because they recur: {parts}."))
+    return blocks
+
+
+def _leakage_table(leakage: Mapping[str, Any]) -> Table:
+    """Return how many texts of each split occur in another one."""
+    rows = []
+    for one, other in (("train", "test"), ("train", "validation"), ("validation", "test")):
+        if counts := leakage.get(f"{one}_{other}"):
+            exact, near = counts.get(f"{other}_exact", 0), counts.get(f"{other}_near", 0)
+            rows.append(
+                (f"{other} in {one}", _count_cell(exact), _count_cell(near) if leakage.get("near") else MISSING)
+            )
+    columns = (Column("texts of"), Column("word for word", numeric=True), Column("nearly", numeric=True))
+    return Table(columns, tuple(rows), "Leakage")
+
+
+def _count_cell(value: int) -> Cell:
+    """Return a cell with a count, which is sorted by number."""
+    return Cell(thousands(value), value)

@@ -1,4 +1,4 @@
-"""Whether an exported classifier says the same as the one it was made of, and how fast either is."""
+"""Check an exported classifier against its original: agreement of predictions, scores, size and speed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 from tabulate import tabulate
 
+from textclf.documents.wording import percent
 from textclf.models.base import Classifier
 from textclf.tracking.find_runs import RunReference
 from textclf.tracking.record import PREDICTIONS_FILE, folder_bytes
@@ -39,7 +40,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Figures:
-    """What one of the two classifiers reaches, and at what cost."""
+    """Scores and costs of one of the two classifiers."""
 
     accuracy: float
     macro_f1: float
@@ -101,11 +102,11 @@ class Check:
             rows, ["", "original", "exported", ""], disable_numparse=True, colalign=("left", *["right"] * 3)
         )
 
-    def said(self) -> str:
-        """Return how far the two agree, in a sentence."""
+    def summary(self) -> str:
+        """Describe in a sentence how far the two agree."""
         return (
             f"On {self.examples:,} of {self.of:,} test examples both give the same label to "
-            f"{100 * self.agreement:.1f} % ({self.newly_wrong} newly wrong, {self.newly_right} newly right); "
+            f"{percent(self.agreement)} ({self.newly_wrong} newly wrong, {self.newly_right} newly right); "
             f"probabilities differ by {self.difference:.2g} at most."
         )
 

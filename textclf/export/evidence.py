@@ -1,4 +1,4 @@
-"""What is known of an exported classifier: its record as it may be told, its scores by class, its error analysis."""
+"""Gather what a model card is written from: the public record of a run, its scores by class, its error analysis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from textclf.documents.wording import percent
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.proportions import Proportion
 from textclf.experiment.results import ANALYSIS_FILE
-from textclf.export.public import is_on_hub, public_record, scrubbed
+from textclf.export.contents import is_on_hub, public_record, scrubbed
 from textclf.models.saved import Description, read_description
 from textclf.system.environment import other_hub
 from textclf.tracking.find_runs import RunReference
@@ -25,13 +25,13 @@ from textclf.tracking.record import METRICS_FILE, RunRecord
 log = logging.getLogger(__name__)
 
 EXPORT_FILE = "export.json"
-UNTOLD = ("mistakes", "attributions")
+NOT_PUBLISHED = ("mistakes", "attributions")
 """Parts of an analysis that hold texts of the data."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What an exported folder says of the run that it came of, and of how it was checked."""
+    """The run that an exported folder came from, and how the export was checked."""
 
     target: str
     """Such as `onnx-int8`."""
@@ -43,7 +43,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a card is written from; nothing in it tells of the machine, or quotes a text of the data."""
+    """What a card is written from; nothing in it names the machine, or quotes a text of the data."""
 
     description: Description
     """What the classifier's own folder says."""
@@ -101,7 +101,7 @@ def read_analysis(path: Path) -> Analysis | None:
     if content is None:
         return None
     try:
-        return _restored(Analysis, content | dict.fromkeys(UNTOLD, ()))
+        return _restored(Analysis, content | dict.fromkeys(NOT_PUBLISHED, ()))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         log.warning("%s is left out: %s: %s", path, type(error).__name__, error)
         return None
@@ -113,15 +113,15 @@ def read_origin(path: Path) -> Origin | None:
     if content is None or not isinstance(content.get("source"), dict):
         return None
     try:
-        source, check, said = content["source"], content.get("check"), ""
+        source, check, result = content["source"], content.get("check"), ""
         if check is not None:
             figures = check["exported"]
-            said = (
+            result = (
                 f"Of {check['of']:,} test examples of {source['dataset']} it was checked on {check['examples']:,}: "
                 f"accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}, and the label of the "
                 f"original on {percent(check['agreement'])}."
             )
-        return Origin(*(str(scrubbed(one)) for one in (content["to"], source["model"], source["dataset"], said)))
+        return Origin(*(str(scrubbed(one)) for one in (content["to"], source["model"], source["dataset"], result)))
     except (KeyError, TypeError, ValueError) as error:
         log.warning("%s is left out: %s: %s", path, type(error).__name__, error)
         return None

@@ -1,4 +1,4 @@
-"""Exports a classifier: writes it under a temporary name, checks it, and only then gives it its own."""
+"""Export a classifier: write it under a temporary name, check it, and only then give it its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from textclf.documents.wording import percent
 from textclf.errors import ArtifactError, ConfigError, refuse_unless
 from textclf.export.check import Check, compare_classifiers, examples_of
-from textclf.export.public import public_command
+from textclf.export.contents import public_command
 from textclf.models.base import Classifier
 from textclf.models.saved import load_classifier, read_description
 from textclf.system.environment import environment
@@ -19,14 +20,14 @@ from textclf.system.files import write_json
 from textclf.tracking.find_runs import OUTPUTS, RunReference
 
 REPORT = "export.json"
-"""What the folder says of how it was made and checked."""
+"""How the folder was made and checked."""
 TOLERANCE = 1e-3
-"""Largest difference in a probability that arithmetic alone explains."""
+"""Largest difference in a probability that rounding explains."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What an export is to be."""
+class ExportOptions:
+    """Options of an export."""
 
     to: str
     """`onnx`, `onnx-int8`, `safetensors`, `space` or `hub`."""
@@ -46,7 +47,7 @@ class Asked:
     """What a person types to export again."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse options that contradict each other."""
         refuse_unless(
             (self.max_loss >= 0, f"--max-loss is in points and must be 0 or more, got {self.max_loss}."),
             (self.examples >= 1, f"--examples must be at least 1, got {self.examples}."),
@@ -61,30 +62,29 @@ class Asked:
         )
 
 
-def export(located: RunReference, asked: Asked) -> Path:
-    """Export the classifier of a run, print what came of it, and return the folder.
+def export(located: RunReference, options: ExportOptions) -> Path:
+    """Export the classifier of a run, print its check, and return the folder.
 
     Raises:
         ArtifactError: If the folder is there already, the classifier has no such form, or the check fails.
         ConfigError: If pushing is asked for and not possible.
     """
-    output = asked.output or OUTPUTS / "exports" / f"{_slug(located)}-{asked.to}"
+    output = options.output or OUTPUTS / "exports" / f"{_slug(located)}-{options.to}"
     if output.exists():
         raise ArtifactError(f"{output} is there already and is never overwritten; name another with --output.")
     with _whole_or_not_at_all(output) as folder:
-        if asked.to in ("onnx", "onnx-int8"):
-            _export_onnx(located, asked, folder)
-        elif asked.to == "safetensors":
-            _export_safetensors(located, asked, folder)
+        if options.to in ("onnx", "onnx-int8"):
+            _export_onnx(located, options, folder)
+        elif options.to == "safetensors":
+            _export_safetensors(located, options, folder)
         else:
-            _writer(asked.to)(located, folder)
+            _writer(options.to)(located, folder)
     print(f"written to {output}")
-    if asked.push:
+    if options.push:
         from textclf.export.hub_folder import push_folder
 
-        print(
-            f"pushed to {push_folder(output, asked.push, 'space' if asked.to == 'space' else 'model', asked.private)}"
-        )
+        kind = "space" if options.to == "space" else "model"
+        print(f"pushed to {push_folder(output, options.push, kind, options.private)}")
     return output
 
 
@@ -99,40 +99,40 @@ def _writer(target: str) -> Callable[[RunReference, Path], None]:
     return write_hub_folder
 
 
-def _export_onnx(located: RunReference, asked: Asked, folder: Path) -> None:
-    """Write a graph, and refuse one that says something else than the original."""
+def _export_onnx(located: RunReference, options: ExportOptions, folder: Path) -> None:
+    """Write a graph, and refuse one that predicts something else than the original."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            f'--to {asked.to} needs {error.name}, which is not installed: pip install "textclf[onnx]".'
+            f'--to {options.to} needs {error.name}, which is not installed: pip install "textclf[onnx]".'
         ) from error
     family = read_description(located.classifier).family
     classifier = located.load()
-    _write_graph(classifier, family, asked, folder)
+    _write_graph(classifier, family, options, folder)
     exported = load_classifier(folder)
-    examples = examples_of(located, classifier.label_names, asked.examples)
+    examples = examples_of(located, classifier.label_names, options.examples)
     check = None
     if examples is not None:
         check = compare_classifiers(classifier, exported, (located.classifier, folder), examples)
         print(check.table())
-        print(check.said())
-    _refuse_or_warn(check, asked)
-    _write_report(located, asked, folder, check)
+        print(check.summary())
+    _refuse_or_warn(check, options)
+    _write_report(located, options, folder, check)
 
 
-def _write_graph(classifier: Classifier, family: str, asked: Asked, folder: Path) -> None:
+def _write_graph(classifier: Classifier, family: str, options: ExportOptions, folder: Path) -> None:
     """Write the graph of a classifier, whichever family it is of."""
     if family == "transformer":
-        from textclf.export.transformer_graph import quantise, write_transformer
+        from textclf.export.onnx import quantise, write_transformer
 
         classifier.autocast = None  # type: ignore[attr-defined]  # the graph is float32, and so is what it is held against
         write_transformer(classifier, folder)  # type: ignore[arg-type]
-        if asked.to == "onnx-int8":
+        if options.to == "onnx-int8":
             quantise(folder)
-    elif family == "classical" and asked.to == "onnx":
-        from textclf.export.pipeline_graph import write_pipeline
+    elif family == "classical" and options.to == "onnx":
+        from textclf.export.onnx import write_pipeline
 
         write_pipeline(classifier, folder)  # type: ignore[arg-type]
     elif family == "classical":
@@ -140,34 +140,34 @@ def _write_graph(classifier: Classifier, family: str, asked: Asked, folder: Path
             "A classical pipeline gains nothing from 8-bit weights, since most of its work is on words; use --to onnx."
         )
     else:
-        raise ArtifactError("This is an exported classifier already; export the run that it came of.")
+        raise ArtifactError("This is an exported classifier already; export the run that it came from.")
 
 
-def _refuse_or_warn(check: Check | None, asked: Asked) -> None:
+def _refuse_or_warn(check: Check | None, options: ExportOptions) -> None:
     """Refuse an export that is too far from the original, unless that is forced."""
     problem = None
     if check is None:
         problem = (
             "The export could not be checked, since no test examples lie beside this classifier. Name its run folder"
         )
-    elif asked.to == "onnx-int8" and check.loss_points > asked.max_loss:
+    elif options.to == "onnx-int8" and check.loss_points > options.max_loss:
         problem = (
             f"8-bit weights cost {check.loss_points:.2f} points of macro F1 on {check.examples:,} test examples, more "
-            f"than the {asked.max_loss:g} allowed. Use --to onnx, allow more with --max-loss"
+            f"than the {options.max_loss:g} allowed. Use --to onnx, allow more with --max-loss"
         )
-    elif asked.to == "onnx" and check.difference > TOLERANCE:
+    elif options.to == "onnx" and check.difference > TOLERANCE:
         problem = (
-            f"The graph does not say what the original says: {100 * (1 - check.agreement):.1f} % of the labels differ, "
-            f"and a probability by {check.difference:.2g}, where arithmetic explains {TOLERANCE:g}"
+            f"The graph does not predict what the original predicts: {percent(1 - check.agreement)} of the labels "
+            f"differ, and a probability by {check.difference:.2g}, where rounding explains {TOLERANCE:g}"
         )
     if problem is None:
         return
-    if not asked.force:
+    if not options.force:
         raise ArtifactError(f"{problem}; --force keeps it all the same. Nothing was written.")
     print(f"kept by --force: {problem}.")
 
 
-def _export_safetensors(located: RunReference, asked: Asked, folder: Path) -> None:
+def _export_safetensors(located: RunReference, options: ExportOptions, folder: Path) -> None:
     """Write a transformer's weights, tokenizer and description, which transformers reads too."""
     if read_description(located.classifier).family != "transformer":
         raise ArtifactError(
@@ -175,19 +175,19 @@ def _export_safetensors(located: RunReference, asked: Asked, folder: Path) -> No
             "classifier/. Use --to onnx, space or hub."
         )
     located.load().save(folder)
-    _write_report(located, asked, folder, None)
+    _write_report(located, options, folder, None)
 
 
-def _write_report(located: RunReference, asked: Asked, folder: Path, check: Check | None) -> None:
+def _write_report(located: RunReference, options: ExportOptions, folder: Path, check: Check | None) -> None:
     """Write where the export came from and how it was checked."""
     record = located.record
     source = None if record is None else {"run": record.name, "dataset": record.dataset, "model": record.model}
     write_json(
         folder / REPORT,
         {
-            "to": asked.to,
+            "to": options.to,
             "source": source,
-            "command": public_command(asked.command),
+            "command": public_command(options.command),
             "check": None if check is None else asdict(check) | {"loss_points": check.loss_points},
             "environment": environment(),
         },

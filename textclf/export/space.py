@@ -1,4 +1,4 @@
-"""The folder of a Gradio Space that runs as it is: a page, the classifier, the code that reads it, what to install."""
+"""Write the folder of a Gradio Space: a page, the classifier, the code that reads it, its requirements."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from huggingface_hub import SpaceCardData
 
 from textclf.documents.document import Block, Code, Heading, Paragraph, Quote, to_markdown
 from textclf.errors import ArtifactError, listed
-from textclf.export.card import TASK, checked, title_of, verdict, with_front_matter
-from textclf.export.card_sections import limit_blocks, what_it_is
+from textclf.export.card import TASK, caveat_blocks, checked, describe_classifier, title_of, verdict, with_front_matter
 from textclf.export.contents import copy_classifier
 from textclf.export.evidence import Evidence, gather
 from textclf.export.hub_folder import README, refuse_full
@@ -81,12 +80,12 @@ def space_card(evidence: Evidence, gradio: str) -> str:
     blocks: list[Block] = [
         Heading(1, title_of(evidence)),
         Quote(verdict(evidence)),
-        Paragraph(what_it_is(evidence)),
+        Paragraph(describe_classifier(evidence)),
         Paragraph("What is typed on the page is sent to the server that runs it, and not kept by it."),
         Heading(2, "On your own machine"),
         Code(f"pip install -r {REQUIREMENTS}\npython {APP}"),
-        Heading(2, "Limits"),
-        *limit_blocks(evidence),
+        Heading(2, "Caveats"),
+        *caveat_blocks(evidence),
     ]
     return checked(with_front_matter(data.to_yaml(), to_markdown(blocks, Path())))
 
