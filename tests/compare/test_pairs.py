@@ -12,7 +12,7 @@ from textclf.compare.pairs import Verdict
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests
-from textclf.compare.verdicts import amount, ends
+from textclf.compare.verdicts import format_difference, format_interval
 from textclf.documents.wording import p_equals
 from textclf.errors import ConfigError
 
@@ -200,11 +200,15 @@ def test_options_that_make_no_comparison_are_refused():
 
 
 def test_numbers_are_worded_alike():
-    assert (amount(0.01, "accuracy"), amount(0.0071, "accuracy"), amount(0.1, "log_loss")) == (
+    assert (
+        format_difference(0.01, "accuracy"),
+        format_difference(0.0071, "accuracy"),
+        format_difference(0.1, "log_loss"),
+    ) == (
         "1 point",
         "0.7 points",
         "0.100",
     )
-    assert amount(-0.1, "macro_f1") == "10 points"
-    assert ends(-0.0351, 0.01, "accuracy") == "−3.5 to 1.0"
+    assert format_difference(-0.1, "macro_f1") == "10 points"
+    assert format_interval(-0.0351, 0.01, "accuracy") == "−3.5 to 1.0"
     assert [p_equals(p) for p in (0.0001, 0.012, 0.5, 1.0)] == ["p < 0.001", "p = 0.012", "p = 0.50", "p = 1.00"]

@@ -38,8 +38,8 @@ def make_setup(name, labels, predicted, num_labels=2, costs=None):
             name, "e", "d", name, "none", seed, "validation/accuracy", metrics,
             costs or {}, data, {}, {}, "", "", {}, "", 1.0,
         )  # fmt: skip
-        surprise = np.ones(len(labels), np.float32)
-        runs.append(FinishedRun(Path(name), record, np.asarray(labels, dtype=np.int64), row, surprise, "t"))
+        log_losses = np.ones(len(labels), np.float32)
+        runs.append(FinishedRun(Path(name), record, np.asarray(labels, dtype=np.int64), row, log_losses, "t"))
     return Setup(name, tuple(runs), {})
 
 

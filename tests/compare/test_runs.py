@@ -22,7 +22,7 @@ def test_a_run_is_read(run):
     found = read_run(run)
     assert np.array_equal(found.labels, LABELS)
     assert np.array_equal(found.predicted, guess(LABELS, 0.8, 1))
-    assert found.surprise == pytest.approx(-np.log(np.where(found.right, 0.8, 0.2)), rel=1e-5)
+    assert found.log_losses == pytest.approx(-np.log(np.where(found.right, 0.8, 0.2)), rel=1e-5)
     assert found.label_names == ("negative", "positive")
 
 

@@ -29,7 +29,7 @@ FIGURE_WORDS = {
     "coverage": "Accuracy by the share of texts that are answered",
     "slices": "Accuracy on parts of the test split",
 }
-"""What the figures of a run show; others are called by their file."""
+"""Titles of a run's figures; others are titled by their file."""
 COST_WORDS = {
     "num_parameters": "Parameters",
     "size_bytes": "Size on disk",

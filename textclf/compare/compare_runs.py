@@ -29,7 +29,7 @@ FIGURES = "figures"
 
 
 @dataclass(frozen=True)
-class Written:
+class Outcome:
     """The outcome of a comparison."""
 
     verdicts: str
@@ -45,7 +45,7 @@ def compare(
     title: str = "Comparison",
     command: str = "",
     latex: bool = False,
-) -> Written:
+) -> Outcome:
     """Compare the finished runs of some folders, print the verdicts and write the report.
 
     Args:
@@ -88,7 +88,7 @@ def compare(
         tables = [_latex(comparison) for comparison in comparisons]
         write_text(output / "setups.tex", "\n\n".join(tables) + "\n")
     write_text(output / REPORT, to_markdown(blocks, output))  # last: where it is, the comparison is whole
-    return Written(_announce(comparisons, output), found.problems)
+    return Outcome(_announce(comparisons, output), found.problems)
 
 
 def _prefixes(comparisons: Sequence[Comparison]) -> list[str]:

@@ -11,7 +11,7 @@ from textclf.compare.pairs import Pair, compare_pairs
 from textclf.compare.scores import TESTED, TestScores
 from textclf.compare.setups import Setup, SharedTest
 from textclf.compare.summary import SetupRow, setup_rows
-from textclf.compare.verdicts import missing, sentence
+from textclf.compare.verdicts import few_seeds_caveat, verdict_sentence
 from textclf.errors import ConfigError, did_you_mean, listed
 from textclf.evaluation.metric_names import METRICS, metric_label
 
@@ -96,7 +96,7 @@ class Comparison:
     def sentences(self, pairs: Sequence[Pair]) -> list[str]:
         """Return the verdicts on pairs, a sentence each."""
         count = len(self.pairs)
-        return [sentence(pair, self.by_name, self.options.margin, count) for pair in pairs]
+        return [verdict_sentence(pair, self.by_name, self.options.margin, count) for pair in pairs]
 
     @property
     def _training_warnings(self) -> list[str]:
@@ -121,7 +121,7 @@ class Comparison:
     @cached_property
     def caveats(self) -> list[str]:
         """What limits the verdicts, a sentence or two each."""
-        found = missing(self.rows) + self._training_warnings
+        found = few_seeds_caveat(self.rows) + self._training_warnings
         objective = self.test.setups[0].runs[0].record.objective.partition("/")[2]
         if self.options.metric is None and objective != self.metric:
             found.append(

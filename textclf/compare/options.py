@@ -21,7 +21,7 @@ class Claim(Enum):
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """How the runs of a sweep are compared."""
+    """Options of a comparison of runs."""
 
     metric: str | None = None
     """The test metric that verdicts are about, such as `accuracy`; none takes the runs' objective."""
@@ -30,7 +30,7 @@ class CompareOptions:
     alpha: float = 0.05
     """Chance of a false claim that is accepted over all pairs together."""
     claim: Claim = Claim.auto
-    """What a difference is claimed of: `setup`, `classifier`, or `auto`."""
+    """The subject of a verdict: `setup`, `classifier`, or `auto`."""
     reference: str | None = None
     """A setup to show the others' score, size and speed in relation to; none takes the most accurate."""
     note: str | None = None

@@ -39,15 +39,15 @@ RADII = (5, 9, 15, 23, 33, 45, 60, 80, 105, 135, 170, 210, 260)
 """Distances in pixels at which the place of a label is tried."""
 DIRECTIONS = 24
 COVERED = 1000.0
-"""What covering a text or point costs a place, in pixels of distance."""
+"""Cost of a place that covers a text or point, in pixels of distance."""
 CROSSED = 25.0
-"""What crossing an interval or a line costs a place."""
+"""Cost of a place that crosses an interval or a line."""
 MOST_SETUPS = 30
 """Setups in the picture of scores; of more, the best."""
 MOST_NAMED = 8
-"""Setups up to which points bear names; of more, they bear numbers, and a key beside gives the names."""
+"""Setups up to which points are labelled by name; of more, by number, and a key gives the names."""
 MOST_LABELS = 20
-"""Points that bear a name or number; of more setups, those that are not beaten, then the best."""
+"""Points that are labelled; of more setups, those that are not beaten, then the best."""
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def _price(row: SetupRow, cost: str) -> float | None:
 
 @dataclass(frozen=True)
 class Mark:
-    """How a setup is shown in every picture of a comparison."""
+    """Colour and marker of a setup, the same in every plot of a comparison."""
 
     colour: str
     shape: str

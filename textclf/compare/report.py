@@ -13,7 +13,7 @@ from textclf.compare.options import Claim
 from textclf.compare.pairs import Pair, Verdict
 from textclf.compare.scores import accuracy_levels
 from textclf.compare.summary import SetupRow, pareto_front
-from textclf.compare.verdicts import amount, ends
+from textclf.compare.verdicts import format_difference, format_interval
 from textclf.documents.document import (
     Block,
     Bullets,
@@ -151,7 +151,7 @@ METHOD = (
 
 
 def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -> list[Block]:
-    """Return what a report ends with: what was left out, how it was tested, and with what."""
+    """Return what a report format_interval with: what was left out, how it was tested, and with what."""
     blocks: list[Block] = []
     if problems:
         blocks += [Heading(2, "Left out"), Bullets(tuple(problems))]
@@ -283,6 +283,7 @@ def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
     """Return a table of pairs, those of the best setups first."""
     metric = pairs[0].metric
     unit = " in points" if is_in_points(metric) else ""
+    margin = format_difference(comparison.options.margin, metric)
     columns = (
         Column("first"),
         Column("second"),
@@ -291,7 +292,11 @@ def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
         Column("95 % interval", numeric=True, hint="of this pair alone"),
         Column("p", numeric=True, hint=f"by Holm, corrected for {len(pairs)} pairs"),
         Column("p alone", numeric=True),
-        Column("p equivalent", numeric=True, hint=f"that they differ by {amount(comparison.options.margin, metric)}"),
+        Column(
+            "p equivalent",
+            numeric=True,
+            hint=f"that they differ by {margin}",
+        ),
         Column("P(first > second)", numeric=True, hint="over pairs of seeds; of one seed each, over test examples"),
         Column("detectable", numeric=True, hint="smallest true difference found 8 times in 10"),
         Column("due to seeds", numeric=True, hint="share of the uncertainty"),
@@ -304,7 +309,7 @@ def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
             pair.second,
             Cell(pair.verdict.value, strong=pair.verdict is not Verdict.CANNOT_TELL),
             Cell(signed(pair.difference * scale, digits), pair.difference),
-            Cell(ends(pair.low, pair.high, metric), pair.low),
+            Cell(format_interval(pair.low, pair.high, metric), pair.low),
             _p_cell(pair.p_corrected),
             _p_cell(pair.p_value),
             _p_cell(pair.p_equivalent),

@@ -37,7 +37,7 @@ class FinishedRun:
     """True classes of the test examples, int64 (n,)."""
     predicted: NDArray[np.int64]
     """Predicted classes, int64 (n,)."""
-    surprise: NDArray[np.float32]
+    log_losses: NDArray[np.float32]
     """Negative log-probability of each true class in nats, float32 (n,): the log loss of each example."""
     test_set: str
     """Fingerprint of the test texts, labels and classes."""
@@ -51,7 +51,7 @@ class FinishedRun:
 
     @cached_property
     def collapsed(self) -> bool:
-        """Whether it gives one answer to every text, on test or by its record on validation, without being meant to."""
+        """Whether it predicts one class for every text, on test or by its record on validation; dummy models may."""
         classifier = self.record.config.get("model", {}).get("classifier") or {}
         if str(classifier.get("_target_", "")).startswith("sklearn.dummy."):
             return False
@@ -65,15 +65,15 @@ class FinishedRun:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found in some folders."""
+class FoundRuns:
+    """The finished runs in some folders."""
 
     runs: tuple[FinishedRun, ...]
     problems: tuple[str, ...] = field(default=())
     """What could not be used, a sentence each with its path."""
 
 
-def find_runs(folders: Iterable[Path]) -> Found:
+def find_runs(folders: Iterable[Path]) -> FoundRuns:
     """Read all finished runs at or below folders, the same whatever order they are named in.
 
     Raises:
@@ -95,11 +95,11 @@ def find_runs(folders: Iterable[Path]) -> Found:
         reasons = "\n".join(problems) or "No folder below has a run.json, which a run writes when it is finished."
         raise ArtifactError(f"There is no finished run to compare in {', '.join(map(str, folders))}.\n{reasons}")
     ordered = sorted(runs.values(), key=lambda run: (run.record.name, run.record.started, str(run.folder)))
-    return Found(tuple(ordered), tuple(dict.fromkeys(problems)))
+    return FoundRuns(tuple(ordered), tuple(dict.fromkeys(problems)))
 
 
 def unfinished(folder: Path) -> list[str]:
-    """Return what is known of runs at or below a folder that began and left no record."""
+    """Return why runs at or below a folder that began left no record, a sentence each."""
     problems = []
     for path in folders_with(LOG_FILE, folder):
         if (path / RUN_FILE).exists() or path.name == "artifacts":
@@ -151,8 +151,8 @@ def read_run(folder: Path) -> FinishedRun:
             f"one of them was changed after the run."
         )
     truth = probabilities[np.arange(len(labels)), labels]
-    surprise = -np.log(np.clip(truth, np.finfo(np.float32).tiny, 1)).astype(np.float32)
-    return FinishedRun(folder, record, labels, predicted, surprise, test_set, languages)
+    log_losses = -np.log(np.clip(truth, np.finfo(np.float32).tiny, 1)).astype(np.float32)
+    return FinishedRun(folder, record, labels, predicted, log_losses, test_set, languages)
 
 
 def _fingerprint(path: Path, labels: NDArray[np.int64], names: list[str]) -> str:

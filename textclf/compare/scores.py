@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 OF_EXAMPLES: dict[str, Callable[[FinishedRun], NDArray]] = {
     "accuracy": lambda run: run.right,
-    "log_loss": lambda run: run.surprise,
+    "log_loss": lambda run: run.log_losses,
 }
 """Metrics that are means over the test examples, by the value of each example."""
 TESTED = (*OF_EXAMPLES, *(name for name in OF_CONFUSIONS if name not in OF_EXAMPLES))

@@ -1,4 +1,4 @@
-"""A row per setup: its scores with their spread, and what it costs."""
+"""One row per setup: its scores with their spread, and its costs."""
 
 from __future__ import annotations
 

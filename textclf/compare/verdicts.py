@@ -22,17 +22,17 @@ MOSTLY_SEEDS = 0.5
 """Above this share of the variance more seeds help more than more test examples."""
 
 
-def amount(value: float, metric: str) -> str:
+def format_difference(value: float, metric: str) -> str:
     """Return a difference in a metric with its unit: points (hundredths), or the metric's own."""
     return points(value) if is_in_points(metric) else decimals(abs(value))
 
 
-def ends(low: float, high: float, metric: str) -> str:
-    """Return an interval in the unit of `amount`, without the unit's name."""
+def format_interval(low: float, high: float, metric: str) -> str:
+    """Return an interval in the unit of `format_difference`, without the unit's name."""
     return interval(low * 100, high * 100, 1) if is_in_points(metric) else interval(low, high, 3)
 
 
-def sentence(pair: Pair, rows: dict[str, SetupRow], margin: float, num_pairs: int) -> str:
+def verdict_sentence(pair: Pair, rows: dict[str, SetupRow], margin: float, num_pairs: int) -> str:
     """Return a pair's verdict as a sentence or two.
 
     Args:
@@ -54,28 +54,28 @@ def sentence(pair: Pair, rows: dict[str, SetupRow], margin: float, num_pairs: in
         if lower_is_better:
             low, high = -high, -low
         verdict = (
-            f"{of}{winner} beats {loser} by {amount(pair.difference, pair.metric)} of {metric} "
-            f"(95 % {ends(low, high, pair.metric)}, {corrected}, {basis})"
+            f"{of}{winner} beats {loser} by {format_difference(pair.difference, pair.metric)} of {metric} "
+            f"(95 % {format_interval(low, high, pair.metric)}, {corrected}, {basis})"
         )
-        thrift = keeps(loser, winner, rows, pair.metric)
+        thrift = describe_tradeoff(loser, winner, rows, pair.metric)
         return _capital(f"{verdict}{'; ' + thrift if thrift else ''}.")
     if pair.verdict is Verdict.EQUIVALENT:
         return _capital(
-            f"{of}{winner} and {loser} are equivalent within {amount(margin, pair.metric)} of {metric} "
-            f"(difference {ends(pair.low, pair.high, pair.metric)}, {basis})"
-            + (f"; {thrift}." if (thrift := keeps(loser, winner, rows, pair.metric)) else ".")
+            f"{of}{winner} and {loser} are equivalent within {format_difference(margin, pair.metric)} of {metric} "
+            f"(difference {format_interval(pair.low, pair.high, pair.metric)}, {basis})"
+            + (f"; {thrift}." if (thrift := describe_tradeoff(loser, winner, rows, pair.metric)) else ".")
         )
     verdict = (
         f"no difference shown between {of}{winner} and {loser} in {metric} "
-        f"(difference {ends(low, high, pair.metric)}, {corrected}): {_why(pair)}"
+        f"(difference {format_interval(low, high, pair.metric)}, {corrected}): {_why(pair)}"
     )
     small, large = sorted((winner, loser), key=lambda name: rows[name].costs.get("num_parameters", math.inf))
-    saved = cheaper(small, large, rows)
+    saved = describe_savings(small, large, rows)
     return _capital(f"{verdict}{f'. {small} is the cheaper one, {saved}' if saved else ''}.")
 
 
-def cheaper(small: str, large: str, rows: dict[str, SetupRow]) -> str:
-    """Return in what a setup is cheaper than another; empty where it is not."""
+def describe_savings(small: str, large: str, rows: dict[str, SetupRow]) -> str:
+    """Describe in what a setup is cheaper than another; empty where it is not."""
     a, b = rows[small], rows[large]
     size = _ratio(a.costs.get("num_parameters"), b.costs.get("num_parameters"))
     speed = _ratio(a.costs.get("test_examples_per_second"), b.costs.get("test_examples_per_second"))
@@ -85,9 +85,9 @@ def cheaper(small: str, large: str, rows: dict[str, SetupRow]) -> str:
     return " ".join([*parts, *([f"at {times(speed)} the speed"] if math.isfinite(speed) else [])])
 
 
-def keeps(small: str, large: str, rows: dict[str, SetupRow], metric: str) -> str:
-    """Return what a setup keeps of a better one, at what cost; empty where it is no cheaper."""
-    saved = cheaper(small, large, rows)
+def describe_tradeoff(small: str, large: str, rows: dict[str, SetupRow], metric: str) -> str:
+    """Describe how much of a better setup's score a cheaper one keeps; empty where it is no cheaper."""
+    saved = describe_savings(small, large, rows)
     if not saved or not is_in_points(metric):
         return ""
     share = _ratio(rows[small].levels[metric].mean, rows[large].levels[metric].mean)
@@ -107,7 +107,7 @@ def _seeds(pair: Pair) -> str:
 
 def _why(pair: Pair) -> str:
     """Return why a test found no difference, and what difference it would have found."""
-    gap = amount(pair.smallest_detectable, pair.metric)
+    gap = format_difference(pair.smallest_detectable, pair.metric)
     found = f"would be found {round(POWER * 10)} times in 10"
     if pair.claim is Claim.classifier:
         return f"with {pair.num_examples:,} test examples and one seed each, only gaps above about {gap} {found}"
@@ -127,8 +127,8 @@ def _capital(text: str) -> str:
     return text[0].upper() + text[1:] if text.startswith(starts) else text
 
 
-def missing(setups: Sequence[SetupRow]) -> list[str]:
-    """Return what the runs lack for claims about setups."""
+def few_seeds_caveat(setups: Sequence[SetupRow]) -> list[str]:
+    """Return the caveat on setups with too few seeds for claims about them; none where all have enough."""
     few = [row.name for row in setups if row.num_seeds < FEWEST_SEEDS]
     if not few:
         return []

@@ -1,1 +1,1 @@
-"""What reports are made of: blocks rendered as Markdown and HTML, figures of one style, escaped text."""
+"""Parts of reports: blocks rendered as Markdown and HTML, figures of one style, escaped text."""

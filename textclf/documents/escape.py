@@ -1,4 +1,4 @@
-"""Text of strangers in media that would read more into it: one function for each medium.
+"""Escape untrusted text for terminals, Markdown and spreadsheets, one function for each.
 
 HTML is escaped by Jinja (`autoescape`) and MarkupSafe, which know where in a page a text stands. LaTeX has but one
 table, which `tabulate` escapes.
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
 """Control characters, overrides of the writing direction, and halves of characters that UTF-8 cannot write."""
 MOVES = re.compile("\r(?!\n)|[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What makes a terminal write over a line, or show its parts in another order."""
+"""Characters by which a terminal writes over a line, or shows its parts in another order."""
 MARKUP = re.compile(r"[\\`*_\[\]<>#|~&$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-"""What GitHub reads as markup anywhere in a line, bare addresses included."""
+"""Characters that GitHub reads as markup anywhere in a line, bare addresses included."""
 LIST_MARKER = re.compile(r"^(\d*)([-+.)])(?=\s|-|$)")
-"""What begins a list or a rule at the start of a line."""
+"""Characters that begin a list or a rule at the start of a line."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What makes a spreadsheet take a cell for a formula, the wide signs of East Asian keyboards among them."""
+"""Beginnings by which a spreadsheet takes a cell for a formula, the wide signs of East Asian keyboards among them."""
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-"""What begins like a formula and is none."""
+"""Numbers, which begin like a formula and are none."""
 
 
 def shown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What all pictures share: their style, the file they end in, and names that fit."""
+"""Style of all plots, the PNG that they are written to, and names cut to fit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "legend.fontsize": 9,
-    # The palette of Okabe and Ito (2008), told apart by colour-blind readers too.
+    # The palette of Okabe and Ito (2008), which colour-blind readers can distinguish too.
     "axes.prop_cycle": cycler(
         color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
     ),

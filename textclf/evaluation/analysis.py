@@ -36,23 +36,23 @@ MOST_SLICES = 30
 
 @dataclass(frozen=True)
 class TemperatureEffect:
-    """What one temperature does to the calibration on the test split."""
+    """Calibration on the test split with and without a temperature."""
 
     temperature: float
     is_applied: bool
-    """Whether the classifier has it; else it is what validation would give."""
+    """Whether the classifier has it; else it is the one fitted on validation."""
     before: Calibration
     after: Calibration
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a run got wrong on the test split."""
+    """The errors of a run on the test split."""
 
     label_names: tuple[str, ...]
     accuracy: Proportion
     majority: Proportion
-    """What saying the most frequent class of the training data alone would reach."""
+    """Accuracy of always predicting the most frequent class of the training data."""
     calibration: Calibration
     """Of the classifier as it is."""
     temperature: TemperatureEffect
@@ -90,7 +90,7 @@ class Analysis:
 def analyse(
     classifier: Classifier, data: TextData, validation: Predictions, test: Predictions, options: AnalysisOptions
 ) -> Analysis:
-    """Look into the errors of a fitted classifier.
+    """Analyse the errors of a fitted classifier.
 
     Args:
         classifier: What predicted; asked again to weigh the words of single texts.

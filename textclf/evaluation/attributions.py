@@ -43,11 +43,11 @@ class Attribution:
     words: tuple[str, ...]
     """The words that were left out in turn; those of a pair's second text come after the first's."""
     gaps: tuple[str, ...]
-    """What stands between each word and the next."""
+    """Text between each word and the next."""
     weights: tuple[float, ...]
     """How far the log-odds of the prediction fall without each word; below 0, the word speaks against it."""
     first_words: int
-    """How many of the words are of the first text."""
+    """Number of words that are of the first text."""
     is_cut: bool
     """Whether the text goes on after the last of them."""
 

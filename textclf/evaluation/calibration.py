@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BINS = 15
 """Bins of the calibration error (Guo et al. 2017)."""
 LOG_TEMPERATURES = (np.log(0.05), np.log(20.0))
-"""Where a temperature is sought."""
+"""Bounds of the search for a temperature."""
 TINY = float(np.finfo(np.float32).tiny)
 """Stands for a probability that was too small for float32."""
 DRAWS = 200
@@ -39,12 +39,12 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far the top probabilities of n examples are from the shares that are right."""
+    """Calibration of n examples: top probabilities against the shares that are right."""
 
     ece: float
     """Expected calibration error: mean distance of bins' accuracy and confidence, weighted by examples."""
     by_chance: float
-    """What 95 of 100 perfectly calibrated classifiers with these probabilities would stay below."""
+    """The error that 95 of 100 perfectly calibrated classifiers with these probabilities would stay below."""
     brier: float
     """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2 (Brier 1950)."""
     log_loss: float
@@ -59,7 +59,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class CalibrationChange:
-    """What dividing the logits by a temperature did to the predictions of a split."""
+    """Effect of dividing the logits by a temperature on the predictions of a split."""
 
     temperature: float
     before: Calibration

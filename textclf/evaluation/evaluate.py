@@ -2,7 +2,7 @@
 
 Costs are measured in the same way for every model. Latency: single examples of the validation split, spread over it,
 each predicted on its own after a few that are not counted. Throughput: the whole test split at once, after that
-warm-up; what takes an instant is done again until it has taken long enough to be timed.
+warm-up; what takes an instant is repeated until it has taken long enough to be timed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FEWEST_SINGLES = 10
 SINGLES_SECONDS = 2.0
 """After this time no further single example is predicted, once there are the fewest."""
 REPEAT_SECONDS = 0.2
-"""Work that is done sooner is repeated, and its median time taken."""
+"""Work that takes less is repeated, and its median time reported."""
 MOST_REPEATS = 7
 
 

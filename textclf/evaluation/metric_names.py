@@ -9,7 +9,7 @@ from textclf.errors import ConfigError, did_you_mean, listed
 
 @dataclass(frozen=True)
 class MetricName:
-    """What a metric is called, and how its values read."""
+    """Label, direction and unit of a metric."""
 
     label: str = ""
     """Its name in running text; none is the name itself."""

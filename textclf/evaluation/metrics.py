@@ -96,7 +96,7 @@ COMPUTED = (
     negative_log_likelihood,
     calibration_error,
 )
-"""What computes the metrics of `METRICS`."""
+"""Functions that compute the metrics of `METRICS`."""
 
 
 def evaluate_predictions(predictions: Predictions, further_metrics: Iterable[str] = ()) -> dict[str, float]:

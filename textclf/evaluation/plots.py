@@ -37,7 +37,7 @@ MOST_CLASSES = 40
 MOST_CURVES = 8
 """Classes that get a curve of their own; of more, those with most examples do."""
 MOST_ANNOTATED = 20
-"""Classes up to which the cells of a confusion matrix bear figures."""
+"""Classes up to which the cells of a confusion matrix show numbers."""
 
 
 def plot_confusion_matrix(predictions: Predictions, title: str, path: Path) -> None:

@@ -11,7 +11,7 @@ from textclf.documents.wording import MISSING, percent
 
 @dataclass(frozen=True)
 class Proportion:
-    """How many of n are so, with Wilson's 95 % interval (Wilson 1927)."""
+    """A count out of a total, with Wilson's 95 % interval (Wilson 1927)."""
 
     count: int
     total: int

@@ -20,7 +20,7 @@ POINTS = 200
 
 
 class Wanted(Enum):
-    """What a threshold of the top probability is chosen for."""
+    """Goal that a threshold of the top probability is chosen for."""
 
     precision = "precision"
     """A share of the answers on validation is right."""

@@ -51,7 +51,7 @@ class WordMask:
         self.pieces = [text[start:end] for start, end in zip(starts, ends, strict=True)]
         """Each word with what follows it up to the next."""
         self.gaps = [piece[len(word) :] for word, piece in zip(self.words, self.pieces, strict=True)]
-        """What stands between each word and the next."""
+        """Text between each word and the next."""
         self.after = text[ends[-1] :] if starts else ""
 
     def without(self, kept: Sequence[bool]) -> str:

@@ -226,8 +226,8 @@ def describe_classifier(evidence: Evidence) -> str:
         text += f" It was fine-tuned from {checkpoint} ({revision}{where})."
         if evidence.other_hub and not where:
             text += (
-                f" The run read its checkpoint by way of {evidence.other_hub}, not huggingface.co: what bears that "
-                f"name there need not be the checkpoint of that name on huggingface.co."
+                f" The run read its checkpoint from {evidence.other_hub}, not huggingface.co: the checkpoint of "
+                f"that name there need not be the one on huggingface.co."
             )
     elif "vectorizer" in model:
         parts = [str(model[part].get("_target_", "")).rpartition(".")[2] for part in ("vectorizer", "classifier")]
@@ -398,7 +398,7 @@ def _data_blocks(evidence: Evidence, record: RunRecord) -> list[Block]:
         ),
     ]
     if evidence.other_hub and "dataset" not in evidence.local:
-        blocks.append(Paragraph(f"It was read by way of {evidence.other_hub}, not huggingface.co."))
+        blocks.append(Paragraph(f"It was read from {evidence.other_hub}, not huggingface.co."))
     if extra := data.get("extra_train"):
         blocks.append(
             Paragraph(f"{extra['examples']:,} of the training examples come from a further file, {extra['file']}.")

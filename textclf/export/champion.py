@@ -10,7 +10,7 @@ from textclf.compare.pairs import Pair, Verdict, compare_pairs
 from textclf.compare.runs import FinishedRun, read_run
 from textclf.compare.scores import TESTED, TestScores
 from textclf.compare.setups import Setup, SharedTest
-from textclf.compare.verdicts import amount, ends
+from textclf.compare.verdicts import format_difference, format_interval
 from textclf.documents.wording import p_equals
 from textclf.errors import ArtifactError, listed
 from textclf.evaluation.metric_names import metric_label
@@ -134,11 +134,12 @@ def _sentence(pair: Pair, challenger: str, champion: str) -> str:
         winner, loser = (challenger, champion) if pair.verdict is Verdict.BETTER else (champion, challenger)
         if pair.difference < 0:
             low, high = -high, -low
+        gap = format_difference(pair.difference, pair.metric)
         return (
-            f"{winner} is significantly better than {loser} {basis}: by {amount(pair.difference, pair.metric)} of "
-            f"{metric} (95 % {ends(low, high, pair.metric)}, {p_equals(pair.p_value)})."
+            f"{winner} is significantly better than {loser} {basis}: by {gap} of {metric} "
+            f"(95 % {format_interval(low, high, pair.metric)}, {p_equals(pair.p_value)})."
         )
-    difference = f"difference {ends(low, high, pair.metric)}, {p_equals(pair.p_value)}"
+    difference = f"difference {format_interval(low, high, pair.metric)}, {p_equals(pair.p_value)}"
     if pair.verdict is Verdict.EQUIVALENT:
         return f"{challenger} and {champion} are equivalent in {metric} {basis} ({difference})."
     return f"No difference in {metric} is shown between {challenger} and {champion} {basis} ({difference})."

@@ -44,7 +44,7 @@ KEPT = (
 MODEL_CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SOURCES = ("_name_or_path", "name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file")
-"""What transformers notes of where a checkpoint was read from: nobody else has those folders."""
+"""Options in which transformers keeps where a checkpoint was read from: nobody else has those folders."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 """`name` or `owner/name`."""
 BUNDLED = "bundled:"
@@ -113,7 +113,7 @@ def _describe(target: Path, description: Description, located: RunReference) -> 
 
 
 def _prepare_for_transformers(target: Path, description: Description) -> None:
-    """Let transformers alone name the classes, and cut texts where textclf does."""
+    """Let transformers itself name the classes, and cut texts where textclf does."""
     config = _read(target / MODEL_CONFIG)
     names = description.label_names
     if len(config.get("id2label", names)) != len(names):

@@ -43,10 +43,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a card is written from; nothing in it names the machine, or quotes a text of the data."""
+    """Everything that a card is written from; nothing in it names the machine, or quotes a text of the data."""
 
     description: Description
-    """What the classifier's own folder says."""
+    """The description in the classifier's own folder."""
     record: RunRecord | None
     """The run, without secrets and paths; none of a classifier without its run."""
     per_class: Mapping[str, Mapping[str, float | None]]

@@ -32,7 +32,7 @@ OURS = {"model": DESCRIPTION, "space": f"classifier/{DESCRIPTION}"}
 """The file by which a repository that textclf filled is recognised."""
 TOKENS_PAGE = "huggingface.co/settings/tokens"
 KEPT_BEHIND = (".gitattributes",)
-"""What the Hub itself writes into a new repository."""
+"""Files that the Hub itself writes into a new repository."""
 
 
 def write_hub_folder(located: RunReference, output: Path, repo_id: str | None = None) -> None:

@@ -31,7 +31,7 @@ WORDS = r"(?u)\b\w\w+\b"
 WORDS_IN_ONNX = r"[\p{L}\p{N}_]{2,}"
 """The same in the regular expressions of onnxruntime, where `\\w` is ASCII alone."""
 TRACED = ["A first text, long enough to have some more tokens than the other.", "Short."]
-"""What is run through the model while its graph is written: of two lengths, so that one is padded."""
+"""Texts run through the model while its graph is traced: of two lengths, so that one is padded."""
 
 
 def write_pipeline(classifier: ClassicalClassifier, folder: Path) -> None:
