@@ -65,10 +65,3 @@ def test_words_are_told_apart_without_colour():
 
 def test_control_characters_are_replaced():
     assert markup.text("a\x00b\u202ec\ud800") == "a�b�c�"
-
-
-@pytest.mark.parametrize(
-    ("value", "said"), [(0.5, "50.0 %"), (1.0, "100.0 %"), (0.99999, "> 99.9 %"), (0.0, "0.0 %"), (0.00001, "< 0.1 %")]
-)
-def test_shares_are_not_rounded_to_certainty(value, said):
-    assert markup.share(value) == said

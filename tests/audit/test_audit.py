@@ -7,8 +7,9 @@ from transformers import AutoTokenizer
 from tests.audit.factory import COMMON, as_data, clean, rows
 from tests.audit.test_near_duplicates import changed
 from textclf.audit.audit import audit
-from textclf.audit.finding import Severity, by_share, excerpt, percent
+from textclf.audit.finding import Severity, by_share, excerpt
 from textclf.audit.options import AuditOptions
+from textclf.documents.wording import rounded_percent
 from textclf.errors import ConfigError
 
 GERMAN = "Das Hotel liegt mitten in der Stadt, aber die Zimmer waren leider nicht sauber und sehr laut in der Nacht {}."
@@ -206,7 +207,7 @@ def test_options_are_checked():
 
 
 def test_shares_in_words():
-    assert [percent(x) for x in (0, 0.0001, 0.0042, 0.123, 0.996, 1)] == [
+    assert [rounded_percent(x) for x in (0, 0.0001, 0.0042, 0.123, 0.996, 1)] == [
         "0 %",
         "< 0.1 %",
         "0.4 %",

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from textclf.app.classifiers import Weighed, Word
 from textclf.documents.document import Cell, Table
 from textclf.documents.escape import shown
-from textclf.documents.wording import signed
+from textclf.documents.wording import percent, signed
 from textclf.system.redact import redacted
 
 EMPTY = Markup("")
@@ -49,7 +49,7 @@ def answer(label: str, score: float, seconds: float) -> str:
         '<div class="tc-answer" role="status"><span class="tc-quiet">Prediction</span> '
         '<strong><bdi>{}</bdi></strong> <span>{}</span> <span class="tc-quiet">in {}</span></div>'
     )
-    return str(said.format(text(label), share(score), duration(seconds)))
+    return str(said.format(text(label), percent(score), duration(seconds)))
 
 
 def bars(rows: Sequence[tuple[str, float, str]], caption: str, first: str, second: str) -> str:
@@ -173,13 +173,6 @@ def bullets(items: Sequence[object]) -> str:
 def quotes(items: Sequence[object]) -> str:
     """Return sentences that stand out."""
     return str(EMPTY.join(Markup('<blockquote class="tc-quote">{}</blockquote>').format(text(item)) for item in items))
-
-
-def share(value: float) -> str:
-    """Return a probability in per cent; never 0 or 100 for what only comes near."""
-    if 0 < value < 0.0005:
-        return "< 0.1 %"
-    return "> 99.9 %" if 0.9995 <= value < 1 else f"{100 * value:.1f} %"
 
 
 def duration(seconds: float) -> str:

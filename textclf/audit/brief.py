@@ -15,6 +15,7 @@ from textclf.audit.leakage import find_leakage
 from textclf.audit.leaks import Leakage
 from textclf.audit.near_duplicates import THRESHOLD
 from textclf.data.dataset import SPLITS, TextData
+from textclf.documents.wording import percent
 from textclf.system.files import write_json
 
 log = logging.getLogger(__name__)
@@ -186,6 +187,4 @@ def _count_by_split(content: Any) -> dict[str, int]:
 
 def _share(count: int, total: int, split: str) -> str:
     """Return such as `123 of 25,000 test (0.5 %)`."""
-    share = count / total
-    said = "< 0.1 %" if 0 < share < 0.001 else f"{share * 100:.1f} %"
-    return f"{count:,} of {total:,} {split} ({said})"
+    return f"{count:,} of {total:,} {split} ({percent(count / total)})"

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
 from textclf.audit.corpus import Corpus
-from textclf.audit.finding import Finding, Severity, percent
+from textclf.audit.finding import Finding, Severity
 from textclf.data.dataset import SPLITS
+from textclf.documents.wording import rounded_percent
 from textclf.errors import listed
 
 TINY, SMALL = 10, 50
@@ -96,7 +97,7 @@ def _imbalance(counts: NDArray[np.int64], names: tuple[str, ...]) -> list[Findin
             int(train.sum()),
             f"training examples are of {names[largest]}",
             f"{names[smallest]} has {train[smallest]:,}. Who always answers {names[largest]} is right in "
-            f"{percent(train[largest] / train.sum())} of cases, so accuracy says little.",
+            f"{rounded_percent(train[largest] / train.sum())} of cases, so accuracy says little.",
             "Judge by macro F1, and compare with model=majority.",
         )
     ]
@@ -123,9 +124,10 @@ def _differing(counts: NDArray[np.int64], names: tuple[str, ...]) -> list[Findin
                     round(distance * counts[:, i].sum()),
                     int(counts[:, i].sum()),
                     f"{split} examples would have to change class",
-                    f"{names[most]} makes {percent(shares[most, 0])} of train and {percent(shares[most, 1])} of "
-                    f"{split}; by chance so large a difference comes less than once in a thousand draws "
-                    f"(chi-squared test). What is chosen or promised on one need not hold on the other.",
+                    f"{names[most]} makes {rounded_percent(shares[most, 0])} of train and "
+                    f"{rounded_percent(shares[most, 1])} of {split}; by chance so large a "
+                    f"difference comes less than once in a thousand draws (chi-squared test). "
+                    f"What is chosen or promised on one need not hold on the other.",
                     "If the splits should be alike, draw them anew, stratified. If they differ as use will, keep them.",
                 )
             )

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.audit.corpus import MOST_EXAMPLES, Corpus
-from textclf.audit.finding import Example, Finding, Severity, by_share, excerpt, percent
+from textclf.audit.finding import Example, Finding, Severity, by_share, excerpt
 from textclf.audit.keys import contradicting
 from textclf.audit.leaks import Leak, Leakage, Match
 from textclf.audit.shingles import digest
 from textclf.data.dataset import SPLITS
+from textclf.documents.wording import rounded_percent
 
 SAME = "Texts count as the same when they differ in case and spaces at most."
 LETTERS = re.compile(r"[^\W_]")
@@ -125,8 +126,8 @@ def check_leakage(corpus: Corpus, leakage: Leakage, threshold: float) -> list[Fi
                 f"{leak.target} examples",
                 _meaning(leak)
                 + (
-                    f" Near duplicates share {percent(threshold)} or more of their pieces (groups of three words, of "
-                    f"short texts groups of five characters)."
+                    f" Near duplicates share {rounded_percent(threshold)} or more of their pieces (groups of three "
+                    f"words, of short texts groups of five characters)."
                     if leakage.near
                     else ""
                 )

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.audit.audit import Audit
-from textclf.audit.finding import percent
 from textclf.data.dataset import SPLITS
 from textclf.documents.document import Picture
 from textclf.documents.plotting import figure, short
+from textclf.documents.wording import rounded_percent
 
 MOST_CLASSES = 30
 """Classes that are drawn; of more, the largest and the smallest half each."""
@@ -100,7 +100,7 @@ def _draw_lengths(
         axes.legend()
     caption = f"Texts by length in {unit}."
     if limit is not None:
-        caption += f" {percent(long)} are longer than the {limit:,} tokens that the model reads."
+        caption += f" {rounded_percent(long)} are longer than the {limit:,} tokens that the model reads."
     if beyond:
-        caption += f" The longest {percent(beyond)} lie beyond the right edge (up to {int(lengths.max()):,})."
+        caption += f" The longest {rounded_percent(beyond)} lie beyond the right edge (up to {int(lengths.max()):,})."
     return Picture(path, caption, f"Histogram of lengths in {unit}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from textclf.documents.wording import rounded_percent
+
 EXCERPT = 220
 """Characters of a text that are shown."""
 
@@ -64,16 +66,7 @@ class Finding:
     @property
     def amount(self) -> str:
         """The count and its share, such as `123 of 25,000 test examples (0.5 %)`."""
-        return f"{self.count:,} of {self.of:,} {self.unit} ({percent(self.share)})"
-
-
-def percent(share: float) -> str:
-    """Return a share for a person, such as `0.5 %`; what is not nothing is never called 0, nor 100 what is not all."""
-    if 0 < share < 0.0005:
-        return "< 0.1 %"
-    if 0.995 <= share < 1:
-        return "> 99 %"
-    return f"{share * 100:.0f} %" if share >= 0.1 or share == 0 else f"{share * 100:.1f} %"
+        return f"{self.count:,} of {self.of:,} {self.unit} ({rounded_percent(self.share)})"
 
 
 def by_share(share: float, problem: float, warning: float = 0.0) -> Severity:

@@ -15,10 +15,11 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from textclf.audit.corpus import MOST_EXAMPLES, Corpus
-from textclf.audit.finding import Finding, Severity, percent
+from textclf.audit.finding import Finding, Severity
 from textclf.audit.options import AuditOptions
 from textclf.audit.shingles import grams, words_of
 from textclf.data.dataset import SPLITS
+from textclf.documents.wording import rounded_percent
 
 FOLDS = 5
 FEATURES = 1 << 18
@@ -194,8 +195,8 @@ def check_labels(corpus: Corpus, errors: LabelErrors | None) -> list[Finding]:
             len(errors.judged),
             "examples",
             f"A simple model that had not seen them is sure of another class{remark}. It is right in "
-            f"{percent(errors.accuracy)} of cases, so some of them are its own mistakes: the top of the list is the "
-            f"best place to look.",
+            f"{rounded_percent(errors.accuracy)} of cases, so some of them are its own mistakes: the top of the list "
+            f"is the best place to look.",
             "Read the list label_errors.csv from the top, and stop where the labels are mostly right. Correct test "
             "before train: wrong test labels hide which model is better.",
             corpus.counted(marked),

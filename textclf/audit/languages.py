@@ -12,10 +12,11 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from textclf.audit.characters import HTML, URL
 from textclf.audit.corpus import Corpus
-from textclf.audit.finding import Finding, Severity, percent
+from textclf.audit.finding import Finding, Severity
 from textclf.audit.lengths import Tokens
 from textclf.audit.options import AuditOptions
 from textclf.audit.shingles import is_unspaced
+from textclf.documents.wording import rounded_percent
 from textclf.errors import listed
 
 READ = 300
@@ -134,7 +135,7 @@ def _mix(corpus: Corpus, languages: Languages, rows: Sequence[int], names: Seque
     main = languages.rows[0].language
     others = [row for row, name in zip(rows, names, strict=True) if name not in (main, UNTOLD)]
     share = len(others) / languages.told
-    said = listed([f"{row.language} {percent(row.share)}" for row in languages.rows], 10)
+    said = listed([f"{row.language} {rounded_percent(row.share)}" for row in languages.rows], 10)
     name_of = dict(zip(rows, names, strict=True))
     how = "named by the data" if languages.from_data else "told by py3langid, which errs on short texts"
     return [

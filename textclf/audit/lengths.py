@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.audit.corpus import MOST_EXAMPLES, Corpus
-from textclf.audit.finding import Finding, Severity, percent
+from textclf.audit.finding import Finding, Severity
 from textclf.audit.options import AuditOptions
 from textclf.audit.shingles import words_of
 from textclf.data.dataset import SPLITS
+from textclf.documents.wording import rounded_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -100,7 +101,7 @@ def check_lengths(corpus: Corpus, lengths: Lengths) -> list[Finding]:
             int(long.sum()),
             len(tokens.rows),
             "examples" + (" of a random sample" if tokens.sampled else ""),
-            f"{percent(float(cut))} of all tokens are cut off and never read"
+            f"{rounded_percent(float(cut))} of all tokens are cut off and never read"
             + ("." if cut >= SOME_CUT else ", a few tails of long texts."),
             f"95 % of the texts fit into {needed:,} tokens (model.max_length={needed}, if the model takes as many). "
             f"Where the end of a text decides, a longer max_length is worth its time; else it is not.",

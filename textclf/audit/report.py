@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.audit.audit import Audit
-from textclf.audit.finding import Finding, Severity, excerpt, percent
+from textclf.audit.finding import Finding, Severity, excerpt
 from textclf.data.dataset import SPLITS
 from textclf.documents.document import (
     Block,
@@ -23,6 +23,7 @@ from textclf.documents.document import (
     Quote,
     Table,
 )
+from textclf.documents.wording import rounded_percent
 
 TITLES = {Severity.problem: "Problems", Severity.warning: "Warnings", Severity.note: "Notes"}
 MOST_CLASSES = 40
@@ -72,7 +73,7 @@ def _overview(audit: Audit) -> Table:
             Cell(finding.severity.value, strong=finding.severity is Severity.problem),
             finding.title,
             Cell(f"{finding.count:,}", float(finding.count)),
-            Cell(percent(finding.share), finding.share),
+            Cell(rounded_percent(finding.share), finding.share),
         )
         for finding in audit.findings
     ]
@@ -107,7 +108,7 @@ def _classes_table(audit: Audit) -> Table:
         (
             audit.data.label_names[label],
             *(
-                Cell(f"{counts[label, i]:,} ({percent(shares[label, i])})", float(counts[label, i]))
+                Cell(f"{counts[label, i]:,} ({rounded_percent(shares[label, i])})", float(counts[label, i]))
                 for i in range(len(SPLITS))
             ),
         )
@@ -152,7 +153,7 @@ def _language_blocks(audit: Audit) -> list[Block]:
                 (
                     row.language,
                     Cell(f"{row.examples:,}", float(row.examples)),
-                    Cell(percent(row.share), row.share),
+                    Cell(rounded_percent(row.share), row.share),
                     Cell(fertility, row.fertility),
                 )
             )
@@ -169,8 +170,8 @@ def _label_blocks(audit: Audit) -> list[Block]:
         return [Paragraph("Labels were not judged.")]
     said = (
         f"A logistic regression of words and pairs of words, fitted on the other four fifths each time, predicts "
-        f"{percent(errors.accuracy)} of {len(errors.judged):,} labels; always answering the most frequent one is right "
-        f"in {percent(errors.majority)}."
+        f"{rounded_percent(errors.accuracy)} of {len(errors.judged):,} labels; always answering the most frequent one "
+        f"is right in {rounded_percent(errors.majority)}."
     )
     if not errors.trusted:
         said += " It knows too little of the task for its opinion on a label to count, so no label is called wrong."

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from tabulate import tabulate
 
 from textclf.documents.escape import markdown, markdown_line, shown
+from textclf.documents.wording import thousands
 
 TEMPLATE = "page.html.j2"
 
@@ -130,6 +131,11 @@ class Quote:
 
 
 Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Quote
+
+
+def count_cell(value: int) -> Cell:
+    """Return a cell with a whole number, which is sorted by number."""
+    return Cell(thousands(value), value)
 
 
 def to_markdown(blocks: Sequence[Block], folder: Path) -> str:

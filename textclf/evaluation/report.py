@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from textclf.documents.document import Block, Bullets, Cell, Column, Details, Heading, Link, Paragraph, Picture, Table
-from textclf.documents.wording import decimals, excerpt, p_value, percent, signed, thousands
+from textclf.documents.document import (
+    Block,
+    Bullets,
+    Cell,
+    Column,
+    Details,
+    Heading,
+    Link,
+    Paragraph,
+    Picture,
+    Table,
+    count_cell,
+)
+from textclf.documents.wording import decimals, excerpt, p_value, percent, signed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wanted
@@ -124,8 +136,7 @@ def _pairs(analysis: Analysis) -> list[Block]:
         Column("of the true class", numeric=True),
     )
     rows = tuple(
-        (one.label, one.prediction, Cell(thousands(one.count), one.count), Cell(percent(one.share), one.share))
-        for one in shown
+        (one.label, one.prediction, count_cell(one.count), Cell(percent(one.share), one.share)) for one in shown
     )
     more = len(analysis.pairs) - len(shown)
     table = Table(columns, rows)
@@ -154,7 +165,7 @@ def _slices(analysis: Analysis) -> list[Block]:
     rows = tuple(
         (
             Cell(f"{one.by}: {one.value}" + (" (worse)" if one.is_worse else ""), strong=one.is_worse),
-            Cell(thousands(one.right.total), one.right.total),
+            count_cell(one.right.total),
             Cell(str(one.right), one.right.value),
             Cell(percent(one.rest.value or 0.0), one.rest.value),
             Cell(p_value(one.p), one.p),

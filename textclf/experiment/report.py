@@ -18,8 +18,9 @@ from textclf.documents.document import (
     Picture,
     Quote,
     Table,
+    count_cell,
 )
-from textclf.documents.wording import percent
+from textclf.documents.wording import decimals, in_milliseconds, megabytes, percent
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.report import error_blocks
 from textclf.experiment.caveats import limits
@@ -131,7 +132,7 @@ def _data(run: ReportedRun) -> list[Block]:
         blocks += [Paragraph(f"Examples: {totals}."), Details(f"The {len(run.class_counts)} classes", (table,))]
     if rejected := data.get("rejected"):
         rows = tuple(
-            (split, cause, _count(count)) for split, causes in rejected.items() for cause, count in causes.items()
+            (split, cause, count_cell(count)) for split, causes in rejected.items() for cause, count in causes.items()
         )
         columns = (Column("split"), Column("why"), Column("rows", numeric=True))
         blocks.append(Table(columns, rows, "Rows that were left out"))
@@ -149,9 +150,9 @@ def _counts_table(run: ReportedRun) -> Table:
     """Return the examples of each class in each split, and of all."""
     splits = list(run.record.data["examples"])
     rows: list[tuple[str | Cell, ...]] = [
-        (name, *(_count(counts.get(split, 0)) for split in splits)) for name, counts in run.class_counts.items()
+        (name, *(count_cell(counts.get(split, 0)) for split in splits)) for name, counts in run.class_counts.items()
     ]
-    rows.append(("all", *(_count(run.record.data["examples"][split]) for split in splits)))
+    rows.append(("all", *(count_cell(run.record.data["examples"][split]) for split in splits)))
     return Table((Column("class"), *(Column(split, numeric=True) for split in splits)), tuple(rows), "Examples")
 
 
@@ -188,10 +189,14 @@ def score_blocks(record: RunRecord, per_class: Mapping[str, Mapping[str, float |
     splits = ("validation", "test")
     names = [key.partition("/")[2] for key in record.metrics if key.startswith("test/")]
     numbers = (Column("metric"), *(Column(split, numeric=True) for split in splits))
-    scores = tuple((name, *(_number(record.metrics.get(f"{split}/{name}")) for split in splits)) for name in names)
+    scores = tuple((name, *(decimals(record.metrics.get(f"{split}/{name}"), 4) for split in splits)) for name in names)
     columns = (Column("class"), *(Column(name, numeric=True) for name in ("precision", "recall", "F1", "examples")))
     classes = tuple(
-        (name, *(_number(values[key]) for key in ("precision", "recall", "f1")), _count(int(values["support"] or 0)))
+        (
+            name,
+            *(decimals(values[key], 4) for key in ("precision", "recall", "f1")),
+            count_cell(int(values["support"] or 0)),
+        )
         for name, values in per_class.items()
     )
     table: Block = Table(columns, classes)
@@ -212,13 +217,13 @@ def cost_rows(record: RunRecord) -> list[tuple[str, str]]:
     costs = record.costs
     return [
         ("parameters", f"{costs['num_parameters']:,.0f}"),
-        ("size of the saved classifier", _bytes(costs.get("size_bytes"))),
-        ("peak memory of training and testing", _bytes(costs.get("peak_memory_bytes"))),
+        ("size of the saved classifier", megabytes(costs.get("size_bytes"))),
+        ("peak memory of training and testing", megabytes(costs.get("peak_memory_bytes"))),
         ("predicting the test split", f"{costs['test_examples_per_second']:,.0f} examples/s"),
         (
             "a single example",
-            f"{_milliseconds(costs.get('latency_median_seconds'))} (median), "
-            f"{_milliseconds(costs.get('latency_p95_seconds'))} (95 % within)",
+            f"{in_milliseconds(costs.get('latency_median_seconds'))} (median), "
+            f"{in_milliseconds(costs.get('latency_p95_seconds'))} (95 % within)",
         ),
     ]
 
@@ -250,21 +255,5 @@ def _facts(rows: Sequence[tuple[str, str]]) -> Table:
     return Table((Column("what"), Column("value")), tuple(rows))
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _count(value: int) -> Cell:
-    return Cell(f"{value:,}", value)
-
-
 def _plain(value: object) -> str:
     return f"{value:,}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
-
-
-def _bytes(value: float | None) -> str:
-    return "–" if value is None else f"{value / 1e6:,.1f} MB"
-
-
-def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else f"{value * 1000:,.1f} ms"

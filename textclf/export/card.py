@@ -23,9 +23,10 @@ from textclf.documents.document import (
     Picture,
     Quote,
     Table,
+    count_cell,
     to_markdown,
 )
-from textclf.documents.wording import MISSING, decimals, p_value, percent, thousands
+from textclf.documents.wording import MISSING, decimals, p_value, percent
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.report import describe_calibration
@@ -320,7 +321,7 @@ def _failure_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list
     if analysis.pairs:
         columns = (Column("true class"), Column("confused with"), Column("examples", numeric=True),
                    Column("of the true class", numeric=True))  # fmt: skip
-        rows = tuple((one.label, one.prediction, _count_cell(one.count), percent(one.share)) for one in analysis.pairs)
+        rows = tuple((one.label, one.prediction, count_cell(one.count), percent(one.share)) for one in analysis.pairs)
         blocks.append(Table(columns, rows[:MOST_PAIRS], "Classes most often confused"))
     blocks += [pictures["confusion_matrix"]] if "confusion_matrix" in pictures else []
     slices = [one for one in analysis.slices if one.by in SHOWN_SLICES]
@@ -342,7 +343,7 @@ def _failure_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list
 def _slice_row(one: Slice) -> tuple[str | Cell, ...]:
     return (
         Cell(f"{one.by}: {one.value}" + (" (worse)" if one.is_worse else ""), strong=one.is_worse),
-        _count_cell(one.right.total),
+        count_cell(one.right.total),
         str(one.right),
         percent(one.rest.value or 0.0),
         p_value(one.p),
@@ -394,7 +395,7 @@ def _data_blocks(evidence: Evidence, record: RunRecord) -> list[Block]:
         ),
         Table(
             (Column("split"), Column("examples", numeric=True)),
-            tuple((split, _count_cell(count)) for split, count in data.get("examples", {}).items()),
+            tuple((split, count_cell(count)) for split, count in data.get("examples", {}).items()),
         ),
     ]
     if evidence.other_hub and "dataset" not in evidence.local:
@@ -405,7 +406,7 @@ def _data_blocks(evidence: Evidence, record: RunRecord) -> list[Block]:
         )
     if rejected := data.get("rejected"):
         rows = tuple(
-            (split, cause, _count_cell(count)) for split, found in rejected.items() for cause, count in found.items()
+            (split, cause, count_cell(count)) for split, found in rejected.items() for cause, count in found.items()
         )
         blocks.append(Table((Column("split"), Column("why"), Column("rows", numeric=True)), rows, "Rows left out"))
     audit = data.get("audit") or {}
@@ -430,13 +431,6 @@ def _leakage_table(leakage: Mapping[str, Any]) -> Table:
     for one, other in (("train", "test"), ("train", "validation"), ("validation", "test")):
         if counts := leakage.get(f"{one}_{other}"):
             exact, near = counts.get(f"{other}_exact", 0), counts.get(f"{other}_near", 0)
-            rows.append(
-                (f"{other} in {one}", _count_cell(exact), _count_cell(near) if leakage.get("near") else MISSING)
-            )
+            rows.append((f"{other} in {one}", count_cell(exact), count_cell(near) if leakage.get("near") else MISSING))
     columns = (Column("texts of"), Column("word for word", numeric=True), Column("nearly", numeric=True))
     return Table(columns, tuple(rows), "Leakage")
-
-
-def _count_cell(value: int) -> Cell:
-    """Return a cell with a count, which is sorted by number."""
-    return Cell(thousands(value), value)

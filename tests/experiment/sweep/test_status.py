@@ -9,7 +9,6 @@ from textclf.experiment.sweep.progress import SweepWatch, progress_line
 from textclf.experiment.sweep.status import (
     JobStatus,
     Sweep,
-    duration,
     read_statuses,
     read_sweep,
     seconds_left,
@@ -91,11 +90,3 @@ def test_each_job_that_ends_is_told_once(tmp_path, capsys):
 def test_a_line_without_a_total_or_record(tmp_path):
     line = progress_line(tmp_path, status(4), Sweep("s"), [status(4)], 1.0)
     assert line == "[1] job 4: finished after 10 s"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (59, "59 s"), (61, "1 min 1 s"), (1200, "20 min"), (7500, "2 h 5 min")],
-)
-def test_durations_are_said_as_people_say_them(seconds, said):
-    assert duration(seconds) == said

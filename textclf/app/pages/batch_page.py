@@ -13,6 +13,7 @@ from textclf.app.classifiers import Loaded
 from textclf.app.feedback import file_name
 from textclf.app.pages import common
 from textclf.app.run_list import Choice
+from textclf.documents.wording import percent
 from textclf.predict.inputs import TextColumns
 
 ENDINGS = ["csv", "tsv", "jsonl", "ndjson", "json", "parquet", "txt"]
@@ -128,7 +129,7 @@ def _show(done: Done) -> None:
     caption = "How often each label was predicted"
     if len(counts) > MOST_BARS:
         caption = f"The {MOST_BARS} labels predicted most often, of {len(counts):,}"
-    rows = [(label, count / most, f"{count:,} ({markup.share(count / total)})") for label, count in counts[:MOST_BARS]]
+    rows = [(label, count / most, f"{count:,} ({percent(count / total)})") for label, count in counts[:MOST_BARS]]
     common.show(markup.bars(rows, caption, "Label", "Rows"))
     frame = predicted.frame(MOST_SHOWN)
     st.dataframe(frame, hide_index=True, width="stretch", alt=f"The first {len(frame):,} rows with their predictions")

@@ -8,6 +8,7 @@ from textclf.app import markup
 from textclf.app.history import MOST_KEPT, Asked, as_csv, as_jsonl
 from textclf.app.pages import common
 from textclf.documents.document import Column, Table
+from textclf.documents.wording import percent
 
 MOST_SHOWN = 100
 MOST_CHARACTERS = 200
@@ -42,7 +43,7 @@ def _table(history: list[Asked]) -> Table:
         (
             markup.text(one.text if one.text_pair is None else f"{one.text} ⇒ {one.text_pair}", MOST_CHARACTERS),
             one.label,
-            markup.share(one.score),
+            percent(one.score),
             one.run,
             one.time[11:19],
         )

@@ -15,6 +15,7 @@ from textclf.app.feedback import LONGEST_NOTE, Feedback, count_lines, feedback_f
 from textclf.app.history import Asked, kept
 from textclf.app.pages import common
 from textclf.app.run_list import Choice
+from textclf.documents.wording import percent
 from textclf.errors import DataError
 
 MOST_BARS = 12
@@ -90,7 +91,7 @@ def _show(result: Result, choice: Choice, loaded: Loaded) -> None:
     caption = "Probability of each class"
     if len(shown) < len(ranked):
         caption = f"Probability of the {len(shown)} most probable of {len(ranked):,} classes"
-    common.show(markup.bars([(name, p, markup.share(p)) for name, p in shown], caption, "Class", "Probability"))
+    common.show(markup.bars([(name, p, percent(p)) for name, p in shown], caption, "Class", "Probability"))
     if result.wants_words:
         _show_words(result)
     if len(loaded.label_names) > 1:

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from textclf.documents.escape import terminal
+from textclf.documents.wording import duration
 from textclf.errors import ArtifactError
-from textclf.experiment.sweep.status import JobStatus, Sweep, duration, read_statuses, seconds_left
+from textclf.experiment.sweep.status import JobStatus, Sweep, read_statuses, seconds_left
 from textclf.tracking.record import read_record
 
 POLL_SECONDS = 0.5

@@ -139,18 +139,6 @@ def seconds_left(sweep: Sweep, done: Sequence[JobStatus], elapsed: float) -> tup
     return work / side_by_side, any(this is not None and this not in by_kind for this in kinds)
 
 
-def duration(seconds: float) -> str:
-    """Return a duration for a person, such as `1 min 5 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def sweep_table(statuses: Sequence[JobStatus], records: Mapping[int, RunRecord], search: bool = False) -> str:
     """Return a table of a sweep's jobs: what was varied, scores, training time, size and speed.
 
