@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--claim", choices=[claim.value for claim in Claim], default=default.claim.value)
     parser.add_argument("--margin", type=float, default=default.margin, help="margin of equivalence (%(default)s)")
     parser.add_argument("--alpha", type=float, default=default.alpha, help="accepted false claims (%(default)s)")
-    parser.add_argument("--reference", metavar="SETUP", help="the setup that others are shown in relation to")
+    parser.add_argument("--reference", metavar="SETUP", help="the setup that the others are related to")
     parser.add_argument("--title", default="Comparison", help="heading of the report")
     parser.add_argument("--latex", action="store_true", help="write the table of setups as setups.tex too")
     parser.add_argument("--output", type=Path, help="folder to write to (outputs/comparisons/DATE/TIME)")

@@ -73,7 +73,7 @@ class Comparison:
 
     @property
     def reference(self) -> SetupRow:
-        """The setup that others are shown in relation to: the one asked for where it was run, else the best."""
+        """The setup that the others are related to: the one asked for where it was run, else the best."""
         return self.by_name.get(self.options.reference or "", self.rows[0])
 
     @cached_property
@@ -130,8 +130,8 @@ class Comparison:
             )
         if self.options.reference is not None and self.options.reference not in self.by_name:
             found.append(
-                f"compare.reference={self.options.reference} is none of these setups, so they are shown in "
-                f"relation to {self.rows[0].name}.{did_you_mean(self.options.reference, self.by_name)}"
+                f"compare.reference={self.options.reference} is none of these setups, so they are related "
+                f"to {self.rows[0].name}.{did_you_mean(self.options.reference, self.by_name)}"
             )
         if len(self.rows) >= FLATTERED:
             found.append(

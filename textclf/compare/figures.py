@@ -73,7 +73,7 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
     ]:
         frame = cost_data(comparison.rows, metric, cost)
         title = f"{dataset}: {metric_label(metric)} against {what}"
-        caption = f"Up and to the left is better. No setup on the line is beaten at lower {what}."
+        caption = f"Up and to the left is better. No setup is better than one on the line at a lower {what}."
         alt = f"{metric_label(metric)} of each setup over its {what}; the same figures are in the tables."
         keep(name, frame, plot_cost(frame, metric, cost, colours, title, path(name)), caption, alt)
     frame = learning_curve_data(_lines(comparison), metric)
@@ -102,11 +102,11 @@ def _draw_pair(
     path: Callable[[str], Path],
     colours: Mapping[str, Mark],
 ) -> None:
-    """Draw by how much two setups differ in each class, and in what they confuse."""
+    """Draw the differences of two setups in each class, and between their confusion matrices."""
     first, second = comparison.setup(pair.first), comparison.setup(pair.second)
     title = f"{comparison.test.dataset}: {first.name} against {second.name}"
     frame = class_difference_data(first, second)
-    caption = f"F1 of {first.name} less that of {second.name} in each class, with a 95 % interval of each class alone."
+    caption = f"F1 of {first.name} minus that of {second.name} in each class, with a 95 % interval of each class alone."
     done = plot_class_differences(frame, colours, title, path("class_differences"))
     keep("class_differences", frame, done, caption, "Difference of each class's F1 between the two setups.")
     frame = confusion_difference_data(first, second)

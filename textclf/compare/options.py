@@ -32,7 +32,7 @@ class CompareOptions:
     claim: Claim = Claim.auto
     """The subject of a verdict: `setup`, `classifier`, or `auto`."""
     reference: str | None = None
-    """A setup to show the others' score, size and speed in relation to; none takes the most accurate."""
+    """The setup that the others' score, size and speed are related to; none takes the most accurate."""
     note: str | None = None
     """A sentence for the report, such as what was to be expected."""
 

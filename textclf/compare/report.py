@@ -141,12 +141,12 @@ METHOD = (
     "A claim about setups (three seeds or more on both sides) says that the better one would still be better if both "
     "were trained again with other seeds and tested on other examples of the same kind. It is tested with Student's t "
     "and Satterthwaite's degrees of freedom; the variance is that of each setup over its seeds plus that over the "
-    "test examples, which for scores that are no means over examples (macro F1) comes from a bootstrap over them.",
+    "test examples, which for scores that are not means over examples (macro F1) comes from a bootstrap over them.",
     "A claim about classifiers is about one trained classifier of each setup, the one that is best on validation. "
     "Accuracy is tested with McNemar's test; intervals and other metrics use a paired bootstrap over the examples.",
     "Verdicts: better and worse where Holm's corrected p-value is below the accepted chance of a false claim; "
-    "equivalent where two one-sided tests, corrected too, put the difference within the margin; else the runs cannot "
-    "tell.",
+    "equivalent where two one-sided tests, corrected too, put the difference within the margin; otherwise the runs "
+    "cannot tell.",
 )
 
 
@@ -162,10 +162,10 @@ def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -
         Heading(2, "How it was tested"),
         Bullets(METHOD),
         Paragraph(
-            f"Accepted chance of a false claim over all pairs of a test set: {options.alpha:g}. Margin of equivalence: "
+            f"Significance level over all pairs of a test set: {options.alpha:g}. Margin of equivalence: "
             f"{options.margin:g}."
         ),
-        Heading(2, "What was run"),
+        Heading(2, "Versions"),
         Bullets(tuple(versions)),
     ]
     return blocks
@@ -180,7 +180,7 @@ def scores_table(comparison: Comparison) -> Table:
         Column("setup"),
         Column("seeds", numeric=True),
         Column(f"{metric_label(metric)}, mean ± sd", numeric=True, hint="mean and standard deviation over seeds"),
-        Column("95 % interval", numeric=True, hint="over seeds and test examples; of one seed, over test examples"),
+        Column("95 % interval", numeric=True, hint="over seeds and test examples; with one seed, over test examples"),
         *(Column(metric_label(name), numeric=True, hint="mean ± sd over seeds") for name in others),
     ]
     rows = []
@@ -206,7 +206,7 @@ def _collapsed(row: SetupRow) -> str:
 
 
 def costs_table(comparison: Comparison) -> Table:
-    """Return the table of what the setups cost, in relation to the reference where that says something."""
+    """Return the table of the setups' costs, some of them relative to the reference."""
     metric, reference = comparison.metric, comparison.reference
     label = metric_label(metric)
     better = METRICS[metric].higher_is_better
@@ -224,8 +224,8 @@ def costs_table(comparison: Comparison) -> Table:
         Column("trained/s", numeric=True, hint="training examples per second"),
         Column("peak memory", numeric=True, hint="of training and testing, beyond the libraries; on a GPU, the GPU's"),
         Column("predicted/s", numeric=True, hint="test examples per second, all at once"),
-        Column("speed", numeric=True, hint=f"in relation to {reference.name}, all at once"),
-        Column("one text", numeric=True, hint="time to predict a single example: median, and 95 % within"),
+        Column("speed", numeric=True, hint=f"relative to {reference.name}, all at once"),
+        Column("one text", numeric=True, hint="time to predict a single example: median and 95th percentile"),
         Column("unbeaten", hint="no other setup is better and trains (T) or answers a single text (P) as fast"),
     ]
     rows = []
@@ -254,7 +254,7 @@ def costs_table(comparison: Comparison) -> Table:
             " ".join(unbeaten),
         ]
         rows.append(tuple(cells))
-    return Table(tuple(columns), tuple(rows), "What each setup costs")
+    return Table(tuple(columns), tuple(rows), "Costs of each setup")
 
 
 def languages_table(comparison: Comparison) -> Table | None:
@@ -288,16 +288,16 @@ def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
         Column("first"),
         Column("second"),
         Column("verdict on the first"),
-        Column(f"difference{unit}", numeric=True, hint="first less second"),
+        Column(f"difference{unit}", numeric=True, hint="first minus second"),
         Column("95 % interval", numeric=True, hint="of this pair alone"),
-        Column("p", numeric=True, hint=f"by Holm, corrected for {len(pairs)} pairs"),
+        Column("p", numeric=True, hint="of all pairs together, corrected by Holm"),
         Column("p alone", numeric=True),
         Column(
             "p equivalent",
             numeric=True,
             hint=f"that they differ by {margin}",
         ),
-        Column("P(first > second)", numeric=True, hint="over pairs of seeds; of one seed each, over test examples"),
+        Column("P(first > second)", numeric=True, hint="over pairs of seeds; with one seed each, over test examples"),
         Column("detectable", numeric=True, hint="smallest true difference found 8 times in 10"),
         Column("due to seeds", numeric=True, hint="share of the uncertainty"),
         Column("claim"),

@@ -379,7 +379,7 @@ def _reproduce_blocks(record: RunRecord) -> list[Block]:
     rows += [("commit of textclf", environment["git_commit"])] if "git_commit" in environment else []
     blocks: list[Block] = [Code(record.command)] if record.command else []
     if re.search(r"dataset\.(train|validation|test|extra_train|path)=", record.command):
-        blocks.append(Paragraph("Files are given by their names alone; say where yours are."))
+        blocks.append(Paragraph("Files are given by name only; put in the paths of yours."))
     return [*blocks, Table((Column("what"), Column("value")), tuple(rows))]
 
 
@@ -421,7 +421,7 @@ def _data_blocks(evidence: Evidence, record: RunRecord) -> list[Block]:
         blocks.append(_leakage_table(leakage))
     if dropped := {split: count for split, count in (audit.get("dropped") or {}).items() if count}:
         parts = " and ".join(f"{count:,} of {split}" for split, count in dropped.items())
-        blocks.append(Paragraph(f"Taken out before training because they recur: {parts}."))
+        blocks.append(Paragraph(f"Removed before training because they recur: {parts}."))
     return blocks
 
 
