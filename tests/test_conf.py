@@ -9,6 +9,8 @@ from textclf.experiment import schema
 from textclf.experiment.cli import CONF, EXPERIMENTS, choices_of, help_text
 from textclf.experiment.config import build, build_all
 from textclf.experiment.schema import GROUPS, SCHEMAS
+from textclf.training.fit import check
+from textclf.training.options import TorchTrainer
 
 EXPECTED = {
     "dataset": {"amazon_polarity", "imdb", "ag_news", "glue/rte", "reviews", "headlines", "entailment"},
@@ -79,7 +81,7 @@ def test_each_choice_composes_and_builds(group, choice):
     if choice in PATHS:
         assert (built["dataset"].path, built["dataset"].config) == PATHS[choice]
     if group == "model" and choice not in CHECKPOINTS:
-        built["model"].check()
+        check(built["model"], TorchTrainer())
 
 
 def test_any_checkpoint_and_any_dataset_by_override():

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from experiments.benchmarks.memory import processor_seconds
 from textclf.experiment.cli import compose_experiment
+from textclf.training.fit import fit
 
 MODELS = ("tfidf_logreg", "nb_svm")
 STREAMED = "hashed_logreg"
@@ -84,7 +85,7 @@ def peer_name(model: str) -> str:
 def textclf_fits(model: str, files: Files) -> NDArray[np.bool_]:
     """Read, fit and score as a run does: checked data, probabilities of every class; return what is right."""
     from textclf.data.dataset import labels_of, texts_of
-    from textclf.models.base import RunContext
+    from textclf.training.result import RunContext
 
     experiment = compose_experiment(
         f"model={model}",
@@ -94,7 +95,7 @@ def textclf_fits(model: str, files: Files) -> NDArray[np.bool_]:
         f"dataset.test={files.test}",
     )
     data = experiment.dataset.load()
-    classifier, _ = experiment.model.fit(data, experiment.trainer, RunContext(1))
+    classifier, _ = fit(experiment.model, data, experiment.trainer, RunContext(1))
     found = classifier.predict_proba(texts_of(data.test)[0]).argmax(axis=1)
     return found == labels_of(data.test)
 

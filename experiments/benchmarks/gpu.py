@@ -22,7 +22,7 @@ from textclf.data.dataset import TextData, texts_of
 from textclf.documents.document import Block
 from textclf.errors import ConfigError
 from textclf.experiment.cli import compose_experiment
-from textclf.models.base import UNWEIGHED
+from textclf.models.options import UNWEIGHED
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.training.batches import training_batches
 

@@ -24,7 +24,7 @@ from experiments.benchmarks.training import textclf_trains
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.documents.document import Paragraph
 from textclf.models.base import Classifier
-from textclf.models.saved import load_classifier
+from textclf.models.families import load_classifier
 
 OURS = "textclf, predict_proba"
 OURS_ONNX = "textclf, exported to onnx"

@@ -20,7 +20,7 @@ from textclf.compare.plots import COUNT, SECONDS, plain_ticks
 from textclf.data.dataset import TextData
 from textclf.documents.plotting import STYLE
 from textclf.experiment.cli import compose_experiment
-from textclf.models.base import FitResult, RunContext
+from textclf.training.result import FitResult, RunContext
 
 CLASSICAL, TRANSFORMER = "tfidf_logreg", "minilm"
 ROWS, TOKENS, CLASSES = "rows", "length", "classes"
@@ -100,7 +100,7 @@ def fit(curve: Curve, size: int, data: TextData) -> FitResult:
     """Fit a model of textclf's at one size."""
     given = (f"model={curve.model}", "trainer.epochs=1", "trainer.batch_size=32", *curve.overrides(size))
     experiment = compose_experiment(*given)
-    return experiment.model.fit(data, experiment.trainer, RunContext(1))[1]
+    return fit(experiment.model, data, experiment.trainer, RunContext(1))[1]
 
 
 def ways(measured: Sequence[Curve]) -> list[Way]:

@@ -19,10 +19,11 @@ from experiments.benchmarks.texts import checkpoint_folder, generated_data, rand
 from experiments.benchmarks.training_page import BEST, MEMORY_STEPS, OURS, OURS_HF, SCRIPT, Measurements, training_page
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.experiment.cli import compose_experiment
-from textclf.models.base import RunContext
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import Lengths
 from textclf.models.transformer.precision import cpu_is_fast_at_bf16
+from textclf.training.fit import fit
+from textclf.training.result import RunContext
 
 LONG_ONLY = (OURS_HF, BEST + "eager")
 """Ways that the short form leaves out, since each is as fast as another one."""
@@ -48,9 +49,9 @@ def textclf_trains(
         f"trainer.learning_rate={LEARNING_RATE}",
         f"trainer.device={device}",
     )
-    classifier, fit = experiment.model.fit(data, experiment.trainer, RunContext(seed))
+    classifier, result = fit(experiment.model, data, experiment.trainer, RunContext(seed))
     assert isinstance(classifier, TransformerClassifier)
-    return classifier, fit.train_seconds
+    return classifier, result.train_seconds
 
 
 def peer_trains(

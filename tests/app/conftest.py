@@ -11,9 +11,10 @@ from textclf.app.settings import Settings
 from textclf.data.options import HubDataset
 from textclf.evaluation.options import AnalysisOptions
 from textclf.experiment.experiment import Experiment, run_experiment
-from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel
+from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 IMAGE = "<img src=x onerror=\"document.title='hacked'\">"
 """What must never become an element."""
@@ -64,7 +65,7 @@ def outputs(hub, tmp_path_factory):
 def pair_classifier(tmp_path_factory):
     """A classifier of pairs whose labels are markup."""
     data = replace(make_data(pairs=True), label_names=(IMAGE, MARKDOWN))
-    classifier, _ = MODEL.fit(data, TorchTrainer(), RunContext())
+    classifier, _ = fit(MODEL, data, TorchTrainer(), RunContext())
     folder = tmp_path_factory.mktemp("pairs") / "pair_classifier"
     classifier.save(folder)
     return folder

@@ -8,9 +8,10 @@ from tests.conftest import make_data
 from textclf.data import dataset
 from textclf.data.dataset import BATCH, fingerprint_of, in_batches, labels_of, texts_of
 from textclf.data.texts import MappedTexts
-from textclf.models.base import Cleaning, RunContext
-from textclf.models.options import ClassicalModel, TransformerModel
+from textclf.models.options import ClassicalModel, Cleaning, TransformerModel
+from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 WORDS = [f"Word {number}" for number in range(2500)]
 
@@ -68,7 +69,7 @@ def test_models_learn_the_same_from_disk(family, pairs, tiny_checkpoint, monkeyp
     found = []
     for size in (10**9, 100):
         monkeypatch.setattr(dataset, "IN_MEMORY_BYTES", size)
-        classifier, _ = model.fit(data, TorchTrainer(epochs=1), RunContext())
+        classifier, _ = fit(model, data, TorchTrainer(epochs=1), RunContext())
         found.append(classifier.predict_proba(*texts_of(data.test)))
     np.testing.assert_array_equal(*found)
 

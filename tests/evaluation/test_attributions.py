@@ -10,9 +10,10 @@ from textclf.data.dataset import TextData
 from textclf.evaluation.attributions import Attribution, attributions, attributions_page, word_weights
 from textclf.evaluation.evaluate import evaluate_split
 from textclf.evaluation.words import WordMask
-from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel, TransformerModel
+from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 BAYES = ClassicalModel(
     name="naive_bayes",
@@ -23,7 +24,7 @@ DECISIVE = {"lovely", "great", "fine", "superb", "awful", "poor", "dull", "broke
 
 
 def fitted(data, model=BAYES):
-    return model.fit(data, TorchTrainer(epochs=1), RunContext())[0]
+    return fit(model, data, TorchTrainer(epochs=1), RunContext())[0]
 
 
 class Counter:

@@ -4,7 +4,7 @@ from PIL import Image
 
 from textclf.evaluation import plots
 from textclf.evaluation.predictions import Predictions
-from textclf.models.base import EpochResult, FitResult
+from textclf.training.result import EpochResult, FitResult
 
 
 def predictions(num_labels, count=200, seed=0):

@@ -15,8 +15,7 @@ from textclf.data.in_memory import InMemoryDataset
 from textclf.data.options import FilesDataset, HubDataset, OnLeakage
 from textclf.errors import ArtifactError, ConfigError, DataError
 from textclf.experiment.experiment import Experiment, run_experiment
-from textclf.models.base import Calibration
-from textclf.models.options import ClassicalModel, TransformerModel
+from textclf.models.options import CalibrationMethod, ClassicalModel, TransformerModel
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import find_records, read_record
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
@@ -164,7 +163,9 @@ def test_an_undefined_objective_costs_no_run(tmp_path, caplog):
 def test_a_run_tells_its_errors_and_can_be_calibrated(tmp_path, caplog):
     caplog.set_level("INFO")
     tracker = MlflowTracker(directory=str(tmp_path / "mlruns"), system_metrics=False)
-    record = run_experiment(experiment(model=replace(BAYES, calibration=Calibration.temperature)), tmp_path / "mended")
+    record = run_experiment(
+        experiment(model=replace(BAYES, calibration=CalibrationMethod.temperature)), tmp_path / "mended"
+    )
     raw = run_experiment(experiment(model=BAYES, tracker=tracker), tmp_path / "raw")
     assert record.metrics["validation/accuracy"] == raw.metrics["validation/accuracy"]
     assert record.metrics["validation/log_loss"] <= raw.metrics["validation/log_loss"] + 1e-6

@@ -7,7 +7,7 @@ from tests.conftest import make_data
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.fitting import warned_of_collapse
-from textclf.models.base import EpochResult, FitResult
+from textclf.training.result import EpochResult, FitResult
 
 
 @pytest.mark.parametrize(("model", "warned"), [("tfidf_logreg", True), ("majority", False), ("minilm", True)])

@@ -25,13 +25,14 @@ from textclf.export import export_run
 from textclf.export import onnx as export_onnx
 from textclf.export.export_run import ExportOptions, export
 from textclf.export.onnx import quantise, write_pipeline, write_transformer
-from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel, LongText, TransformerModel, Truncation
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import Lengths
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.tracking.find_runs import RunReference
+from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 NAMES = ("negative", "positive")
 TEXTS = [
@@ -67,7 +68,7 @@ def transformer(tiny_checkpoint):
 def fitted(vectorizer=None, classifier="sklearn.linear_model.LogisticRegression", **options):
     vectorizer = {"_target_": "sklearn.feature_extraction.text.TfidfVectorizer"} | (vectorizer or {})
     model = ClassicalModel(name="m", vectorizer=vectorizer, classifier={"_target_": classifier} | options)
-    return model.fit(make_data(), TorchTrainer(), RunContext())[0]
+    return fit(model, make_data(), TorchTrainer(), RunContext())[0]
 
 
 def run_of(classifier, folder, texts=TEXTS * 4):
@@ -141,7 +142,7 @@ def test_pipelines_whose_words_a_graph_cannot_find_are_refused(tmp_path):
     with pytest.raises(ArtifactError, match="analyzer='char_wb'"):
         write_pipeline(fitted({"analyzer": "char_wb"}), tmp_path)
     pairs = ClassicalModel(name="m", classifier={"_target_": "sklearn.linear_model.LogisticRegression"})
-    classifier, _ = pairs.fit(make_data(pairs=True), TorchTrainer(), RunContext())
+    classifier, _ = fit(pairs, make_data(pairs=True), TorchTrainer(), RunContext())
     with pytest.raises(ArtifactError, match="begins with a ColumnTransformer"):
         write_pipeline(classifier, tmp_path)
 

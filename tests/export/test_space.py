@@ -23,8 +23,8 @@ from tests.export.conftest import LABELS, MARK, changed_json, tiny_transformer
 from textclf import load_classifier
 from textclf.errors import ArtifactError
 from textclf.export.space import TEMPLATES, write_space_folder
-from textclf.models.base import Cleaning
 from textclf.models.bundle import modules_needed, requirement_lines
+from textclf.models.options import Cleaning
 from textclf.models.saved import read_description
 from textclf.tracking.find_runs import resolve_run
 
@@ -32,7 +32,7 @@ READ = """
 import sys
 sys.path.insert(0, "")
 import textclf
-from textclf.models.saved import load_classifier
+from textclf.models.families import load_classifier
 print(textclf.__file__)
 print(load_classifier("classifier").predict_proba(["a fine day", "so dull a day"]).tolist())
 print([name for name in ("transformers", "datasets", "mlflow", "hydra") if name in sys.modules])
@@ -109,9 +109,8 @@ def test_no_module_is_left_out_that_one_imports(wild, family):
     modules = set(modules_needed(plain))
     assert not [name for name in modules if name.startswith(("textclf.training", "textclf.tracking", "textclf.app"))]
     assert ("textclf.models.transformer.classifier" in modules) == (family == "transformer")
-    assert "textclf.evaluation.calibration" not in modules
     more = set(modules_needed(replace(plain, temperature=2.0, cleaning=(Cleaning.lowercase,))))
-    assert more >= modules | {"textclf.evaluation.calibration", "textclf.models.cleaning"}
+    assert more >= modules | {"textclf.models.cleaning"}
 
 
 def test_it_holds_nothing_of_the_run(wild_run, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
-from textclf.models.base import Cleaning
 from textclf.models.cleaning import clean
+from textclf.models.options import Cleaning
 
 
 @pytest.mark.parametrize(

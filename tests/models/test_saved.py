@@ -7,11 +7,12 @@ from sklearn.pipeline import Pipeline
 from tests.conftest import make_data
 from textclf import load_classifier
 from textclf.errors import ArtifactError
-from textclf.models.base import Cleaning, RunContext
 from textclf.models.classical.pipeline import ClassicalClassifier
-from textclf.models.options import ClassicalModel
+from textclf.models.options import ClassicalModel, Cleaning
 from textclf.models.saved import DESCRIPTION, Description, read_description, write_description
+from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 
 def test_description_round_trip(tmp_path):
@@ -48,7 +49,7 @@ def test_what_is_done_before_and_after_the_model_is_saved_with_it(tmp_path):
         vectorizer={"_target_": "sklearn.feature_extraction.text.TfidfVectorizer", "lowercase": False},
         text_cleaning=[Cleaning.strip_markup, Cleaning.lowercase],
     )
-    classifier, _ = model.fit(data, TorchTrainer(), RunContext())
+    classifier, _ = fit(model, data, TorchTrainer(), RunContext())
     plain, shouted = classifier.predict_proba(["it is a lovely film", "It is A<br>LOVELY&nbsp;film"])
     np.testing.assert_array_equal(plain, shouted)
     classifier.temperature = 2.0

@@ -9,15 +9,16 @@ import pytest
 from tests.conftest import make_data
 from textclf.experiment.cli import composed
 from textclf.experiment.config import build
-from textclf.models.base import RunContext
 from textclf.predict.__main__ import main
+from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 
 def fitted(folder, pairs):
     model = build(composed(["model=naive_bayes"]), "model")
     data = make_data(pairs=pairs)
-    classifier, _ = model.fit(data, TorchTrainer(), RunContext())
+    classifier, _ = fit(model, data, TorchTrainer(), RunContext())
     classifier.has_pairs = pairs
     classifier.save(folder)
     return str(folder)

@@ -33,8 +33,8 @@ from textclf.experiment.config import build
 from textclf.experiment.rerun import overrides_of, value_said
 from textclf.experiment.sweep.status import read_statuses, read_sweep
 from textclf.export import evidence
+from textclf.models.families import load_classifier
 from textclf.models.options import TransformerModel
-from textclf.models.saved import load_classifier
 from textclf.models.transformer import token_cache
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.predict.inputs import TextColumns, WantedTexts

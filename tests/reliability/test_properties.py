@@ -22,8 +22,7 @@ from textclf.experiment.sweep.status import options_of
 from textclf.system import files as durable
 from textclf.tracking.record import RunRecord, read_record, write_record
 from textclf.training.batches import BatchPlan, Share
-from textclf.training.every import is_every, parse_every
-from textclf.training.options import TorchTrainer
+from textclf.training.options import TorchTrainer, is_interval, parse_interval
 
 few = settings(
     max_examples=25, derandomize=True, deadline=None, database=None,
@@ -226,11 +225,11 @@ def test_a_file_is_read_as_it_was_written(tmp_path, rows, kind):
 @few
 @given(st.text(max_size=12) | st.from_regex(r"[0-9.]{0,3} ?(s|min|h|never)?", fullmatch=True))
 def test_checkpoint_every_is_understood_or_refused(text):
-    if not is_every(text):
+    if not is_interval(text):
         with pytest.raises(ConfigError, match="checkpoint_every"):
             TorchTrainer(checkpoint_every=text)
         return
-    every = parse_every(TorchTrainer(checkpoint_every=text).checkpoint_every)
+    every = parse_interval(TorchTrainer(checkpoint_every=text).checkpoint_every)
     assert every.is_never or (every.steps or every.seconds or 0) > 0
 
 

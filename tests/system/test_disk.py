@@ -10,10 +10,11 @@ from safetensors import SafetensorError
 from tests.conftest import make_data
 from textclf.errors import ArtifactError, ResourceError
 from textclf.experiment.cli import explain
-from textclf.models.base import RunContext
 from textclf.models.options import TransformerModel
 from textclf.system import disk
+from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -30,7 +31,7 @@ def test_what_cannot_hold_the_classifier_is_refused_before_training(free, tmp_pa
     free(disk.RESULTS_BYTES - 1)
     model = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=32)
     with pytest.raises(ResourceError, match=r"has 20 MB free, and the classifier .* need about 20 MB") as caught:
-        model.fit(make_data(8), TorchTrainer(), RunContext(1, checkpoints=tmp_path / "run" / "checkpoints"))
+        fit(model, make_data(8), TorchTrainer(), RunContext(1, checkpoints=tmp_path / "run" / "checkpoints"))
     assert "hydra.run.dir=" in str(caught.value)
 
 

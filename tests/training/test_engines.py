@@ -18,11 +18,12 @@ from textclf.evaluation.evaluate import Evaluation
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.experiment import run_experiment
-from textclf.models.base import Imbalance, RunContext
-from textclf.models.options import Attention, LongText, TransformerModel, Truncation
+from textclf.models.options import Attention, Imbalance, LongText, TransformerModel, Truncation
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.tracking.record import find_records
+from textclf.training.fit import train
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
+from textclf.training.result import RunContext
 
 ENGINES = [TorchTrainer, HFTrainer]
 FAST = {"epochs": 3, "batch_size": 16, "learning_rate": 3e-3, "log_every": 1, "precision": Precision.fp32}
@@ -34,7 +35,7 @@ def fit(engine, checkpoint, data=None, seed=1, objective="validation/macro_f1", 
     classifier = load_checkpoint(model, data.label_names, seed)
     logged = []
     context = RunContext(seed, objective, log_metrics=lambda values, step: logged.append((step, dict(values))))
-    result = engine(**FAST | options).fit(classifier, data, context)
+    result = train(engine(**FAST | options), classifier, data, context)
     return classifier, result, logged
 
 
@@ -148,12 +149,12 @@ def test_attention_is_explicit_in_training_alone_and_only_where_none_was_asked_f
     classifier.model.register_forward_pre_hook(
         lambda model, _: used[model.training].add(model.config._attn_implementation)
     )
-    TorchTrainer(**FAST | {"epochs": 2}).fit(classifier, make_data(), RunContext(1, "validation/macro_f1"))
+    train(TorchTrainer(**FAST | {"epochs": 2}), classifier, make_data(), RunContext(1, "validation/macro_f1"))
     classifier.predict_proba(["a text"])
     assert used == {True: {"eager"}, False: {"sdpa"}}
     classifier.attention = Attention.sdpa
     used[True].clear()
-    TorchTrainer(**FAST | {"epochs": 1}).fit(classifier, make_data(), RunContext(1, "validation/macro_f1"))
+    train(TorchTrainer(**FAST | {"epochs": 1}), classifier, make_data(), RunContext(1, "validation/macro_f1"))
     assert used[True] == {"sdpa"}
 
 
@@ -230,7 +231,7 @@ def test_what_is_read_of_long_texts(engine, reading, seen, tiny_checkpoint):
     model = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=16, dropout=0.0, **reading)
     classifier = load_checkpoint(model, data.label_names, seed=1)
     options = engine(**FAST | {"epochs": 8})
-    result = options.fit(classifier, data, RunContext())
+    result = train(options, classifier, data, RunContext())
     assert (result.best_metrics["validation/accuracy"] > 0.9) == seen
     assert result.truncated_share == (0 if "long_text" in reading else 1)
 
@@ -247,7 +248,7 @@ def test_engines_agree_on_windows_and_rare_classes(imbalance, tiny_checkpoint):
         data = long_data(train=40)
         classifier = load_checkpoint(model, data.label_names, seed=1)
         options = engine(**FAST | {"epochs": 2, "gradient_accumulation": 4})
-        result = options.fit(classifier, data, RunContext(), model.balance)
+        result = train(options, classifier, data, RunContext(), model.balance)
         curves.append([loss for _, loss in result.step_losses])
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)
 
@@ -265,5 +266,5 @@ def test_what_a_rare_class_gets_where_texts_say_nothing(imbalance, expected, tin
         name="tiny", checkpoint=str(tiny_checkpoint), max_length=8, imbalance=imbalance, dropout=0.0
     )
     classifier = load_checkpoint(model, data.label_names, seed=1)
-    TorchTrainer(**FAST | {"epochs": 1}).fit(classifier, data, RunContext(), model.balance)
+    train(TorchTrainer(**FAST | {"epochs": 1}), classifier, data, RunContext(), model.balance)
     assert classifier.predict_proba(["a lamp"])[0, 1] == pytest.approx(expected, abs=0.05)

@@ -8,11 +8,12 @@ from sklearn.utils.class_weight import compute_class_weight
 from tests.conftest import sentences
 from textclf.data.dataset import TextData
 from textclf.errors import ConfigError
-from textclf.models.base import Balance, Imbalance, RunContext
-from textclf.models.options import ClassicalModel
+from textclf.models.options import Balance, ClassicalModel, Imbalance
 from textclf.training.classical import fit_balanced
+from textclf.training.fit import check, fit
 from textclf.training.imbalance import balanced_rows, class_weights, repetitions
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 LABELS = np.array([0] * 90 + [1] * 9 + [2])
 LOGREG = {"_target_": "sklearn.linear_model.LogisticRegression"}
@@ -70,7 +71,7 @@ def test_a_rare_class_is_found_more_often(classifier, imbalance):
     recalls = []
     for choice in (Imbalance.none, imbalance):
         options = ClassicalModel(name="m", classifier=classifier, imbalance=choice)
-        fitted, _ = options.fit(data, TorchTrainer(), RunContext())
+        fitted, _ = fit(options, data, TorchTrainer(), RunContext())
         labels = np.array(data.test["label"])
         predicted = fitted.predict_proba(list(data.test["text"])).argmax(axis=1)
         recalls.append((predicted[labels == 1] == 1).mean())
@@ -107,7 +108,7 @@ def test_focal_finds_a_rare_class_more_often():
     found = []
     for choice in (Imbalance.none, Imbalance.focal):
         model = ClassicalModel(name="m", classifier=LOGREG, imbalance=choice)
-        scores = model.fit(data, TorchTrainer(), RunContext())[0].predict_proba(texts)[:, 1]
+        scores = fit(model, data, TorchTrainer(), RunContext())[0].predict_proba(texts)[:, 1]
         found.append(scores[positive].mean())
         assert (scores > 0.5).mean() < 0.3
     assert found[1] > found[0] + 0.1
@@ -122,15 +123,11 @@ def test_focal_finds_a_rare_class_more_often():
 )
 def test_what_a_classifier_cannot_do_is_refused_at_once(classifier, imbalance, message):
     with pytest.raises(ConfigError, match=message):
-        ClassicalModel(name="m", classifier=classifier, imbalance=imbalance).check()
+        check(ClassicalModel(name="m", classifier=classifier, imbalance=imbalance), TorchTrainer())
 
 
 def test_the_same_seed_draws_the_same():
     texts = [row["text"] for row in sentences(10)]
-    fits = [
-        ClassicalModel(name="m", classifier=LOGREG, imbalance=Imbalance.oversample)
-        .fit(rare(), TorchTrainer(), RunContext(seed=3))[0]
-        .predict_proba(texts)
-        for _ in range(2)
-    ]
+    model = ClassicalModel(name="m", classifier=LOGREG, imbalance=Imbalance.oversample)
+    fits = [fit(model, rare(), TorchTrainer(), RunContext(seed=3))[0].predict_proba(texts) for _ in range(2)]
     np.testing.assert_array_equal(*fits)

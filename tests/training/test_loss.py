@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from textclf.models.base import Balance, Imbalance
+from textclf.models.options import Balance, Imbalance
 from textclf.training.loss import Loss, make_loss
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 3.0], [0.5, 0.4, 0.3]])

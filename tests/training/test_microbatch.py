@@ -5,13 +5,15 @@ import pytest
 import torch
 
 from tests.conftest import make_data
-from textclf.models.base import FitResult, RunContext
 from textclf.models.options import TransformerModel
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.system.out_of_memory import OutOfMemoryError
+from textclf.training.fit import fit as fit_model
+from textclf.training.fit import train
 from textclf.training.microbatch import allocate_moments
 from textclf.training.optim import make_optimizer
 from textclf.training.options import Device, HFTrainer, Precision, TorchTrainer
+from textclf.training.result import FitResult, RunContext
 
 ENGINES = [TorchTrainer, pytest.param(HFTrainer, marks=pytest.mark.slow)]
 FAST = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "log_every": 1, "precision": Precision.fp32}
@@ -39,7 +41,7 @@ def fit(engine, checkpoint, most=None, from_pass=0, context=None, error=None, dr
     classifier = load_checkpoint(model, data.label_names, 1)
     error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     memory = Memory(classifier.model, 1000 if most is None else most, from_pass, error)
-    result = engine(**FAST | options).fit(classifier, data, context or RunContext(1))
+    result = train(engine(**FAST | options), classifier, data, context or RunContext(1))
     return classifier, result, memory
 
 
@@ -136,26 +138,26 @@ def test_the_optimizer_has_what_it_would_make_itself(tiny_checkpoint):
         assert torch.equal(value, early.state[model.weight][key])
 
 
-class NoGpu(TorchTrainer):
-    """Fits on a CPU alone, as a GPU without memory would."""
+def test_cpu_is_the_last_resort_where_that_is_allowed(tiny_checkpoint, tmp_path, monkeypatch):
+    """Training stands for one on a GPU that has no memory for it."""
+    seen = []
 
-    def fit(self, classifier, data, context, balance=None):
-        if self.device is not Device.cpu:
+    def train_without_gpu(trainer, classifier, data, context, balance):
+        if trainer.device is not Device.cpu:
             with torch.no_grad():
                 classifier.model.classifier.weight += 1  # steps that were taken before it ran out
             raise OutOfMemoryError("too little", "cuda")
-        self.seen.append((self.precision, classifier.model.classifier.weight.detach().clone(), context.checkpoints))
+        seen.append((trainer.precision, classifier.model.classifier.weight.detach().clone(), context.checkpoints))
         return FitResult(1, 1.0, 1, "cpu", "fp32")
 
-
-def test_cpu_is_the_last_resort_where_that_is_allowed(tiny_checkpoint, tmp_path):
+    monkeypatch.setattr("textclf.training.fit.train", train_without_gpu)
     model = TransformerModel(name="tiny", checkpoint=str(tiny_checkpoint), max_length=32)
     context = RunContext(1, checkpoints=tmp_path)
-    NoGpu.seen = []
     with pytest.raises(OutOfMemoryError):
-        model.fit(make_data(8), NoGpu(), context)
-    _, result = model.fit(make_data(8), NoGpu(cpu_fallback=True, precision=Precision.fp16), context)
-    ((precision, weights, checkpoints),) = NoGpu.seen
+        fit_model(model, make_data(8), TorchTrainer(), context)
+    trainer = TorchTrainer(cpu_fallback=True, precision=Precision.fp16)
+    _, result = fit_model(model, make_data(8), trainer, context)
+    ((precision, weights, checkpoints),) = seen
     fresh = load_checkpoint(model, ("negative", "positive"), 1).model.classifier.weight
     assert torch.equal(weights, fresh)
     assert precision is Precision.auto

@@ -9,21 +9,22 @@ import torch
 
 from tests.conftest import make_data
 from textclf.errors import DataError, TrainingError
-from textclf.models.base import Imbalance, RunContext
-from textclf.models.options import TransformerModel
+from textclf.models.options import Imbalance, TransformerModel
 from textclf.models.transformer.loading import load_checkpoint
+from textclf.training.fit import fit
 from textclf.training.head import check_labels
 from textclf.training.loss import Loss
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
+from textclf.training.result import RunContext
 from textclf.training.stability import StabilityMonitor, shortened
 
 ENGINES = [TorchTrainer, HFTrainer]
 
 
-def fit(engine, checkpoint, imbalance=Imbalance.none, context=None, **options):
+def fitted(engine, checkpoint, imbalance=Imbalance.none, context=None, **options):
     model = TransformerModel(name="tiny", checkpoint=str(checkpoint), max_length=32, imbalance=imbalance)
     trainer = engine(**{"epochs": 2, "precision": Precision.fp32, "learning_rate": 5e-5} | options)
-    return model.fit(make_data(128), trainer, context or RunContext(1))[1]
+    return fit(model, make_data(128), trainer, context or RunContext(1))[1]
 
 
 def break_loss(monkeypatch, at, value):
@@ -43,7 +44,7 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_checkpoint(
 ):
     break_loss(monkeypatch, at=6, value=value)
     with pytest.raises(TrainingError) as caught:
-        fit(engine, tiny_checkpoint, context=RunContext(1, checkpoints=tmp_path), checkpoint_every="5")
+        fitted(engine, tiny_checkpoint, context=RunContext(1, checkpoints=tmp_path), checkpoint_every="5")
     said = str(caught.value)
     assert f"stopped at step 6: the loss is {value}" in said
     assert "16 examples are the rows" in said
@@ -93,9 +94,9 @@ def test_exploding_gradients_are_named_by_step_and_usual_ones_are_not(turns):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_rate_that_diverges_is_named_and_a_usual_one_is_not(seed, tiny_checkpoint, caplog):
     caplog.set_level(logging.WARNING)
-    assert fit(TorchTrainer, tiny_checkpoint, epochs=1, context=RunContext(seed)).warnings == ()
+    assert fitted(TorchTrainer, tiny_checkpoint, epochs=1, context=RunContext(seed)).warnings == ()
     assert not caplog.records
-    (said,) = fit(TorchTrainer, tiny_checkpoint, epochs=1, learning_rate=0.1, context=RunContext(seed)).warnings
+    (said,) = fitted(TorchTrainer, tiny_checkpoint, epochs=1, learning_rate=0.1, context=RunContext(seed)).warnings
     assert said.startswith("divergence: the mean training loss of epoch 1 (to step 8) is")
     assert "where guessing has 0.693" in said
     assert "try 1e-02" in said

@@ -149,7 +149,7 @@ def load(folder: Path, has_pairs: bool | None = None) -> Loaded:
     Raises:
         ArtifactError: If it is missing or damaged.
     """
-    from textclf.models.saved import load_classifier
+    from textclf.models.families import load_classifier
 
     begun = perf_counter()
     classifier = load_classifier(folder)

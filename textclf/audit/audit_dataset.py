@@ -19,8 +19,7 @@ from textclf.data.options import DatasetOptions
 from textclf.documents.document import to_html, to_markdown
 from textclf.documents.escape import csv_table
 from textclf.errors import ArtifactError
-from textclf.models.base import ModelOptions
-from textclf.models.options import LongText, TransformerModel
+from textclf.models.options import LongText, ModelOptions, TransformerModel
 from textclf.system.files import plain, write_json, write_text
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from textclf.models.prediction import TINY, log_softmax, tempered
+
 if TYPE_CHECKING:
     from textclf.evaluation.predictions import Predictions
     from textclf.models.base import Classifier
@@ -17,8 +19,6 @@ BINS = 15
 """Bins of the calibration error (Guo et al. 2017)."""
 LOG_TEMPERATURES = (np.log(0.05), np.log(20.0))
 """Bounds of the search for a temperature."""
-TINY = float(np.finfo(np.float32).tiny)
-"""Stands for a probability that was too small for float32."""
 DRAWS = 200
 """Made-up outcomes from which the error of a perfectly calibrated classifier is estimated."""
 
@@ -110,20 +110,6 @@ def calibration_of(predictions: Predictions, bins: int = BINS) -> Calibration:
     )
 
 
-def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Return what the probabilities become when the logits are divided by a temperature: p^(1/T), renormalised.
-
-    Args:
-        probabilities: float32 (n, num_labels).
-        temperature: Above 0; above 1 makes the probabilities less sure.
-    """
-    if temperature == 1.0 or not len(probabilities):
-        return probabilities
-    return np.exp(_log_softmax(np.log(np.maximum(probabilities, TINY, dtype=np.float64)), temperature)).astype(
-        np.float32
-    )
-
-
 def fit_temperature(predictions: Predictions) -> float:
     """Return the temperature, 0.05 to 20, under which the predictions have the least log loss (Guo et al. 2017).
 
@@ -181,11 +167,5 @@ def _by_chance(confidence: NDArray, where: NDArray[np.int64], sums: NDArray, bin
     return float(np.quantile(errors, 0.95))
 
 
-def _log_softmax(logs: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    scaled = logs / temperature
-    scaled = scaled - scaled.max(axis=1, keepdims=True)
-    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-
-
 def _log_loss(logs: NDArray[np.float64], labels: NDArray[np.int64], temperature: float) -> float:
-    return float(-_log_softmax(logs, temperature)[np.arange(len(labels)), labels].mean())
+    return float(-log_softmax(logs, temperature)[np.arange(len(labels)), labels].mean())

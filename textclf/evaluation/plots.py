@@ -27,7 +27,7 @@ from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.thresholds import Wanted
 
 if TYPE_CHECKING:
-    from textclf.models.base import FitResult
+    from textclf.training.result import FitResult
 
 BLUE, RED, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#999999"
 MARKS = {Wanted.precision: ("o", RED), Wanted.promised_precision: ("^", ORANGE), Wanted.coverage: ("s", GREEN)}

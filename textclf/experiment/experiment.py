@@ -23,8 +23,8 @@ from textclf.evaluation.options import AnalysisOptions
 from textclf.experiment.fitting import fit_model, validate, warned_of_collapse
 from textclf.experiment.provenance import costs_of, course_of, described, resolved_options, tags_of
 from textclf.experiment.results import announce, scores_said, write_results
-from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
-from textclf.models.options import TransformerModel
+from textclf.models.base import Classifier
+from textclf.models.options import ModelOptions, TransformerModel
 from textclf.models.transformer.token_cache import remembering_tokens
 from textclf.system.environment import environment
 from textclf.system.memory import watch_memory
@@ -35,7 +35,10 @@ from textclf.tracking.options import NullTracker, TrackerOptions
 from textclf.tracking.record import RunRecord, folder_bytes
 from textclf.tracking.run_folder import RunFolder, open_run
 from textclf.tracking.run_start import RunStart, code_digest, fingerprint_of_work
+from textclf.training.fit import check as check_model
+from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer, TrainerOptions
+from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger(__name__)
 
@@ -207,15 +210,14 @@ def check(experiment: Experiment) -> None:
         TextclfError: With what is wrong and what would help.
     """
     check_objective(experiment.objective)
-    experiment.model.check()
-    if experiment.engine != "none":
-        experiment.trainer.check()
+    check_model(experiment.model, experiment.trainer)
 
 
 def follow_experiment(experiment: Experiment) -> None:
     """Take part in a data-parallel experiment beside the process that runs and records it."""
     data, _ = pass_gate(experiment.dataset.load(), experiment.dataset.on_leakage, tell=False)
-    experiment.model.fit(data, experiment.trainer, RunContext(experiment.seed, experiment.objective, is_main=False))
+    context = RunContext(experiment.seed, experiment.objective, is_main=False)
+    fit(experiment.model, data, experiment.trainer, context)
 
 
 def _check_unchanged(data: TextData) -> None:

@@ -13,8 +13,10 @@ from textclf.evaluation.calibration import calibrate
 from textclf.evaluation.collapse import collapse_words, entropy_of
 from textclf.evaluation.evaluate import evaluate_split, measure_predictions
 from textclf.evaluation.predictions import Predictions
-from textclf.models.base import Calibration, Classifier, FitResult, Imbalance, RunContext
-from textclf.models.options import ClassicalModel
+from textclf.models.base import Classifier
+from textclf.models.options import CalibrationMethod, ClassicalModel, Imbalance
+from textclf.training.fit import fit
+from textclf.training.result import FitResult, RunContext
 
 if TYPE_CHECKING:
     from textclf.experiment.experiment import Experiment
@@ -26,16 +28,16 @@ def fit_model(experiment: Experiment, data: TextData, context: RunContext) -> tu
     """Fit the model, and say how it went."""
     if experiment.engine == "none":
         log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
-    classifier, fit = experiment.model.fit(data, experiment.trainer, context)
+    classifier, result = fit(experiment.model, data, experiment.trainer, context)
     log.info(
         "%s fitted in %.1f s: %s parameters, %s in %s",
         experiment.model.name,
-        fit.train_seconds,
-        f"{fit.num_parameters:,}",
-        fit.device,
-        fit.precision,
+        result.train_seconds,
+        f"{result.num_parameters:,}",
+        result.device,
+        result.precision,
     )
-    return classifier, fit
+    return classifier, result
 
 
 def validate(
@@ -48,7 +50,7 @@ def validate(
     else:
         predictions = Predictions(labels_of(data.validation), fit.validation_probabilities, data.label_names)
         metrics = fit.best_metrics
-    if experiment.model.calibration is not Calibration.temperature:
+    if experiment.model.calibration is not CalibrationMethod.temperature:
         return predictions, metrics
     change = calibrate(classifier, predictions)
     log.info(

@@ -13,8 +13,8 @@ from textclf.system.files import plain
 if TYPE_CHECKING:
     from textclf.evaluation.evaluate import Evaluation
     from textclf.experiment.experiment import Experiment
-    from textclf.models.base import FitResult
     from textclf.system.memory import Peak
+    from textclf.training.result import FitResult
 
 
 def resolved_options(experiment: Experiment) -> dict[str, Any]:

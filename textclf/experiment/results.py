@@ -23,11 +23,11 @@ from textclf.evaluation.metrics import class_figures, undefined_metrics
 from textclf.evaluation.predictions import prediction_table, sample_lines
 from textclf.evaluation.report import ATTRIBUTIONS_PAGE
 from textclf.experiment.report import ReportedRun, report_blocks
-from textclf.models.base import FitResult
 from textclf.system import timing
 from textclf.system.files import write_json, write_text
 from textclf.tracking import record as records
 from textclf.tracking.record import RunRecord
+from textclf.training.result import FitResult
 
 log = logging.getLogger("textclf.experiment")
 

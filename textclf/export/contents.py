@@ -14,7 +14,8 @@ from typing import Any
 
 from textclf.errors import ArtifactError
 from textclf.models.base import Classifier
-from textclf.models.saved import DESCRIPTION, Description, load_classifier, read_description
+from textclf.models.families import load_classifier
+from textclf.models.saved import DESCRIPTION, Description, read_description
 from textclf.system.hub import names_a_folder
 from textclf.system.redact import MASK, names_secret, redacted
 from textclf.tracking.find_runs import RunReference

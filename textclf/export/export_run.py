@@ -14,7 +14,8 @@ from textclf.errors import ArtifactError, ConfigError, refuse_unless
 from textclf.export.check import Check, compare_classifiers, examples_of
 from textclf.export.contents import public_command
 from textclf.models.base import Classifier
-from textclf.models.saved import load_classifier, read_description
+from textclf.models.families import load_classifier
+from textclf.models.saved import read_description
 from textclf.system.environment import environment
 from textclf.system.files import write_json
 from textclf.tracking.find_runs import OUTPUTS, RunReference

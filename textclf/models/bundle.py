@@ -1,4 +1,4 @@
-"""What a saved classifier needs to predict where textclf is not installed: modules of textclf, and libraries."""
+"""Bundle a saved classifier with the modules of textclf and the libraries that it needs to predict elsewhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
-import textclf
 from textclf.errors import ArtifactError
 from textclf.models.saved import Description
 
-PACKAGE = Path(textclf.__file__).parent
-ALWAYS = ("textclf", "textclf.models.saved")
+PACKAGE = Path(__file__).resolve().parents[1]
+ALWAYS = ("textclf", "textclf.models.families")
 FAMILIES = {
     "classical": (
         "textclf.models.classical.pipeline",
@@ -28,7 +27,6 @@ FAMILIES = {
 ALSO = {"transformer": ("tokenizers", "safetensors")}
 """Libraries that read a family's files without being imported by textclf."""
 CLEANING = "textclf.models.cleaning"
-CALIBRATION = "textclf.evaluation.calibration"
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub", "yaml": "pyyaml"}
 """Libraries that are installed under another name than they are imported by."""
 LICENSE = "LICENSE"
@@ -44,7 +42,6 @@ def modules_needed(description: Description) -> list[str]:
     """
     wanted = [*ALWAYS, *FAMILIES[description.family]]
     wanted += [CLEANING] if description.cleaning else []
-    wanted += [CALIBRATION] if description.temperature != 1.0 else []
     found: dict[str, None] = {}
     while wanted:
         name = wanted.pop()

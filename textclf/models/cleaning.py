@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import ftfy
 
 from textclf.data.texts import MappedTexts
-from textclf.models.base import Cleaning
+from textclf.models.options import Cleaning
 
 BREAKS = frozenset(
     ("address", "article", "blockquote", "br", "dd", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li")

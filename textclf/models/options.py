@@ -1,27 +1,87 @@
-"""What can be said about a model in a config: a transformer's checkpoint, a classical pipeline."""
+"""Options of a model: a transformer fine-tuned from a checkpoint, or a pipeline of scikit-learn."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import MISSING
 
 from textclf.errors import refuse_unless
-from textclf.models.base import Classifier, FitResult, ModelOptions, RunContext
-from textclf.system.disk import check_disk
-from textclf.system.imports import importing
-from textclf.system.memory import release_memory
-from textclf.system.out_of_memory import OutOfMemoryError
 
-if TYPE_CHECKING:
-    from textclf.data.dataset import TextData
-    from textclf.models.transformer.classifier import TransformerClassifier
-    from textclf.training.options import TrainerOptions
 
-log = logging.getLogger(__name__)
+class Cleaning(Enum):
+    """A step of cleaning texts; they are done in this order."""
+
+    strip_markup = "strip_markup"
+    normalize_unicode = "normalize_unicode"
+    normalize_whitespace = "normalize_whitespace"
+    lowercase = "lowercase"
+
+
+class Imbalance(Enum):
+    """What to do where some classes are rare."""
+
+    none = "none"
+    class_weights = "class_weights"
+    oversample = "oversample"
+    focal = "focal"
+
+
+class CalibrationMethod(Enum):
+    """How probabilities are made to mean what they say."""
+
+    none = "none"
+    temperature = "temperature"
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How examples and classes are weighed in training."""
+
+    imbalance: Imbalance = Imbalance.none
+    focal_gamma: float = 2.0
+
+
+UNWEIGHED = Balance()
+"""Every example counts the same."""
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Options of a model, whichever family it is of."""
+
+    name: str = MISSING
+    """What the runs of this model are called."""
+    text_cleaning: list[Cleaning] = field(default_factory=list)
+    """Steps of cleaning before a text is read, in training and prediction alike: strip_markup (HTML), normalize_unicode
+    (form C, wrongly decoded characters repaired), normalize_whitespace, lowercase. None by default: vectorizers and
+    tokenizers do their own."""
+    imbalance: Imbalance = Imbalance.none
+    """For rare classes: class_weights weighs examples in inverse proportion to their class's share; oversample shows
+    each class equally often; focal weighs examples that are still hard (Lin et al. 2017). All of them shift the
+    probabilities away from the classes' true shares."""
+    focal_gamma: float = 2.0
+    """Exponent of imbalance=focal: an example weighs (1 - probability of its class) to this power."""
+    calibration: CalibrationMethod = CalibrationMethod.none
+    """temperature divides the logits by a number fitted on validation (Guo et al. 2017): labels stay, probabilities
+    come nearer to the shares that are right."""
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        refuse_unless(
+            (
+                len(set(self.text_cleaning)) == len(self.text_cleaning),
+                f"text_cleaning must name each step once, got {[step.value for step in self.text_cleaning]}.",
+            ),
+            (self.focal_gamma > 0, f"focal_gamma must be above 0, got {self.focal_gamma}."),
+        )
+
+    @property
+    def balance(self) -> Balance:
+        """How examples and classes are weighed in training."""
+        return Balance(self.imbalance, self.focal_gamma)
 
 
 class Padding(Enum):
@@ -111,46 +171,6 @@ class TransformerModel(ModelOptions):
             ),
         )
 
-    def check(self) -> None:
-        """Find the checkpoint and read its small files.
-
-        Raises:
-            ArtifactError: If there is no such checkpoint, or it cannot be reached.
-        """
-        with importing():
-            from textclf.models.transformer.checkpoint import open_checkpoint
-
-        open_checkpoint(self)
-
-    def fit(self, data: TextData, trainer: TrainerOptions, context: RunContext) -> tuple[Classifier, FitResult]:
-        """Load the checkpoint and hand it to the trainer."""
-        with importing():
-            from textclf.models.transformer.loading import load_checkpoint
-            from textclf.training.every import NEVER
-
-        def begin() -> TransformerClassifier:
-            classifier = load_checkpoint(self, data.label_names, seed=context.seed)
-            classifier.has_pairs = data.has_pairs
-            return classifier
-
-        classifier = begin()
-        if context.checkpoints is not None and context.is_main:
-            size = sum(weight.numel() * weight.element_size() for weight in classifier.model.parameters())
-            check_disk(context.checkpoints, size, keeps_checkpoints=trainer.checkpoint_every != NEVER)
-        try:
-            return classifier, trainer.fit(classifier, data, context, self.balance)
-        except OutOfMemoryError as error:
-            if not trainer.cpu_fallback or error.device == "cpu":
-                raise
-            log.warning("%s Training begins anew on the CPU.", error)
-        del classifier
-        release_memory()
-        kept = None if context.checkpoints is None else context.checkpoints / "cpu"
-        classifier, there = begin(), trainer.on_cpu()
-        fit = there.fit(classifier, data, replace(context, checkpoints=kept), self.balance)
-        said = "trained on the CPU, since one example at a time did not fit in the memory of the GPU."
-        return classifier, replace(fit, warnings=(*fit.warnings, said))
-
 
 @dataclass(frozen=True)
 class ClassicalModel(ModelOptions):
@@ -167,20 +187,3 @@ class ClassicalModel(ModelOptions):
     classifier: dict[str, Any] = MISSING
     """The classifier. One without probabilities is calibrated by a sigmoid fitted on held-out folds
     (Platt 1999)."""
-
-    def check(self) -> None:
-        """Make the two scikit-learn objects once.
-
-        Raises:
-            ConfigError: If a class is not allowed or not there, or refuses its arguments.
-        """
-        with importing():
-            from textclf.models.classical.pipeline import make_parts
-
-        make_parts(self)
-
-    def fit(self, data: TextData, trainer: TrainerOptions, context: RunContext) -> tuple[Classifier, FitResult]:
-        """Fit the pipeline; `trainer` has no part in it."""
-        from textclf.models.classical.pipeline import fit_classical
-
-        return fit_classical(self, data, context)

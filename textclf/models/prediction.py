@@ -1,17 +1,17 @@
-"""A prediction as a person reads it, and what a classifier must be given."""
+"""A prediction of one text, the checks of what is predicted, and probabilities under a temperature."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from textclf.errors import DataError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+TINY = float(np.finfo(np.float32).tiny)
+"""Stands for a probability that was too small for float32."""
 ABSTAIN = "abstain"
 """The label where no class reaches the threshold."""
 
@@ -101,3 +101,24 @@ def check_inputs(texts: Sequence[str], text_pairs: Sequence[str] | None, has_pai
         raise DataError("This classifier was fitted on single texts: leave text_pairs out.")
     if text_pairs is not None and len(text_pairs) != len(texts):
         raise DataError(f"Pairs need as many second texts as first ones, got {len(texts)} and {len(text_pairs)}.")
+
+
+def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Return what the probabilities become when the logits are divided by a temperature: p^(1/T), renormalised.
+
+    Args:
+        probabilities: float32 (n, num_labels).
+        temperature: Above 0; above 1 makes the probabilities less sure.
+    """
+    if temperature == 1.0 or not len(probabilities):
+        return probabilities
+    return np.exp(log_softmax(np.log(np.maximum(probabilities, TINY, dtype=np.float64)), temperature)).astype(
+        np.float32
+    )
+
+
+def log_softmax(logs: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Return the logarithms of the softmax of logits, float64 (n, num_labels), over a temperature."""
+    scaled = logs / temperature
+    scaled = scaled - scaled.max(axis=1, keepdims=True)
+    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))

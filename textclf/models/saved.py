@@ -1,4 +1,4 @@
-"""What a folder with a saved classifier says of itself, and how it is read again."""
+"""The description of a saved classifier: `classifier.json`, written beside its weights and read from there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textclf.errors import ArtifactError, listed
-from textclf.models.base import Classifier, Cleaning
+from textclf.errors import ArtifactError
+from textclf.models.base import Classifier
+from textclf.models.options import Cleaning
 from textclf.system.environment import NOT_INSTALLED, version_of
-from textclf.system.imports import importing
 
 DESCRIPTION = "classifier.json"
 FORMAT = 1
@@ -100,36 +100,3 @@ def read_description(directory: Path, family: str | None = None) -> Description:
     if family is not None and description.family != family:
         raise ArtifactError(f"{path} describes a {description.family} classifier, not a {family} one.")
     return description
-
-
-def load_classifier(directory: Path | str) -> Classifier:
-    """Read a saved classifier of any family.
-
-    Args:
-        directory: A folder with a `classifier.json`, or a run folder with such a `classifier/` in it.
-
-    Raises:
-        ArtifactError: If it holds no classifier, or one that is damaged or of an unknown family.
-    """
-    directory = Path(directory)
-    if not (directory / DESCRIPTION).exists() and (directory / "classifier" / DESCRIPTION).exists():
-        directory = directory / "classifier"
-    family = read_description(directory).family
-    if family == "transformer":
-        with importing():
-            from textclf.models.transformer.classifier import load_transformer
-
-        return load_transformer(directory)
-    if family == "classical":
-        with importing():
-            from textclf.models.classical.pipeline import load_classical
-
-        return load_classical(directory)
-    if family == "onnx":
-        with importing():
-            from textclf.models.onnx_folder import load_onnx
-
-        return load_onnx(directory)
-    raise ArtifactError(
-        f"{directory} holds a classifier of family {family!r}; known: {listed(['transformer', 'classical', 'onnx'])}."
-    )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from textclf.errors import ArtifactError, did_you_mean, listed
 from textclf.models.base import Classifier
+from textclf.models.families import load_classifier as load_from_folder
 from textclf.models.saved import DESCRIPTION
-from textclf.models.saved import load_classifier as load_from_folder
 from textclf.tracking.record import CLASSIFIER, RUN_FILE, RunRecord, read_record, run_folders
 
 LATEST = "latest"

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.errors import ConfigError
-from textclf.models.base import Balance, Imbalance
+from textclf.models.options import Balance, Imbalance
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import TokenizedTexts
 from textclf.models.transformer.tokenizer import pad

@@ -1,20 +1,141 @@
-"""Fitting a scikit-learn classifier where some classes are rare: all by the weights of examples."""
+"""Fit a classical model; weigh rare classes, give it probabilities, and stream what does not fit in memory."""
 
 from __future__ import annotations
 
+import logging
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from scipy.sparse import load_npz, save_npz
+from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from textclf.errors import ConfigError
-from textclf.models.base import Balance, Imbalance
+from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.data.texts import MappedTexts
+from textclf.errors import ConfigError, DataError
+from textclf.models.classical.hashed_tfidf import HashedTfidf
+from textclf.models.classical.overlap import WordOverlap
+from textclf.models.classical.parts import make_parts
+from textclf.models.classical.pipeline import ClassicalClassifier, pipeline_inputs
+from textclf.models.classical.vectorizing import FeatureIndex, fit_transform, transform
+from textclf.models.cleaning import cleaned
+from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance
 from textclf.training.imbalance import class_weights, repetitions
+from textclf.training.result import FitResult, RunContext
+
+log = logging.getLogger(__name__)
 
 FOCAL_ROUNDS = 6
 """Fits of `imbalance=focal` after the first, each with weights from the one before."""
+CALIBRATION_FOLDS = 5
+WEIGHTS = ("coef_", "intercept_", "feature_log_prob_", "class_log_prior_", "class_prior_")
+"""Attributes in which scikit-learn's linear and naive Bayes classifiers keep what they learned."""
+PART = 1 << 16
+"""Texts whose features are in memory at once; fewer are fitted in the usual way, in as many epochs as that takes."""
+ENOUGH = 1 << 18
+"""Examples, counted again in each epoch, after which gradient descent has learned about all that it will."""
+
+
+def fit_classical(
+    options: ClassicalModel, data: TextData, context: RunContext
+) -> tuple[ClassicalClassifier, FitResult]:
+    """Fit the pipeline that the options describe.
+
+    Raises:
+        ConfigError: If a part is not allowed, not there, or refuses its arguments.
+        DataError: If a class has too few examples to calibrate on, or no word is left of the texts.
+    """
+    vectorizer, classifier = make_parts(options)
+    check_balance(classifier, options.balance)
+    labels = labels_of(data.train)
+    texts, pairs = texts_of(data.train)
+    if options.text_cleaning:
+        texts = cleaned(texts, options.text_cleaning)
+        pairs = None if pairs is None else cleaned(pairs, options.text_cleaning)
+    features: BaseEstimator = vectorizer
+    if pairs is not None:
+        features = ColumnTransformer(
+            [("text", vectorizer, 0), ("text_pair", clone(vectorizer), 1), ("overlap", WordOverlap(), [0, 1])]
+        )
+    for part in (vectorizer, classifier):
+        if part.get_params().get("random_state", 0) is None:
+            part.set_params(random_state=context.seed)
+    if not hasattr(classifier, "predict_proba"):
+        classifier = _calibrated(classifier, labels, data.label_names, context.seed)
+
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        try:
+            index = None
+            if is_streamed(features, classifier, len(texts), options.balance):
+                fit_streamed(features, classifier, texts, labels, context.seed)
+            else:
+                inputs, index = _fitted(features, texts, pairs)
+                fit_balanced(classifier, inputs, labels, options.balance, context.seed)
+        except ValueError as error:
+            raise DataError(f"{options.name} could not be fitted to {data.name}: {error}") from error
+    pipeline = Pipeline([("features", features), ("classifier", classifier)])
+    seconds = time.perf_counter() - start
+    for message in dict.fromkeys(str(w.message).split("\n")[0] for w in caught if w.category is ConvergenceWarning):
+        log.warning("%s: %s", options.name, message)
+    result = FitResult(
+        num_parameters=_count_weights(classifier),
+        train_seconds=seconds,
+        train_examples=len(labels),
+        device="cpu",
+        precision="fp64",
+    )
+    fitted = ClassicalClassifier(
+        label_names=data.label_names,
+        cleaning=tuple(options.text_cleaning),
+        has_pairs=data.has_pairs,
+        pipeline=pipeline,
+        index=index,
+    )
+    return fitted, result
+
+
+def _fitted(features: Any, texts: Sequence[str], text_pairs: Sequence[str] | None) -> tuple[Any, FeatureIndex | None]:
+    """Fit what makes features in place, and return those of the n texts or pairs, (n, num_features)."""
+    if text_pairs is None:
+        return fit_transform(features, texts)
+    return features.fit_transform(pipeline_inputs(texts, text_pairs)), None
+
+
+def _calibrated(
+    classifier: BaseEstimator, labels: NDArray[np.int64], label_names: Sequence[str], seed: int
+) -> CalibratedClassifierCV:
+    """Give a classifier probabilities, by a sigmoid of its scores on held-out folds."""
+    counts = np.bincount(labels, minlength=len(label_names))
+    scarce = int(counts.argmin())
+    if counts[scarce] < 2:
+        raise DataError(
+            f"class {label_names[scarce]!r} has {counts[scarce]} training example, and a classifier without "
+            f"probabilities of its own needs 2 of each to be calibrated. Use model=tfidf_logreg or add examples."
+        )
+    folds = StratifiedKFold(min(CALIBRATION_FOLDS, counts.min()), shuffle=True, random_state=seed)
+    return CalibratedClassifierCV(classifier, method="sigmoid", ensemble=False, cv=folds)
+
+
+def _count_weights(classifier: BaseEstimator) -> int:
+    """Return how many numbers the fitted classifier has learned."""
+    if isinstance(classifier, CalibratedClassifierCV):
+        return _count_weights(classifier.calibrated_classifiers_[0].estimator)
+    return sum(int(np.size(getattr(classifier, name))) for name in WEIGHTS if hasattr(classifier, name))
 
 
 def check_balance(classifier: BaseEstimator, balance: Balance) -> None:
@@ -89,3 +210,61 @@ def focal_weights(probabilities: NDArray[np.float64], gamma: float) -> NDArray[n
     """
     p = np.clip(probabilities, 1e-9, 1 - 1e-6)
     return (1 - p) ** gamma - gamma * (1 - p) ** (gamma - 1) * p * np.log(p)
+
+
+def is_streamed(features: Any, classifier: Any, num_texts: int, balance: Balance) -> bool:
+    """Whether texts are so many, and the parts of the model such, that they are fitted a part at a time.
+
+    The vectorizer must have features that do not depend on the texts, as `HashingVectorizer`, and the classifier must
+    take parts.
+    """
+    settled = isinstance(features, (HashingVectorizer, HashedTfidf))
+    return num_texts > PART and settled and hasattr(classifier, "partial_fit") and balance == UNWEIGHED
+
+
+def fit_streamed(features: Any, classifier: Any, texts: Sequence[str], labels: NDArray[np.int64], seed: int) -> int:
+    """Fit a classifier in place to all texts in random order, `PART` of them at a time, until it has seen `ENOUGH`.
+
+    The weights of features, where they have any, are learned from the first part. Where it takes more than one epoch,
+    the features of the parts are kept in temporary files meanwhile.
+
+    Args:
+        features: A vectorizer whose features do not depend on the texts.
+        classifier: An unfitted classifier with `partial_fit`.
+        texts: The n texts; those on disk are read as they are needed.
+        labels: int64 (n,).
+        seed: Seed of the order.
+
+    Returns:
+        The number of epochs.
+    """
+    chance = np.random.default_rng(seed)
+    order = chance.permutation(len(texts))
+    parts = np.split(order, range(PART, len(texts), PART))
+    classes = np.unique(labels)
+    epochs = math.ceil(ENOUGH / len(texts))
+    with TemporaryDirectory(prefix="textclf-features-") as folder:
+        paths = [Path(folder) / f"{number}.npz" for number in range(len(parts))]
+        for path, rows in zip(paths, parts, strict=True):
+            chosen = _chosen(texts, rows)
+            if rows is parts[0]:
+                features.fit(chosen)
+            part = transform(features, chosen, None)
+            classifier.partial_fit(part, labels[rows], classes=classes)
+            if epochs > 1:
+                save_npz(path, part, compressed=False)
+        for epoch in range(1, epochs):
+            log.debug("epoch %d of %d done", epoch, epochs)
+            for number in chance.permutation(len(parts)):
+                classifier.partial_fit(load_npz(paths[number]), labels[parts[number]])
+    return epochs
+
+
+def _chosen(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
+    """Return the texts of some rows."""
+    if not isinstance(texts, MappedTexts):
+        return [texts[int(row)] for row in rows]
+    place = np.argsort(rows)  # in the order of the file, which is far faster to read
+    out = np.empty(len(rows), dtype=object)
+    out[place] = list(MappedTexts(texts.rows.select(rows[place]), texts.column, texts.change))
+    return list(out)

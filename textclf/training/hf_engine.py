@@ -17,7 +17,7 @@ from transformers import PrinterCallback, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from textclf.data.dataset import TextData, labels_of
-from textclf.models.base import Balance, FitResult, RunContext
+from textclf.models.options import Balance
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.precision import AUTOCAST
 from textclf.models.transformer.tokenizer import pool_windows
@@ -38,6 +38,7 @@ from textclf.training.optim import (
     make_schedule,
 )
 from textclf.training.options import HFTrainer, Precision
+from textclf.training.result import FitResult, RunContext
 from textclf.training.speedups.select import apply_speedups
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from textclf.models.base import Balance, Imbalance
+from textclf.models.options import Balance, Imbalance
 from textclf.training.imbalance import class_weights
 
 

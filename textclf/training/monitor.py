@@ -15,10 +15,10 @@ from tqdm import tqdm
 from textclf.data.dataset import TextData
 from textclf.evaluation.evaluate import evaluate_split
 from textclf.evaluation.metric_names import higher_is_better
-from textclf.models.base import EpochResult, FitResult, RunContext
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.system import signals
 from textclf.training.options import TrainerOptions
+from textclf.training.result import EpochResult, FitResult, RunContext
 from textclf.training.stability import StabilityMonitor
 
 log = logging.getLogger(__name__)

@@ -1,20 +1,56 @@
-"""How a transformer is trained: the options that both engines share."""
+"""Options of training a transformer, the same for both engines."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import re
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from textclf.errors import refuse_unless
-from textclf.models.base import UNWEIGHED, Balance
-from textclf.training.every import FORMS, is_every
 
-if TYPE_CHECKING:
-    from textclf.data.dataset import TextData
-    from textclf.models.base import FitResult, RunContext
-    from textclf.models.transformer.classifier import TransformerClassifier
+NEVER = "never"
+SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+FORMS = "a number of steps such as 500, a duration such as 90s, 10min or 1h, or never"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number of steps, a duration, or neither for never."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    @property
+    def is_never(self) -> bool:
+        """Whether no state is ever kept."""
+        return self.steps is None and self.seconds is None
+
+
+def parse_interval(text: str) -> Interval:
+    """Read an interval, such as `500` (steps), `90s`, `10min`, `1h` or `never`.
+
+    Raises:
+        ValueError: If it is none of the forms, or nothing at all, such as `0s`.
+    """
+    if text == NEVER:
+        return Interval()
+    found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?) ?(s|min|h)", text)
+    if found is None:
+        raise ValueError(text)
+    steps, amount, unit = found.groups()
+    interval = Interval(steps=int(steps)) if steps else Interval(seconds=float(amount) * SECONDS[unit])
+    if not (interval.steps or interval.seconds):
+        raise ValueError(text)
+    return interval
+
+
+def is_interval(text: str) -> bool:
+    """Return whether a text can be read as an interval."""
+    try:
+        parse_interval(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Precision(Enum):
@@ -44,7 +80,7 @@ class Device(Enum):
 
 
 @dataclass(frozen=True)
-class TrainerOptions(ABC):
+class TrainerOptions:
     """Gradient training of a pretrained transformer.
 
     Defaults are from the ranges of BERT's authors for fine-tuning (Devlin et al. 2019, appendix
@@ -129,7 +165,7 @@ class TrainerOptions(ABC):
                 not (self.precision is Precision.fp16 and self.device in (Device.cpu, Device.mps)),
                 f"precision=fp16 needs a CUDA GPU and contradicts device={self.device.value}; use bf16 or fp32.",
             ),
-            (is_every(self.checkpoint_every), f"checkpoint_every must be {FORMS}, got {self.checkpoint_every!r}."),
+            (is_interval(self.checkpoint_every), f"checkpoint_every must be {FORMS}, got {self.checkpoint_every!r}."),
         )
 
     @property
@@ -142,51 +178,15 @@ class TrainerOptions(ABC):
         precision = Precision.auto if self.precision is Precision.fp16 else self.precision
         return replace(self, device=Device.cpu, precision=precision)
 
-    def check(self) -> None:
-        """Find the device.
-
-        Raises:
-            ConfigError: If the device asked for is not there, or cannot compute in the precision.
-        """
-        from textclf.training.optim import choose_device, choose_precision
-
-        choose_precision(self, choose_device(self))
-
-    @abstractmethod
-    def fit(
-        self, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance = UNWEIGHED
-    ) -> FitResult:
-        """Train `classifier` in place, and leave it with the best epoch's weights.
-
-        Args:
-            classifier: An encoder with a fresh head.
-            data: Trained on `data.train`, selected on `data.validation`.
-            context: The run that this is part of.
-            balance: How examples and classes are weighed.
-        """
-
 
 @dataclass(frozen=True)
 class TorchTrainer(TrainerOptions):
-    """A plain PyTorch loop: forward, loss, backward, step."""
-
-    def fit(
-        self, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance = UNWEIGHED
-    ) -> FitResult:
-        """Train with `textclf.training.torch_engine`."""
-        from textclf.training.torch_engine import fit_with_torch
-
-        return fit_with_torch(self, classifier, data, context, balance)
+    """A plain PyTorch loop: forward, loss, backward, step (`textclf.training.torch_engine`)."""
 
 
 @dataclass(frozen=True)
 class HFTrainer(TrainerOptions):
-    """`transformers.Trainer` over the same batches, optimizer and schedule; runs under torchrun too."""
+    """`transformers.Trainer` over the same batches, optimizer and schedule (`textclf.training.hf_engine`).
 
-    def fit(
-        self, classifier: TransformerClassifier, data: TextData, context: RunContext, balance: Balance = UNWEIGHED
-    ) -> FitResult:
-        """Train with `textclf.training.hf_engine`."""
-        from textclf.training.hf_engine import fit_with_transformers
-
-        return fit_with_transformers(self, classifier, data, context, balance)
+    It runs under torchrun too.
+    """

@@ -20,12 +20,12 @@ from textclf.data.dataset import TextData, labels_of
 from textclf.documents.escape import terminal
 from textclf.errors import TrainingError
 from textclf.evaluation.collapse import collapse_words, entropy_of
-from textclf.models.base import EpochResult
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.training.batches import BatchPlan
 from textclf.training.head import check_labels
 from textclf.training.loss import Loss
 from textclf.training.options import TrainerOptions
+from textclf.training.result import EpochResult
 
 EXPLODED = 50.0
 """How many times its reference a norm of gradients must be to have exploded. While runs learned, it was at most 8 times

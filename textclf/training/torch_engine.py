@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from textclf.data.dataset import TextData, labels_of
 from textclf.errors import ConfigError
-from textclf.models.base import Balance, FitResult, RunContext
+from textclf.models.options import Balance
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import WINDOWS
 from textclf.models.transformer.precision import AUTOCAST
@@ -35,6 +35,7 @@ from textclf.training.optim import (
     make_schedule,
 )
 from textclf.training.options import Precision, TorchTrainer
+from textclf.training.result import FitResult, RunContext
 from textclf.training.speedups.select import apply_speedups
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,10 @@ from textclf import load_classifier
 from textclf.data.dataset import labels_of, texts_of
 from textclf.errors import ArtifactError, ConfigError, DataError
 from textclf.experiment.cli import CONF
-from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel
+from textclf.training.fit import check, fit
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 COUNTS = {"_target_": "sklearn.feature_extraction.text.CountVectorizer"}
 BAYES = {"_target_": "sklearn.naive_bayes.MultinomialNB"}
@@ -28,15 +29,15 @@ def configured(name):
     return ClassicalModel(**node)
 
 
-def fit(model, data):
-    return model.fit(data, TorchTrainer(), RunContext())
+def fitted(model, data):
+    return fit(model, data, TorchTrainer(), RunContext())
 
 
 @pytest.mark.parametrize("pairs", [False, True])
 @pytest.mark.parametrize("name", NAMES)
 def test_each_learns_predicts_and_is_the_same_when_loaded(name, pairs, tmp_path):
     data = make_data(pairs=pairs)
-    classifier, result = fit(configured(name), data)
+    classifier, result = fitted(configured(name), data)
     texts = texts_of(data.test)
     probabilities = classifier.predict_proba(*texts)
     assert probabilities.shape == (24, 2)
@@ -50,12 +51,12 @@ def test_each_learns_predicts_and_is_the_same_when_loaded(name, pairs, tmp_path)
 
 
 def test_nothing_in_gives_nothing_out(tiny_data):
-    assert fit(configured("tfidf_logreg"), tiny_data)[0].predict_proba([]).shape == (0, 2)
+    assert fitted(configured("tfidf_logreg"), tiny_data)[0].predict_proba([]).shape == (0, 2)
 
 
 def test_same_seed_same_probabilities(tiny_data):
     texts, _ = texts_of(tiny_data.test)
-    first, again = (fit(configured("tfidf_svm"), tiny_data)[0].predict_proba(texts) for _ in range(2))
+    first, again = (fitted(configured("tfidf_svm"), tiny_data)[0].predict_proba(texts) for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
@@ -81,13 +82,13 @@ def test_same_seed_same_probabilities(tiny_data):
 )
 def test_parts_that_are_not_allowed_or_wrong_are_refused(vectorizer, classifier, message):
     with pytest.raises(ConfigError, match=message):
-        ClassicalModel(name="x", vectorizer=vectorizer, classifier=classifier).check()
+        check(ClassicalModel(name="x", vectorizer=vectorizer, classifier=classifier), TorchTrainer())
 
 
 def test_no_words_left_is_told(tiny_data):
     model = ClassicalModel(name="x", vectorizer=COUNTS | {"min_df": 1000}, classifier=BAYES)
     with pytest.raises(DataError, match="could not be fitted to tiny"):
-        fit(model, tiny_data)
+        fitted(model, tiny_data)
 
 
 class Payload:
@@ -96,14 +97,14 @@ class Payload:
 
 
 def test_a_pickle_in_place_of_the_pipeline_is_not_loaded(tiny_data, tmp_path):
-    fit(configured("naive_bayes"), tiny_data)[0].save(tmp_path)
+    fitted(configured("naive_bayes"), tiny_data)[0].save(tmp_path)
     (tmp_path / "pipeline.skops").write_bytes(pickle.dumps(Payload()))
     with pytest.raises(ArtifactError, match="cannot be read"):
         load_classifier(tmp_path)
 
 
 def test_types_that_are_not_trusted_are_not_loaded(tiny_data, tmp_path):
-    fit(configured("naive_bayes"), tiny_data)[0].save(tmp_path)
+    fitted(configured("naive_bayes"), tiny_data)[0].save(tmp_path)
     path = tmp_path / "pipeline.skops"
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
@@ -118,7 +119,7 @@ def test_types_that_are_not_trusted_are_not_loaded(tiny_data, tmp_path):
 @pytest.mark.parametrize("pairs", [False, True])
 def test_vocabularies_are_kept_as_lists_and_put_back(pairs, tmp_path):
     data = make_data(pairs=pairs)
-    classifier, _ = fit(configured("tfidf_logreg"), data)
+    classifier, _ = fitted(configured("tfidf_logreg"), data)
     inputs = (["it is a lovely film"], ["it is negative"] if pairs else None)
     before = classifier.predict_proba(*inputs)
     classifier.save(tmp_path)
@@ -133,7 +134,7 @@ def test_vocabularies_are_kept_as_lists_and_put_back(pairs, tmp_path):
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "3", "[5]"])
 def test_vocabularies_that_are_missing_or_damaged_are_told(tiny_data, tmp_path, content):
-    fit(configured("naive_bayes"), tiny_data)[0].save(tmp_path)
+    fitted(configured("naive_bayes"), tiny_data)[0].save(tmp_path)
     path = tmp_path / "vocabularies.json"
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(ArtifactError, match=r"vocabularies\.json is missing or damaged"):
@@ -141,7 +142,7 @@ def test_vocabularies_that_are_missing_or_damaged_are_told(tiny_data, tmp_path, 
 
 
 def test_a_folder_from_before_vocabularies_were_kept_apart_is_read(tiny_data, tmp_path):
-    classifier, _ = fit(configured("naive_bayes"), tiny_data)
+    classifier, _ = fitted(configured("naive_bayes"), tiny_data)
     classifier.save(tmp_path)
     (tmp_path / "vocabularies.json").unlink()
     skops.io.dump(classifier.pipeline, tmp_path / "pipeline.skops")

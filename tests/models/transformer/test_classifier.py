@@ -7,8 +7,7 @@ import torch
 
 from textclf import load_classifier
 from textclf.errors import ArtifactError, ConfigError
-from textclf.models.base import Cleaning
-from textclf.models.options import Attention, LongText, Padding, TransformerModel, Truncation
+from textclf.models.options import Attention, Cleaning, LongText, Padding, TransformerModel, Truncation
 from textclf.models.transformer import checkpoint as checkpoint_module
 from textclf.models.transformer.checkpoint import PackagedCheckpoint, open_checkpoint
 from textclf.models.transformer.loading import load_checkpoint

@@ -4,10 +4,11 @@ import numpy as np
 
 from tests.compare.factory import write_run
 from tests.conftest import make_data
-from textclf.models.base import RunContext
 from textclf.models.options import ClassicalModel, TransformerModel
 from textclf.models.transformer.loading import load_checkpoint
+from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 LOGREG = ClassicalModel(
     name="logreg",
@@ -18,7 +19,7 @@ LOGREG = ClassicalModel(
 
 def classical(pairs=False):
     """Fit a small logistic regression."""
-    return LOGREG.fit(make_data(pairs=pairs), TorchTrainer(), RunContext())[0]
+    return fit(LOGREG, make_data(pairs=pairs), TorchTrainer(), RunContext())[0]
 
 
 def transformer(checkpoint):

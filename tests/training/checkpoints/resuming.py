@@ -14,14 +14,15 @@ import pytest
 import torch
 
 from tests.conftest import make_data
-from textclf.models.base import RunContext
 from textclf.models.options import TransformerModel
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.system import signals
 from textclf.system.files import write_json
 from textclf.training import options as engines
+from textclf.training.fit import train
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.options import Precision
+from textclf.training.result import RunContext
 
 FAST = {"epochs": 3, "batch_size": 16, "learning_rate": 3e-3, "log_every": 1, "precision": Precision.fp32}
 
@@ -70,7 +71,7 @@ def fit(
     said = {"checkpoints": folder, "accept_changes": accept_changes, "is_main": main, **(context or {})}
     context = RunContext(log_metrics=log_metrics, **said)
     balance = TransformerModel(name="tiny", **({} if imbalance is None else {"imbalance": imbalance})).balance
-    return classifier, engine(**FAST | options).fit(classifier, data, context, balance), logged
+    return classifier, train(engine(**FAST | options), classifier, data, context, balance), logged
 
 
 def cut_off(engine, checkpoint, folder, step, **options):

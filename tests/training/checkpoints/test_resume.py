@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.export.test_onnx import FAMILIES
 from tests.training.checkpoints.resuming import cut_off, differences, fit
-from textclf.models.base import Imbalance
+from textclf.models.options import Imbalance
 from textclf.models.transformer import tokenizer
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import Lengths

@@ -18,8 +18,7 @@ from textclf.system import files as durable
 from textclf.tracking.lease import LeaseLostError
 from textclf.training.checkpoints import checkpointer, storage
 from textclf.training.checkpoints.storage import Saved, name_of, newest_checkpoint, read_checkpoint, write_checkpoint
-from textclf.training.every import Interval, parse_every
-from textclf.training.options import HFTrainer, TorchTrainer
+from textclf.training.options import HFTrainer, Interval, TorchTrainer, parse_interval
 
 
 def saved(**plain):
@@ -42,7 +41,7 @@ def names(folder):
     ],
 )
 def test_how_often_is_said_in_steps_or_time(text, every):
-    assert parse_every(text) == every
+    assert parse_interval(text) == every
 
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "-5", "10 minutes", "1.5", "1e3", "Never", "10m", "inf", "nan s"])

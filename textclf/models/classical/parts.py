@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator
 
 from textclf.errors import ConfigError, did_you_mean, listed
 from textclf.models.options import ClassicalModel
-from textclf.training.classical import check_balance
 
 ALLOWED = ("sklearn.", "textclf.models.")
 """Where the classes that a config names must come from."""
@@ -28,7 +27,6 @@ def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
         raise ConfigError(f"model.vectorizer: a {type(vectorizer).__name__} does not turn texts into features.")
     if not hasattr(classifier, "predict"):
         raise ConfigError(f"model.classifier: a {type(classifier).__name__} does not predict classes.")
-    check_balance(classifier, options.balance)
     return vectorizer, classifier
 
 

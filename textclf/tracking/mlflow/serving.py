@@ -19,7 +19,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from textclf.errors import DataError
 from textclf.models.base import Classifier
-from textclf.models.saved import load_classifier
+from textclf.models.families import load_classifier
 from textclf.tracking.mlflow import quiet  # noqa: F401  (switches off what MLflow may unpickle or run)
 from textclf.tracking.mlflow.guard import guard_requests
 from textclf.tracking.record import CLASSIFIER

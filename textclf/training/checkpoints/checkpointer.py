@@ -12,13 +12,12 @@ from pathlib import Path
 import torch
 
 from textclf.errors import ArtifactError, ConfigError
-from textclf.models.base import RunContext
 from textclf.system import signals
 from textclf.training.checkpoints.fingerprint import differences
 from textclf.training.checkpoints.state import Parts, Processes, restore, taken
 from textclf.training.checkpoints.storage import Saved, name_of, newest_checkpoint, remove_all_but, write_checkpoint
-from textclf.training.every import parse_every
-from textclf.training.options import TrainerOptions
+from textclf.training.options import TrainerOptions, parse_interval
+from textclf.training.result import RunContext
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class Checkpointer:
         """
         self.parts = parts
         self.monitor = parts.monitor
-        self.every = parse_every(options.checkpoint_every)
+        self.every = parse_interval(options.checkpoint_every)
         self.log_every = options.log_every
         self.accept_changes = context.accept_changes
         self.environment = environment

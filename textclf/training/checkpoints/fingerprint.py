@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData
-from textclf.models.base import Balance, RunContext
+from textclf.models.options import Balance
 from textclf.system.environment import NOT_INSTALLED, machine, version_of
 from textclf.system.files import plain
 from textclf.training.batches import TrainingBatches
 from textclf.training.optim import describe_device
 from textclf.training.options import TrainerOptions
+from textclf.training.result import RunContext
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "accelerate")
 """Those whose version decides about digits."""

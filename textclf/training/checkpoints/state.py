@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from textclf.models.base import EpochResult
 from textclf.training.batches import BatchPlan
 from textclf.training.monitor import TrainingMonitor
+from textclf.training.result import EpochResult
 from textclf.training.speedups.embeddings import TrimmedEmbedding
 
 Tensors = dict[str, dict[str, torch.Tensor]]

@@ -10,10 +10,10 @@ from tests.models.classical.test_pipeline import configured, fit
 from textclf import load_classifier
 from textclf.data.dataset import labels_of, texts_of
 from textclf.data.texts import MappedTexts
-from textclf.models.base import UNWEIGHED, Balance, Imbalance
 from textclf.models.classical.hashed_tfidf import HashedTfidf
-from textclf.training import streamed_fit
-from textclf.training.streamed_fit import fit_streamed, is_streamed
+from textclf.models.options import UNWEIGHED, Balance, Imbalance
+from textclf.training import classical
+from textclf.training.classical import fit_streamed, is_streamed
 
 HASHES = HashingVectorizer(n_features=64)
 
@@ -30,7 +30,7 @@ HASHES = HashingVectorizer(n_features=64)
     ],
 )
 def test_only_many_texts_and_parts_that_can_are_streamed(monkeypatch, features, classifier, texts, balance, expected):
-    monkeypatch.setattr(streamed_fit, "PART", 10)
+    monkeypatch.setattr(classical, "PART", 10)
     assert is_streamed(features, classifier, texts, balance) is expected
 
 
@@ -55,8 +55,8 @@ class Recorder:
 
 @pytest.mark.parametrize(("enough", "epochs"), [(10, 1), (61, 3)])
 def test_every_epoch_sees_every_text_once_with_its_own_label_from_memory_as_from_disk(monkeypatch, enough, epochs):
-    monkeypatch.setattr(streamed_fit, "PART", 7)
-    monkeypatch.setattr(streamed_fit, "ENOUGH", enough)
+    monkeypatch.setattr(classical, "PART", 7)
+    monkeypatch.setattr(classical, "ENOUGH", enough)
     texts = [str(i) for i in range(30)]
     labels = np.arange(30) % 3
     found = []
@@ -75,8 +75,8 @@ def test_every_epoch_sees_every_text_once_with_its_own_label_from_memory_as_from
 
 @pytest.mark.parametrize(("part", "least"), [(10, 0.9), (1000, 1.0)])
 def test_hashed_logreg_learns_in_parts_and_whole(monkeypatch, tmp_path, part, least):
-    monkeypatch.setattr(streamed_fit, "PART", part)
-    monkeypatch.setattr(streamed_fit, "ENOUGH", 200)
+    monkeypatch.setattr(classical, "PART", part)
+    monkeypatch.setattr(classical, "ENOUGH", 200)
     data = make_data()
     classifier, _ = fit(configured("hashed_logreg"), data)
     texts, _ = texts_of(data.test)

@@ -1,0 +1,124 @@
+"""Fit a model: a transformer by one of the two engines, a classical pipeline by scikit-learn."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textclf.data.dataset import TextData
+from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, ModelOptions, TransformerModel
+from textclf.system.disk import check_disk
+from textclf.system.imports import importing
+from textclf.system.memory import release_memory
+from textclf.system.out_of_memory import OutOfMemoryError
+from textclf.training.options import NEVER, Device, HFTrainer, Precision, TorchTrainer, TrainerOptions
+from textclf.training.result import FitResult, RunContext
+
+if TYPE_CHECKING:
+    from textclf.models.base import Classifier
+    from textclf.models.transformer.classifier import TransformerClassifier
+
+log = logging.getLogger(__name__)
+
+
+def check(model: ModelOptions, trainer: TrainerOptions) -> None:
+    """Raise before any data is loaded where a model cannot be fitted.
+
+    Raises:
+        ArtifactError: If there is no such checkpoint, or it cannot be reached.
+        ConfigError: If a class of scikit-learn is not allowed or not there, or refuses its arguments; or if the device
+            asked for is not there, or cannot compute in the precision.
+    """
+    with importing():
+        match model:
+            case TransformerModel():
+                from textclf.models.transformer.checkpoint import open_checkpoint
+                from textclf.training.optim import choose_device, choose_precision
+
+                open_checkpoint(model)
+                choose_precision(trainer, choose_device(trainer))
+            case ClassicalModel():
+                from textclf.models.classical.parts import make_parts
+                from textclf.training.classical import check_balance
+
+                check_balance(make_parts(model)[1], model.balance)
+            case _:
+                raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
+
+
+def fit(
+    model: ModelOptions, data: TextData, trainer: TrainerOptions, context: RunContext
+) -> tuple[Classifier, FitResult]:
+    """Fit to `data.train`, select on `data.validation`, and leave `data.test` alone.
+
+    Args:
+        model: A transformer is fine-tuned by the trainer; a classical model is fitted without it.
+        data: The data.
+        trainer: How a transformer is trained.
+        context: The run that this is part of.
+
+    Raises:
+        TextclfError: If the options do not fit the data or the machine, or memory runs out.
+        Stopped: If the process was asked to stop, after a checkpoint.
+    """
+    match model:
+        case TransformerModel():
+            return _fine_tune(model, data, trainer, context)
+        case ClassicalModel():
+            with importing():
+                from textclf.training.classical import fit_classical
+
+            return fit_classical(model, data, context)
+        case _:
+            raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
+
+
+def train(
+    trainer: TrainerOptions,
+    classifier: TransformerClassifier,
+    data: TextData,
+    context: RunContext,
+    balance: Balance = UNWEIGHED,
+) -> FitResult:
+    """Train `classifier`, an encoder with a fresh head, in place, and leave it with the best epoch's weights."""
+    match trainer:
+        case TorchTrainer():
+            from textclf.training.torch_engine import fit_with_torch as engine
+        case HFTrainer():
+            from textclf.training.hf_engine import fit_with_transformers as engine
+        case _:
+            raise TypeError(f"{type(trainer).__name__} is no trainer that textclf has")
+    return engine(trainer, classifier, data, context, balance)
+
+
+def _fine_tune(
+    model: TransformerModel, data: TextData, trainer: TrainerOptions, context: RunContext
+) -> tuple[TransformerClassifier, FitResult]:
+    """Load the checkpoint and train it; where that is allowed, on the CPU if a GPU's memory is too small."""
+    with importing():
+        from textclf.models.transformer.loading import load_checkpoint
+
+    def load() -> TransformerClassifier:
+        classifier = load_checkpoint(model, data.label_names, seed=context.seed)
+        classifier.has_pairs = data.has_pairs
+        return classifier
+
+    classifier = load()
+    if context.checkpoints is not None and context.is_main:
+        size = sum(weight.numel() * weight.element_size() for weight in classifier.model.parameters())
+        check_disk(context.checkpoints, size, keeps_checkpoints=trainer.checkpoint_every != NEVER)
+    try:
+        return classifier, train(trainer, classifier, data, context, model.balance)
+    except OutOfMemoryError as error:
+        if not trainer.cpu_fallback or error.device == "cpu":
+            raise
+        log.warning("%s Training starts again on the CPU.", error)
+    del classifier
+    release_memory()
+    context = replace(context, checkpoints=None if context.checkpoints is None else context.checkpoints / "cpu")
+    precision = Precision.auto if trainer.precision is Precision.fp16 else trainer.precision  # no fp16 on CPUs
+    classifier = load()
+    result = train(replace(trainer, device=Device.cpu, precision=precision), classifier, data, context, model.balance)
+    warning = "trained on the CPU, since one example at a time did not fit in the memory of the GPU."
+    return classifier, replace(result, warnings=(*result.warnings, warning))
