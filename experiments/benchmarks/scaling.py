@@ -20,6 +20,7 @@ from textclf.compare.plots import COUNT, SECONDS, plain_ticks
 from textclf.data.dataset import TextData
 from textclf.documents.plotting import STYLE
 from textclf.experiment.cli import compose_experiment
+from textclf.training.fit import fit
 from textclf.training.result import FitResult, RunContext
 
 CLASSICAL, TRANSFORMER = "tfidf_logreg", "minilm"
@@ -96,7 +97,7 @@ def curves(rows: int, long: bool) -> list[Curve]:
     ]
 
 
-def fit(curve: Curve, size: int, data: TextData) -> FitResult:
+def fit_curve(curve: Curve, size: int, data: TextData) -> FitResult:
     """Fit a model of textclf's at one size."""
     given = (f"model={curve.model}", "trainer.epochs=1", "trainer.batch_size=32", *curve.overrides(size))
     experiment = compose_experiment(*given)
@@ -109,7 +110,7 @@ def ways(measured: Sequence[Curve]) -> list[Way]:
     def way(curve: Curve, size: int) -> Way:
         return Way(
             curve.way(size),
-            lambda data: fit(curve, size, data),
+            lambda data: fit_curve(curve, size, data),
             prepare=lambda seed: curve.data(size),
             judge=lambda done: {"fit_seconds": done.train_seconds},
         )
@@ -121,7 +122,7 @@ def measure(settings: Settings) -> Result:
     """Fit at every size, in turns."""
     measured = curves(settings.rows, settings.long)
     for curve in (measured[0], measured[1]):  # what is done once in a process is no part of a curve
-        fit(curve, curve.sizes[0], curve.data(curve.sizes[0]))
+        fit_curve(curve, curve.sizes[0], curve.data(curve.sizes[0]))
     return page(settings, alternate(ways(measured), settings.round_seeds, Probe(), progress), measured)
 
 

@@ -6,7 +6,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 from tests.conftest import make_data
-from tests.models.classical.test_pipeline import configured, fit
+from tests.models.classical.test_pipeline import configured, fitted
 from textclf import load_classifier
 from textclf.data.dataset import labels_of, texts_of
 from textclf.data.texts import MappedTexts
@@ -78,7 +78,7 @@ def test_hashed_logreg_learns_in_parts_and_whole(monkeypatch, tmp_path, part, le
     monkeypatch.setattr(classical, "PART", part)
     monkeypatch.setattr(classical, "ENOUGH", 200)
     data = make_data()
-    classifier, _ = fit(configured("hashed_logreg"), data)
+    classifier, _ = fitted(configured("hashed_logreg"), data)
     texts, _ = texts_of(data.test)
     found = classifier.predict_proba(texts)
     assert (found.argmax(axis=1) == labels_of(data.test)).mean() >= least

@@ -84,12 +84,15 @@ def train(
     """Train `classifier`, an encoder with a fresh head, in place, and leave it with the best epoch's weights."""
     match trainer:
         case TorchTrainer():
-            from textclf.training.torch_engine import fit_with_torch as engine
+            from textclf.training.torch_engine import fit_with_torch
+
+            return fit_with_torch(trainer, classifier, data, context, balance)
         case HFTrainer():
-            from textclf.training.hf_engine import fit_with_transformers as engine
+            from textclf.training.hf_engine import fit_with_transformers
+
+            return fit_with_transformers(trainer, classifier, data, context, balance)
         case _:
             raise TypeError(f"{type(trainer).__name__} is no trainer that textclf has")
-    return engine(trainer, classifier, data, context, balance)
 
 
 def _fine_tune(
