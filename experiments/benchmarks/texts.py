@@ -138,7 +138,7 @@ def random_checkpoint(folder: Path, kind: str, layers: int | None = None) -> Pat
 def checkpoint_folder() -> str:
     """Return where MiniLM's checkpoint is: a folder, or its name on the Hub."""
     from textclf.models.options import TransformerModel
-    from textclf.models.transformer.checkpoint import open_checkpoint
+    from textclf.models.transformer.loading import open_checkpoint
 
     model = compose_experiment("model=minilm").model
     assert isinstance(model, TransformerModel)

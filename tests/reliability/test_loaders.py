@@ -45,7 +45,7 @@ LOADS = {
 }
 """Whose `load` is not to be used."""
 ALLOWED = {
-    ("textclf/models/classical/parts.py", "import_module"),  # of scikit-learn's estimators and textclf's own
+    ("textclf/models/classical/pipeline.py", "import_module"),  # of scikit-learn's estimators and textclf's own
     ("textclf/models/classical/pipeline.py", "skops.io.load"),  # with the list of trusted types
     ("textclf/evaluation/metrics.py", "evaluate.load"),  # dataset.metrics, which is asked for by name
 }

@@ -406,7 +406,7 @@ def test_a_config_chooses_no_code(marker):
     "name", ["os.mkdir", "sklearn.utils.os.mkdir", "textclf.models.saved.Path", "sklearn..os.mkdir"]
 )
 def test_a_pipeline_is_made_of_estimators_alone(part, name, marker):
-    from textclf.models.classical.parts import make_parts
+    from textclf.models.classical.pipeline import make_parts
     from textclf.models.options import ClassicalModel
 
     fine = {

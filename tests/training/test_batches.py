@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from textclf.errors import ConfigError
-from textclf.training.batches import BatchPlan, Share
+from textclf.training.batches import BatchPlan, ProcessGroup
 from textclf.training.options import TorchTrainer
 
 LENGTHS = np.random.default_rng(0).integers(3, 120, size=1003)
 
 
-def plan(epoch=1, seed=1, share=None, lengths=LENGTHS, **options):
-    made = BatchPlan(lengths, TorchTrainer(**{"batch_size": 16, **options}), seed, share)
+def plan(epoch=1, seed=1, processes=None, lengths=LENGTHS, **options):
+    made = BatchPlan(lengths, TorchTrainer(**{"batch_size": 16, **options}), seed, processes)
     made.epoch = epoch
     return made
 
@@ -54,8 +54,8 @@ def test_parts_of_a_step_are_its_batch(parts):
 
 
 def test_processes_share_each_batch_without_overlap_or_loss():
-    shares = [list(plan(share=Share(rank, 2))) for rank in range(2)]
-    alone = plan(share=Share(0, 1))
+    shares = [list(plan(processes=ProcessGroup(rank, 2))) for rank in range(2)]
+    alone = plan(processes=ProcessGroup(0, 1))
     for one, other in zip(*shares, strict=True):
         assert len(one) == len(other)
         assert not set(one) & set(other)
@@ -65,7 +65,7 @@ def test_processes_share_each_batch_without_overlap_or_loss():
 
 def test_batches_that_cannot_be_shared_are_refused():
     with pytest.raises(ConfigError, match="must be a multiple of the number of processes"):
-        plan(share=Share(0, 3))
+        plan(processes=ProcessGroup(0, 3))
 
 
 def test_balanced_epochs_draw_each_class_equally_often_and_anew():

@@ -87,7 +87,7 @@ def tokenizer_of(model: ModelOptions) -> PreTrainedTokenizerBase | None:
     from transformers import AutoTokenizer
 
     from textclf.errors import first_line
-    from textclf.models.transformer.checkpoint import open_checkpoint
+    from textclf.models.transformer.loading import open_checkpoint
 
     checkpoint = open_checkpoint(model)
     try:

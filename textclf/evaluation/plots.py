@@ -1,10 +1,9 @@
-"""Plots of one run: confusion matrix, curves, training, reliability, coverage, slices, class scores."""
+"""Plots of one run: confusion matrix, curves, reliability, coverage, slices, class scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,9 +24,6 @@ from textclf.evaluation.calibration import Calibration
 from textclf.evaluation.metrics import class_figures
 from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.thresholds import Wanted
-
-if TYPE_CHECKING:
-    from textclf.training.result import FitResult
 
 BLUE, RED, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#999999"
 MARKS = {Wanted.precision: ("o", RED), Wanted.promised_precision: ("^", ORANGE), Wanted.coverage: ("s", GREEN)}
@@ -118,42 +114,6 @@ def _plot_curves(
             draw(axes, predictions.labels == label, predictions.probabilities[:, label], name)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
         finish(axes)
-    return True
-
-
-def plot_training_curves(fit: FitResult, objective: str, title: str, path: Path) -> bool:
-    """Draw training loss by step, and validation loss and objective by epoch.
-
-    Returns:
-        Whether there was anything to draw: models without epochs have no curve.
-    """
-    if not fit.epochs:
-        return False
-    steps = [epoch.step for epoch in fit.epochs]
-    with figure(path, 6.4, 4.2) as axes:
-        if fit.step_losses:
-            at, losses = zip(*fit.step_losses, strict=True)
-            axes.plot(at, losses, color=BLUE, alpha=0.3, linewidth=1, label="training, single steps")
-        axes.plot(steps, [e.train_loss for e in fit.epochs], "o-", color=BLUE, label="training, mean of epoch")
-        validation = [epoch.metrics.get("validation/log_loss", np.nan) for epoch in fit.epochs]
-        axes.plot(steps, validation, "o-", color=RED, label="validation")
-        best = next(epoch for epoch in fit.epochs if epoch.epoch == fit.best_epoch)
-        axes.axvline(best.step, color=GREEN, linestyle="--", linewidth=1)
-        axes.annotate(
-            f"kept: epoch {best.epoch}\n{objective} {best.metrics.get(objective, float('nan')):.3f}",
-            (best.step, 0.98),
-            xycoords=("data", "axes fraction"),
-            xytext=(-5, 0),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            fontsize=9,
-            color="#006b4f",
-        )
-        axes.set(title=title, xlabel="step", ylabel="loss (nats)")
-        axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
     return True
 
 

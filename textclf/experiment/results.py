@@ -27,6 +27,7 @@ from textclf.system import timing
 from textclf.system.files import write_json, write_text
 from textclf.tracking import record as records
 from textclf.tracking.record import RunRecord
+from textclf.training.plots import plot_training_curves
 from textclf.training.result import FitResult
 
 log = logging.getLogger("textclf.experiment")
@@ -68,7 +69,7 @@ def write_results(
     plots.plot_confusion_matrix(predictions, title, folder / "confusion_matrix.png")
     plots.plot_roc_curves(predictions, title, folder / "roc_curve.png")
     plots.plot_precision_recall_curves(predictions, title, folder / "precision_recall_curve.png")
-    plots.plot_training_curves(fit, record.objective, title, folder / "loss_curve.png")
+    plot_training_curves(fit, record.objective, title, folder / "loss_curve.png")
     plots.plot_class_scores(predictions, title, folder / "class_scores.png")
     found = write_analysis(run_dir, analysis, title)
     counts = {split: np.bincount(labels_of(data.split(split)), minlength=len(names)) for split in SPLITS}

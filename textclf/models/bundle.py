@@ -18,7 +18,7 @@ FAMILIES = {
     "classical": (
         "textclf.models.classical.pipeline",
         "textclf.models.classical.nb_svm",
-        "textclf.models.classical.overlap",
+        "textclf.models.classical.pipeline",
     ),
     "transformer": ("textclf.models.transformer.classifier",),
     "onnx": ("textclf.models.onnx_folder",),

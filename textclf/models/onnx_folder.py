@@ -16,8 +16,15 @@ from textclf.errors import ArtifactError
 from textclf.models.base import Classifier
 from textclf.models.options import LongText, Padding, Truncation
 from textclf.models.saved import read_description
-from textclf.models.transformer.encoded import WINDOWS, Lengths, PadIds, batches_by_length, padded, tokenized
-from textclf.models.transformer.encoding import encoded_by_backend
+from textclf.models.transformer.encoded import (
+    WINDOWS,
+    Lengths,
+    PadIds,
+    batches_by_length,
+    encoded_by_backend,
+    padded,
+    tokenized,
+)
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

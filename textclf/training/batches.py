@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +24,13 @@ POOL = 50
 
 
 @dataclass(frozen=True)
-class Share:
-    """The part of each batch that one of several data-parallel processes takes."""
+class ProcessGroup:
+    """The data-parallel processes of a run, seen from one of them: each has random numbers and sums of its own."""
 
     rank: int = 0
-    world_size: int = 1
+    size: int = 1
+    gather: Callable[[torch.Tensor], torch.Tensor] = lambda value: value[None]
+    """Takes a tensor, and returns those of all processes stacked, on the CPU."""
 
 
 class BatchPlan(Sampler[list[int]]):
@@ -46,7 +48,7 @@ class BatchPlan(Sampler[list[int]]):
         lengths: NDArray[np.int64],
         options: TrainerOptions,
         seed: int,
-        share: Share | None = None,
+        processes: ProcessGroup | None = None,
         balanced: NDArray[np.int64] | None = None,
     ):
         """Plan for n texts.
@@ -55,7 +57,7 @@ class BatchPlan(Sampler[list[int]]):
             lengths: Tokens of each text, int64 (n,).
             options: Sizes of batches and parts, and whether to bucket.
             seed: Seed of the order.
-            share: The part of each micro-batch that this process takes; none for all of it.
+            processes: The processes that share each micro-batch; none for one alone.
             balanced: Labels by which each class is drawn equally often, int64 (n,); none takes every example once.
 
         Raises:
@@ -64,7 +66,7 @@ class BatchPlan(Sampler[list[int]]):
         self.lengths = lengths
         self.options = options
         self.seed = seed
-        self.share = share or Share()
+        self.processes = processes or ProcessGroup()
         self.balanced = balanced
         self.epoch = 0
         """Set before each epoch, counted from 1."""
@@ -72,16 +74,16 @@ class BatchPlan(Sampler[list[int]]):
         """Optimizer steps of the epoch that were taken before, which iterating leaves out."""
         self.micro_batch_size = options.micro_batch_size
         """Most examples in one forward pass, over all processes; a multiple of their number."""
-        if options.micro_batch_size % self.share.world_size:
+        if options.micro_batch_size % self.processes.size:
             raise ConfigError(
                 f"trainer.batch_size / gradient_accumulation ({options.micro_batch_size}) must be a multiple of the "
-                f"number of processes ({self.share.world_size}), which share each micro-batch."
+                f"number of processes ({self.processes.size}), which share each micro-batch."
             )
 
     @property
     def examples(self) -> int:
-        """Examples of an epoch; up to world_size - 1 are left out to share the rest evenly."""
-        return len(self.lengths) - len(self.lengths) % self.share.world_size
+        """Examples of an epoch; up to one fewer than the processes are left out to share the rest evenly."""
+        return len(self.lengths) - len(self.lengths) % self.processes.size
 
     @property
     def steps(self) -> int:
@@ -129,7 +131,7 @@ class BatchPlan(Sampler[list[int]]):
         """
         for start in range(0, len(batch), self.micro_batch_size):
             part = batch[start : start + self.micro_batch_size]
-            yield part[self.share.rank :: self.share.world_size].tolist()
+            yield part[self.processes.rank :: self.processes.size].tolist()
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield this process's part of each micro-batch that is left of the epoch."""
@@ -199,12 +201,12 @@ def training_batches(
     options: TrainerOptions,
     seed: int,
     balance: Balance,
-    share: Share | None = None,
+    processes: ProcessGroup | None = None,
 ) -> TrainingBatches:
     """Clean and tokenise the training split, and plan its batches."""
     texts, pairs = texts_of(data.train)
     tokens = classifier.tokenize(classifier.clean(texts), None if pairs is None else classifier.clean(pairs))
     labels = labels_of(data.train)
     balanced = labels if balance.imbalance is Imbalance.oversample else None
-    plan = BatchPlan(tokens.lengths, options, seed, share, balanced)
+    plan = BatchPlan(tokens.lengths, options, seed, processes, balanced)
     return TrainingBatches(plan, TokenizedDataset(classifier, tokens, labels))

@@ -27,9 +27,7 @@ from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.data.texts import MappedTexts
 from textclf.errors import ConfigError, DataError
 from textclf.models.classical.hashed_tfidf import HashedTfidf
-from textclf.models.classical.overlap import WordOverlap
-from textclf.models.classical.parts import make_parts
-from textclf.models.classical.pipeline import ClassicalClassifier, pipeline_inputs
+from textclf.models.classical.pipeline import ClassicalClassifier, WordOverlap, make_parts, pipeline_inputs
 from textclf.models.classical.vectorizing import FeatureIndex, fit_transform, transform
 from textclf.models.cleaning import cleaned
 from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance

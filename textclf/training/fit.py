@@ -33,13 +33,13 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
     with importing():
         match model:
             case TransformerModel():
-                from textclf.models.transformer.checkpoint import open_checkpoint
+                from textclf.models.transformer.loading import open_checkpoint
                 from textclf.training.optim import choose_device, choose_precision
 
                 open_checkpoint(model)
                 choose_precision(trainer, choose_device(trainer))
             case ClassicalModel():
-                from textclf.models.classical.parts import make_parts
+                from textclf.models.classical.pipeline import make_parts
                 from textclf.training.classical import check_balance
 
                 check_balance(make_parts(model)[1], model.balance)

@@ -9,26 +9,30 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
+from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainingArguments
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from textclf.data.dataset import TextData, labels_of
 from textclf.models.options import Balance
 from textclf.models.transformer.classifier import TransformerClassifier
+from textclf.models.transformer.encoded import WINDOWS
 from textclf.models.transformer.precision import AUTOCAST
 from textclf.models.transformer.tokenizer import pool_windows
 from textclf.system import signals
-from textclf.training.batches import Share, TrainingBatches, training_batches
+from textclf.training.batches import ProcessGroup, TrainingBatches, training_batches
 from textclf.training.checkpoints.checkpointer import Checkpointer
 from textclf.training.checkpoints.fingerprint import environment_of, identity_of
-from textclf.training.checkpoints.state import Parts, Processes, random_state, set_random_state
-from textclf.training.hf_trainer import MonitorCallback, PlannedTrainer
+from textclf.training.checkpoints.state import TrainingState, random_state, set_random_state
 from textclf.training.loss import Loss, make_loss
-from textclf.training.microbatch import Room, allocate_moments, failure_of
+from textclf.training.microbatch import MicroBatcher, allocate_moments, failure_of
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.optim import (
     choose_device,
@@ -64,14 +68,15 @@ def fit_with_transformers(
         # A Trainer writes it to the model's config, which must not tell whether training was gone on with or over.
         arguments.use_cache = getattr(classifier.model.config, "use_cache", False)
         classifier.move_to(arguments.device)
-        share = Share(arguments.process_index, arguments.world_size)
-        batches = training_batches(classifier, data, options, context.seed, balance, share)
+        several = arguments.world_size > 1
+        processes = ProcessGroup(arguments.process_index, arguments.world_size, *([_stacked] if several else []))
+        batches = training_batches(classifier, data, options, context.seed, balance, processes)
         plan = batches.plan
         labels = labels_of(data.train)
         loss_of = make_loss(balance, options.label_smoothing, labels, data.num_labels, classifier.device)
-        total = _sum_over_processes if share.world_size > 1 else None
+        total = _sum_over_processes if several else None
         monitor = TrainingMonitor(classifier, data, options, context, plan.steps, total)
-        monitor.turns.expect(plan, loss_of)
+        monitor.stability.expect(plan, loss_of)
         with apply_speedups(classifier, batches.tokens.ids, options) as speedups:
             optimizer = make_optimizer(classifier.model, options)
             allocate_moments(optimizer)
@@ -82,49 +87,50 @@ def fit_with_transformers(
                 describe_device(device),
                 precision.value,
                 plan.steps,
-                f", {share.world_size} processes" if share.world_size > 1 else "",
+                f", {processes.size} processes" if several else "",
             )
             log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
-            torch.manual_seed(context.seed + share.rank)  # each process drops out other units
-            parts = Parts(monitor, plan, optimizer, schedule, speedups.seen, _scaler(precision))
-            keeper = Checkpointer(
-                parts,
+            torch.manual_seed(context.seed + processes.rank)  # each process drops out other units
+            training = TrainingState(monitor, plan, optimizer, schedule, speedups.seen, _scaler(precision))
+            checkpointer = Checkpointer(
+                training,
                 options,
                 context,
                 partial(identity_of, options, data, batches, context, balance),
-                environment_of(device, precision.value, speedups.names, share.world_size),
-                Processes(share.rank, share.world_size, _stacked) if share.world_size > 1 else None,
+                environment_of(device, precision.value, speedups.names, processes.size),
+                processes,
             )
-            keeper.resume()
-            room = Room(plan, monitor, optimizer)
+            checkpointer.resume()
+            micro_batcher = MicroBatcher(plan, monitor, optimizer)
             while not monitor.over:
-                said = failure_of(partial(_take_steps, arguments, batches, parts, keeper, loss_of, room))
-                if said is not None:
+                steps = partial(_take_steps, arguments, batches, training, checkpointer, loss_of, micro_batcher)
+                failure = failure_of(steps)
+                if failure is not None:
                     monitor.break_off()
-                    room.halve(said)
+                    micro_batcher.halve(failure)
             monitor.take_best()
-            keeper.finish()
+            checkpointer.finish()
             return monitor.result(precision.value, batches.truncated_share, speedups.names, plan.micro_batch_size)
 
 
 def _take_steps(
     arguments: TrainingArguments,
     batches: TrainingBatches,
-    parts: Parts,
-    keeper: Checkpointer,
+    training: TrainingState,
+    checkpointer: Checkpointer,
     loss_of: Loss,
-    room: Room,
+    micro_batcher: MicroBatcher,
 ) -> None:
     """Let a Trainer take steps from where training stands: to the end of an epoch that was begun, or else to the last.
 
     Whatever it raises, the steps that the monitor counted are done and the next call goes on after them, with the
     plan's size of parts at that moment.
     """
-    monitor, plan = parts.monitor, batches.plan
+    monitor, plan = training.monitor, batches.plan
     plan.epoch, plan.done = len(monitor.epochs) + 1, monitor.steps_done
     if plan.done == plan.steps:  # nothing of this epoch is left but its validation
         monitor.start_epoch()
-        keeper.end_epoch()
+        checkpointer.end_epoch()
         return
 
     def loss_of_part(
@@ -142,20 +148,20 @@ def _take_steps(
     own.per_device_train_batch_size = plan.micro_batch_size
     own.gradient_accumulation_steps = plan.parts_per_step
     random = random_state(monitor.classifier.device)  # which the Trainer seeds anew
-    callback = MonitorCallback(parts, keeper, room)
+    callback = MonitorCallback(training, checkpointer, micro_batcher)
     trainer = PlannedTrainer(
         model=monitor.classifier.model,
         args=own,
         train_dataset=batches.dataset,
-        optimizers=(parts.optimizer, parts.schedule),
+        optimizers=(training.optimizer, training.schedule),
         compute_loss_func=loss_of_part,
         callbacks=[callback],
     )
     trainer.planned_batches = batches.loader()
     callback.trainer = trainer
     trainer.remove_callback(PrinterCallback)  # the monitor tells what there is to tell
-    if parts.scaler is not None:
-        trainer.accelerator.scaler = parts.scaler
+    if training.scaler is not None:
+        trainer.accelerator.scaler = training.scaler
     set_random_state(random, monitor.classifier.device)
     try:
         trainer.train()
@@ -208,3 +214,91 @@ def _sum_over_processes(value: torch.Tensor) -> torch.Tensor:
     total = value.clone()
     torch.distributed.all_reduce(total)
     return total
+
+
+@contextmanager
+def _unwrapped(model: torch.nn.Module) -> Iterator[None]:
+    """Take off what accelerate puts around a forward pass in 16 bits, so that predictions are those of any model."""
+    wrapped = model.__dict__.pop("forward", None)
+    try:
+        yield
+    finally:
+        if wrapped is not None:
+            model.forward = wrapped
+
+
+class PlannedTrainer(Trainer):
+    """The Trainer over batches that are planned, padded and shared out already."""
+
+    planned_batches: DataLoader
+    windows: torch.Tensor | None = None
+    """How many rows each text of the current part has, where texts are read in windows."""
+    grad_norm: torch.Tensor | float | None = None
+    """Norm of the last step's gradients before clipping."""
+
+    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Return the loss of a part, whose number of windows is kept for the function that computes it."""
+        self.windows = inputs.pop(WINDOWS, None)  # no input of the model
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        self.grad_norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        return self.grad_norm
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return the planned batches."""
+        return self.planned_batches
+
+    def floating_point_ops(self, inputs: dict[str, torch.Tensor]) -> int:
+        """Return nothing: an estimate that nobody reads."""
+        return 0
+
+
+class MonitorCallback(TrainerCallback):
+    """Tells the monitor what the Trainer does."""
+
+    def __init__(self, training: TrainingState, checkpointer: Checkpointer, micro_batcher: MicroBatcher):
+        self.monitor = training.monitor
+        self.micro_batcher = micro_batcher
+        self.trainer: PlannedTrainer | None = None
+        self.plan = training.plan
+        self.checkpointer = checkpointer
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Begin an epoch."""
+        self.plan.epoch, self.plan.done = len(self.monitor.epochs) + 1, self.monitor.steps_done
+        self.monitor.start_epoch()
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Remember what a step begins with."""
+        self.micro_batcher.begin_step()
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Note the learning rate of the step."""
+        optimizer = kwargs["optimizer"]
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        self.learning_rate = optimizer.param_groups[0]["lr"]
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Count the step, and keep a checkpoint where it is time to."""
+        norm = self.trainer.grad_norm if self.trainer is not None else None
+        self.monitor.end_step(self.plan.examples_of(self.monitor.steps_done), self.learning_rate, norm)
+        self.checkpointer.after_step()
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Validate."""
+        # Every process validates, and all come to the same answer.
+        with _unwrapped(self.monitor.classifier.model):
+            self.checkpointer.end_epoch()
+        if self.monitor.over:
+            control.should_training_stop = True

@@ -21,7 +21,7 @@ from textclf.training.monitor import TrainingMonitor
 log = logging.getLogger(__name__)
 
 
-class Room:
+class MicroBatcher:
     """Finds the size of parts that fits, for one training run; the plan holds it."""
 
     def __init__(self, plan: BatchPlan, monitor: TrainingMonitor, optimizer: torch.optim.Optimizer):
@@ -64,7 +64,7 @@ class Room:
             OutOfMemoryError: If the parts are single examples already, or several processes share each part.
         """
         device = self.monitor.classifier.device.type
-        size, processes = self.plan.micro_batch_size, self.plan.share.world_size
+        size, processes = self.plan.micro_batch_size, self.plan.processes.size
         self.optimizer.zero_grad()
         self.monitor.drop_step()
         release_memory()

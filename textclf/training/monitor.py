@@ -65,7 +65,7 @@ class TrainingMonitor:
         self.points: list[tuple[int, dict[str, float]]] = []
         """All that was logged: the step, and the metrics by name."""
         self.warnings: list[str] = []
-        self.turns = StabilityMonitor(classifier, data, options, self.total)
+        self.stability = StabilityMonitor(classifier, data, options, self.total)
         self.resumed_at: list[int] = []
         self.has_best = False
         """Whether training is over and the classifier has the best epoch's weights."""
@@ -129,12 +129,12 @@ class TrainingMonitor:
         """
         self.step += 1
         self.steps_done += 1
-        self.warn(self.turns.saw(self.step, self.steps_done - 1, self._step_loss, learning_rate, grad_norm))
+        self.warn(self.stability.saw(self.step, self.steps_done - 1, self._step_loss, learning_rate, grad_norm))
         self.epoch_loss += self._step_loss * examples
         self.epoch_examples += examples
         self._bar.update(examples)
         if self.step % self.options.log_every == 0 or self.step == 1:
-            self.warn(self.turns.look())
+            self.warn(self.stability.look())
             loss = self.total(self._step_loss).item()
             self.step_losses.append((self.step, loss))
             self._bar.set_postfix(loss=f"{loss:.3f}")
@@ -183,7 +183,7 @@ class TrainingMonitor:
         Raises:
             Stopped: If a signal came while validating, after which training stands where it did before.
         """
-        self.warn(self.turns.look(weights=True))
+        self.warn(self.stability.look(weights=True))
         train_loss = self.total(self.epoch_loss).item() / max(self.epoch_examples, 1)  # waits for the device
         seconds = self.seconds_so_far()
         self._bar.close()
@@ -192,8 +192,8 @@ class TrainingMonitor:
             validation = evaluate_split(self.classifier, self.data, "validation")
         metrics = validation.metrics
         result = EpochResult(len(self.epochs) + 1, self.step, train_loss, metrics, seconds)
-        self.warn(self.turns.judge_epoch(result))
-        worry = self.turns.still_collapsed(result, validation.predictions.labels, validation.predictions.predicted)
+        self.warn(self.stability.judge_epoch(result))
+        worry = self.stability.still_collapsed(result, validation.predictions.labels, validation.predictions.predicted)
         if worry is not None and self.is_main:
             log.warning("%s", worry)
         self.epochs.append(result)

@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from textclf.data.dataset import TextData, labels_of
+from textclf.data.dataset import SPLITS, TextData, labels_of
 from textclf.documents.escape import terminal
-from textclf.errors import TrainingError
+from textclf.errors import DataError, TrainingError
 from textclf.evaluation.collapse import collapse_words, entropy_of
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.training.batches import BatchPlan
-from textclf.training.head import check_labels
 from textclf.training.loss import Loss
 from textclf.training.options import TrainerOptions
 from textclf.training.result import EpochResult
@@ -131,7 +130,7 @@ class StabilityMonitor:
             TrainingError: If the loss or a gradient is no number.
         """
         self._waiting.append(_Step(number, in_epoch, learning_rate, loss.detach(), norm))
-        at_once = loss.device.type == "cpu" and self.plan is not None and self.plan.share.world_size == 1
+        at_once = loss.device.type == "cpu" and self.plan is not None and self.plan.processes.size == 1
         return self.look() if at_once or len(self._waiting) >= LONGEST_WAIT else []
 
     def look(self, weights: bool = False) -> list[str]:
@@ -264,3 +263,26 @@ def _remedy(learning_rate: float) -> str:
         f"A lower trainer.learning_rate (it is {learning_rate:.2g}), a longer trainer.warmup_fraction, a "
         f"trainer.max_grad_norm of 1 or trainer.precision=fp32 would help."
     )
+
+
+def check_labels(classifier: TransformerClassifier, data: TextData) -> None:
+    """Raise before training where the labels and the head do not fit.
+
+    Raises:
+        DataError: With the label or the size that does not.
+    """
+    size = classifier.model.config.num_labels
+    if size != data.num_labels:
+        raise DataError(
+            f"The head of the classifier has {size} classes and {data.name} has {data.num_labels} "
+            f"({', '.join(data.label_names[:8])}). Load the checkpoint with a head for these labels."
+        )
+    for split in SPLITS:
+        labels = labels_of(data.split(split))
+        wrong = np.flatnonzero((labels < 0) | (labels >= data.num_labels))
+        if len(wrong):
+            raise DataError(
+                f"{data.name}: {split} has the label {labels[wrong[0]]} in row {wrong[0]} (the first is 0), and "
+                f"{len(wrong) - 1} more like it, where labels must lie from 0 to {data.num_labels - 1}, one for each "
+                f"of {data.num_labels} classes."
+            )

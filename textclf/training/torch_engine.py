@@ -23,9 +23,9 @@ from textclf.system import signals
 from textclf.training.batches import TrainingBatches, training_batches
 from textclf.training.checkpoints.checkpointer import Checkpointer
 from textclf.training.checkpoints.fingerprint import environment_of, identity_of
-from textclf.training.checkpoints.state import Parts
+from textclf.training.checkpoints.state import TrainingState
 from textclf.training.loss import Loss, make_loss
-from textclf.training.microbatch import Room, allocate_moments
+from textclf.training.microbatch import MicroBatcher, allocate_moments
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.optim import (
     choose_device,
@@ -64,7 +64,7 @@ def fit_with_torch(
     plan = batches.plan
     loss_of = make_loss(balance, options.label_smoothing, labels_of(data.train), data.num_labels, device)
     monitor = TrainingMonitor(classifier, data, options, context, plan.steps)
-    monitor.turns.expect(plan, loss_of)
+    monitor.stability.expect(plan, loss_of)
     with apply_speedups(classifier, batches.tokens.ids, options) as speedups, signals.deferred():
         optimizer = make_optimizer(model, options)
         allocate_moments(optimizer)
@@ -75,25 +75,25 @@ def fit_with_torch(
         log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
 
         torch.manual_seed(context.seed)
-        keeper = Checkpointer(
-            Parts(monitor, plan, optimizer, schedule, speedups.seen, scaler),
+        checkpointer = Checkpointer(
+            TrainingState(monitor, plan, optimizer, schedule, speedups.seen, scaler),
             options,
             context,
             partial(identity_of, options, data, batches, context, balance),
             environment_of(device, precision.value, speedups.names, processes=1),
         )
-        keeper.resume()
-        room = Room(plan, monitor, optimizer)
-        steps = _Steps(batches, loss_of, optimizer, schedule, scaler, options.max_grad_norm, monitor, room)
+        checkpointer.resume()
+        micro_batcher = MicroBatcher(plan, monitor, optimizer)
+        steps = _Steps(batches, loss_of, optimizer, schedule, scaler, options.max_grad_norm, monitor, micro_batcher)
         while not monitor.over:
             plan.epoch = len(monitor.epochs) + 1
             monitor.start_epoch()
             for rows in plan.batches()[monitor.steps_done :]:
                 steps.take(rows)
-                keeper.after_step()
-            keeper.end_epoch()
+                checkpointer.after_step()
+            checkpointer.end_epoch()
         monitor.take_best()
-        keeper.finish()
+        checkpointer.finish()
         return monitor.result(precision.value, batches.truncated_share, speedups.names, plan.micro_batch_size)
 
 
@@ -108,11 +108,11 @@ class _Steps:
     scaler: torch.amp.GradScaler
     max_grad_norm: float
     monitor: TrainingMonitor
-    room: Room
+    micro_batcher: MicroBatcher
 
     def take(self, rows: NDArray[np.int64]) -> None:
         """Take a step on these examples, in parts of the size that the plan says at this moment."""
-        self.room.take(partial(self.add_gradients, rows))
+        self.micro_batcher.take(partial(self.add_gradients, rows))
         self.update(len(rows))
 
     def add_gradients(self, rows: NDArray[np.int64]) -> None:

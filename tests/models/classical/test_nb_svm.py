@@ -3,7 +3,7 @@ from scipy.sparse import csr_matrix
 from sklearn.svm import LinearSVC
 
 from textclf.models.classical.nb_svm import NBSVM
-from textclf.models.classical.overlap import WordOverlap
+from textclf.models.classical.pipeline import WordOverlap
 
 COUNTS = csr_matrix(np.array([[2, 0, 1], [1, 0, 1], [0, 2, 1], [0, 1, 0]], dtype=float))
 LABELS = np.array([1, 1, 0, 0])

@@ -6,7 +6,7 @@ import torch
 
 from tests.conftest import sentences
 from textclf.models.options import TransformerModel
-from textclf.models.transformer.batch_sizes import FittingBatches
+from textclf.models.transformer.classifier import FittingBatches
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.system.out_of_memory import OutOfMemoryError
 

@@ -8,9 +8,8 @@ import torch
 from textclf import load_classifier
 from textclf.errors import ArtifactError, ConfigError
 from textclf.models.options import Attention, Cleaning, LongText, Padding, TransformerModel, Truncation
-from textclf.models.transformer import checkpoint as checkpoint_module
-from textclf.models.transformer.checkpoint import PackagedCheckpoint, open_checkpoint
-from textclf.models.transformer.loading import load_checkpoint
+from textclf.models.transformer import loading as checkpoint_module
+from textclf.models.transformer.loading import PackagedCheckpoint, load_checkpoint, open_checkpoint
 
 TEXTS = ["a lovely film", "number 3 is a broken lamp and it stays that way", "", "dull"]
 NAMES = ("negative", "positive")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 
-from textclf.errors import ArtifactError, listed
+from textclf.errors import ArtifactError, ConfigError, did_you_mean, listed
 from textclf.models.base import Classifier
-from textclf.models.classical.saving import write_pipeline
+from textclf.models.classical.saving import read_into, write_pipeline, written_apart
 from textclf.models.classical.vectorizing import FeatureIndex, index_of, pays, transform
-from textclf.models.classical.vocabularies import read_into, written_apart
+from textclf.models.options import ClassicalModel
 from textclf.models.saved import read_description, write_description
 from textclf.system.imports import left_out
 
@@ -27,7 +30,7 @@ PIPELINE = "pipeline.skops"
 TRUSTED = (
     "textclf.models.classical.hashed_tfidf.HashedTfidf",
     "textclf.models.classical.nb_svm.NBSVM",
-    "textclf.models.classical.overlap.WordOverlap",
+    "textclf.models.classical.pipeline.WordOverlap",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.model_selection._split.StratifiedKFold",
@@ -35,6 +38,9 @@ TRUSTED = (
 """Types beyond skops' own list that a saved pipeline may hold."""
 PART = 1 << 16
 """Texts that are predicted at once: as many as have features of bounded size."""
+ALLOWED = ("sklearn.", "textclf.models.")
+"""Where the classes that a config names must come from."""
+WORD = re.compile(r"\w+")
 
 
 @dataclass
@@ -100,3 +106,82 @@ def load_classical(directory: Path) -> ClassicalClassifier:
         raise ArtifactError(f"{path} holds a {type(pipeline).__name__}, not a pipeline.")
     read_into(pipeline, Path(directory))
     return ClassicalClassifier(**description.common, pipeline=pipeline)
+
+
+def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
+    """Make the vectorizer and the classifier, unfitted.
+
+    Raises:
+        ConfigError: If a class is not allowed or not there, or refuses its arguments.
+    """
+    vectorizer = _make(options.vectorizer, "model.vectorizer")
+    classifier = _make(options.classifier, "model.classifier")
+    if not hasattr(vectorizer, "transform"):
+        raise ConfigError(f"model.vectorizer: a {type(vectorizer).__name__} does not turn texts into features.")
+    if not hasattr(classifier, "predict"):
+        raise ConfigError(f"model.classifier: a {type(classifier).__name__} does not predict classes.")
+    return vectorizer, classifier
+
+
+def _make(node: Mapping[str, Any], option: str) -> BaseEstimator:
+    """Make one scikit-learn object from its `_target_` and arguments."""
+    target = node.get("_target_")
+    if not isinstance(target, str) or not target.startswith(ALLOWED):
+        raise ConfigError(
+            f"{option}._target_ must name a class of scikit-learn or of textclf.models, got {target!r}. "
+            f"A config is data and cannot run other code."
+        )
+    module, _, name = target.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{option}._target_={target}: there is no such class ({error}).") from error
+    if not (isinstance(cls, type) and issubclass(cls, BaseEstimator)):
+        raise ConfigError(f"{option}._target_={target} is no scikit-learn estimator.")
+    arguments = {key: _argument(value, f"{option}.{key}") for key, value in node.items() if key != "_target_"}
+    try:
+        known = set(cls._get_param_names())
+        for key in arguments:
+            if key not in known:
+                raise ConfigError(
+                    f"{option}.{key}: {name} has no such argument; it has {listed(sorted(known), 40)}."
+                    f"{did_you_mean(key, known)}"
+                )
+        estimator = cls(**arguments)
+        estimator._validate_params()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{option}: {error}") from error
+    return estimator
+
+
+def _argument(value: Any, option: str) -> Any:
+    """Return an argument as scikit-learn wants it: lists as tuples, nested estimators made."""
+    if isinstance(value, Mapping):
+        return _make(value, option) if "_target_" in value else dict(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+class WordOverlap(TransformerMixin, BaseEstimator):
+    """Two measures of the words that the texts of a pair share.
+
+    Coverage is the share of the second text's words that occur in the first, the baseline of
+    the RTE challenges; Jaccard is the shared part of all words of both.
+    """
+
+    def fit(self, X: NDArray[np.object_], y: object = None) -> WordOverlap:  # noqa: N803
+        """Learn nothing."""
+        self.n_features_in_ = 2
+        return self
+
+    def transform(self, X: NDArray[np.object_]) -> NDArray[np.float64]:  # noqa: N803
+        """Return coverage and Jaccard, float64 (n, 2), of pairs of texts, object (n, 2)."""
+        measures = np.zeros((len(X), 2))
+        for i, (text, pair) in enumerate(X):
+            first, second = (set(WORD.findall(part.lower())) for part in (text, pair))
+            shared = len(first & second)
+            measures[i] = shared / max(len(second), 1), shared / max(len(first | second), 1)
+        return measures
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """Return the names of the two measures."""
+        return np.array(["coverage", "jaccard"], dtype=object)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,16 +19,17 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from textclf.errors import ArtifactError
+from textclf.errors import ArtifactError, TextclfError
 from textclf.models.base import Classifier
 from textclf.models.options import Attention, LongText, Padding, Truncation
 from textclf.models.saved import read_description, write_description
-from textclf.models.transformer import quiet  # noqa: F401  (makes transformers quiet)
-from textclf.models.transformer.batch_sizes import FittingBatches
-from textclf.models.transformer.encoded import WINDOWS, Lengths, TokenizedTexts
-from textclf.models.transformer.last_layer import read_one_token
+from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
+from textclf.models.transformer.encoded import WINDOWS, Lengths, TokenizedTexts, batches_by_length
+from textclf.models.transformer.layers import read_one_token
 from textclf.models.transformer.precision import AUTOCAST, cpu_is_fast_at_bf16, in_bf16
 from textclf.models.transformer.tokenizer import pad, pool_windows, tokenize
+from textclf.system.memory import release_memory
+from textclf.system.out_of_memory import OutOfMemoryError, brief, is_out_of_memory
 from textclf.system.paths import check_contained
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,62 @@ log = logging.getLogger(__name__)
 FAMILY = "transformer"
 WINDOW = 16_384
 """Texts that are tokenised and sorted by length together when predicting."""
+TOKENS_PER_BATCH = {"cpu": 2048}
+"""Padded tokens of a prediction batch: on CPUs about as many as stay in the cache."""
+TOKENS_PER_GPU_BATCH = 65_536
+
+Predict = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+
+
+@dataclass
+class FittingBatches:
+    """Batches that fit in memory, by the kind of device."""
+
+    tokens: dict[str, int] = field(default_factory=dict)
+    """Padded tokens of a batch that were found to fit, where the usual number did not."""
+
+    def in_batches(
+        self, predict: Predict, lengths: NDArray[np.int64], pad_length: int | None, device: torch.device
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield the rows of each batch and what is predicted for them, in halves for as long as memory runs out.
+
+        Args:
+            predict: Takes the numbers of some rows, and returns their probabilities.
+            lengths: Tokens of each row, int64 (n,).
+            pad_length: Tokens that every row is padded to; none where the batch decides.
+            device: Where it is computed.
+
+        Raises:
+            OutOfMemoryError: If a single row does not fit.
+        """
+        kind = device.type
+        usual = TOKENS_PER_BATCH.get(kind, TOKENS_PER_GPU_BATCH)
+        left = batches_by_length(lengths, self.tokens.get(kind, usual), pad_length)[::-1]
+        while left:
+            rows = left[-1]
+            found = _attempt(predict, rows)
+            if not isinstance(found, str):
+                left.pop()
+                yield rows, found
+                continue
+            release_memory()
+            longest = int(pad_length or lengths[rows[0]])
+            if len(rows) == 1:
+                raise OutOfMemoryError(
+                    f"Out of memory on {kind} in predicting a single text of {longest} tokens ({found}). What would "
+                    f"help: a shorter model.max_length, a smaller model (model=distilbert, model=minilm), or more "
+                    f"memory; a classifier that is trained already also predicts on a machine without a GPU.",
+                    kind,
+                )
+            self.tokens[kind] = max(1, len(rows) // 2 * longest)
+            log.warning(
+                "out of memory in predicting %d texts at a time: from here on %s tokens at a time, in place of %s",
+                len(rows),
+                f"{self.tokens[kind]:,}",
+                f"{len(rows) * longest:,}",
+            )
+            rest = np.concatenate(left[::-1])
+            left = [rest[own] for own in batches_by_length(lengths[rest], self.tokens[kind], pad_length)][::-1]
 
 
 @dataclass
@@ -196,3 +253,13 @@ def load_transformer(directory: Path) -> TransformerClassifier:
         padding=Padding(options["padding"]),
         autocast=AUTOCAST[options["precision"]],
     )
+
+
+def _attempt(predict: Predict, rows: NDArray[np.int64]) -> NDArray[np.float32] | str:
+    """Return what is predicted, or what was said where memory ran out; the error itself would keep memory alive."""
+    try:
+        return predict(rows)
+    except Exception as error:
+        if isinstance(error, TextclfError) or not is_out_of_memory(error):
+            raise
+        return brief(error)

@@ -1,23 +1,26 @@
-"""Token ids of texts, cut to length or into windows, kept compactly, and padded into batches; without torch."""
+"""Encoded texts: token ids, cut to length or into windows, kept compactly and padded into batches; without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textclf.models.options import LongText, Truncation
-from textclf.models.transformer.cuts import head_tail, windows
-from textclf.models.transformer.encoding import Encode, Encoded
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 CHUNK = 1000
 """Texts that are tokenised in one call."""
 WINDOWS = "windows"
 """The entry of a batch that says how many of its rows each text has; it is no input of the model."""
+HEAD_SHARE = 0.25
+"""Share of the room that `head_tail` gives to the head (Sun et al. 2019: 128 of 510 tokens)."""
 
 
 @dataclass(frozen=True)
@@ -221,3 +224,90 @@ def batches_by_length(lengths: NDArray[np.int64], tokens: int, pad_length: int |
         batches.append(order[start : start + size])
         start += size
     return batches
+
+
+def head_tail(sequences: NDArray[np.int64], max_length: int) -> NDArray[np.int64]:
+    """Return which tokens to keep, the beginning and the end of each text.
+
+    Args:
+        sequences: int64 (tokens,): 0 and 1 for tokens of the first and second text, -1 for the tokenizer's own.
+        max_length: Most tokens to keep, the tokenizer's own among them.
+
+    Returns:
+        Positions, int64 (at most max_length,), ascending.
+    """
+    own, first, second = (np.flatnonzero(sequences == kind) for kind in (-1, 0, 1))
+    rooms = _shared_out(len(first), len(second), max(max_length - len(own), 0))
+    kept = [own]
+    for positions, room in zip((first, second), rooms, strict=True):
+        head = len(positions) if len(positions) <= room else int(room * HEAD_SHARE)
+        tail = min(room, len(positions)) - head
+        kept += [positions[:head], positions[len(positions) - tail :]]
+    return np.sort(np.concatenate(kept))
+
+
+def windows(sequences: NDArray[np.int64], max_length: int, overlap: int, most: int) -> Iterator[NDArray[np.int64]]:
+    """Yield which tokens each window reads; of a pair, a part of the first text and all of the second.
+
+    A second text that takes more than half of the room is cut to that.
+
+    Args:
+        sequences: int64 (tokens,): 0 and 1 for tokens of the first and second text, -1 for the tokenizer's own.
+        max_length: Most tokens of a window, the tokenizer's own among them.
+        overlap: Tokens of the first text that a window shares with the one before.
+        most: Most windows; of more, this many are spread evenly, the first and the last among them.
+    """
+    own, first, second = (np.flatnonzero(sequences == kind) for kind in (-1, 0, 1))
+    room = max(max_length - len(own), 1)
+    if len(first) + len(second) > room:
+        second = second[: max(room // 2, room - len(first))]
+    size = max(room - len(second), 1)
+    step = max(size - overlap, 1)
+    starts = np.arange(0, max(len(first) - overlap, 1), step)
+    if len(starts) > most:
+        starts = starts[np.unique(np.linspace(0, len(starts) - 1, most).round().astype(int))]
+    for start in starts:
+        begin = max(0, min(start, len(first) - size))  # the last window is full too
+        yield np.sort(np.concatenate([own, first[begin : begin + size], second]))
+
+
+def _shared_out(first: int, second: int, room: int) -> tuple[int, int]:
+    """Return the room of each text of a pair, cutting the longer one first."""
+    if first + second <= room:
+        return first, second
+    shorter = min(first, second, room // 2)
+    return (shorter, room - shorter) if first <= second else (room - shorter, shorter)
+
+
+class Encoded(Protocol):
+    """What a tokenizer makes of one text, or pair of texts; `tokenizers.Encoding` is one."""
+
+    @property
+    def ids(self) -> list[int]:
+        """Token ids, the tokenizer's own among them."""
+        ...
+
+    @property
+    def type_ids(self) -> list[int]:
+        """Which text of a pair each token belongs to."""
+        ...
+
+    @property
+    def overflowing(self) -> Sequence[object]:
+        """What the tokenizer left out; empty where it left out nothing."""
+        ...
+
+    @property
+    def sequence_ids(self) -> list[int | None]:
+        """0 and 1 for tokens of the first and second text, none for the tokenizer's own."""
+        ...
+
+
+Encode = Callable[[Sequence[str], Sequence[str] | None], Sequence[Encoded]]
+"""Takes texts and, of pairs, the second texts; gives each as token ids."""
+
+
+def encoded_by_backend(backend: Tokenizer, texts: Sequence[str], text_pairs: Sequence[str] | None) -> Sequence[Encoded]:
+    """Return the token ids of texts, or pairs of texts, with all cores, cut as the tokenizer was told."""
+    given = list(texts) if text_pairs is None else list(zip(texts, text_pairs, strict=True))
+    return backend.encode_batch_fast(given)

@@ -16,8 +16,15 @@ from numpy.typing import NDArray
 from transformers import BatchEncoding, PreTrainedTokenizerBase, TokenizersBackend
 from transformers.tokenization_utils_base import PaddingStrategy, TruncationStrategy
 
-from textclf.models.transformer.encoded import Lengths, PadIds, TokenizedTexts, padded, tokenized
-from textclf.models.transformer.encoding import Encoded, encoded_by_backend
+from textclf.models.transformer.encoded import (
+    Encoded,
+    Lengths,
+    PadIds,
+    TokenizedTexts,
+    encoded_by_backend,
+    padded,
+    tokenized,
+)
 from textclf.models.transformer.token_cache import remembered
 
 _ONE_AT_A_TIME = threading.Lock()

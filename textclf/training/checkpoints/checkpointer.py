@@ -13,8 +13,9 @@ import torch
 
 from textclf.errors import ArtifactError, ConfigError
 from textclf.system import signals
+from textclf.training.batches import ProcessGroup
 from textclf.training.checkpoints.fingerprint import differences
-from textclf.training.checkpoints.state import Parts, Processes, restore, taken
+from textclf.training.checkpoints.state import TrainingState, capture, restore
 from textclf.training.checkpoints.storage import Saved, name_of, newest_checkpoint, remove_all_but, write_checkpoint
 from textclf.training.options import TrainerOptions, parse_interval
 from textclf.training.result import RunContext
@@ -37,30 +38,30 @@ class Checkpointer:
 
     def __init__(
         self,
-        parts: Parts,
+        training: TrainingState,
         options: TrainerOptions,
         context: RunContext,
         identity: Callable[[], dict[str, str]],
         environment: dict[str, str],
-        processes: Processes | None = None,
+        processes: ProcessGroup | None = None,
     ):
         """Follow a run, whose weights are still those that it starts from.
 
         Args:
-            parts: What has state.
+            training: What is captured and restored.
             options: How often to keep it.
             context: Where, and whether to go on in changed surroundings.
             identity: Makes what the run is known by; asked only where there is something to keep or to go on from.
             environment: What its digits stand on.
             processes: The data-parallel processes; none for a single one.
         """
-        self.parts = parts
-        self.monitor = parts.monitor
-        self.every = parse_interval(options.checkpoint_every)
+        self.training = training
+        self.monitor = training.monitor
+        self.interval = parse_interval(options.checkpoint_every)
         self.log_every = options.log_every
         self.accept_changes = context.accept_changes
         self.environment = environment
-        self.processes = processes or Processes()
+        self.processes = processes or ProcessGroup()
         self.folder = self._agreed(context.checkpoints)
         self.kept: list[Path] = []
         """The checkpoints that can be gone on from, the oldest first."""
@@ -73,7 +74,7 @@ class Checkpointer:
     @property
     def writes(self) -> bool:
         """Whether anything is to be written at all."""
-        return self.folder is not None and not self.every.is_never
+        return self.folder is not None and not self.interval.is_never
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -96,7 +97,7 @@ class Checkpointer:
         self._refuse_others(path, saved)
         changes = self._changes(path, saved)
         try:
-            restore(self.parts, self.processes, saved.plain, saved.tensors)
+            restore(self.training, self.processes, saved.plain, saved.tensors)
         except (RuntimeError, KeyError, ValueError) as error:
             raise ArtifactError(
                 f"{path} does not fit the model that is to be trained ({error}); remove it to train from the beginning."
@@ -126,7 +127,7 @@ class Checkpointer:
         Raises:
             Stopped: If it is asked to stop, once the state is kept.
         """
-        step, every = self.monitor.step, self.every
+        step, every = self.monitor.step, self.interval
         wanted = signals.requested() is not None
         if every.steps is not None:
             wanted = wanted or step % every.steps == 0
@@ -148,7 +149,7 @@ class Checkpointer:
         except signals.Stopped:
             self._keep(name_of(self.monitor.step))
             raise
-        seconds = self.every.seconds
+        seconds = self.interval.seconds
         wanted = seconds is not None and time.monotonic() - self._written >= seconds
         if self._any(wanted or signals.requested() is not None):
             self._keep(name_of(self.monitor.step, len(self.monitor.epochs)))
@@ -176,8 +177,8 @@ class Checkpointer:
         start, path = time.monotonic(), self.folder / name
         if self._any(bool(self.kept) and self.kept[-1] == path):  # of this very moment: written, or gone on from
             return
-        self.monitor.warn(self.monitor.turns.look(weights=True))  # what is broken must not replace what is not
-        plain, tensors = taken(self.parts, self.processes)
+        self.monitor.warn(self.monitor.stability.look(weights=True))  # what is broken must not replace what is not
+        plain, tensors = capture(self.training, self.processes)
         saved = Saved(self.identity, self.environment, plain, tensors)
         with self.monitor.context.fenced() if self.processes.rank == 0 else nullcontext():
             if self.processes.rank == 0 and write_checkpoint(path, saved):

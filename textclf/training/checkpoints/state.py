@@ -1,15 +1,14 @@
-"""The state of training, taken from what trains and given back to it."""
+"""Capture the state of training between two steps, and restore it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from textclf.training.batches import BatchPlan
+from textclf.training.batches import BatchPlan, ProcessGroup
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.result import EpochResult
 from textclf.training.speedups.embeddings import TrimmedEmbedding
@@ -18,8 +17,8 @@ Tensors = dict[str, dict[str, torch.Tensor]]
 
 
 @dataclass
-class Parts:
-    """What has state in a training run."""
+class TrainingState:
+    """Everything in a training run that has state."""
 
     monitor: TrainingMonitor
     plan: BatchPlan
@@ -28,16 +27,6 @@ class Parts:
     seen: TrimmedEmbedding | None = None
     scaler: torch.amp.GradScaler | None = None
     """Of float16 alone."""
-
-
-@dataclass(frozen=True)
-class Processes:
-    """The data-parallel processes, of which each has random numbers and sums of its own."""
-
-    rank: int = 0
-    size: int = 1
-    gather: Callable[[torch.Tensor], torch.Tensor] = lambda value: value[None]
-    """Takes a tensor, and returns those of all processes stacked, on the CPU."""
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:
@@ -59,13 +48,13 @@ def set_random_state(states: dict[str, torch.Tensor], device: torch.device) -> N
         torch.mps.set_rng_state(states["mps"])
 
 
-def taken(parts: Parts, processes: Processes) -> tuple[dict[str, Any], Tensors]:
+def capture(training: TrainingState, processes: ProcessGroup) -> tuple[dict[str, Any], Tensors]:
     """Return the state of training between two steps: what JSON can hold, and the tensors by file and name.
 
     Nothing is copied, so it is to be written before the next step.
     """
-    monitor, model = parts.monitor, parts.monitor.classifier.model
-    states = parts.optimizer.state_dict()["state"]
+    monitor, model = training.monitor, training.monitor.classifier.model
+    states = training.optimizer.state_dict()["state"]
     probabilities = monitor.best_probabilities
     best = {} if probabilities is None else {"probabilities": torch.from_numpy(probabilities)}
     everyones = {f"random.{name}": state for name, state in random_state(monitor.classifier.device).items()}
@@ -92,33 +81,33 @@ def taken(parts: Parts, processes: Processes) -> tuple[dict[str, Any], Tensors]:
         "epoch_seconds": monitor.seconds_so_far() if monitor.steps_done else 0.0,
         "resumed_at": monitor.resumed_at,
         "warnings": monitor.warnings,
-        "turns": monitor.turns.plain(),
-        "micro_batch_size": parts.plan.micro_batch_size,
-        "learning_rates": [float(group["lr"]) for group in parts.optimizer.param_groups],
-        "schedule": parts.schedule.state_dict(),
-        "scaler": None if parts.scaler is None else parts.scaler.state_dict(),
-        "decayed": None if parts.seen is None else parts.seen.decayed,
+        "turns": monitor.stability.plain(),
+        "micro_batch_size": training.plan.micro_batch_size,
+        "learning_rates": [float(group["lr"]) for group in training.optimizer.param_groups],
+        "schedule": training.schedule.state_dict(),
+        "scaler": None if training.scaler is None else training.scaler.state_dict(),
+        "decayed": None if training.seen is None else training.seen.decayed,
     }
     return plain, tensors
 
 
-def restore(parts: Parts, processes: Processes, plain: dict[str, Any], tensors: Tensors) -> None:
-    """Bring training to where it was when its state was taken.
+def restore(training: TrainingState, processes: ProcessGroup, plain: dict[str, Any], tensors: Tensors) -> None:
+    """Bring training to where it was when its state was captured.
 
     Raises:
         RuntimeError: If the state does not fit the model.
     """
-    monitor, model = parts.monitor, parts.monitor.classifier.model
+    monitor, model = training.monitor, training.monitor.classifier.model
     device, course = monitor.classifier.device, tensors["course"]
     model.load_state_dict(tensors["model"])
-    if parts.seen is not None:
-        parts.seen.decayed = plain["decayed"]
+    if training.seen is not None:
+        training.seen.decayed = plain["decayed"]
     if "optimizer" in tensors:
-        _give_back_optimizer(parts, plain, tensors["optimizer"])
-        parts.schedule.load_state_dict(plain["schedule"])
-    if parts.scaler is not None and plain["scaler"]:
-        parts.scaler.load_state_dict(plain["scaler"])
-    parts.plan.micro_batch_size = plain["micro_batch_size"]
+        _restore_optimizer(training, plain, tensors["optimizer"])
+        training.schedule.load_state_dict(plain["schedule"])
+    if training.scaler is not None and plain["scaler"]:
+        training.scaler.load_state_dict(plain["scaler"])
+    training.plan.micro_batch_size = plain["micro_batch_size"]
 
     monitor.step, monitor.steps_done = plain["step"], plain["steps_done"]
     monitor.epochs = [EpochResult(**epoch) for epoch in plain["epochs"]]
@@ -131,7 +120,7 @@ def restore(parts: Parts, processes: Processes, plain: dict[str, Any], tensors: 
     monitor.train_examples, monitor.epoch_examples = plain["train_examples"], plain["epoch_examples"]
     monitor.epoch_seconds = plain["epoch_seconds"]
     monitor.resumed_at, monitor.warnings = plain["resumed_at"], plain["warnings"]
-    monitor.turns.take(plain["turns"])
+    monitor.stability.take(plain["turns"])
 
     sums = course["epoch_loss"]
     mine = sums[processes.rank] if len(sums) == processes.size else sums.sum() / processes.size
@@ -141,13 +130,13 @@ def restore(parts: Parts, processes: Processes, plain: dict[str, Any], tensors: 
         set_random_state({name: state[processes.rank].clone() for name, state in states.items()}, device)
 
 
-def _give_back_optimizer(parts: Parts, plain: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-    """Give the optimizer its moments and rates; torch moves each to where its weight is."""
+def _restore_optimizer(training: TrainingState, plain: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Restore the optimizer's moments and rates; torch moves each to where its weight is."""
     states: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in tensors.items():
         number, _, key = name.partition(".")
         states.setdefault(int(number), {})[key] = value.clone()  # a file's memory is none to compute in
-    groups = parts.optimizer.state_dict()["param_groups"]
+    groups = training.optimizer.state_dict()["param_groups"]
     for group, rate in zip(groups, plain["learning_rates"], strict=True):
         group["lr"] = rate
-    parts.optimizer.load_state_dict({"state": states, "param_groups": groups})
+    training.optimizer.load_state_dict({"state": states, "param_groups": groups})

@@ -1,4 +1,4 @@
-"""transformers as a part of textclf, which speaks for itself; imported before what loads a checkpoint."""
+"""Silence what transformers logs and draws by itself; imported before what loads a checkpoint."""
 
 import os
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from textclf.models.transformer.cuts import head_tail, windows
+from textclf.models.transformer.encoded import head_tail, windows
 
 
 def single(tokens):
