@@ -20,6 +20,7 @@ from textclf.audit.corpus import Corpus
 from textclf.audit.label_errors import LabelErrors, find_label_errors
 from textclf.audit.options import AuditOptions
 from textclf.data.dataset import TextData, labels_of
+from textclf.data.load import load
 from textclf.experiment.cli import composed
 from textclf.experiment.config import build
 
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.1, help="share of training labels changed (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the changes (%(default)s)")
     given = parser.parse_intermixed_args()
-    data: TextData = build(composed(given.overrides), "dataset").load()
+    data: TextData = load(build(composed(given.overrides), "dataset"))
     noisy, wrong = with_noise(data, given.share, given.seed)
     corpus = Corpus.of(noisy)
     errors = find_label_errors(corpus, AuditOptions(label_error_sample=len(corpus)))

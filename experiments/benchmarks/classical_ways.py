@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.benchmarks.memory import processor_seconds
+from textclf.data.load import load
 from textclf.experiment.cli import compose_experiment
 from textclf.training.fit import fit
 
@@ -94,7 +95,7 @@ def textclf_fits(model: str, files: Files) -> NDArray[np.bool_]:
         f"dataset.validation={files.validation}",
         f"dataset.test={files.test}",
     )
-    data = experiment.dataset.load()
+    data = load(experiment.dataset)
     classifier, _ = fit(experiment.model, data, experiment.trainer, RunContext(1))
     found = classifier.predict_proba(texts_of(data.test)[0]).argmax(axis=1)
     return found == labels_of(data.test)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData
+from textclf.data.load import load
 from textclf.errors import ArtifactError, DataError
 from textclf.experiment.cli import compose_experiment
 
@@ -53,7 +54,7 @@ def real_data(dataset: str, bundled: str, train: int, test: int) -> tuple[TextDa
 def _load(dataset: str, train: int) -> TextData:
     """Return the whole test and validation splits, and at most so many training examples of every class alike."""
     options = compose_experiment(f"dataset={dataset}").dataset
-    whole = options.load()
+    whole = load(options)
     if train >= len(whole.train):
         return whole
     return replace(options, max_train_examples=train).load()
@@ -71,7 +72,7 @@ def generated_data(
         labels = np.arange(count) % num_labels
         texts = generated_texts(labels, words, 10 * seed + number, exact)
         splits[split] = (texts, [names[label] for label in labels])
-    return InMemoryDataset(name="generated", label_names=names, **splits).load()
+    return load(InMemoryDataset(name="generated", label_names=names, **splits))
 
 
 def generated_texts(labels: NDArray[np.integer], words: float, seed: int, exact: bool = False) -> list[str]:

@@ -4,14 +4,14 @@ import logging
 import pytest
 
 from tests.audit.factory import as_data, clean
-from textclf.audit import brief
-from textclf.audit.brief import brief_audit, cache_path
+from textclf.audit import gate
+from textclf.audit.gate import brief_audit, cache_path
 from textclf.audit.leakage import find_leakage
 
 
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setattr(brief.constants, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr(gate.constants, "HF_HOME", str(tmp_path))
 
 
 def spoiled():
@@ -48,7 +48,7 @@ def test_every_fault_is_counted_and_said():
 
 def test_the_second_look_is_read_from_the_cache(monkeypatch):
     first = brief_audit(spoiled())
-    monkeypatch.setattr(brief, "find_leakage", lambda *_, **__: pytest.fail("it was looked for again"))
+    monkeypatch.setattr(gate, "find_leakage", lambda *_, **__: pytest.fail("it was looked for again"))
     again = brief_audit(spoiled())
     assert again.lines() == first.lines()
     assert again.to_dict() == first.to_dict()
@@ -58,8 +58,8 @@ def test_the_second_look_is_read_from_the_cache(monkeypatch):
 def test_what_another_version_found_is_looked_for_again(monkeypatch):
     data = spoiled()
     before = brief_audit(data).leakage.train_rows.tolist()
-    monkeypatch.setattr(brief, "THRESHOLD", 0.5)
-    monkeypatch.setattr(brief, "find_leakage", lambda *_, **__: find_leakage(data, near=False))
+    monkeypatch.setattr(gate, "THRESHOLD", 0.5)
+    monkeypatch.setattr(gate, "find_leakage", lambda *_, **__: find_leakage(data, near=False))
     assert len(brief_audit(data).leakage.train_rows) < len(before)
 
 
@@ -94,7 +94,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch, tmp_path, caplo
 
 
 def test_too_many_texts_are_said(monkeypatch):
-    monkeypatch.setattr(brief, "MOST_NEAR_TEXTS", 50)
+    monkeypatch.setattr(gate, "MOST_NEAR_TEXTS", 50)
     found = brief_audit(spoiled())
     assert "near duplicates were not looked for" in found.lines()[-1]
     assert found.to_dict()["leakage"]["near"] is False

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from tests.audit.factory import as_data, clean, rows
-from textclf.audit.leakage import find_leakage, without_leakage
-from textclf.audit.leaks import Leakage
+from textclf.audit.leakage import Leakage, find_leakage, without_leakage
 from textclf.errors import DataError
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import sentences
 from textclf.data import file_dataset
 from textclf.data.dataset import texts_of
+from textclf.data.load import load
 from textclf.data.options import FilesDataset, UnknownLabels
 from textclf.data.readers import arrow
 from textclf.errors import DataError
@@ -83,7 +84,7 @@ def test_a_broken_file_is_named_in_one_paragraph(tmp_path, name):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=said) as caught:
-        FilesDataset(train=str(tmp_path / name)).load(tmp_path)
+        load(FilesDataset(train=str(tmp_path / name)), tmp_path)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value).strip()
 
@@ -126,7 +127,7 @@ def test_an_unusable_row_is_told_of_and_left_out(tmp_path, caplog, row):
     lines = with_line(LINES if kind == "jsonl" else CSV, 17, row)
     path = tmp_path / f"mine.{kind}"
     path.write_bytes("\n".join([*lines, ""]).encode("utf-8", "surrogateescape"))
-    data = FilesDataset(train=str(path), max_text_characters=200).load(tmp_path)
+    data = load(FilesDataset(train=str(path), max_text_characters=200), tmp_path)
     assert len(data.train) + len(data.validation) + len(data.test) == 99
     assert data.rejected == {"train": {cause: 1}}
     written = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
@@ -134,7 +135,7 @@ def test_an_unusable_row_is_told_of_and_left_out(tmp_path, caplog, row):
     assert len(written[0]["start"]) <= 200
     assert f"1 of 100 rows of train are left out (1 {cause}), the first at {path}:17" in caplog.text
     with pytest.raises(DataError, match=f"1 of 100 rows of train .1.0%. cannot be used.*{path}:17"):
-        FilesDataset(train=str(path), max_text_characters=200, max_rejected=0.009).load()
+        load(FilesDataset(train=str(path), max_text_characters=200, max_rejected=0.009))
 
 
 def test_too_many_bad_rows_stop_the_run_and_are_written_down(tmp_path):
@@ -142,7 +143,7 @@ def test_too_many_bad_rows_stop_the_run_and_are_written_down(tmp_path):
     (tmp_path / "mine.jsonl").write_text("\n".join(lines))
     (tmp_path / "good.jsonl").write_text("\n".join(LINES))
     with pytest.raises(DataError) as caught:
-        FilesDataset(train=str(tmp_path / "good.jsonl"), test=str(tmp_path / "mine.jsonl")).load(tmp_path / "run")
+        load(FilesDataset(train=str(tmp_path / "good.jsonl"), test=str(tmp_path / "mine.jsonl")), tmp_path / "run")
     said = str(caught.value)
     for part in ("25 of 100 rows of test (25.0%)", "13 no text", "12 invalid JSON", "mine.jsonl:1,", "mine.jsonl:5 "):
         assert part in said
@@ -151,22 +152,22 @@ def test_too_many_bad_rows_stop_the_run_and_are_written_down(tmp_path):
 
 def test_a_good_file_leaves_no_word_of_rejected_rows(tmp_path, caplog):
     (tmp_path / "mine.csv").write_bytes(text(CSV))
-    assert FilesDataset(train=str(tmp_path / "mine.csv")).load(tmp_path).rejected == {}
+    assert load(FilesDataset(train=str(tmp_path / "mine.csv")), tmp_path).rejected == {}
     assert not (tmp_path / "rejected.jsonl").exists()
     assert "left out" not in caplog.text
 
 
 @pytest.mark.parametrize("ending", ["\r\n", "\r", "\n\n"])
 def test_marks_and_line_ends_of_other_systems_are_read(tmp_path, ending):
-    fine = FilesDataset(train=write(tmp_path / "fine.csv", text(CSV)), name="x").load()
+    fine = load(FilesDataset(train=write(tmp_path / "fine.csv", text(CSV)), name="x"))
     for name, lines in {"other.csv": CSV, "other.jsonl": LINES}.items():
         path = write(tmp_path / name, b"\xef\xbb\xbf" + ending.join([*lines, "", ""]).encode())
-        assert FilesDataset(train=path).load().fingerprint == fine.fingerprint
+        assert load(FilesDataset(train=path)).fingerprint == fine.fingerprint
 
 
 def test_a_quoted_text_may_span_lines_and_later_lines_keep_their_numbers(tmp_path):
     lines = with_line(with_line(CSV, 5, '"three\nlines, with ""quotes""\nhere",positive'), 20, "ragged")
-    data = FilesDataset(train=write(tmp_path / "mine.csv", text(lines))).load(tmp_path)
+    data = load(FilesDataset(train=write(tmp_path / "mine.csv", text(lines))), tmp_path)
     texts = [t for split in (data.train, data.validation, data.test) for t in texts_of(split)[0]]
     assert 'three\nlines, with "quotes"\nhere' in texts
     assert json.loads((tmp_path / "rejected.jsonl").read_text())["line"] == 22
@@ -184,15 +185,15 @@ def test_unknown_labels_stop_or_are_dropped(tmp_path):
     with pytest.raises(
         DataError, match=r"test.csv:42: label 'neutral' is not one of negative, positive, the classes.*1 more"
     ):
-        FilesDataset(train=train, test=test).load()
-    data = FilesDataset(train=train, test=test, unknown_labels=UnknownLabels.drop).load()
+        load(FilesDataset(train=train, test=test))
+    data = load(FilesDataset(train=train, test=test, unknown_labels=UnknownLabels.drop))
     assert (len(data.test), data.rejected) == (40, {"test": {"unknown label": 2}})
     more = write(tmp_path / "more.csv", text([*CSV, *["meh,neutral"] * 50]))
     given = {"train": more, "label_names": ["positive", "negative"]}
-    data = FilesDataset(**given, unknown_labels=UnknownLabels.drop).load()
+    data = load(FilesDataset(**given, unknown_labels=UnknownLabels.drop))
     assert (data.label_names, data.rejected) == (("positive", "negative"), {"train": {"unknown label": 50}})
     with pytest.raises(DataError, match="more.csv:102: label 'neutral' is not one of positive, negative"):
-        FilesDataset(**given).load()
+        load(FilesDataset(**given))
 
 
 @pytest.mark.parametrize("small", [True, False])
@@ -212,23 +213,23 @@ def test_packed_files_patterns_and_folders_give_the_same_data(tmp_path, monkeypa
         table.to_csv(tmp_path / f"part{part}.tsv", index=False, sep="\t")
     sources = [plain, write(tmp_path / "packed.jsonl.gz", gzip.compress(lines)), str(tmp_path / "folder"),
                str(tmp_path / "plain.parquet"), str(tmp_path / "part*.csv.gz"), str(tmp_path / "part?.tsv")]  # fmt: skip
-    found = [FilesDataset(train=source).load() for source in sources]
+    found = [load(FilesDataset(train=source)) for source in sources]
     assert {data.fingerprint for data in found} == {found[0].fingerprint}
     assert len({tuple(data.test["text"]) for data in found}) == 1
     with pytest.raises(DataError, match="of one kind, but these are"):
-        FilesDataset(train=str(tmp_path / "p*")).load()
+        load(FilesDataset(train=str(tmp_path / "p*")))
     with pytest.raises(DataError, match="no file fits this pattern"):
-        FilesDataset(train=str(tmp_path / "none*.csv")).load()
+        load(FilesDataset(train=str(tmp_path / "none*.csv")))
     with pytest.raises(
         DataError, match="one folder of .txt files for each label.*it holds negative, positive|it holds"
     ):
-        FilesDataset(train=str(tmp_path)).load()
+        load(FilesDataset(train=str(tmp_path)))
 
 
 def test_a_file_of_a_folder_that_cannot_be_used_is_named(tmp_path):
     for i, row in enumerate(ROWS):
         write(tmp_path / "folder" / row["label"] / f"{i:03}.txt", row["text"].encode() if i != 7 else b"caf\xe9")
-    data = FilesDataset(train=str(tmp_path / "folder")).load(tmp_path)
+    data = load(FilesDataset(train=str(tmp_path / "folder")), tmp_path)
     assert data.rejected == {"train": {"not UTF-8": 1}}
     assert json.loads((tmp_path / "rejected.jsonl").read_text())["file"].endswith("positive/007.txt")
 
@@ -237,16 +238,16 @@ def test_large_files_are_read_once_and_told_of_each_time(tmp_path, monkeypatch, 
     caplog.set_level("INFO")
     monkeypatch.setattr(file_dataset, "SMALL_BYTES", 0)
     path = write(tmp_path / "mine.jsonl", text(with_line(LINES, 17, "{")))
-    first = FilesDataset(train=path).load(tmp_path / "a")
+    first = load(FilesDataset(train=path), tmp_path / "a")
     monkeypatch.setattr(arrow, "_batch", None)  # reading again would fail
-    again = FilesDataset(train=path).load(tmp_path / "b")
+    again = load(FilesDataset(train=path), tmp_path / "b")
     assert (again.fingerprint, again.rejected) == (first.fingerprint, first.rejected)
     assert (tmp_path / "a/rejected.jsonl").read_text() == (tmp_path / "b/rejected.jsonl").read_text()
     assert "already read" in caplog.text
     monkeypatch.undo()
     monkeypatch.setattr(file_dataset, "SMALL_BYTES", 0)
     write(tmp_path / "mine.jsonl", text(LINES))
-    assert FilesDataset(train=path).load().rejected == {}
+    assert load(FilesDataset(train=path)).rejected == {}
 
 
 def test_the_cache_of_a_failed_read_is_not_taken_for_a_whole_one(tmp_path, monkeypatch):
@@ -254,4 +255,4 @@ def test_the_cache_of_a_failed_read_is_not_taken_for_a_whole_one(tmp_path, monke
     path = write(tmp_path / "mine.csv.gz", gzip.compress(text(CSV) * 50)[:-300])
     for _ in range(2):
         with pytest.raises(DataError, match="cut off or damaged"):
-            FilesDataset(train=path).load()
+            load(FilesDataset(train=path))

@@ -3,8 +3,13 @@ from datasets import Dataset
 
 from textclf.data.column_names import find_columns
 from textclf.data.options import FilesDataset
-from textclf.data.prepare import to_text_data
+from textclf.data.prepare import RawData, prepare
+from textclf.data.rejected import RejectedRows
 from textclf.errors import ConfigError, DataError
+
+
+def prepared(options, raw, source, test_fraction=0.2):
+    return prepare(RawData(raw, source, options, test_fraction), RejectedRows(options.max_rejected))
 
 
 def found(*names, **asked):
@@ -57,7 +62,7 @@ def test_a_column_of_slices_is_kept_as_strings_and_is_no_candidate():
     rows = Dataset.from_dict(
         {"review": [f"t{i}" for i in range(40)], "stars": [0, None, 2, 3] * 10, "class": ["a", "b"] * 20}
     )
-    data = to_text_data(FilesDataset(train="x", slice_columns=["stars"]), {"train": rows}, "x")
+    data = prepared(FilesDataset(train="x", slice_columns=["stars"]), {"train": rows}, "x")
     assert data.slice_columns == ("stars",)
     for split in (data.train, data.validation, data.test):
         assert split["stars"][:] == [["0", "missing", "2", "3"][row % 4] for row in split["example"]]

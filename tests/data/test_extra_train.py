@@ -10,6 +10,7 @@ from datasets import Dataset
 from tests.conftest import sentences, write_jsonl
 from textclf.audit.gate import pass_gate
 from textclf.data.in_memory import InMemoryDataset
+from textclf.data.load import load
 from textclf.data.options import FilesDataset, HubDataset, OnLeakage, UnknownLabels
 from textclf.errors import DataError
 from textclf.experiment.provenance import described
@@ -26,7 +27,7 @@ def feedback(tmp_path):
 
 
 def with_and_without(options, **changes):
-    return [kind(**options, **more).load() for kind, more in ((FilesDataset, {}), (FilesDataset, changes))]
+    return [load(kind(**options, **more)) for kind, more in ((FilesDataset, {}), (FilesDataset, changes))]
 
 
 @pytest.fixture
@@ -74,8 +75,8 @@ def test_the_last_word_on_a_text_counts(options, tmp_path):
 def test_unknown_labels_are_named_by_file_and_line(options, tmp_path):
     path = write_jsonl(tmp_path / "f.jsonl", [FEEDBACK[0], FEEDBACK[1] | {"label": "meh"}])
     with pytest.raises(DataError, match=r"f.jsonl:2: label 'meh' is not one of negative, positive"):
-        FilesDataset(**options, extra_train=str(path)).load()
-    dropped = FilesDataset(**options, extra_train=str(path), unknown_labels=UnknownLabels.drop).load()
+        load(FilesDataset(**options, extra_train=str(path)))
+    dropped = load(FilesDataset(**options, extra_train=str(path), unknown_labels=UnknownLabels.drop))
     assert described(dropped)["extra_train"]["examples"] == 1
     assert dropped.rejected == {"extra_train": {"unknown label": 1}}
 
@@ -95,7 +96,7 @@ def test_files_that_cannot_be_used(options, tmp_path, content, message):
     if content is not None:
         path.write_text(content)
     with pytest.raises(DataError, match=message):
-        FilesDataset(**options, extra_train=str(path)).load()
+        load(FilesDataset(**options, extra_train=str(path)))
 
 
 @pytest.mark.parametrize("columns", [("text", "text_pair"), ("premise", "hypothesis")])
@@ -106,27 +107,27 @@ def test_pairs(tmp_path, columns):
         tmp_path / "f.jsonl", [{columns[0]: "a", columns[1]: b, "label": "negative"} for b in ("x", "y", "x")]
     )
     options = {"name": "mine", "train": str(train), "text_column": "a", "text_pair_column": "b"}
-    data = FilesDataset(**options, extra_train=str(extra)).load()
+    data = load(FilesDataset(**options, extra_train=str(extra)))
     assert list(data.train["text_pair"][-2:]) == ["y", "x"]
     single = write_jsonl(tmp_path / "g.jsonl", [{"text": "a", "label": "negative"}])
     with pytest.raises(DataError, match="pairs of texts"):
-        FilesDataset(**options, extra_train=str(single)).load()
+        load(FilesDataset(**options, extra_train=str(single)))
 
 
 def test_slices_and_languages_of_train_are_filled_in(tmp_path):
     rows = [row | {"product": "tent", "lang": "en"} for row in sentences(60)]
     extra = write_jsonl(tmp_path / "f.jsonl", [FEEDBACK[0] | {"language": "de"}, FEEDBACK[1]])
     options = {"name": "mine", "train": str(write_jsonl(tmp_path / "t.jsonl", rows)), "extra_train": str(extra)}
-    data = FilesDataset(**options, language_column="lang", slice_columns=["product"]).load()
+    data = load(FilesDataset(**options, language_column="lang", slice_columns=["product"]))
     assert list(data.train["language"][-3:]) == ["en", "de", "missing"]
     assert list(data.train["product"][-2:]) == ["missing", "missing"]
 
 
 def test_hub_and_memory_take_them_too(hub, feedback):
-    data = HubDataset(name="tests", path="tests/reviews", extra_train=str(feedback)).load()
+    data = load(HubDataset(name="tests", path="tests/reviews", extra_train=str(feedback)))
     assert len(data.train) == 82
     memory = InMemoryDataset(train=Dataset.from_list(sentences(60)), extra_train=str(feedback))
-    assert list(memory.load().train["text"][-2:]) == ["the lid leaks", "what a joy"]
+    assert list(load(memory).train["text"][-2:]) == ["the lid leaks", "what a joy"]
     assert json.dumps(memory.plain_options()["extra_train"]) == json.dumps(str(feedback))
 
 
@@ -137,7 +138,7 @@ def test_what_stands_in_test_is_found_at_the_gate(tmp_path):
     ]
     train, test = write_jsonl(tmp_path / "train.jsonl", rows[:16]), write_jsonl(tmp_path / "test.jsonl", rows[16:])
     extra = write_jsonl(tmp_path / "f.jsonl", [FEEDBACK[0], rows[17]])
-    data = FilesDataset(name="mine", train=str(train), test=str(test), extra_train=str(extra)).load()
+    data = load(FilesDataset(name="mine", train=str(train), test=str(test), extra_train=str(extra)))
     assert rows[17]["text"] in data.train["text"][:]
     kept, said = pass_gate(data, OnLeakage.drop, tell=False)
     assert len(kept.train) == len(data.train) - 1

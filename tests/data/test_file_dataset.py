@@ -4,6 +4,7 @@ import pytest
 from tests.conftest import sentences, write_jsonl
 from textclf.data.dataset import texts_of
 from textclf.data.file_dataset import resolve
+from textclf.data.load import load
 from textclf.data.options import FilesDataset
 from textclf.errors import DataError
 
@@ -19,7 +20,7 @@ def test_each_kind_of_file_gives_the_same_data(tmp_path, ending):
         "parquet": lambda: frame.to_parquet(path),
     }
     write[ending]()
-    data = FilesDataset(name="mine", train=str(path)).load()
+    data = load(FilesDataset(name="mine", train=str(path)))
     texts = [text for split in (data.train, data.validation, data.test) for text in texts_of(split)[0]]
     assert sorted(texts) == sorted(row["text"] for row in rows)
     assert data.label_names == ("negative", "positive")
@@ -39,10 +40,10 @@ def test_unreadable_files_are_named(tmp_path, name, content, message):
     if content is not None:
         path.write_text(content)
     with pytest.raises(DataError, match=message):
-        FilesDataset(name="mine", train=str(path)).load()
+        load(FilesDataset(name="mine", train=str(path)))
 
 
 def test_unknown_bundled_files_list_the_known():
     with pytest.raises(DataError, match="reviews/train.jsonl"):
-        FilesDataset(name="x", train="bundled:novels/train.jsonl").load()
+        load(FilesDataset(name="x", train="bundled:novels/train.jsonl"))
     assert resolve("bundled:reviews/train.jsonl").is_file()

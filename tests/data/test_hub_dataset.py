@@ -7,13 +7,14 @@ import pytest
 from huggingface_hub import constants
 
 from textclf.data.dataset import labels_of
+from textclf.data.load import load
 from textclf.data.options import HubDataset
 from textclf.errors import DataError
 from textclf.system import hub
 
 
 def test_splits_come_as_the_hub_has_them():
-    data = HubDataset(name="reviews", path="tests/reviews").load()
+    data = load(HubDataset(name="reviews", path="tests/reviews"))
     assert [len(split) for split in (data.train, data.validation, data.test)] == [80, 20, 40]
     assert data.label_names == ("negative", "positive")
 
@@ -21,14 +22,14 @@ def test_splits_come_as_the_hub_has_them():
 def test_hidden_test_labels_are_refused_and_validation_can_stand_in():
     columns = {"text_column": "first", "text_pair_column": "second", "label_names": ["no", "yes"]}
     with pytest.raises(DataError, match=r"labels are hidden.*dataset.test_split=validation"):
-        HubDataset(name="pairs", path="tests/pairs", **columns).load()
-    data = HubDataset(name="pairs", path="tests/pairs", test_split="validation", **columns).load()
+        load(HubDataset(name="pairs", path="tests/pairs", **columns))
+    data = load(HubDataset(name="pairs", path="tests/pairs", test_split="validation", **columns))
     assert [len(split) for split in (data.train, data.validation, data.test)] == [54, 6, 20]
     assert labels_of(data.validation).tolist().count(0) == 3
 
 
 def test_a_local_folder_is_read_like_the_hub(hub):
-    data = HubDataset(name="local", path=str(hub / "datasets" / "tests" / "reviews")).load()
+    data = load(HubDataset(name="local", path=str(hub / "datasets" / "tests" / "reviews")))
     assert len(data.test) == 40
 
 
@@ -43,17 +44,18 @@ def test_a_local_folder_is_read_like_the_hub(hub):
 )
 def test_what_is_not_there_is_named(options, message):
     with pytest.raises(DataError, match=message):
-        HubDataset(name="x", **options).load()
+        load(HubDataset(name="x", **options))
 
 
 def test_without_network_the_cache_serves_and_the_rest_is_told_within_seconds(tmp_path):
     """In a process of its own, since the client libraries read the address once."""
-    HubDataset(name="reviews", path="tests/reviews").load()  # fills the cache
+    load(HubDataset(name="reviews", path="tests/reviews"))  # fills the cache
     code = (
+        "from textclf.data.load import load\n"
         "from textclf.data.options import HubDataset\n"
         "from textclf.errors import DataError\n"
-        "print(len(HubDataset(name='r', path='tests/reviews').load().test))\n"
-        "try: HubDataset(name='p', path='tests/pairs2').load()\n"
+        "print(len(load(HubDataset(name='r', path='tests/reviews')).test))\n"
+        "try: load(HubDataset(name='p', path='tests/pairs2'))\n"
         "except DataError as error: print(error)\n"
     )
     start = time.monotonic()

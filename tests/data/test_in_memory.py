@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from tests.conftest import sentences, write_jsonl
 from textclf.data.in_memory import InMemoryDataset
+from textclf.data.load import load
 from textclf.data.options import FilesDataset
 from textclf.errors import ConfigError, DataError
 
@@ -27,8 +28,8 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_gives_what_a_file_gives(tmp_path, shape):
-    from_file = FilesDataset(train=str(write_jsonl(tmp_path / "mine.jsonl", ROWS))).load()
-    data = InMemoryDataset(name="mine", train=SHAPES[shape]).load()
+    from_file = load(FilesDataset(train=str(write_jsonl(tmp_path / "mine.jsonl", ROWS))))
+    data = load(InMemoryDataset(name="mine", train=SHAPES[shape]))
     assert data.fingerprint == from_file.fingerprint
     assert data.name == "mine"
 
@@ -45,19 +46,19 @@ def test_every_shape_gives_what_a_file_gives(tmp_path, shape):
 )
 def test_labels_may_be_strings_integers_or_booleans(labels, names):
     texts = [f"text {i}" for i in range(40)]
-    assert InMemoryDataset(train=(texts, list(labels) * 20)).load().label_names == names
-    assert InMemoryDataset(train=pd.DataFrame({"text": texts, "label": list(labels) * 20})).load().label_names == names
+    assert load(InMemoryDataset(train=(texts, list(labels) * 20))).label_names == names
+    assert load(InMemoryDataset(train=pd.DataFrame({"text": texts, "label": list(labels) * 20}))).label_names == names
 
 
 def test_bad_rows_are_named_by_their_number(tmp_path):
     rows = [*sentences(200), {"text": None, "label": "positive"}, {"text": float("nan"), "label": "negative"}]
     for content in (rows, pd.DataFrame(rows), Dataset.from_list(rows[:-1])):
-        data = InMemoryDataset(name="mine", train=content).load(tmp_path)
+        data = load(InMemoryDataset(name="mine", train=content), tmp_path)
         first = json.loads((tmp_path / "rejected.jsonl").read_text().splitlines()[0])
         assert (first["file"], first["line"], first["row"], first["cause"]) == ("mine, train", None, 200, "no text")
         assert data.rejected["train"]["no text"] == len(content) - 200
     with pytest.raises(DataError, match=r"2 text is not a string. First mine, train, row 0 \(but 5\)"):
-        InMemoryDataset(name="mine", train=([5, 6], ["a", "b"])).load()
+        load(InMemoryDataset(name="mine", train=([5, 6], ["a", "b"])))
 
 
 def test_what_is_no_split_is_refused():
@@ -65,7 +66,7 @@ def test_what_is_no_split_is_refused():
         with pytest.raises(ConfigError, match=r"train: (a split must be|texts and labels must be as many)"):
             InMemoryDataset(train=content)
     with pytest.raises(DataError, match="the test split is empty"):
-        InMemoryDataset(train=ROWS, test=[]).load()
+        load(InMemoryDataset(train=ROWS, test=[]))
 
 
 def test_options_for_a_record_are_plain_and_follow_the_content():

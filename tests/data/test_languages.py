@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from textclf.data.load import load
 from textclf.data.options import FilesDataset, HubDataset
 from textclf.errors import ConfigError, DataError
 from textclf.evaluation.evaluate import evaluate_split
@@ -37,7 +38,7 @@ def languages(split):
 
 
 def test_one_file_per_language(folder):
-    data = options(folder, train_languages=["en"]).load()
+    data = load(options(folder, train_languages=["en"]))
     assert languages(data.train) == languages(data.validation) == ["en"]
     assert languages(data.test) == ["de", "en", "pt-BR"]
     assert (len(data.train) + len(data.validation), len(data.test)) == (40, 30)
@@ -48,7 +49,7 @@ def test_one_file_per_language(folder):
 
 
 def test_all_languages_where_none_is_chosen(folder):
-    data = options(folder).load()
+    data = load(options(folder))
     assert languages(data.train) == ["de", "en", "pt-BR"]
     assert len(data.train) + len(data.validation) == 120
 
@@ -57,20 +58,20 @@ def test_a_column_of_languages(tmp_path):
     content = [row | {"lang": language} for language in ("de", "en") for row in rows(language, 60)]
     write(tmp_path / "all.jsonl", content)
     given = {"name": "mine", "train": str(tmp_path / "all.jsonl"), "language_column": "lang", "train_languages": ["de"]}
-    data = FilesDataset(**given, max_train_examples=20).load()
+    data = load(FilesDataset(**given, max_train_examples=20))
     assert (languages(data.train), len(data.train)) == (["de"], 20)
     assert languages(data.test) == ["de", "en"]
     write(tmp_path / "all.jsonl", [*content, {"text": "x", "label": "no", "lang": None}])
-    assert FilesDataset(**given).load().rejected == {"train": {"no language": 1}}
+    assert load(FilesDataset(**given)).rejected == {"train": {"no language": 1}}
     with pytest.raises(DataError, match=r"1 no language. First .*all.jsonl:121 "):
-        FilesDataset(**given, max_rejected=0).load()
+        load(FilesDataset(**given, max_rejected=0))
 
 
 def test_what_is_not_there_is_told(folder):
     with pytest.raises(DataError, match=r"no example in fr \(dataset.train_languages\); it has de, en, pt-BR"):
-        options(folder, train_languages=["fr"]).load()
+        load(options(folder, train_languages=["fr"]))
     with pytest.raises(DataError, match="there is no file for any language"):
-        options(folder, train=f"{folder}/none.%language%.jsonl").load()
+        load(options(folder, train=f"{folder}/none.%language%.jsonl"))
     with pytest.raises(ConfigError, match="train_languages needs to know each example's language"):
         HubDataset(name="d", path="a/b", train_languages=["en"])
 
@@ -80,7 +81,7 @@ def test_scores_and_predictions_are_given_by_language(folder):
         def predict_proba(self, texts, pairs=None):
             return np.tile(np.array([[0.2, 0.8]], dtype=np.float32), (len(texts), 1))
 
-    data = options(folder, train_languages=["en"]).load()
+    data = load(options(folder, train_languages=["en"]))
     evaluation = evaluate_split(Yes(), data, "test")
     assert evaluation.metrics["test/accuracy/de"] == 0.5
     assert {name for name in evaluation.metrics if name.startswith("test/macro_f1/")} == {

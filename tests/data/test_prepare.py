@@ -4,8 +4,13 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from textclf.data.dataset import labels_of, summary, texts_of
 from textclf.data.options import FilesDataset, HubDataset
-from textclf.data.prepare import to_text_data
+from textclf.data.prepare import RawData, prepare
+from textclf.data.rejected import RejectedRows
 from textclf.errors import ConfigError, DataError
+
+
+def prepared(options, raw, source, test_fraction=0.2):
+    return prepare(RawData(raw, source, options, test_fraction), RejectedRows(options.max_rejected))
 
 
 def options(**changes):
@@ -18,7 +23,7 @@ def rows(labels, **columns):
 
 
 def load(changes=None, test_fraction=0.2, **raw):
-    return to_text_data(options(**(changes or {})), raw, "toy.jsonl", test_fraction)
+    return prepared(options(**(changes or {})), raw, "toy.jsonl", test_fraction)
 
 
 def test_string_labels_are_sorted_and_numbered():

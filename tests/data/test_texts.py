@@ -6,8 +6,7 @@ from datasets import Dataset, concatenate_datasets
 
 from tests.conftest import make_data
 from textclf.data import dataset
-from textclf.data.dataset import BATCH, fingerprint_of, in_batches, labels_of, texts_of
-from textclf.data.texts import MappedTexts
+from textclf.data.dataset import BATCH, MappedTexts, fingerprint_of, in_batches, labels_of, texts_of
 from textclf.models.options import ClassicalModel, Cleaning, TransformerModel
 from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import sentences
+from textclf.data.load import load
 from textclf.errors import TextclfError
 
 KINDS = ("overrides", "file")
@@ -233,7 +234,7 @@ def try_file(seed: int, folder: Path) -> str:
     else:
         options |= {"train": str(folder / name)}
     try:
-        loaded = FilesDataset(**options).load(out)
+        loaded = load(FilesDataset(**options), out)
     except TextclfError as error:
         _check_paragraph(explain(error), (name, seed))
         _check_left(out)

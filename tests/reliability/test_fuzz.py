@@ -15,7 +15,7 @@ def test_a_traceback_would_be_found(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise KeyError("label")
 
-    monkeypatch.setattr("textclf.data.file_dataset.load_files_dataset", fail)
+    monkeypatch.setattr("textclf.data.load.read_files", fail)
     with pytest.raises(AssertionError, match="KeyError"):
         fuzz.try_file(1, tmp_path)
 

@@ -22,8 +22,9 @@ from tests.conftest import make_data, write_jsonl
 from tests.reliability.payloads import ARCHIVES, CONTENTS, Marker, pickled, source, target
 from tests.tracking.mlflow.serving_factory import classical, finished_run, transformer
 from textclf.app import facts, uploads
-from textclf.audit import brief
+from textclf.audit import gate
 from textclf.compare.runs import find_runs
+from textclf.data.load import load as load_data
 from textclf.data.options import FilesDataset, HubDataset
 from textclf.data.readers import arrow
 from textclf.data.rejected import RejectedRows
@@ -109,7 +110,7 @@ def write_onnx(folder, location):
 
 
 def train_on(file):
-    return FilesDataset(name="rows", train=str(file)).load()
+    return load_data(FilesDataset(name="rows", train=str(file)))
 
 
 def predict(file):
@@ -358,7 +359,7 @@ def test_a_dataset_with_a_script_is_not_run(tmp_path, marker):
     (folder / "scripted.py").write_bytes(source(marker))
     refused = "not run"  # datasets may as well leave the script alone and read the file beside it
     try:
-        HubDataset(name="x", path=str(folder)).load()
+        load_data(HubDataset(name="x", path=str(folder)))
     except TextclfError as error:
         refused = str(error)
     assert "not run" in refused
@@ -368,11 +369,11 @@ def test_a_dataset_with_a_script_is_not_run(tmp_path, marker):
 @pytest.mark.parametrize("content", CONTENTS)
 def test_caches_are_made_anew_where_they_are_spoiled(content, marker, tmp_path, monkeypatch):
     data, payload = make_data(), CONTENTS[content](marker)
-    monkeypatch.setattr(brief, "cache_path", lambda data: tmp_path / "audit.json")
+    monkeypatch.setattr(gate, "cache_path", lambda data: tmp_path / "audit.json")
     monkeypatch.setattr(token_cache, "folder", lambda: tmp_path)
     monkeypatch.setattr(arrow.config, "HF_DATASETS_CACHE", str(tmp_path))
-    brief.cache_path(data).write_bytes(payload)
-    assert brief.brief_audit(data).examples == {"train": 64, "validation": 24, "test": 24}
+    gate.cache_path(data).write_bytes(payload)
+    assert gate.brief_audit(data).examples == {"train": 64, "validation": 24, "test": 24}
     (tmp_path / "key.safetensors").write_bytes(payload)
     assert token_cache.read("key", 3) is None
 
@@ -466,4 +467,4 @@ def test_a_journal_sends_nothing_but_its_own_run(copied, tmp_path):
 
 def test_what_is_bundled_stays_in_the_bundle():
     with pytest.raises(TextclfError, match="only what comes with textclf"):
-        FilesDataset(name="x", train="bundled:../../../README.jsonl").load()
+        load_data(FilesDataset(name="x", train="bundled:../../../README.jsonl"))

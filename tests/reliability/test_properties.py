@@ -13,6 +13,7 @@ import sklearn.metrics
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from textclf.data.load import load
 from textclf.data.options import FilesDataset
 from textclf.data.splits import group_slice, stratified_choice, stratified_slice
 from textclf.errors import ConfigError, DataError
@@ -213,7 +214,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path, rows, kind):
         else:
             writer = csv.writer(file, delimiter="\t" if kind == "tsv" else ",")
             writer.writerows([("text", "label"), *rows])
-    data = FilesDataset(train=str(path), max_rejected=0.0).load()
+    data = load(FilesDataset(train=str(path), max_rejected=0.0))
     found = [
         (text, data.label_names[label])
         for split in (data.train, data.validation, data.test)

@@ -8,8 +8,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from tests.conftest import make_data
 from tests.models.classical.test_pipeline import configured, fitted
 from textclf import load_classifier
-from textclf.data.dataset import labels_of, texts_of
-from textclf.data.texts import MappedTexts
+from textclf.data.dataset import MappedTexts, labels_of, texts_of
 from textclf.models.classical.hashed_tfidf import HashedTfidf
 from textclf.models.options import UNWEIGHED, Balance, Imbalance
 from textclf.training import classical

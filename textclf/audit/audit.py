@@ -1,7 +1,8 @@
 """The whole audit of a dataset, step by step.
 
+from textclf.data.load import load
 from textclf.audit.audit import audit
-found = audit(FilesDataset(name="mine", train="train.csv").load())
+found = audit(load(FilesDataset(name="mine", train="train.csv")))
 print(found.summary())
 """
 
@@ -23,8 +24,7 @@ from textclf.audit.duplicates import check_duplicates, check_empty, check_leakag
 from textclf.audit.finding import Finding, Severity
 from textclf.audit.label_errors import LabelErrors, check_labels, find_label_errors
 from textclf.audit.languages import Languages, languages_of
-from textclf.audit.leakage import find_leakage
-from textclf.audit.leaks import Leakage
+from textclf.audit.leakage import Leakage, find_leakage
 from textclf.audit.lengths import Lengths, check_lengths, measure
 from textclf.audit.options import AuditOptions
 from textclf.data.dataset import SPLITS, TextData

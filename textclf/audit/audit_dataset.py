@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from textclf.audit.audit import Audit, audit
-from textclf.audit.brief import counts_of_leakage
 from textclf.audit.figures import draw
+from textclf.audit.gate import counts_of_leakage
 from textclf.audit.options import AuditOptions
 from textclf.audit.report import audit_blocks
 from textclf.data.dataset import SPLITS
+from textclf.data.load import load
 from textclf.data.options import DatasetOptions
 from textclf.documents.document import to_html, to_markdown
 from textclf.documents.escape import csv_table
@@ -53,7 +54,7 @@ def audit_dataset(
     tokenizer = tokenizer_of(model)
     if tokenizer is not None and isinstance(model, TransformerModel):
         options = replace(options, max_length=_tokens_read(model, tokenizer, dataset.text_pair_column is not None))
-    found = audit(dataset.load(), options, tokenizer)
+    found = audit(load(dataset), options, tokenizer)
     write_audit(found, output, command)
     return found
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.audit.finding import Example, excerpt
-from textclf.audit.keys import Keys, keys_by_split
+from textclf.audit.leakage import Keys, keys_by_split
 from textclf.data.dataset import SPLITS, TextData, labels_of, texts_of
 
 MOST_EXAMPLES = 8

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from textclf.audit.corpus import MOST_EXAMPLES, Corpus
 from textclf.audit.finding import Example, Finding, Severity, by_share, excerpt
-from textclf.audit.keys import contradicting
-from textclf.audit.leaks import Leak, Leakage, Match
+from textclf.audit.leakage import Leak, Leakage, Match, contradicting
 from textclf.audit.shingles import digest
 from textclf.data.dataset import SPLITS
 from textclf.documents.wording import rounded_percent

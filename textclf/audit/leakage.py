@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
+from datasets import Dataset
 from numpy.typing import NDArray
 
-from textclf.audit.keys import Keys, keys_by_split
-from textclf.audit.leaks import DIRECTIONS, Leak, Leakage, Match
 from textclf.audit.near_duplicates import THRESHOLD, NearPairs, near_pairs
-from textclf.data.dataset import SPLITS, TextData, labels_of, texts_of
+from textclf.audit.shingles import digest
+from textclf.data.dataset import SPLITS, TextData, in_batches, labels_of, texts_of
 from textclf.errors import DataError, listed
 
 MOST_MATCHES = 50
 """Exact and near matches that are kept to be shown, of each direction."""
+DIRECTIONS = (("train", "test"), ("train", "validation"), ("validation", "test"))
+"""Which split may have leaked into which; examples are taken out of the first."""
 
 
 def find_leakage(
@@ -146,3 +149,171 @@ def without_leakage(data: TextData, leakage: Leakage) -> TextData:
             )
         kept[name] = split.select(left) if len(rows) else split
     return replace(data, **kept)
+
+
+@dataclass(frozen=True)
+class Match:
+    """An example and its like in another split."""
+
+    row: int
+    """Row of the split that leaks."""
+    target_row: int
+    """Row of the split that is leaked into."""
+    similarity: float
+    """Share of their pieces that both have, 0 to 1; 1 for texts that are the same."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What two splits have in common. An example is exact where its text is the same, else near."""
+
+    source: str
+    """The split that leaks: train, or validation into test."""
+    target: str
+    """The split whose scores become too good."""
+    exact_rows: NDArray[np.int64]
+    """int64 (a,): rows of `source` whose text is in `target`."""
+    near_rows: NDArray[np.int64]
+    """int64 (b,): further rows of `source` that are near duplicates of a row of `target`."""
+    exact_target_rows: NDArray[np.int64]
+    """int64 (c,): rows of `target` whose text is in `source`."""
+    near_target_rows: NDArray[np.int64]
+    """int64 (d,): further rows of `target` that are near duplicates of a row of `source`."""
+    exact_matches: tuple[Match, ...] = ()
+    """A few of the pairs that are the same, in the order of the target's rows."""
+    near_matches: tuple[Match, ...] = ()
+    """A few of the pairs that are nearly the same, the most alike first."""
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of `source` that recur in `target`, exactly or nearly, in order, int64."""
+        return np.union1d(self.exact_rows, self.near_rows)
+
+    @property
+    def target_rows(self) -> NDArray[np.int64]:
+        """Rows of `target` that recur in `source`, exactly or nearly, in order, int64."""
+        return np.union1d(self.exact_target_rows, self.near_target_rows)
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What the three splits have in common."""
+
+    leaks: tuple[Leak, ...]
+    """One for each of `DIRECTIONS`."""
+    near: bool
+    """Whether near duplicates were looked for."""
+    remark: str = ""
+    """Why they were not, or not all."""
+
+    def between(self, source: str, target: str) -> Leak:
+        """Return what leaks from one split into another."""
+        return next(leak for leak in self.leaks if (leak.source, leak.target) == (source, target))
+
+    @property
+    def train_rows(self) -> NDArray[np.int64]:
+        """Rows of train that recur in validation or test, in order, int64."""
+        return np.union1d(self.between("train", "test").rows, self.between("train", "validation").rows)
+
+    @property
+    def validation_rows(self) -> NDArray[np.int64]:
+        """Rows of validation that recur in test, in order, int64."""
+        return self.between("validation", "test").rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Leakage:
+        """Read what `to_dict` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: If it is something else.
+        """
+        leaks = tuple(_leak_of(leak) for leak in content["leaks"])
+        if tuple((leak.source, leak.target) for leak in leaks) != DIRECTIONS:
+            raise ValueError("not a record of leakage")
+        return cls(leaks, bool(content["near"]), str(content["remark"]))
+
+
+def _leak_of(content: Mapping[str, Any]) -> Leak:
+    """Read a leak from plain values."""
+
+    def rows(name: str) -> NDArray[np.int64]:
+        return np.array(content[name], dtype=np.int64)
+
+    return Leak(
+        str(content["source"]),
+        str(content["target"]),
+        exact_rows=rows("exact_rows"),
+        near_rows=rows("near_rows"),
+        exact_target_rows=rows("exact_target_rows"),
+        near_target_rows=rows("near_target_rows"),
+        exact_matches=tuple(Match(**match) for match in content["exact_matches"]),
+        near_matches=tuple(Match(**match) for match in content["near_matches"]),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with its arrays as lists."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The examples of a split, by number instead of by text."""
+
+    values: NDArray[np.uint64]
+    """uint64 (n,): the same for two examples whose texts (both texts of a pair) differ in case and spaces at most."""
+    empty: NDArray[np.bool_]
+    """bool (n,): whether the text, or one of a pair, is blank."""
+    labels: NDArray[np.int64]
+    """int64 (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def repeated(self) -> NDArray[np.bool_]:
+        """Whether an earlier example of the split has the same text, bool (n,)."""
+        _, first = np.unique(self.values, return_index=True)
+        out = np.ones(len(self.values), dtype=bool)
+        out[first] = False
+        return out & ~self.empty
+
+
+def keys_of(split: Dataset) -> Keys:
+    """Return the keys of a split, read a batch at a time."""
+    columns = [name for name in ("text", "text_pair") if name in split.column_names]
+    values, empty = np.empty(len(split), dtype=np.uint64), np.empty(len(split), dtype=bool)
+    for start, batch in in_batches(split, columns):
+        rows = list(zip(*(column.to_pylist() for column in batch), strict=True))
+        stop = start + len(rows)
+        values[start:stop] = [digest(*row) for row in rows]
+        empty[start:stop] = [not all(text.strip() for text in row) for row in rows]
+    return Keys(values, empty, labels_of(split))
+
+
+def keys_by_split(data: TextData) -> dict[str, Keys]:
+    """Return the keys of every split."""
+    return {name: keys_of(data.split(name)) for name in SPLITS}
+
+
+def contradicting(keys: Mapping[str, Keys]) -> dict[str, NDArray[np.bool_]]:
+    """Return whether an example's text bears another label elsewhere, in whichever split, bool (n,) of each split."""
+    values = np.concatenate([part.values for part in keys.values()])
+    labels = np.concatenate([part.labels for part in keys.values()])
+    empty = np.concatenate([part.empty for part in keys.values()])
+    _, text = np.unique(values, return_inverse=True)
+    lowest = np.full(text.max(initial=-1) + 1, np.iinfo(np.int64).max)
+    highest = np.full(len(lowest), -1)
+    np.minimum.at(lowest, text, labels)
+    np.maximum.at(highest, text, labels)
+    found = (lowest[text] != highest[text]) & ~empty
+    ends = np.cumsum([len(part) for part in keys.values()])[:-1]
+    return dict(zip(keys, np.split(found, ends), strict=True))

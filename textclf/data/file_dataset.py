@@ -1,4 +1,4 @@
-"""Datasets from local files, among them those that come with textclf."""
+"""Read datasets from local files, among them those that come with textclf."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from datasets import Dataset
 
 from textclf.data.column_names import check_columns, find_columns, text_columns, wanted_columns
-from textclf.data.dataset import SPLITS, TextData
+from textclf.data.dataset import SPLITS
 from textclf.data.options import LANGUAGE, LANGUAGE_COLUMN, FilesDataset
-from textclf.data.prepare import to_text_data
+from textclf.data.prepare import RawData
 from textclf.data.readers.arrow import ReadRows, batches_of, cached, in_memory, remark_encoding, schema_of
 from textclf.data.readers.csv import SeparatedValues
 from textclf.data.readers.folders import LabelFolders
@@ -45,27 +45,22 @@ class Part:
     """The language that its name says."""
 
 
-def load_files_dataset(options: FilesDataset, folder: Path | None = None) -> TextData:
-    """Load, split and label local files.
+def read_files(options: FilesDataset, rejects: RejectedRows) -> RawData:
+    """Read the splits of local files.
 
     Args:
         options: What the person asked for.
-        folder: Where `rejected.jsonl` is written; none writes nothing.
+        rejects: Takes the rows that cannot be used.
 
     Raises:
-        DataError: If a file is missing, of an unknown kind, or cannot be parsed, lacks a column or label, or holds
-            more unusable rows than allowed.
+        DataError: If a file is missing, of an unknown kind, cannot be parsed, or lacks a column.
     """
-    rejects = RejectedRows(options.max_rejected)
-    try:
-        asked = {split: file for split in SPLITS if (file := getattr(options, split)) is not None}
-        parts = {split: parts_of(file, f"dataset.{split}") for split, file in asked.items()}
-        kinds = {split: kind_of(parts[split], f"dataset.{split}={file}") for split, file in asked.items()}
-        options = _named(options, kinds["train"], parts["train"])
-        raw = {split: read_split(options, split, kinds[split], parts[split], rejects, asked[split]) for split in asked}
-        return to_text_data(options, raw, options.train, options.test_fraction, rejects)
-    finally:
-        rejects.write(folder)
+    asked = {split: file for split in SPLITS if (file := getattr(options, split)) is not None}
+    parts = {split: parts_of(file, f"dataset.{split}") for split, file in asked.items()}
+    kinds = {split: kind_of(parts[split], f"dataset.{split}={file}") for split, file in asked.items()}
+    options = _named(options, kinds["train"], parts["train"])
+    raw = {split: read_split(options, split, kinds[split], parts[split], rejects, asked[split]) for split in asked}
+    return RawData(raw, options.train, options, options.test_fraction)
 
 
 def resolve(file: str) -> Path:

@@ -1,4 +1,4 @@
-"""Datasets from the Hugging Face Hub, its local cache, or a local folder laid out like one."""
+"""Read datasets from the Hugging Face Hub, its local cache, or a local folder laid out like one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 from datasets import DatasetDict, load_dataset
 from datasets.exceptions import DatasetNotFoundError
 
-from textclf.data.dataset import TextData
 from textclf.data.options import HubDataset
-from textclf.data.prepare import to_text_data
-from textclf.data.rejected import RejectedRows
+from textclf.data.prepare import RawData
 from textclf.errors import DataError, did_you_mean, first_line, listed
 from textclf.system.hub import hub_or_cache, names_a_folder, ways_on
 
@@ -20,16 +18,11 @@ log = logging.getLogger(__name__)
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 
 
-def load_hub_dataset(options: HubDataset, folder: Path | None = None) -> TextData:
-    """Load, split and label a dataset.
-
-    Args:
-        options: What the person asked for.
-        folder: Where `rejected.jsonl` is written; none writes nothing.
+def read_hub(options: HubDataset) -> RawData:
+    """Read the splits of a dataset on the Hub, in its cache, or in a local folder.
 
     Raises:
-        DataError: If it is not there, cannot be reached, lacks a split, column or label, or holds more unusable
-            rows than allowed.
+        DataError: If it is not there, cannot be reached, or lacks a split.
     """
     source = options.path + (f" ({options.config})" if options.config else "")
     found = _read(options, source)
@@ -45,11 +38,7 @@ def load_hub_dataset(options: HubDataset, folder: Path | None = None) -> TextDat
                 f"{source} has no split {name!r} (dataset.{role}_split); it has {listed(found)}."
                 f"{did_you_mean(name, found)}"
             )
-    rejects = RejectedRows(options.max_rejected)
-    try:
-        return to_text_data(options, {role: found[name] for role, name in names.items()}, source, rejects=rejects)
-    finally:
-        rejects.write(folder)
+    return RawData({role: found[name] for role, name in names.items()}, source, options)
 
 
 def _read(options: HubDataset, source: str) -> DatasetDict:

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -18,9 +17,9 @@ import pandas as pd
 from datasets import Dataset
 
 from textclf.data.column_names import check_columns, find_columns, text_columns, wanted_columns
-from textclf.data.dataset import SPLITS, TextData
+from textclf.data.dataset import SPLITS
 from textclf.data.options import DatasetOptions
-from textclf.data.prepare import to_text_data
+from textclf.data.prepare import RawData
 from textclf.data.readers.arrow import ReadRows, batches_of, in_memory, schema_of
 from textclf.data.readers.source import SAMPLED_ROWS, Row
 from textclf.data.rejected import RejectedRows
@@ -64,16 +63,13 @@ class InMemoryDataset(DatasetOptions):
         """Return the options by name, each split as a few words and a digest of its content."""
         return super().plain_options() | {split: described(getattr(self, split)) for split in SPLITS}
 
-    def load(self, folder: Path | None = None) -> TextData:
-        """Check, split and label the rows."""
-        rejects = RejectedRows(self.max_rejected)
-        given = {split: content for split in SPLITS if (content := getattr(self, split)) is not None}
-        try:
-            options = find_columns(self, _columns(given["train"]), f"{self.name}: the train split")
-            raw = {split: _read(options, content, split, rejects) for split, content in given.items()}
-            return to_text_data(options, raw, self.name, self.test_fraction, rejects)
-        finally:
-            rejects.write(folder)
+
+def read_memory(options: InMemoryDataset, rejects: RejectedRows) -> RawData:
+    """Check the splits of a dataset in memory, and return them as tables; `rejects` takes the rows without use."""
+    given = {split: content for split in SPLITS if (content := getattr(options, split)) is not None}
+    options = find_columns(options, _columns(given["train"]), f"{options.name}: the train split")
+    raw = {split: _read(options, content, split, rejects) for split, content in given.items()}
+    return RawData(raw, options.name, options, options.test_fraction)
 
 
 def described(content: Any) -> str | None:

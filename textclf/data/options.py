@@ -1,21 +1,17 @@
-"""What can be said about a dataset in a config, and the data it loads into."""
+"""Options of a dataset: on the Hub, in files, with its columns, labels and splits."""
 
 from __future__ import annotations
 
 import logging
 import re
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePath
+from typing import Any
 
 from omegaconf import MISSING
 
 from textclf.errors import refuse_unless
-
-if TYPE_CHECKING:
-    from textclf.data.dataset import TextData
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +39,7 @@ class OnLeakage(Enum):
 
 
 @dataclass(frozen=True)
-class DatasetOptions(ABC):
+class DatasetOptions:
     """Options that every dataset shares: its columns, its labels, its splits."""
 
     name: str = MISSING
@@ -169,18 +165,6 @@ class DatasetOptions(ABC):
         """Return the options by name, as plain values that a record can hold."""
         return {option.name: getattr(self, option.name) for option in fields(self)}
 
-    @abstractmethod
-    def load(self, folder: Path | None = None) -> TextData:
-        """Read, split and label the data.
-
-        Args:
-            folder: Where `rejected.jsonl`, the rows that could not be used, is written (also where the load then
-                fails); none writes nothing.
-
-        Raises:
-            DataError: If the data cannot be reached, or does not hold what the options name.
-        """
-
 
 @dataclass(frozen=True)
 class HubDataset(DatasetOptions):
@@ -207,12 +191,6 @@ class HubDataset(DatasetOptions):
             (self.test_split != self.validation_split, "test_split must differ from validation_split."),
             (self.validation_split != self.train_split, "validation_split must differ from train_split."),
         )
-
-    def load(self, folder: Path | None = None) -> TextData:
-        """Download (or find in the cache), split and label the data."""
-        from textclf.data.hub_dataset import load_hub_dataset
-
-        return load_hub_dataset(self, folder)
 
 
 @dataclass(frozen=True)
@@ -254,12 +232,6 @@ class FilesDataset(DatasetOptions):
         """The column that names each example's language; of files by language, one that is made of their names."""
         by_file = any(LANGUAGE in (file or "") for file in (self.train, self.validation, self.test))
         return self.language_column or (LANGUAGE_COLUMN if by_file else None)
-
-    def load(self, folder: Path | None = None) -> TextData:
-        """Read, split and label the files."""
-        from textclf.data.file_dataset import load_files_dataset
-
-        return load_files_dataset(self, folder)
 
 
 def name_of_files(file: str) -> str:

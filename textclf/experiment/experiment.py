@@ -14,6 +14,7 @@ from pathlib import Path
 
 from textclf.audit.gate import pass_gate
 from textclf.data.dataset import TextData, fingerprint_of, summary
+from textclf.data.load import load
 from textclf.data.options import DatasetOptions
 from textclf.errors import DataError
 from textclf.evaluation.analysis import analyse
@@ -111,7 +112,7 @@ def run_experiment(
     started = started_now(experiment, command)
     with open_run(run_dir, started, resume, accept_changes) as folder:
         if folder.record is not None:
-            folder.check_data(experiment.dataset.load().fingerprint)
+            folder.check_data(load(experiment.dataset).fingerprint)
             log.info("finished before, so not run again: %s in %s", scores_said(folder.record), run_dir)
             return folder.record
         return _run(experiment, folder, phases, parent_run_id)
@@ -142,7 +143,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         tracked.set_tags({"run_folder": str(run_dir.resolve())})
         tracked.log_params(records.flat(started.config))
         with phases.phase("load"):
-            data = experiment.dataset.load(run_dir)
+            data = load(experiment.dataset, run_dir)
             folder.check_data(data.fingerprint)
             log.info("%s", summary(data))
         with phases.phase("audit"):
@@ -215,7 +216,7 @@ def check(experiment: Experiment) -> None:
 
 def follow_experiment(experiment: Experiment) -> None:
     """Take part in a data-parallel experiment beside the process that runs and records it."""
-    data, _ = pass_gate(experiment.dataset.load(), experiment.dataset.on_leakage, tell=False)
+    data, _ = pass_gate(load(experiment.dataset), experiment.dataset.on_leakage, tell=False)
     context = RunContext(experiment.seed, experiment.objective, is_main=False)
     fit(experiment.model, data, experiment.trainer, context)
 

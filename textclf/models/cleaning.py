@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import ftfy
 
-from textclf.data.texts import MappedTexts
+from textclf.data.dataset import MappedTexts
 from textclf.models.options import Cleaning
 
 BREAKS = frozenset(

@@ -23,8 +23,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from textclf.data.dataset import TextData, labels_of, texts_of
-from textclf.data.texts import MappedTexts
+from textclf.data.dataset import MappedTexts, TextData, labels_of, texts_of
 from textclf.errors import ConfigError, DataError
 from textclf.models.classical.hashed_tfidf import HashedTfidf
 from textclf.models.classical.pipeline import ClassicalClassifier, WordOverlap, make_parts, pipeline_inputs
