@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from textclf.audit.audit import Audit, audit
-from textclf.audit.figures import draw
 from textclf.audit.gate import counts_of_leakage
 from textclf.audit.options import AuditOptions
-from textclf.audit.report import audit_blocks
+from textclf.audit.report import audit_blocks, draw
 from textclf.data.dataset import SPLITS
 from textclf.data.load import load
 from textclf.data.options import DatasetOptions

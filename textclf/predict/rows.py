@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from textclf.data import rejected
 from textclf.data.readers.csv import SeparatedValues
-from textclf.data.readers.jsonl import JsonLines
+from textclf.data.readers.jsonl import JsonLines, one_array
 from textclf.data.readers.source import BadRow, Row, encodable
 from textclf.data.readers.text import open_text
 from textclf.data.rejected import START_CHARACTERS
-from textclf.errors import DataError
-from textclf.predict.inputs import TextColumns, WantedTexts
-from textclf.predict.usable import MAX_TEXT_CHARACTERS, Texts, refusal
+from textclf.errors import DataError, first_line
+from textclf.predict.inputs import MAX_TEXT_CHARACTERS, TextColumns, Texts, WantedTexts, refusal
 from textclf.predict.values import column_of
 
 WINDOW_ROWS = 16_384
@@ -102,8 +102,6 @@ def read_batches(
     said = name or str(source if isinstance(source, Path) else getattr(source, "name", "the input"))
     wanted = wanted or WantedTexts()
     if kind is Kind.parquet:
-        from textclf.predict.parquet_rows import read_parquet
-
         yield from read_parquet(source, wanted, size, said)
         return
     readers: dict[Kind, Callable[..., Iterator[Batch]]] = {Kind.jsonl: _json_lines, Kind.txt: _plain_lines}
@@ -135,10 +133,9 @@ def _json_lines(
         rows = [({}, row) if isinstance(row, BadRow) else (row[2], row) for row in window]
         names = list(dict.fromkeys(key for content, _ in rows for key in content))
         if columns is None:
-            _refuse_array(window, said)
             bad = next((row for row in window if isinstance(row, BadRow)), None)
             if not names and bad is not None:
-                raise refusal(bad)
+                raise one_array(said) if bad.start.lstrip().startswith("[") else refusal(bad)
             columns = wanted.found_in(names, said)
         table = pa.Table.from_arrays([column_of([content.get(key) for content, _ in rows]) for key in names], names)
         found = Texts(columns)
@@ -207,11 +204,51 @@ def _windows(rows: Iterator[Any], size: int, length: Callable[[Any], int]) -> It
         yield window
 
 
-def _refuse_array(window: Sequence[Any], said: str) -> None:
-    """Refuse a file that is one JSON array, with what to do."""
-    first = window[0]
-    if isinstance(first, BadRow) and first.start.lstrip().startswith("["):
-        raise DataError(
-            f"{said}: the file is one JSON array; textclf reads JSON Lines, one object a line. Convert it with "
-            f"`jq -c '.[]' {said} > {Path(said).stem}.jsonl`."
-        )
+def read_parquet(source: Path | BinaryIO, wanted: WantedTexts, size: int, said: str) -> Iterator[Batch]:
+    """Yield the rows of a Parquet file in batches; an empty one where there are none.
+
+    Args:
+        source: A file, or an open one that is no pipe.
+        wanted: Which columns hold the texts.
+        size: Most rows of a batch.
+        said: What the file is called.
+
+    Raises:
+        DataError: If it cannot be read as Parquet, or lacks the columns, or they hold no strings.
+    """
+    if not isinstance(source, Path) and not source.seekable():
+        raise DataError(f"{said}: Parquet is read from its end, so it cannot come through a pipe; name the file.")
+    try:
+        with pq.ParquetFile(source, pre_buffer=False) as file:
+            schema = file.schema_arrow
+            columns = wanted.found_in(schema.names, said)
+            named = [name for name in (columns.text, columns.text_pair, columns.title) if name is not None]
+            for name in named:
+                if not _is_text(schema.field(name).type):
+                    raise DataError(
+                        f"{said}: texts must be strings, but column {name!r} holds {schema.field(name).type}. Name "
+                        f"another with --text-column."
+                    )
+            total, done = file.metadata.num_rows, 0
+            groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+            row_bytes = sum(group.total_byte_size for group in groups) / max(total, 1)
+            rows = max(1, min(size, int(WINDOW_CHARACTERS / max(row_bytes, 1))))
+            for batch in file.iter_batches(batch_size=rows):
+                table = pa.Table.from_batches([batch]).replace_schema_metadata(schema.metadata)
+                values = {name: table.column(name).cast(pa.large_string()).to_pylist() for name in set(named)}
+                found = Texts(columns)
+                for number in range(len(table)):
+                    found.add(said, done + number + 1, {name: texts[number] for name, texts in values.items()}.get)
+                done += len(table)
+                yield Batch(table, found.texts, found.pairs, found.problems, share=done / total)
+            if total == 0:
+                yield Batch(schema.empty_table(), [], [] if columns.text_pair else None, share=1.0)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{said}: the file cannot be read as Parquet: {first_line(error)}") from error
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Whether a column can hold texts."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
+                                             pa.types.is_null))  # fmt: skip

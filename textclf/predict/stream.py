@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from textclf.errors import DataError, listed, refuse_unless
 from textclf.models.base import Classifier
 from textclf.models.prediction import ABSTAIN, check_threshold
+from textclf.predict.inputs import refusal
 from textclf.predict.rows import Batch
-from textclf.predict.usable import refusal
 
 CHUNK = 1024
 """Texts of about the same length that are predicted in one call, so that progress can be told between calls."""

@@ -25,11 +25,7 @@ class JsonLines:
             first = next((line for line in iter(lambda: stream.readline(HEAD_BYTES), "") if not line.isspace()), "")
         whole = _loads(first)
         if first.lstrip().startswith("[") and (whole is None or (whole and isinstance(whole[0], dict))):
-            raise DataError(
-                f"{path}: the file is one JSON array; textclf reads JSON Lines, one object a line. Convert it with "
-                f"`jq -c '.[]' {path} > {path.stem}.jsonl`, or in Python with "
-                f"pandas.read_json({str(path)!r}).to_json({path.stem + '.jsonl'!r}, orient='records', lines=True)."
-            )
+            raise one_array(str(path))
         with open_text(path) as stream:
             found = 0
             for line in islice(stream, SAMPLED_ROWS * 10):
@@ -87,6 +83,16 @@ class JsonLines:
     def remark(self, path: Path) -> str:
         """Return nothing: the keys say it all."""
         return ""
+
+
+def one_array(name: str) -> DataError:
+    """Return the error that refuses a file that is one JSON array, with what to do."""
+    stem = Path(name).stem
+    return DataError(
+        f"{name}: the file is one JSON array; textclf reads JSON Lines, one object a line. Convert it with "
+        f"`jq -c '.[]' {name} > {stem}.jsonl`, or in Python with "
+        f"pandas.read_json({name!r}).to_json({stem + '.jsonl'!r}, orient='records', lines=True)."
+    )
 
 
 def _loads(line: str) -> Any:
