@@ -166,7 +166,7 @@ def test_a_stopped_sweep_says_how_far_it_came_and_marks_its_runs(tmp_path):
     said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 143
     assert "the sweep was stopped; 1 of 2 jobs had ended" in said
-    assert f"go on with: {shlex.join(['python', *command[1:], 'resume=true'])}" in said
+    assert f"resume with: {shlex.join(['python', *command[1:], 'resume=true'])}" in said
     assert len(list(tmp_path.glob("outputs/sweeps/*/*/job1/checkpoints/step-*/manifest.json"))) == 1
     assert "Traceback" not in said
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")

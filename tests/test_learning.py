@@ -3,16 +3,17 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from textclf.experiment import schema
+from textclf.experiment import config
 from textclf.experiment.cli import CONF
 from textclf.experiment.config import build_all
-from textclf.experiment.experiment import Experiment, run_experiment
+from textclf.experiment.experiment import run_experiment
+from textclf.experiment.options import Experiment
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["reviews", "headlines"])
 def test_learning_pays(dataset, tmp_path):
-    schema.register()
+    config.register()
     scores = []
     for model in ("majority", "naive_bayes", "minilm"):
         with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from textclf.experiment import schema
+from textclf.experiment import config
 from textclf.experiment.cli import CONF, choices_of
 from textclf.experiment.config import build_all
 
@@ -49,7 +49,7 @@ def test_each_command_composes_and_builds(command):
     overrides = [word for word in overrides if "launcher.ray" not in word]  # an extra that the lock leaves out
     if "--from-run" in words:
         return  # its overrides come from a record
-    schema.register()
+    config.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for values in combinations(overrides):
             if "study=multilingual" in values and "dataset=files" not in values:
@@ -85,7 +85,7 @@ def test_the_yaml_of_the_readme_composes(tmp_path):
     text = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)[1]
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "electra.yaml").write_text(text)
-    schema.register()
+    config.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "model=electra"])
     assert build_all(cfg)["model"].checkpoint == "google/electra-small-discriminator"

@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import hydra
 import psutil
@@ -25,22 +26,22 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from textclf.errors import ConfigError
-from textclf.experiment import schema
+from textclf.experiment import config
 from textclf.experiment.cli import CONF, explain, follower_overrides, help_text, is_follower
 from textclf.experiment.config import build, build_experiment
 from textclf.experiment.resume import (
-    AGAIN,
     FROM_RUN,
     OPTIONS,
     adopt_finished,
     arguments_from_run,
-    way_on,
+    resume_command,
 )
 from textclf.experiment.sweep.status import read_sweep
 from textclf.system import signals
 from textclf.system.imports import importing
 from textclf.system.redact import redacted
 from textclf.tracking.lease import BusyError
+from textclf.tracking.record import RunRecord
 
 log = logging.getLogger("textclf.run")
 
@@ -49,47 +50,75 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
-_GIVEN: list[float] = []
-"""When the command was given, in seconds since 1970, until its first job takes it."""
-
-
 class JobFailedError(Exception):
     """A job has failed, and the person has been told why."""
 
 
-def run(cfg: DictConfig) -> float:
-    """Run the experiment that a composed config describes, and return its objective."""
-    begun = _GIVEN.pop() if _GIVEN else time.time()
-    hydra_config = HydraConfig.get()
-    sweep = read_sweep(Path(hydra_config.sweep.dir)) if hydra_config.mode is RunMode.MULTIRUN else None
-    parent = sweep.parent_run_id if sweep is not None else None
-    try:
-        experiment = build_experiment(cfg)
-    except ConfigError as error:
-        _track_refusal(cfg, parent, error)
-        raise
-    with importing():
-        from textclf.experiment.experiment import follow_experiment, run_experiment
-        from textclf.tracking.record import command_line
+class Invocation:
+    """One call of the command: Hydra hands each job's config to `job`."""
 
-    if is_follower():
-        follow_experiment(experiment)
-        return float("nan")
-    arguments = list(hydra_config.overrides.task)
-    alone = ["hydra.mode=RUN"] if hydra_config.runtime.choices.get("study") else []
-    command = command_line([*(given for given in arguments if not given.startswith(OPTIONS)), *alone])
-    folder = Path(hydra_config.runtime.output_dir)
-    if cfg.resume and sweep is not None:
-        adopt_finished(cfg, folder)
-    with signals.stoppable():
-        record = run_experiment(experiment, folder, command, parent, begun, cfg.resume, cfg.resume_changed)
-    if AGAIN:
-        from textclf.experiment.rerun import compare_with
+    def __init__(self, given: float | None = None, again: RunRecord | None = None):
+        """Take a call.
 
-        log.info("%s", compare_with(AGAIN[0], record))
-    if experiment.objective not in record.metrics:
-        log.warning("%s is undefined for this run, so a sweeper learns nothing from it", experiment.objective)
-    return record.metrics.get(experiment.objective, float("nan"))
+        Args:
+            given: The time of the command, in seconds since 1970, until its first job takes it; none for now.
+            again: The record that is run again, if one is.
+        """
+        self.given = given
+        self.again = again
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave what belongs to this process behind where a launcher runs jobs in another."""
+        return {"given": None, "again": None}
+
+    def job(self, cfg: DictConfig) -> float:
+        """Run one job: an error becomes a paragraph on the screen and a traceback in the log."""
+        try:
+            return self.run(cfg)
+        except BusyError as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                log.info("left to another worker of the sweep")
+            else:
+                log.error("%s", error)
+            raise JobFailedError from error
+        except (Exception, SystemExit) as error:
+            log.error("%s", explain(error), exc_info=True)
+            log.info("the traceback is in %s", Path(HydraConfig.get().runtime.output_dir) / "run.log")
+            raise JobFailedError from error
+
+    def run(self, cfg: DictConfig) -> float:
+        """Run the experiment that a composed config describes, and return its objective."""
+        begun, self.given = self.given or time.time(), None
+        hydra_config = HydraConfig.get()
+        sweep = read_sweep(Path(hydra_config.sweep.dir)) if hydra_config.mode is RunMode.MULTIRUN else None
+        parent = sweep.parent_run_id if sweep is not None else None
+        try:
+            experiment = build_experiment(cfg)
+        except ConfigError as error:
+            _track_refusal(cfg, parent, error)
+            raise
+        with importing():
+            from textclf.experiment.experiment import follow_experiment, run_experiment
+            from textclf.tracking.record import command_line
+
+        if is_follower():
+            follow_experiment(experiment)
+            return float("nan")
+        arguments = list(hydra_config.overrides.task)
+        alone = ["hydra.mode=RUN"] if hydra_config.runtime.choices.get("study") else []
+        command = command_line([*(given for given in arguments if not given.startswith(OPTIONS)), *alone])
+        folder = Path(hydra_config.runtime.output_dir)
+        if cfg.resume and sweep is not None:
+            adopt_finished(cfg, folder)
+        with signals.stoppable():
+            record = run_experiment(experiment, folder, command, parent, begun, cfg.resume, cfg.resume_changed)
+        if self.again is not None:
+            from textclf.experiment.rerun import compare_with
+
+            log.info("%s", compare_with(self.again, record))
+        if experiment.objective not in record.metrics:
+            log.warning("%s is undefined for this run, so a sweeper learns nothing from it", experiment.objective)
+        return record.metrics.get(experiment.objective, float("nan"))
 
 
 def _track_refusal(cfg: DictConfig, parent: str | None, error: ConfigError) -> None:
@@ -102,26 +131,10 @@ def _track_refusal(cfg: DictConfig, parent: str | None, error: ConfigError) -> N
             raise error
 
 
-def job(cfg: DictConfig) -> float:
-    """Run one job of Hydra's: an error becomes a paragraph on the screen and a traceback in the log."""
-    try:
-        return run(cfg)
-    except BusyError as error:
-        if HydraConfig.get().mode is RunMode.MULTIRUN:
-            log.info("left to another worker of the sweep")
-        else:
-            log.error("%s", error)
-        raise JobFailedError from error
-    except (Exception, SystemExit) as error:
-        log.error("%s", explain(error), exc_info=True)
-        log.info("the traceback is in %s", Path(HydraConfig.get().runtime.output_dir) / "run.log")
-        raise JobFailedError from error
-
-
 def main() -> None:
     """Compose and run what the command line says; exit with 0 only if all of it went well."""
-    _GIVEN.append(psutil.Process().create_time())
-    schema.register()
+    invocation = Invocation(given=psutil.Process().create_time())
+    config.register()
     logging.raiseExceptions = False  # a log file on a full disk loses a line, and nothing else
     if is_follower():
         sys.argv += follower_overrides()
@@ -132,9 +145,9 @@ def main() -> None:
             print(help_text([argument for argument in sys.argv[1:] if not argument.startswith("-")]))
             return
         if FROM_RUN in sys.argv:
-            sys.argv[1:] = arguments_from_run(sys.argv[1:])
+            sys.argv[1:], invocation.again = arguments_from_run(sys.argv[1:])
         with signals.stoppable():
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(invocation.job)()
     except JobFailedError:
         sys.exit(FAILED)
     except BrokenPipeError:  # the reader of `--help | head` has seen enough
@@ -142,7 +155,7 @@ def main() -> None:
         sys.exit(FAILED)
     except KeyboardInterrupt as stop:
         if isinstance(stop, signals.Stopped):
-            print(f"{stop}; go on with: {way_on()}", file=sys.stderr)
+            print(f"{stop}; resume with: {resume_command()}", file=sys.stderr)
         else:
             print("interrupted", file=sys.stderr)
         sys.exit(TERMINATED if "SIGTERM" in str(stop) else INTERRUPTED)
@@ -156,12 +169,11 @@ def main() -> None:
 
 
 def _close_sweep() -> None:
-    """Tell how far a sweep came whose launcher broke down, and compare what finished."""
-    if "textclf.experiment.sweep.coordinator" in sys.modules:
-        from textclf.experiment.sweep.coordinator import UNDER_WAY
+    """Report how far a sweep came whose launcher broke down; a command without a sweep has not imported this."""
+    if "textclf.experiment.sweep.callback" in sys.modules:
+        from textclf.experiment.sweep.callback import close_current
 
-        for sweep in UNDER_WAY:
-            sweep.close()
+        close_current()
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def _load(dataset: str, train: int) -> TextData:
     whole = load(options)
     if train >= len(whole.train):
         return whole
-    return replace(options, max_train_examples=train).load()
+    return load(replace(options, max_train_examples=train))
 
 
 def generated_data(

@@ -10,7 +10,8 @@ from tests.conftest import make_data
 from textclf.app.settings import Settings
 from textclf.data.options import HubDataset
 from textclf.evaluation.options import AnalysisOptions
-from textclf.experiment.experiment import Experiment, run_experiment
+from textclf.experiment.experiment import run_experiment
+from textclf.experiment.options import Experiment
 from textclf.models.options import ClassicalModel
 from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer

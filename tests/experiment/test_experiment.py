@@ -14,7 +14,8 @@ from textclf import load_classifier
 from textclf.data.in_memory import InMemoryDataset
 from textclf.data.options import FilesDataset, HubDataset, OnLeakage
 from textclf.errors import ArtifactError, ConfigError, DataError
-from textclf.experiment.experiment import Experiment, run_experiment
+from textclf.experiment.experiment import run_experiment
+from textclf.experiment.options import Experiment
 from textclf.models.options import CalibrationMethod, ClassicalModel, TransformerModel
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import find_records, read_record

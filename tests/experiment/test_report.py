@@ -10,11 +10,9 @@ from textclf.documents.document import Picture, to_html, to_markdown
 from textclf.evaluation import plots
 from textclf.evaluation.analysis import analyse
 from textclf.evaluation.options import AnalysisOptions
-from textclf.experiment.caveats import limits
-from textclf.experiment.decisions import decisions_table
-from textclf.experiment.reasons import REASONS
-from textclf.experiment.report import ReportedRun, report_blocks, summary_sentence
-from textclf.experiment.schema import SCHEMAS, RunConfig
+from textclf.experiment.config import SCHEMAS, RunConfig
+from textclf.experiment.decisions import REASONS, decisions_table
+from textclf.experiment.report import ReportedRun, caveats_of, report_blocks, summary_sentence
 
 FULL = replace(
     RECORD,
@@ -61,7 +59,7 @@ def test_names_and_texts_cannot_break_out_of_the_report(tmp_path):
 def test_its_parts_come_in_order_and_every_picture_is_in_it(tmp_path):
     run = reported(tmp_path)
     report = markdown(run, tmp_path)
-    titles = ["Decisions", "Data", "Training", "Results", "Errors", "Limits", "Again"]
+    titles = ["Decisions", "Data", "Training", "Results", "Errors", "Caveats", "Reproduce"]
     assert re.findall("^## (.*)$", report, re.MULTILINE) == titles
     for said in ("| accuracy", "0.2500", "| –", "abc", "python -m textclf.run model=m", "(attributions.html)"):
         assert said in report
@@ -101,7 +99,7 @@ def test_what_others_found_in_the_data_is_told(tmp_path):
 
 def test_limits_follow_the_sizes(tmp_path):
     run = reported(tmp_path, count=80)
-    said = "\n".join(limits(run.record, run.class_counts | {"big": {"train": 99, "test": 99}}, run.analysis))
+    said = "\n".join(caveats_of(run.record, run.class_counts | {"big": {"train": 99, "test": 99}}, run.analysis))
     assert "within 9.3 points either way" in said
     assert "fewer than 30 test examples, so their scores are rough: a (2), b (2)." in said
     assert "big" not in said

@@ -5,13 +5,12 @@ import sys
 import pytest
 
 from textclf.errors import ConfigError
-from textclf.experiment import resume
 from textclf.experiment.cli import composed
+from textclf.experiment.experiment import run_fingerprint
 from textclf.experiment.provenance import resolved_options
-from textclf.experiment.resume import arguments_from_run, find_run, same_command, way_on
+from textclf.experiment.resume import arguments_from_run, find_run, resume_command, same_command
 from textclf.experiment.sweep.status import Sweep
 from textclf.tracking.found import is_finished
-from textclf.tracking.run_start import fingerprint_of_work
 
 OVERRIDES = ["model=majority", "tracker=none", "dataset.max_train_examples=40", "analysis.attributions=0"]
 
@@ -24,9 +23,9 @@ OVERRIDES = ["model=majority", "tracker=none", "dataset.max_train_examples=40", 
         (["run_name=a b", "resume=false"], "python -m textclf.run 'run_name=a b' resume=true"),
     ],
 )
-def test_the_way_on_is_the_same_command(arguments, said, monkeypatch):
+def test_the_resume_command_is_the_same_command(arguments, said, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-    assert way_on() == said
+    assert resume_command() == said
 
 
 def test_a_command_is_the_same_in_whatever_order():
@@ -50,11 +49,11 @@ def test_a_run_is_found_by_its_options_and_done_again_from_its_record(tmp_path, 
     assert find_run(composed([*OVERRIDES, "seed=2"])) is None
     assert find_run(composed([*OVERRIDES, "trainer.checkpoint_every=7"])) == found  # decides nothing of the result
 
-    monkeypatch.setattr(resume, "AGAIN", [])
-    arguments = arguments_from_run(["--from-run", str(found), "seed=2"])
+    arguments, again = arguments_from_run(["--from-run", str(found), "seed=2"])
     assert capsys.readouterr().out.startswith(f"again: {record.name}, as run {record.started}")
+    assert again == record
     config = resolved_options(build_experiment(composed(arguments)))
     assert config["seed"] == 2
-    assert fingerprint_of_work(config | {"seed": 1}) == fingerprint_of_work(record.config)
+    assert run_fingerprint(config | {"seed": 1}) == run_fingerprint(record.config)
     with pytest.raises(ConfigError, match="must be followed by"):
         arguments_from_run(["--from-run"])

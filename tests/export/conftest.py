@@ -7,7 +7,8 @@ import pytest
 
 from tests.conftest import GOOD, write_jsonl
 from textclf.data.options import FilesDataset
-from textclf.experiment.experiment import Experiment, run_experiment
+from textclf.experiment.experiment import run_experiment
+from textclf.experiment.options import Experiment
 from textclf.models.options import ClassicalModel
 from textclf.tracking.find_runs import resolve_run
 

@@ -9,7 +9,8 @@ import textclf
 from tests.conftest import make_data
 from textclf.data.in_memory import InMemoryDataset
 from textclf.errors import ArtifactError
-from textclf.experiment.experiment import Experiment, run_experiment
+from textclf.experiment.experiment import run_experiment
+from textclf.experiment.options import Experiment
 from textclf.models.options import ClassicalModel
 from textclf.tracking.find_runs import resolve_run
 from textclf.tracking.options import MlflowTracker

@@ -24,14 +24,14 @@ from yaml import YAMLError
 
 from textclf.documents.escape import terminal
 from textclf.errors import ConfigError, ResourceError, TextclfError, causes, did_you_mean, first_line, listed
-from textclf.experiment.config import build_experiment
-from textclf.experiment.schema import GROUPS, RunConfig, register
+from textclf.experiment.config import RunConfig, build_experiment, register
+from textclf.experiment.options import GROUPS
 from textclf.system.disk import disk_trouble, disk_words
 from textclf.system.out_of_memory import is_out_of_memory, memory_words
 from textclf.system.redact import redacted
 
 if TYPE_CHECKING:
-    from textclf.experiment.experiment import Experiment
+    from textclf.experiment.options import Experiment
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
@@ -95,7 +95,8 @@ def help_text(overrides: list[str]) -> str:
 
     Hydra's own help lists every group of every plugin, which takes it seconds.
     """
-    choices = "\n".join(f"  {group}={' | '.join(choices_of(group))}" for group in (*GROUPS, "study"))
+    known = {group: choices_of(group) for group in (*GROUPS, "study")}
+    choices = "\n".join(f"  {group}={' | '.join(names)}" for group, names in known.items() if names)
     return HELP.format(choices=choices, config=OmegaConf.to_yaml(composed(overrides)))
 
 
@@ -150,7 +151,7 @@ def _explained(error: BaseException) -> str:
         return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         group, _, name = error.missing_cfg_file.partition("/")
-        known = choices_of(group) if group in (*GROUPS, "study") else list(error.options or ())
+        known = choices_of(group) or list(error.options or ())
         return f"{group}={name}: there is no such choice; there are {listed(known, 40)}.{did_you_mean(name, known)}"
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return _explain_composition(error)

@@ -1,19 +1,41 @@
-"""From a composed config to an experiment: every mistake found, then told at once."""
+"""The config of a run: its schema, known to Hydra before a config is composed, and its check.
+
+A YAML in `conf/model` begins with `defaults: [transformer]` and says what differs; types, names and defaults come from
+the dataclass. So every option can be overridden on the command line, `--cfg job` shows all of them, and a wrong one is
+refused before the first job of a sweep. The modules imported here hold options only and are cheap; the work is
+imported when it starts. `build_experiment` finds every mistake and reports them at once.
+"""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from textclf.compare.options import CompareOptions
+from textclf.data.options import FilesDataset, HubDataset
 from textclf.errors import ConfigError, did_you_mean, listed
-from textclf.experiment.schema import GROUPS, SCHEMAS
-from textclf.system.imports import importing
+from textclf.evaluation.options import AnalysisOptions
+from textclf.experiment.options import GROUPS, Experiment, RunOptions
+from textclf.models.options import ClassicalModel, TransformerModel
+from textclf.tracking.options import MlflowTracker, NullTracker
+from textclf.training.options import HFTrainer, TorchTrainer
 
-if TYPE_CHECKING:
-    from textclf.experiment.experiment import Experiment
+SCHEMAS: dict[tuple[str, str], type] = {
+    ("dataset", "hub"): HubDataset,
+    ("dataset", "files"): FilesDataset,
+    ("model", "transformer"): TransformerModel,
+    ("model", "classical"): ClassicalModel,
+    ("trainer", "torch_options"): TorchTrainer,
+    ("trainer", "hf_options"): HFTrainer,
+    ("tracker", "mlflow_options"): MlflowTracker,
+    ("tracker", "null_options"): NullTracker,
+    ("analysis", "analysis_options"): AnalysisOptions,
+    ("compare", "compare_options"): CompareOptions,
+}
 
 
 def build(cfg: DictConfig, group: str) -> Any:
@@ -66,7 +88,7 @@ def build_all(cfg: DictConfig) -> dict[str, Any]:
     """
     built: dict[str, Any] = {}
     problems: list[str] = []
-    for group in (*GROUPS, "analysis"):
+    for group in GROUPS:
         try:
             built[group] = build(cfg, group)
         except ConfigError as error:
@@ -82,15 +104,29 @@ def build_experiment(cfg: DictConfig) -> Experiment:
     Raises:
         ConfigError: With every mistake in the config.
     """
-    options = build_all(cfg)
-    with importing():
-        from textclf.experiment.experiment import Experiment
+    return Experiment(**build_all(cfg), **{option.name: cfg[option.name] for option in fields(RunOptions)})
 
-    return Experiment(
-        **options,
-        seed=cfg.seed,
-        objective=cfg.objective,
-        name=cfg.experiment,
-        run_name=cfg.run_name,
-        save_classifier=cfg.save_classifier,
-    )
+
+@dataclass(frozen=True)
+class RunConfig(RunOptions):
+    """The whole config of a run."""
+
+    resume: bool = False
+    """Find the run or sweep that the same command began before, keep what is finished, and resume the rest."""
+    resume_changed: bool = False
+    """Resume although code, versions of libraries or machine have changed since; the record then says so."""
+    dataset: Any = MISSING
+    model: Any = MISSING
+    trainer: Any = MISSING
+    tracker: Any = MISSING
+    analysis: Any = MISSING
+    compare: Any = MISSING
+
+
+def register() -> None:
+    """Make the options known to Hydra."""
+    store = ConfigStore.instance()
+    for (group, name), options in {(None, "run_options"): RunConfig, **SCHEMAS}.items():
+        node = OmegaConf.structured(options)
+        OmegaConf.set_readonly(node, False)  # frozen as an object, open to overrides as a config
+        store.store(group=group, name=name, node=node)

@@ -8,73 +8,43 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from textclf.audit.gate import pass_gate
-from textclf.data.dataset import TextData, fingerprint_of, summary
+from textclf.data.dataset import TextData, fingerprint_of, labels_of, summary
 from textclf.data.load import load
-from textclf.data.options import DatasetOptions
 from textclf.errors import DataError
 from textclf.evaluation.analysis import analyse
-from textclf.evaluation.evaluate import evaluate_split, latency
+from textclf.evaluation.calibration import calibrate
+from textclf.evaluation.collapse import collapse_words, entropy_of
+from textclf.evaluation.evaluate import evaluate_split, latency, measure_predictions
 from textclf.evaluation.metric_names import check_objective
-from textclf.evaluation.options import AnalysisOptions
-from textclf.experiment.fitting import fit_model, validate, warned_of_collapse
+from textclf.evaluation.predictions import Predictions
+from textclf.experiment.options import Decides, Experiment, deciding
 from textclf.experiment.provenance import costs_of, course_of, described, resolved_options, tags_of
 from textclf.experiment.results import announce, scores_said, write_results
 from textclf.models.base import Classifier
-from textclf.models.options import ModelOptions, TransformerModel
+from textclf.models.options import CalibrationMethod, ClassicalModel, Imbalance
 from textclf.models.transformer.token_cache import remembering_tokens
 from textclf.system.environment import environment
 from textclf.system.memory import watch_memory
-from textclf.system.redact import redacted, redacted_tree
+from textclf.system.redact import redacted_tree
 from textclf.system.timing import Phases
 from textclf.tracking import record as records
-from textclf.tracking.options import NullTracker, TrackerOptions
 from textclf.tracking.record import RunRecord, folder_bytes
 from textclf.tracking.run_folder import RunFolder, open_run
-from textclf.tracking.run_start import RunStart, code_digest, fingerprint_of_work
+from textclf.tracking.run_start import RunStart, code_digest
 from textclf.training.fit import check as check_model
-from textclf.training.fit import fit
-from textclf.training.options import TorchTrainer, TrainerOptions
+from textclf.training.fit import fit as fit_model
 from textclf.training.result import FitResult, RunContext
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """All that decides a run."""
-
-    dataset: DatasetOptions
-    model: ModelOptions
-    trainer: TrainerOptions = field(default_factory=TorchTrainer)
-    tracker: TrackerOptions = field(default_factory=NullTracker)
-    analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
-    seed: int = 1
-    """Seed of initial weights, order of examples and dropout."""
-    objective: str = "validation/macro_f1"
-    """The validation metric that chooses the best epoch and is returned to a sweeper."""
-    name: str = "textclf"
-    """The tracker's experiment."""
-    run_name: str | None = None
-    """Name of the run; none makes it from dataset, model and seed."""
-    save_classifier: bool = True
-    """Keep the fitted classifier in the run folder."""
-
-    @property
-    def title(self) -> str:
-        """The name of the run, such as `imdb/bert/seed1`."""
-        return redacted(self.run_name or f"{self.dataset.display_name}/{self.model.name}/seed{self.seed}")
-
-    @property
-    def engine(self) -> str:
-        """What trains the model: `torch`, `hf`, or `none` for models that need no trainer."""
-        if not isinstance(self.model, TransformerModel):
-            return "none"
-        return type(self.trainer).__name__.removesuffix("Trainer").lower()
+log = logging.getLogger("textclf.experiment")
 
 
 def run_experiment(
@@ -123,7 +93,7 @@ def started_now(experiment: Experiment, command: str = "") -> RunStart:
     config = resolved_options(experiment)
     return RunStart(
         name=experiment.title,
-        fingerprint=fingerprint_of_work(config),
+        fingerprint=run_fingerprint(config),
         config=redacted_tree(config),
         environment=environment() | {"code": code_digest()},
         command=command,
@@ -131,13 +101,20 @@ def started_now(experiment: Experiment, command: str = "") -> RunStart:
     )
 
 
+def run_fingerprint(config: Mapping[str, Any]) -> str:
+    """Return the digest of the options that decide the results a run leaves, by which it is found again to resume."""
+    options = deciding(config, Decides.metrics, Decides.files)
+    trainer = {key: value for key, value in config["trainer"].items() if key != "checkpoint_every"}
+    return records.config_fingerprint(options | {"trainer": trainer}, digits=16)
+
+
 def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_id: str | None) -> RunRecord:
     """Run an experiment in a folder that is open, from where it stands there to the end."""
     clock = time.perf_counter()
     started, run_dir, stage = folder.started, folder.path, folder.stage
-    fingerprint = records.config_fingerprint(started.config)
+    fingerprint = records.config_fingerprint(deciding(started.config, Decides.metrics))
     tags = tags_of(experiment, fingerprint, started.environment)
-    with experiment.tracker.start(experiment.name, experiment.title, tags, parent_run_id, run_dir) as tracked:
+    with experiment.tracker.start(experiment.experiment, experiment.title, tags, parent_run_id, run_dir) as tracked:
         if parent_run_id is not None:
             check(experiment)  # the tracker's record of the sweep then shows what failed
         tracked.set_tags({"run_folder": str(run_dir.resolve())})
@@ -160,7 +137,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         )
         with watch_memory() as peak, remembering_tokens():
             with phases.phase("fit"):
-                classifier, fit = fit_model(experiment, data, context)
+                classifier, fit = _fit(experiment, data, context)
             with phases.phase("evaluate"):
                 validated, validation = validate(experiment, classifier, data, fit)
                 fit = warned_of_collapse(experiment, data, fit, validated)
@@ -175,7 +152,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
 
             record = RunRecord(
                 name=experiment.title,
-                experiment=experiment.name,
+                experiment=experiment.experiment,
                 dataset=data.name,
                 model=experiment.model.name,
                 trainer=experiment.engine,
@@ -218,7 +195,7 @@ def follow_experiment(experiment: Experiment) -> None:
     """Take part in a data-parallel experiment beside the process that runs and records it."""
     data, _ = pass_gate(load(experiment.dataset), experiment.dataset.on_leakage, tell=False)
     context = RunContext(experiment.seed, experiment.objective, is_main=False)
-    fit(experiment.model, data, experiment.trainer, context)
+    fit_model(experiment.model, data, experiment.trainer, context)
 
 
 def _check_unchanged(data: TextData) -> None:
@@ -241,3 +218,66 @@ def _save(experiment: Experiment, classifier: Classifier, folder: Path) -> dict[
 def _last_step(fit: FitResult) -> int:
     """Return the step that the kept weights belong to."""
     return next((epoch.step for epoch in fit.epochs if epoch.epoch == fit.best_epoch), 0)
+
+
+def _fit(experiment: Experiment, data: TextData, context: RunContext) -> tuple[Classifier, FitResult]:
+    """Fit the model, and log how it went."""
+    if experiment.engine == "none":
+        log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
+    classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
+    log.info(
+        "%s fitted in %.1f s: %s parameters, %s in %s",
+        experiment.model.name,
+        fit.train_seconds,
+        f"{fit.num_parameters:,}",
+        fit.device,
+        fit.precision,
+    )
+    return classifier, fit
+
+
+def validate(
+    experiment: Experiment, classifier: Classifier, data: TextData, fit: FitResult
+) -> tuple[Predictions, dict[str, float]]:
+    """Return what the fitted classifier predicts on validation, with its metrics, calibrated first where asked for."""
+    if fit.validation_probabilities is None:
+        found = evaluate_split(classifier, data, "validation")
+        predictions, metrics = found.predictions, found.metrics
+    else:
+        predictions = Predictions(labels_of(data.validation), fit.validation_probabilities, data.label_names)
+        metrics = fit.best_metrics
+    if experiment.model.calibration is not CalibrationMethod.temperature:
+        return predictions, metrics
+    change = calibrate(classifier, predictions)
+    log.info(
+        "temperature %.2f, fitted on validation: log loss there %.4f, was %.4f; calibration error %.3f, was %.3f",
+        change.temperature,
+        change.after.log_loss,
+        change.before.log_loss,
+        change.after.ece,
+        change.before.ece,
+    )
+    return change.predictions, measure_predictions(data, "validation", change.predictions)
+
+
+def warned_of_collapse(experiment: Experiment, data: TextData, fit: FitResult, validated: Predictions) -> FitResult:
+    """Return the fit, with a warning where the classifier gives every validation text the same class.
+
+    Nothing is said of a model that is meant to (`model=majority`).
+    """
+    model = experiment.model
+    if isinstance(model, ClassicalModel) and str(model.classifier.get("_target_", "")).startswith("sklearn.dummy."):
+        return fit
+    losses = [epoch.train_loss for epoch in fit.epochs if epoch.epoch == fit.best_epoch]
+    plain = model.imbalance is Imbalance.none and not experiment.trainer.label_smoothing
+    words = collapse_words(
+        validated.labels,
+        validated.predicted,
+        data.label_names,
+        losses[0] if losses and plain else None,
+        entropy_of(np.bincount(labels_of(data.train), minlength=data.num_labels)),
+    )
+    if words is None:
+        return fit
+    log.warning("%s", words)
+    return replace(fit, warnings=(*fit.warnings, words))

@@ -1,41 +1,31 @@
-"""What a record says that a run was made of: its options, its data, the course of its training."""
+"""Provenance of a run, as its record holds it: options, data, costs and the course of its training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from textclf.data.dataset import SPLITS, TextData
 from textclf.data.options import DatasetOptions
+from textclf.experiment.options import GROUPS, Experiment, RunOptions
 from textclf.system.files import plain
 
 if TYPE_CHECKING:
     from textclf.evaluation.evaluate import Evaluation
-    from textclf.experiment.experiment import Experiment
     from textclf.system.memory import Peak
     from textclf.training.result import FitResult
 
 
 def resolved_options(experiment: Experiment) -> dict[str, Any]:
     """Return every option as plain values, by group."""
-    groups = {
-        "dataset": experiment.dataset,
-        "model": experiment.model,
-        "trainer": experiment.trainer,
-        "tracker": experiment.tracker,
-        "analysis": experiment.analysis,
-    }
     config: dict[str, Any] = {}
-    for group, node in groups.items():
+    for group in GROUPS:
+        node = getattr(experiment, group)
         options = node.plain_options() if isinstance(node, DatasetOptions) else asdict(node)
         config[group] = {"_target_": f"{type(node).__module__}.{type(node).__name__}", **plain(options)}
-    config["seed"] = experiment.seed
-    config["objective"] = experiment.objective
-    config["experiment"] = experiment.name
-    config["run_name"] = experiment.title
-    config["save_classifier"] = experiment.save_classifier
-    return config
+    config |= {option.name: getattr(experiment, option.name) for option in fields(RunOptions)}
+    return config | {"run_name": experiment.title}
 
 
 def tags_of(experiment: Experiment, fingerprint: str, environment: Mapping[str, str]) -> dict[str, str]:

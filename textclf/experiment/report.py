@@ -21,17 +21,18 @@ from textclf.documents.document import (
     count_cell,
 )
 from textclf.documents.wording import decimals, in_milliseconds, megabytes, percent
+from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.report import error_blocks
-from textclf.experiment.caveats import limits
+from textclf.evaluation.thresholds import Wanted
 from textclf.experiment.decisions import decisions_table
-from textclf.tracking.record import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, RunRecord
+from textclf.tracking.record import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, RunRecord, flat
 
 MOST_ROWS = 12
 """Rows of a table of classes that are not folded away."""
 PICTURES = {
     "loss_curve": ("Training", "Loss of training and validation, and which epoch was kept"),
-    "confusion_matrix": ("Confusions", "How often each true class was taken for each other, on the test split"),
+    "confusion_matrix": ("Confusions", "How often each true class was confused with each other, on the test split"),
     "class_scores": ("Scores of each class", "Precision, recall and F1 of each class on the test split"),
     "roc_curve": ("ROC curve", "True against false positives as the threshold falls"),
     "precision_recall_curve": ("Precision and recall", "Precision over recall as the threshold falls"),
@@ -40,6 +41,8 @@ PICTURES = {
     "slices": ("Slices", "Accuracy on parts of the test split, with 95 % intervals"),
 }
 """Pictures by the name of their file: what they are called, and what they show."""
+FEW = 30
+"""Examples of a class below which its scores say little."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,9 @@ def report_blocks(run: ReportedRun) -> list[Block]:
         *_results(run, pictures),
         Heading(2, "Errors"),
         *errors,
-        Heading(2, "Limits"),
-        Bullets(tuple(limits(record, run.class_counts, run.analysis))),
-        Heading(2, "Again"),
+        Heading(2, "Caveats"),
+        Bullets(tuple(caveats_of(record, run.class_counts, run.analysis))),
+        Heading(2, "Reproduce"),
         *_again(record),
     ]
     placed = {block.path for block in blocks if isinstance(block, Picture)}
@@ -108,7 +111,7 @@ def summary_sentence(run: ReportedRun) -> str:
 def warning_blocks(record: RunRecord) -> list[Block]:
     """Return what went wrong or was changed on the way, which is to be known before a figure is quoted."""
     said = tuple(str(warning) for warning in record.fit.get("warnings", ()))
-    return [Paragraph("Before quoting:"), Bullets(said)] if said else []
+    return [Paragraph("Before you quote these figures:"), Bullets(said)] if said else []
 
 
 def _chosen(record: RunRecord) -> str:
@@ -257,3 +260,41 @@ def _facts(rows: Sequence[tuple[str, str]]) -> Table:
 
 def _plain(value: object) -> str:
     return f"{value:,}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def caveats_of(record: RunRecord, class_counts: Mapping[str, Mapping[str, int]], analysis: Analysis) -> list[str]:
+    """Return what keeps the figures of a run from saying more, a sentence or two each.
+
+    Args:
+        record: The run.
+        class_counts: Examples of each class, by split; nothing is said of a split that is not counted.
+        analysis: Its error analysis.
+    """
+    low, high = analysis.accuracy.interval
+    said = [
+        f"Precision: on {analysis.accuracy.total:,} test examples the accuracy is known to within "
+        f"{100 * (high - low) / 2:.1f} points either way. textclf.compare tells runs apart, such intervals do not.",
+        "One seed: another order of the examples, or other initial weights, give other figures; seed=1,2,3 with -m "
+        "shows how far apart.",
+        "The test split was read for mistakes, slices and thresholds. What is changed because of them needs other test "
+        "examples to be measured.",
+    ]
+    for split, why in [("test", "so their scores are rough"), ("train", "so there is little to learn them from")]:
+        scarce = [f"{name} ({counts[split]})" for name, counts in class_counts.items() if counts.get(split, FEW) < FEW]
+        if scarce:
+            said.append(f"Classes with fewer than {FEW} {split} examples, {why}: {listed(scarce, 10)}.")
+    if cut := record.fit.get("truncated_share"):
+        said.append(f"{percent(cut)} of the training texts are longer than what the model reads, and were cut.")
+    rejected = record.data.get("rejected")
+    if isinstance(rejected, Mapping):
+        count = sum(
+            value for value in flat(rejected).values() if isinstance(value, int) and not isinstance(value, bool)
+        )
+        if count:
+            said.append(f"{count:,} rows of the source were left out, so the figures are not about texts like those.")
+    if any(one.wanted is Wanted.promised_precision and one.threshold is None for one in analysis.answers):
+        said.append(
+            f"Thresholds come from {analysis.num_validation:,} validation examples, and none there promises the "
+            f"precision that was asked for."
+        )
+    return said

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from textclf.errors import ArtifactError
-from textclf.experiment.schema import SCHEMAS
+from textclf.experiment.config import SCHEMAS
+from textclf.experiment.options import RunOptions
 from textclf.system.environment import environment
 from textclf.system.redact import MASK
 from textclf.tracking.record import RunRecord
 from textclf.tracking.run_start import code_digest, differences
-
-TOP = ("seed", "objective", "experiment", "run_name", "save_classifier")
 
 
 def overrides_of(record: RunRecord) -> list[str]:
@@ -43,7 +43,11 @@ def overrides_of(record: RunRecord) -> list[str]:
             )
         said.append(f"{group}={named[0]}")
         said += [f"++{group}.{key}={value_said(value)}" for key, value in options.items() if MASK not in str(value)]
-    return said + [f"{key}={value_said(record.config[key])}" for key in TOP if key in record.config]
+    return said + [
+        f"{key}={value_said(record.config[key])}"
+        for option in fields(RunOptions)
+        if (key := option.name) in record.config
+    ]
 
 
 def value_said(value: Any) -> str:

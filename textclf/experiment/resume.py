@@ -1,4 +1,4 @@
-"""`resume=true` at the command line: the folders that Hydra is told to use, and the way on that a person is told."""
+"""`resume=true` and `--from-run`: find the run or sweep that was begun before, and the command that resumes it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ log = logging.getLogger("textclf.run")
 
 OPTIONS = ("resume=", "resume_changed=")
 FROM_RUN = "--from-run"
-AGAIN: list[RunRecord] = []
-"""The record that this process runs again, where it does."""
 
 
 def use_former_run(config: DictConfig) -> None:
@@ -33,7 +31,7 @@ def use_former_run(config: DictConfig) -> None:
     with suppress(TextclfError):  # told when the run itself builds its experiment
         found = find_run(config)
         if found is None:
-            log.info("there is nothing to resume: no run below %s was begun with these options", OUTPUTS)
+            log.info("there is nothing to resume: no run below %s was started with these options", OUTPUTS)
         else:
             _set_folder(config, "run", found)
 
@@ -49,7 +47,7 @@ def use_former_sweep(config: DictConfig) -> None:
     if same:
         _set_folder(config, "sweep", max(same, key=lambda folder: (folder / SWEEP_FILE).stat().st_mtime))
     else:
-        print(f"no sweep below {OUTPUTS} was begun with this command; runs that are finished elsewhere are used")
+        print(f"no sweep below {OUTPUTS} was started with this command; runs that are finished elsewhere are used")
 
 
 def _names(config: DictConfig, option: str) -> bool:
@@ -101,8 +99,8 @@ def adopt_finished(cfg: DictConfig, folder: Path) -> None:
         link_finished_run(found, folder)
 
 
-def arguments_from_run(arguments: list[str]) -> list[str]:
-    """Return the arguments that run again what a record says, in place of `--from-run RUN`; what has changed is told.
+def arguments_from_run(arguments: list[str]) -> tuple[list[str], RunRecord]:
+    """Return the arguments that rerun a record, in place of `--from-run RUN`, and the record; print what has changed.
 
     Args:
         arguments: Those of the command line; overrides among them have the last word.
@@ -121,11 +119,10 @@ def arguments_from_run(arguments: list[str]) -> list[str]:
     print(f"again: {record.name}, as run {record.started}")
     for change in changes_since(record):
         print(f"  changed since: {change}")
-    AGAIN.append(record)
-    return [*overrides_of(record), *arguments[:position], *arguments[position + 2 :]]
+    return [*overrides_of(record), *arguments[:position], *arguments[position + 2 :]], record
 
 
-def way_on() -> str:
-    """Return the command that goes on with what this process was doing."""
+def resume_command() -> str:
+    """Return the command that resumes what this process was doing."""
     given = [argument for argument in sys.argv[1:] if not argument.startswith("resume=")]
     return shlex.join(["python", "-m", "textclf.run", *given, "resume=true"])

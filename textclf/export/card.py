@@ -31,9 +31,8 @@ from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.report import describe_calibration
 from textclf.evaluation.slices import Slice
-from textclf.experiment.caveats import limits
 from textclf.experiment.decisions import decisions_table
-from textclf.experiment.report import ReportedRun, cost_rows, course_words, score_blocks, summary_sentence
+from textclf.experiment.report import ReportedRun, caveats_of, cost_rows, course_words, score_blocks, summary_sentence
 from textclf.export.evidence import Evidence
 from textclf.models.saved import Description
 from textclf.tracking.record import RunRecord
@@ -355,7 +354,7 @@ def caveat_blocks(evidence: Evidence) -> list[Block]:
     record, found = evidence.record, []
     if record is not None and evidence.analysis is not None:
         counts = {name: {"test": int(values["support"] or 0)} for name, values in evidence.per_class.items()}
-        found += limits(record, counts, evidence.analysis)
+        found += caveats_of(record, counts, evidence.analysis)
     found.append(
         "Nothing was measured on texts of another kind, source, time or language than those of the test split, nor "
         "whether mistakes fall on some people more than on others."

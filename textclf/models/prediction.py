@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from textclf.errors import DataError
 
-TINY = float(np.finfo(np.float32).tiny)
-"""Stands for a probability that was too small for float32."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TINY = 2.0**-126
+"""The smallest normal float32; stands for a probability that was too small for it."""
 ABSTAIN = "abstain"
 """The label where no class reaches the threshold."""
 
@@ -110,6 +112,8 @@ def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[
         probabilities: float32 (n, num_labels).
         temperature: Above 0; above 1 makes the probabilities less sure.
     """
+    import numpy as np  # commands that only say what they do reach this module, and need no import of it
+
     if temperature == 1.0 or not len(probabilities):
         return probabilities
     return np.exp(log_softmax(np.log(np.maximum(probabilities, TINY, dtype=np.float64)), temperature)).astype(
@@ -119,6 +123,8 @@ def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[
 
 def log_softmax(logs: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     """Return the logarithms of the softmax of logits, float64 (n, num_labels), over a temperature."""
+    import numpy as np
+
     scaled = logs / temperature
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))

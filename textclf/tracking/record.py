@@ -117,10 +117,9 @@ def folder_bytes(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
-def config_fingerprint(config: dict[str, Any]) -> str:
-    """Return a digest (12 hexadecimal digits) of the options that affect a run's result."""
-    relevant = {key: config[key] for key in ("dataset", "model", "trainer", "seed", "objective")}
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:12]
+def config_fingerprint(options: Mapping[str, Any], digits: int = 12) -> str:
+    """Return a digest of options that are plain values, in so many hexadecimal digits."""
+    return hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode()).hexdigest()[:digits]
 
 
 def command_line(arguments: list[str]) -> str:

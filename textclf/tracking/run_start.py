@@ -16,7 +16,7 @@ from textclf.tracking.record import STARTED_FILE
 
 FORMAT = 1
 PACKAGE = Path(__file__).resolve().parent.parent
-DECIDES = ("audit", "data", "evaluation", "models", "training", "experiment/experiment.py", "experiment/fitting.py")
+DECIDES = ("audit", "data", "evaluation", "models", "training", "experiment/experiment.py")
 """The parts of the package whose code decides the result of a run."""
 EQUALITY = ("code", "python", "machine", "threads", "torch", "transformers", "tokenizers", "scikit-learn", "numpy")
 """What of the environment must be the same for two runs to come out the same to the digit."""
@@ -63,14 +63,6 @@ def read_started(folder: Path) -> RunStart | None:
             f"{path} is damaged ({type(error).__name__}: {error}), so the run there cannot be gone on with. Move "
             f"{folder} away and run it anew."
         ) from error
-
-
-def fingerprint_of_work(config: Mapping[str, Any]) -> str:
-    """Return a digest (16 hexadecimal digits) of the options that decide what a run leaves in its folder."""
-    relevant = {key: config[key] for key in ("dataset", "model", "trainer", "analysis", "seed", "objective")}
-    relevant["trainer"] = {key: value for key, value in config["trainer"].items() if key != "checkpoint_every"}
-    relevant["save_classifier"] = config["save_classifier"]
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 @functools.cache

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from tests.tracking.test_record import RECORD
-from textclf.experiment.sweep.progress import SweepWatch, progress_line
 from textclf.experiment.sweep.status import (
     JobStatus,
     Sweep,
+    SweepWatch,
+    progress_line,
     read_statuses,
     read_sweep,
     seconds_left,

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.utils import JobReturn
 from hydra.core.utils import JobStatus as HydraJobStatus
@@ -41,9 +41,13 @@ SHARES_GPUS = ("JoblibLauncher", "LocalLauncher")
 class SweepCallback(Callback):
     """Opens and closes a sweep, and keeps how each job ended."""
 
+    current: ClassVar[SweepCallback | None] = None
+    """The callback of this process. Hydra makes it and hands it to nobody, so it is kept here for `close_current`."""
+
     def __init__(self) -> None:
         self.began: float | None = None
         self.open: OpenSweep | None = None
+        SweepCallback.current = self
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave what belongs to the parent process behind when a launcher sends this to another."""
@@ -111,6 +115,13 @@ class SweepCallback(Callback):
         """Close the sweep; exit with 3 if a job failed."""
         if self.open is not None and not self.open.close():
             sys.exit(SOME_FAILED)
+
+
+def close_current() -> None:
+    """Report how far the sweep of this process came, and compare what finished, where its launcher broke down."""
+    current = SweepCallback.current
+    if current is not None and current.open is not None and current.open.is_open:
+        current.open.close()
 
 
 def _redact_configs(config: DictConfig) -> None:

@@ -14,21 +14,24 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
-from omegaconf import DictConfig
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 
 from textclf.compare.options import CompareOptions
 from textclf.documents.escape import terminal
 from textclf.errors import ArtifactError, TextclfError, first_line
 from textclf.experiment.config import build
-from textclf.experiment.resume import same_command, way_on
-from textclf.experiment.sweep.planned import planned_sweep
-from textclf.experiment.sweep.progress import SweepWatch
+from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
 from textclf.experiment.sweep.status import (
     SWEEP_FILE,
     JobStatus,
     Sweep,
+    SweepWatch,
+    options_of,
     read_statuses,
     read_sweep,
     sweep_table,
@@ -44,10 +47,6 @@ log = logging.getLogger("textclf.sweep")
 COMPARISON = "comparison"
 """Folder of the comparison inside that of the sweep."""
 POLL_SECONDS = 1.0
-
-
-UNDER_WAY: list[OpenSweep] = []
-"""The sweep that this process works on and has not yet closed."""
 
 
 class OpenSweep:
@@ -66,7 +65,7 @@ class OpenSweep:
         finished = _finished_before(self.folder) if config.resume else {}
         self.watch = SweepWatch(self.folder, self.sweep, {status.job for status in finished.values()})
         self.watch.start()
-        UNDER_WAY.append(self)
+        self.is_open = True
         atexit.register(self.abandon)
         what = f"{plan.total} jobs" if plan.total is not None else "jobs"
         print(f"{'study ' if study else ''}{self.sweep.name}: {what}, in {config.hydra.sweep.dir}", flush=True)
@@ -150,7 +149,7 @@ class OpenSweep:
         Returns:
             Whether all jobs finished.
         """
-        UNDER_WAY.remove(self)
+        self.is_open = False
         if self.lease is None:
             with suppress(BusyError):  # the process that led may be gone
                 self.lease = take_lease(self.folder)
@@ -200,7 +199,7 @@ class OpenSweep:
         if wrong:
             print(f"\n{wrong} of {self.sweep.total or len(statuses)} jobs failed; see {self.folder}/job*/run.log")
             if not self.sweep.search:
-                print(f"to do those again and keep the others: {way_on()}")
+                print(f"to do those again and keep the others: {resume_command()}")
         self.parent.log_metrics({"jobs": float(len(statuses)), "jobs_failed": float(wrong)})
         return not wrong
 
@@ -229,8 +228,8 @@ class OpenSweep:
 
     def abandon(self) -> None:
         """Close the parent run of a sweep that was stopped, as killed."""
-        if self in UNDER_WAY:
-            UNDER_WAY.remove(self)
+        if self.is_open:
+            self.is_open = False
             self.watch.stop()
             ended = f"{len(read_statuses(self.folder))} of {self.sweep.total or 'its'} jobs had ended"
             print(f"the sweep was stopped; {ended}, see {self.folder}", file=sys.stderr)
@@ -255,3 +254,45 @@ def _finished_before(folder: Path) -> dict[Path, JobStatus]:
         elif at_work(path) is None:
             (path / STATUS_FILE).unlink(missing_ok=True)
     return finished
+
+
+def planned_sweep(config: DictConfig) -> Sweep:
+    """Return what the sweep of a composed config is to do; the tracker does not know of it yet."""
+    study = config.hydra.runtime.choices.get("study")
+    jobs, total = _planned(config, list(config.hydra.overrides.task))
+    return Sweep(
+        name=str(study) if study else _sweep_name(config, jobs),
+        total=total,
+        jobs=jobs,
+        command=sweep_command(config),
+        search=not is_basic(config),
+    )
+
+
+def is_basic(config: DictConfig) -> bool:
+    """Whether the jobs of a sweep are given, rather than chosen as it goes."""
+    return str(config.hydra.sweeper._target_).endswith("BasicSweeper")
+
+
+def _planned(config: DictConfig, arguments: list[str]) -> tuple[list[list[str]], int | None]:
+    """Return the overrides of each job, and their number, as far as the sweeper has them beforehand."""
+    sweeper = config.hydra.sweeper
+    if not is_basic(config):
+        return [], sweeper.get("n_trials")
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    given = [argument for argument in arguments if not argument.startswith(OPTIONS)]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    (batch,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *given]), None)
+    return batch, len(batch)
+
+
+def _sweep_name(config: DictConfig, jobs: list[list[str]]) -> str:
+    """Return what a sweep without a study varies, with the time of its start."""
+    given = [options_of(job) for job in jobs]
+    keys = dict.fromkeys(key for options in given for key in options)
+    varied = [key for key in keys if len({options.get(key) for options in given}) > 1]
+    if not varied:
+        varied = list(OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {})  # type: ignore[arg-type]
+    return f"sweep of {', '.join(map(str, varied)) or 'one job'} {datetime.now():%Y-%m-%d %H:%M}"

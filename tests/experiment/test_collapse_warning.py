@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import make_data
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.cli import compose_experiment
-from textclf.experiment.fitting import warned_of_collapse
+from textclf.experiment.experiment import warned_of_collapse
 from textclf.training.result import EpochResult, FitResult
 
 

@@ -1,0 +1,77 @@
+"""Options of an experiment: those of the run as a whole, declared here and nowhere else, and those of its groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+from textclf.data.options import DatasetOptions
+from textclf.evaluation.options import AnalysisOptions
+from textclf.models.options import ModelOptions, TransformerModel
+from textclf.system.redact import redacted
+from textclf.tracking.options import NullTracker, TrackerOptions
+from textclf.training.options import TorchTrainer, TrainerOptions
+
+
+class Decides(Enum):
+    """The part of a run that an option decides."""
+
+    metrics = "metrics"
+    """Its metrics, and so all else."""
+    files = "files"
+    """Only which files it leaves."""
+    nothing = "nothing"
+    """Only what it is called, and where it is found."""
+
+
+METRICS, FILES, NOTHING = ({"decides": part} for part in Decides)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of a run as a whole: the config, the experiment, records and reruns all take them from here."""
+
+    seed: int = field(default=1, metadata=METRICS)
+    """Seed of initial weights, order of examples and dropout."""
+    objective: str = field(default="validation/macro_f1", metadata=METRICS)
+    """The validation metric that chooses the best epoch and is returned to a sweeper."""
+    experiment: str = field(default="textclf", metadata=NOTHING)
+    """The tracker's experiment."""
+    run_name: str | None = field(default=None, metadata=NOTHING)
+    """Name of the run; none makes it from dataset, model and seed."""
+    save_classifier: bool = field(default=True, metadata=FILES)
+    """Keep the fitted classifier in the run folder."""
+
+
+@dataclass(frozen=True)
+class Experiment(RunOptions):
+    """All that decides a run."""
+
+    dataset: DatasetOptions = field(metadata=METRICS)
+    model: ModelOptions = field(metadata=METRICS)
+    trainer: TrainerOptions = field(default_factory=TorchTrainer, metadata=METRICS)
+    tracker: TrackerOptions = field(default_factory=NullTracker, metadata=NOTHING)
+    analysis: AnalysisOptions = field(default_factory=AnalysisOptions, metadata=FILES)
+
+    @property
+    def title(self) -> str:
+        """The name of the run, such as `imdb/bert/seed1`."""
+        return redacted(self.run_name or f"{self.dataset.display_name}/{self.model.name}/seed{self.seed}")
+
+    @property
+    def engine(self) -> str:
+        """The engine that trains the model: `torch`, `hf`, or `none` for models that need no trainer."""
+        if not isinstance(self.model, TransformerModel):
+            return "none"
+        return type(self.trainer).__name__.removesuffix("Trainer").lower()
+
+
+GROUPS = tuple(f.name for f in fields(Experiment) if f.name not in RunOptions.__dataclass_fields__)
+"""The groups of options whose choices make an experiment."""
+
+
+def deciding(config: Mapping[str, Any], *decided: Decides) -> dict[str, Any]:
+    """Return the options of a resolved config that decide these parts of a run."""
+    return {f.name: config[f.name] for f in fields(Experiment) if f.metadata["decides"] in decided}
