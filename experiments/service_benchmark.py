@@ -34,8 +34,8 @@ from textclf.export.registry import register
 from textclf.models.base import Classifier
 from textclf.system.environment import machine
 from textclf.system.files import write_text
+from textclf.system.quiet import MLFLOW_ENVIRONMENT
 from textclf.tracking.find_runs import RunReference, resolve_run
-from textclf.tracking.options import MLFLOW_ENVIRONMENT
 from textclf.tracking.record import PREDICTIONS_FILE
 
 STARTS_WITHIN_SECONDS = 180

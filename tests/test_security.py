@@ -35,15 +35,26 @@ def test_what_make_starts_listens_on_this_machine_with_pickle_and_jobs_off():
 
 
 def test_mlflow_unpickles_nothing_and_runs_no_jobs():
-    code = f"import os, textclf.tracking.mlflow.quiet\nprint(*[os.environ.get(name) for name in {SWITCHES}])"
+    """The switches are set when MLflow is imported, whichever module of its package is the first to be imported."""
+    code = (
+        "import importlib.abc, os, sys\n"
+        "class Watch(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'mlflow':\n"
+        f"            print(*[os.environ.get(name) for name in {SWITCHES}])\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "import textclf.tracking.mlflow.store"
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["false", "false"]
-    for module in ("lookup", "artifacts", "store", "serving"):
-        assert (
-            "from textclf.tracking.mlflow import quiet"
-            in (ROOT / "textclf/tracking/mlflow" / f"{module}.py").read_text()
-        ), module
+    package = ROOT / "textclf/tracking/mlflow"
+    code_of_package = [line for line in (package / "__init__.py").read_text().splitlines() if line[:1] not in ("", '"')]
+    assert code_of_package[0] == "from textclf.system.quiet import set_environment"
+    assert code_of_package[1].startswith("set_environment()")
+    for module in (ROOT / "textclf").rglob("*.py"):
+        knows = re.search(r"^\s*(from|import) mlflow\b", module.read_text(), re.MULTILINE)
+        assert module.parent == package or not knows, module
 
 
 def test_the_audit_is_no_part_of_the_tests_and_fails_where_it_cannot_know():

@@ -38,7 +38,6 @@ def main() -> None:
     log_to_stderr()
     given = arguments()
     with told():
-        from textclf.tracking.mlflow import quiet  # noqa: F401, I001  (before MLflow)
         from textclf.export.registry import register
 
         done = register(given.run, given.name, given.alias, force=given.force, tracking_uri=given.tracking_uri)

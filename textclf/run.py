@@ -42,6 +42,7 @@ from textclf.system.imports import importing
 from textclf.system.redact import redacted
 from textclf.tracking.lease import BusyError
 from textclf.tracking.record import RunRecord
+from textclf.tracking.start import start_sweep
 
 log = logging.getLogger("textclf.run")
 
@@ -127,7 +128,7 @@ def _track_refusal(cfg: DictConfig, parent: str | None, error: ConfigError) -> N
         return
     with contextlib.suppress(ConfigError):
         name = " ".join(HydraConfig.get().overrides.task)
-        with build(cfg, "tracker").start_sweep(cfg.experiment, name, {"mlflow.parentRunId": parent}):
+        with start_sweep(build(cfg, "tracker"), cfg.experiment, name, {}, parent):
             raise error
 
 

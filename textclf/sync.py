@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 from textclf.system.exits import FAILED, told
-from textclf.tracking.options import set_environment
 
 
 def arguments() -> argparse.Namespace:
@@ -39,7 +38,6 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
     given = arguments()
     with told():
-        set_environment()
         if given.tracking_uri and os.sep in given.tracking_uri and "://" not in given.tracking_uri:
             from textclf.errors import ConfigError
 

@@ -10,7 +10,7 @@ from textclf.experiment.experiment import run_fingerprint
 from textclf.experiment.provenance import resolved_options
 from textclf.experiment.resume import arguments_from_run, find_run, resume_command, same_command
 from textclf.experiment.sweep.status import Sweep
-from textclf.tracking.found import is_finished
+from textclf.tracking.run_folder import is_finished
 
 OVERRIDES = ["model=majority", "tracker=none", "dataset.max_train_examples=40", "analysis.attributions=0"]
 

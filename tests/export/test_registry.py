@@ -16,6 +16,7 @@ from textclf.export.registry import RefusedError, register
 from textclf.tracking.find_runs import resolve_run
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import read_record, write_record
+from textclf.tracking.start import start_run
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def classifiers():
 def store(tmp_path_factory):
     """The address of one store; each test has a model of its own in it."""
     root = tmp_path_factory.mktemp("registry")
-    with MlflowTracker(directory=str(root / "mlruns"), system_metrics=False).start("d", "r", {}):
+    with start_run(MlflowTracker(directory=str(root / "mlruns"), system_metrics=False), "d", "r", {}):
         return f"sqlite:///{root}/mlruns/mlflow.db"
 
 
@@ -141,7 +142,7 @@ def test_other_labels_and_pairs_are_refused(world, classifiers):
 
 def test_a_model_that_the_run_has_logged_is_not_logged_again(world, classifiers, store):
     run = finished_run(world / "run", classifiers[0])
-    with MlflowTracker(tracking_uri=store, system_metrics=False).start("logged", "r", {}) as tracked:
+    with start_run(MlflowTracker(tracking_uri=store, system_metrics=False), "logged", "r", {}) as tracked:
         record = replace(read_record(run), tracking={"run_id": tracked.run_id, "url": None})
         write_record(run, record)
         tracked.log_model(run)

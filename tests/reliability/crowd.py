@@ -55,8 +55,8 @@ def many_runs(trials: Trials, processes: int, killed: int, seed: int) -> Outcome
 
 
 def _check_folders(outputs: Path, processes: int) -> list[str]:
-    from textclf.tracking.found import is_finished
     from textclf.tracking.record import read_record
+    from textclf.tracking.run_folder import is_finished
 
     said, seeds = [], Counter()
     for path in sorted(outputs.rglob("started.json")):

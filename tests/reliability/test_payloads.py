@@ -44,7 +44,7 @@ from textclf.system.appending import append_line
 from textclf.system.files import manifest_problem, write_manifest
 from textclf.tracking.find_runs import resolve_run
 from textclf.tracking.lease import at_work
-from textclf.tracking.mlflow.state import read_state
+from textclf.tracking.mlflow.journal import read_state
 from textclf.tracking.record import read_record
 from textclf.tracking.run_start import read_started
 from textclf.training.checkpoints.storage import newest_checkpoint

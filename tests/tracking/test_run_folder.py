@@ -9,9 +9,8 @@ from tests.tracking.test_record import RECORD
 from textclf.errors import ArtifactError, DataError
 from textclf.system import signals
 from textclf.system.files import manifest_problem
-from textclf.tracking.found import is_finished
 from textclf.tracking.lease import BusyError, LeaseLostError, take_lease
-from textclf.tracking.run_folder import open_run
+from textclf.tracking.run_folder import is_finished, open_run
 from textclf.tracking.run_start import RunStart
 
 STARTED = RunStart(

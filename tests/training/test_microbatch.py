@@ -7,7 +7,7 @@ import torch
 from tests.conftest import make_data
 from textclf.models.options import TransformerModel
 from textclf.models.transformer.loading import load_checkpoint
-from textclf.system.out_of_memory import OutOfMemoryError
+from textclf.system.memory import OutOfMemoryError
 from textclf.training.fit import fit as fit_model
 from textclf.training.fit import train
 from textclf.training.microbatch import allocate_moments

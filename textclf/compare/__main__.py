@@ -62,7 +62,7 @@ def main() -> None:
 
         folders = given.folders
         if given.mlflow:
-            from textclf.tracking.mlflow.artifacts import run_folders_of
+            from textclf.tracking.mlflow.store import run_folders_of
 
             folders = run_folders_of(given.mlflow, given.tracking_uri)
         output = given.output or Path(f"outputs/comparisons/{datetime.now():%Y-%m-%d/%H-%M-%S}")

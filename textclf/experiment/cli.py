@@ -27,7 +27,7 @@ from textclf.errors import ConfigError, ResourceError, TextclfError, causes, did
 from textclf.experiment.config import RunConfig, build_experiment, register
 from textclf.experiment.options import GROUPS
 from textclf.system.disk import disk_trouble, disk_words
-from textclf.system.out_of_memory import is_out_of_memory, memory_words
+from textclf.system.memory import is_out_of_memory, memory_words
 from textclf.system.redact import redacted
 
 if TYPE_CHECKING:

@@ -40,6 +40,7 @@ from textclf.tracking import record as records
 from textclf.tracking.record import RunRecord, folder_bytes
 from textclf.tracking.run_folder import RunFolder, open_run
 from textclf.tracking.run_start import RunStart, code_digest
+from textclf.tracking.start import start_run
 from textclf.training.fit import check as check_model
 from textclf.training.fit import fit as fit_model
 from textclf.training.result import FitResult, RunContext
@@ -114,7 +115,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
     started, run_dir, stage = folder.started, folder.path, folder.stage
     fingerprint = records.config_fingerprint(deciding(started.config, Decides.metrics))
     tags = tags_of(experiment, fingerprint, started.environment)
-    with experiment.tracker.start(experiment.experiment, experiment.title, tags, parent_run_id, run_dir) as tracked:
+    with start_run(experiment.tracker, experiment.experiment, experiment.title, tags, parent_run_id, run_dir) as tracked:
         if parent_run_id is not None:
             check(experiment)  # the tracker's record of the sweep then shows what failed
         tracked.set_tags({"run_folder": str(run_dir.resolve())})

@@ -70,7 +70,7 @@ def find_run(cfg: DictConfig) -> Path | None:
     experiment = build_experiment(cfg)
     with importing():
         from textclf.experiment.experiment import started_now
-        from textclf.tracking.former import find_previous_run
+        from textclf.tracking.find_runs import find_previous_run
 
     now = started_now(experiment)
     return find_previous_run(now.fingerprint, now.environment, OUTPUTS, cfg.resume_changed)
@@ -92,8 +92,8 @@ def adopt_finished(cfg: DictConfig, folder: Path) -> None:
     if (folder / STARTED_FILE).exists():
         return
     found = find_run(cfg)
-    from textclf.tracking.former import link_finished_run
-    from textclf.tracking.found import is_finished
+    from textclf.tracking.find_runs import link_finished_run
+    from textclf.tracking.run_folder import is_finished
 
     if found is not None and is_finished(found):
         link_finished_run(found, folder)

@@ -1,4 +1,4 @@
-"""Whether a classifier may take the place of the one that bears an alias: the two on the same test set."""
+"""Compare a classifier with the champion, which bears the alias that it asks for, on the test set they share."""
 
 from __future__ import annotations
 

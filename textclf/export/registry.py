@@ -1,28 +1,18 @@
-"""A run's classifier under a name in MLflow's registry, and the champion that it must not be worse than."""
+"""Register a run's classifier under a name in MLflow, unless the champion that bears its alias is better."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-from mlflow.tracking._tracking_service.utils import _use_tracking_uri
-from sqlalchemy.exc import SQLAlchemyError
-
-from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
+from textclf.errors import ConfigError, TextclfError
 from textclf.export.champion import Candidate, Judgement, judge
 from textclf.models.saved import read_description
 from textclf.tracking.find_runs import RunReference, resolve_run
-from textclf.tracking.mlflow.logged import FINGERPRINT, fingerprint, log_classifier, logged_model
-from textclf.tracking.mlflow.store import find_experiment, open_store
-from textclf.tracking.options import MlflowTracker
+from textclf.tracking.mlflow.model import FINGERPRINT, fingerprint
+from textclf.tracking.mlflow.model_versions import ModelVersions, open_registry
 
-TRACKING_URI = "MLFLOW_TRACKING_URI"
 ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)
 
@@ -75,92 +65,52 @@ def register(
         ArtifactError: If there is no such run, it has no classifier, or the store fails.
     """
     _check_names(name, alias)
-    located = resolve_run(reference, tracking_uri=tracking_uri)
-    try:
-        client, uri, artifacts = open_store(MlflowTracker(tracking_uri=tracking_uri))
-        return _registered(client, uri, artifacts, located, name, alias, force)
-    except (MlflowException, SQLAlchemyError) as error:
-        raise ArtifactError(f"{tracking_uri or 'The MLflow store'} failed: {first_line(error)}") from error
+    run = resolve_run(reference, tracking_uri=tracking_uri)
+    with open_registry(tracking_uri) as versions:
+        return _registered(versions, run, name, alias, force)
 
 
-def _registered(
-    client: MlflowClient, uri: str, artifacts: str | None, located: RunReference, name: str, alias: str, force: bool
-) -> Registered:
+def _registered(versions: ModelVersions, run: RunReference, name: str, alias: str, force: bool) -> Registered:
     """Register a classifier in an open store."""
-    run_dir = located.folder or located.classifier
+    run_dir, record = run.folder or run.classifier, run.record
     known_as = fingerprint(run_dir)
     model = f"{name}@{alias}"
-    versions = {str(v.version): v for v in client.search_model_versions(f"name = '{name}'")}
-    same = next((v for v in versions.values() if v.tags.get(FINGERPRINT) == known_as), None)
-    holder = _holder(client, name, alias)
-    if same is not None and holder is not None and str(same.version) == holder:
-        said = f"{located.said} is version {holder} of {name} already, and {model} is it: nothing was changed."
-        return Registered(name, holder, alias, said, uri)
+    same, holder = versions.find(name, known_as), versions.holder(name, alias)
+    if same is not None and same == holder:
+        said = f"{run.said} is version {holder} of {name} already, and {model} is it: nothing was changed."
+        return Registered(name, holder, alias, said, versions.uri)
 
     reason = f"{name} had no {alias} before."
     if holder is not None:
-        found = _judgement(located, name, alias, holder, uri)
+        found = _judgement(run, name, alias, holder, versions.uri)
         if not found.allowed and not force:
             raise RefusedError(
-                f"{located.said} was not registered as {model}. {found.reason} To put it there all the same, add "
+                f"{run.said} was not registered as {model}. {found.reason} To put it there all the same, add "
                 f"--force; to keep it beside the present one, name another --alias."
             )
         reason = found.reason if found.allowed else f"It was forced. {found.reason}"
     if same is None:
-        version = _new_version(client, artifacts, located, name, known_as)
-        done = f"{located.said} is now version {version} of {name}, and {model}."
+        experiment = record.experiment if record else "textclf"
+        run_id = record.tracking.get("run_id") if record else None
+        version = versions.add(name, run_dir, run_id, experiment, known_as, _tags(run, known_as))
+        done = f"{run.said} is now version {version} of {name}, and {model}."
     else:
-        version = str(same.version)
-        done = f"{located.said} is version {version} of {name} already, and now {model}."
-    client.set_registered_model_alias(name, alias, version)
-    return Registered(name, version, alias, f"{done} {reason}", uri)
+        version = same
+        done = f"{run.said} is version {version} of {name} already, and now {model}."
+    versions.set_alias(name, alias, version)
+    return Registered(name, version, alias, f"{done} {reason}", versions.uri)
 
 
-def _new_version(client: MlflowClient, artifacts: str | None, located: RunReference, name: str, known_as: str) -> str:
-    """Make a version of the classifier, its model logged first where it is not yet, and return its number."""
-    record, run_dir = located.record, located.folder or located.classifier
-    run_id = _known_run(client, record.tracking.get("run_id") if record else None)
-    model_id = logged_model(client, run_id, known_as) if run_id else None
-    if model_id is None:
-        if run_id is not None:
-            experiment_id = client.get_run(run_id).info.experiment_id
-        else:
-            experiment_id = find_experiment(client, record.experiment if record else "textclf", artifacts)
-        model_id = log_classifier(client, experiment_id, run_id, run_dir)
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    with _default_store(client.tracking_uri):  # where the registry looks for the model
-        made = client.create_model_version(
-            name, f"models:/{model_id}", run_id, tags=_tags(located, known_as), model_id=model_id
-        )
-    return str(made.version)
-
-
-@contextmanager
-def _default_store(uri: str) -> Iterator[None]:
-    """Make a store MLflow's default one inside the context."""
-    before = os.environ.get(TRACKING_URI)
-    try:
-        with _use_tracking_uri(uri):
-            yield
-    finally:
-        if before is not None:  # MLflow forgets it
-            os.environ[TRACKING_URI] = before
-
-
-def _tags(located: RunReference, known_as: str) -> dict[str, str]:
+def _tags(run: RunReference, known_as: str) -> dict[str, str]:
     """Return what a version is found by."""
-    description = read_description(located.classifier)
+    description = read_description(run.classifier)
     tags = {FINGERPRINT: known_as, "family": description.family, "label_names": ", ".join(description.label_names)}
-    if located.record is not None:
-        record = located.record
+    if run.record is not None:
+        record = run.record
         tags |= {"dataset": record.dataset, "model": record.model, "seed": str(record.seed)}
         tags |= {key: f"{value:.4f}" for key, value in record.metrics.items() if key.startswith("test/")}
         tags["test_fingerprint"] = str(record.data.get("test_fingerprint", ""))
-    tags["run_folder"] = str((located.folder or located.classifier).resolve())
+    tags["run_folder"] = str((run.folder or run.classifier).resolve())
     return {_tag_name(key): value[:4000] for key, value in tags.items()}
 
 
@@ -169,40 +119,18 @@ def _tag_name(key: str) -> str:
     return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in key)[:250]
 
 
-def _judgement(located: RunReference, name: str, alias: str, version: str, uri: str) -> Judgement:
+def _judgement(run: RunReference, name: str, alias: str, version: str, uri: str) -> Judgement:
     """Compare the classifier with the one that bears the alias."""
     present = resolve_run(f"models:/{name}/{version}", tracking_uri=uri)
-    challenger = Candidate(_called(located, located.said), located.classifier, located.folder)
+    challenger = Candidate(_called(run, run.said), run.classifier, run.folder)
     champion = Candidate(_called(present, f"{name}@{alias}, version {version}"), present.classifier, present.folder)
     return judge(challenger, champion)
 
 
-def _called(located: RunReference, said: str) -> str:
+def _called(run: RunReference, said: str) -> str:
     """Return what a classifier is called in a sentence."""
-    record = located.record
+    record = run.record
     return f"{record.model} with seed {record.seed} ({said})" if record else said
-
-
-def _holder(client: MlflowClient, name: str, alias: str) -> str | None:
-    """Return the version that bears an alias; none where no version does."""
-    try:
-        return str(client.get_model_version_by_alias(name, alias).version)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-
-
-def _known_run(client: MlflowClient, run_id: str | None) -> str | None:
-    """Return a run's id where this store knows the run."""
-    if run_id is None:
-        return None
-    try:
-        return client.get_run(run_id).info.run_id
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
 
 
 def _check_names(name: str, alias: str) -> None:

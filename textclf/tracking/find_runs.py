@@ -1,9 +1,12 @@
-"""Which run a person means: a folder, an MLflow run or model, the latest, or the best on a dataset."""
+"""Find a run: by folder, MLflow id, registered model, as the latest or the best on a dataset, or as done before."""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +14,13 @@ from textclf.errors import ArtifactError, did_you_mean, listed
 from textclf.models.base import Classifier
 from textclf.models.families import load_classifier as load_from_folder
 from textclf.models.saved import DESCRIPTION
-from textclf.tracking.record import CLASSIFIER, RUN_FILE, RunRecord, read_record, run_folders
+from textclf.system.files import MANIFEST_FILE, files_below, manifest_problem
+from textclf.tracking.lease import at_work
+from textclf.tracking.record import CLASSIFIER, RUN_FILE, STARTED_FILE, RunRecord, read_record, run_folders
+from textclf.tracking.run_folder import NOT_VOUCHED_FOR
+from textclf.tracking.run_start import RunStart, differences, read_started, write_started
+
+log = logging.getLogger(__name__)
 
 LATEST = "latest"
 BEST = "best:"
@@ -82,7 +91,7 @@ def resolve_run(reference: str | Path, outputs: Path = OUTPUTS, tracking_uri: st
     if said.startswith(BEST):
         return _at(said, _best(said.removeprefix(BEST), outputs))
     if said.startswith(MODELS) or _MLFLOW_RUN.fullmatch(said):
-        from textclf.tracking.mlflow.lookup import model_folder, run_folder
+        from textclf.tracking.mlflow.store import model_folder, run_folder
 
         find = model_folder if said.startswith(MODELS) else run_folder
         return _at(said, find(said, tracking_uri))
@@ -154,3 +163,63 @@ def _finished(outputs: Path, said: str, wanted: Callable[[RunRecord], bool]) -> 
         close = did_you_mean(said.removeprefix(BEST), datasets) if said.startswith(BEST) else ""
         raise ArtifactError(f"{said}: {outputs} holds no such finished run with a classifier.{known}{close}")
     return found
+
+
+def find_previous_run(
+    fingerprint: str, environment: Mapping[str, str], outputs: Path, accept_changes: bool = False
+) -> Path | None:
+    """Return the folder of the same run done before: a finished one, else the newest that was cut off.
+
+    Args:
+        fingerprint: The run's, as in `RunStart`.
+        environment: What this process would run it with; a finished run of another is passed over.
+        outputs: Where to look.
+        accept_changes: Take a finished run also where code, versions or machine have changed since.
+
+    Returns:
+        The folder; none where there is no such run.
+    """
+    same = [(path, started) for path, started in started_runs(outputs) if started.fingerprint == fingerprint]
+    same.sort(key=lambda item: item[1].started, reverse=True)
+    for path, started in same:
+        if not (path / RUN_FILE).is_file():
+            continue
+        changed = [] if accept_changes else differences(started.environment, environment)
+        wrong = "; ".join(changed) or manifest_problem(path)
+        if wrong is None:
+            return path
+        log.info("%s was finished in %s, but is not used: %s", started.name, path, wrong)
+    unfinished = [path for path, _ in same if not (path / MANIFEST_FILE).exists() and at_work(path) is None]
+    return unfinished[0] if unfinished else None
+
+
+def started_runs(outputs: Path) -> Iterator[tuple[Path, RunStart]]:
+    """Yield the folders of runs at or below a folder, with what each was begun with; unreadable ones are left out."""
+    for root, folders, files in os.walk(outputs):
+        if STARTED_FILE not in files:
+            continue
+        folders.clear()  # nothing of a run lies below another
+        try:
+            started = read_started(Path(root))
+        except ArtifactError as error:
+            log.warning("%s", error)
+            continue
+        if started is not None:
+            yield Path(root), started
+
+
+def link_finished_run(former: Path, folder: Path) -> None:
+    """Let a folder of a sweep hold a run that was finished elsewhere, without taking its place on the disk twice."""
+    started = read_started(former)
+    assert started is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in [*files_below(former, NOT_VOUCHED_FOR), MANIFEST_FILE]:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(former / name, target)
+        except OSError:  # another file system
+            shutil.copy2(former / name, target)
+    write_started(folder, started)
+    log.info("the same run was finished in %s", former)

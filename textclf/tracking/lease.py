@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from textclf.errors import ArtifactError
 from textclf.system.files import write_json
-from textclf.system.out_of_memory import start_thread
+from textclf.system.memory import start_thread
 
 LEASE_FILE = "lease.json"
 LOCK_FILE = ".lease.lock"

@@ -1,17 +1,13 @@
-"""What can be said about tracking in a config, and what a tracked run can be told."""
+"""Options of the trackers, and a run as those see it that tell a tracker of it."""
 
 from __future__ import annotations
 
-import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textclf.errors import refuse_unless
-from textclf.system.imports import importing
 
 if TYPE_CHECKING:
     from textclf.data.dataset import TextData
@@ -64,65 +60,16 @@ def comparison_url(run_url: str) -> str:
 
 
 @dataclass(frozen=True)
-class TrackerOptions(ABC):
+class TrackerOptions:
     """Where runs are logged. A tracker's own faults warn and never end a run."""
 
     log_model: bool = False
     """Log the classifier as a model too, which can be registered and served; its weights are copied to the tracker."""
 
-    @abstractmethod
-    def start(
-        self,
-        experiment: str,
-        run_name: str,
-        tags: Mapping[str, str],
-        parent_run_id: str | None = None,
-        folder: Path | None = None,
-    ) -> AbstractContextManager[TrackedRun]:
-        """Open a run; leaving the context closes it, as failed where an exception passes.
-
-        Args:
-            experiment: What the run belongs to.
-            run_name: Name of the run.
-            tags: What it is found by.
-            parent_run_id: The `reference` of the run that holds the sweep that this run is part of.
-            folder: The run folder, or that of the sweep; what was tracked from there before is gone on with.
-        """
-
-    def start_sweep(
-        self, experiment: str, name: str, tags: Mapping[str, str], folder: Path | None = None
-    ) -> AbstractContextManager[TrackedRun]:
-        """Open a run that holds the runs of a sweep."""
-        return self.start(experiment, name, tags, folder=folder)
-
 
 @dataclass(frozen=True)
 class NullTracker(TrackerOptions):
     """No tracking: the run folder alone is the record."""
-
-    def start(
-        self,
-        experiment: str,
-        run_name: str,
-        tags: Mapping[str, str],
-        parent_run_id: str | None = None,
-        folder: Path | None = None,
-    ) -> AbstractContextManager[TrackedRun]:
-        """Return a run that forgets all that it is told."""
-        return nullcontext(TrackedRun())
-
-
-MLFLOW_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-"""Set before MLflow is imported, where the person has not set them: no telemetry, no long waits, no pickle, no bars, no
-addresses with their passwords on the screen."""
 
 
 @dataclass(frozen=True)
@@ -140,42 +87,3 @@ class MlflowTracker(TrackerOptions):
 
     def __post_init__(self) -> None:
         refuse_unless((self.patience_seconds >= 0, f"tracker.patience_seconds: {self.patience_seconds} is below 0"))
-
-    def start(
-        self,
-        experiment: str,
-        run_name: str,
-        tags: Mapping[str, str],
-        parent_run_id: str | None = None,
-        folder: Path | None = None,
-    ) -> AbstractContextManager[TrackedRun]:
-        """Open a run in MLflow, nested under its parent where it has one."""
-        return self._start(experiment, run_name, tags, parent_run_id, folder)
-
-    def start_sweep(
-        self, experiment: str, name: str, tags: Mapping[str, str], folder: Path | None = None
-    ) -> AbstractContextManager[TrackedRun]:
-        """Open a run in MLflow that holds the runs of a sweep; the machine is watched by those."""
-        return replace(self, system_metrics=False)._start(experiment, name, tags, None, folder, holds_sweep=True)
-
-    def _start(
-        self,
-        experiment: str,
-        run_name: str,
-        tags: Mapping[str, str],
-        parent: str | None,
-        folder: Path | None,
-        holds_sweep: bool = False,
-    ) -> AbstractContextManager[TrackedRun]:
-        set_environment()
-        with importing():
-            from textclf.tracking.mlflow.tracked_run import start_mlflow_run
-
-        nested = {"mlflow.parentRunId": parent} if parent else {}
-        return start_mlflow_run(self, experiment, run_name, {**tags, **nested}, folder, holds_sweep)
-
-
-def set_environment() -> None:
-    """Set what MLflow reads at its import, where the person has not."""
-    for name, value in MLFLOW_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)

@@ -10,8 +10,7 @@ from textclf.data.dataset import TextData
 from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, ModelOptions, TransformerModel
 from textclf.system.disk import check_disk
 from textclf.system.imports import importing
-from textclf.system.memory import release_memory
-from textclf.system.out_of_memory import OutOfMemoryError
+from textclf.system.memory import OutOfMemoryError, release_memory
 from textclf.training.options import NEVER, Device, HFTrainer, Precision, TorchTrainer, TrainerOptions
 from textclf.training.result import FitResult, RunContext
 

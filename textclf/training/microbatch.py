@@ -12,8 +12,7 @@ from collections.abc import Callable
 import torch
 
 from textclf.errors import TextclfError
-from textclf.system.memory import release_memory
-from textclf.system.out_of_memory import OutOfMemoryError, brief, is_out_of_memory
+from textclf.system.memory import OutOfMemoryError, brief, is_out_of_memory, release_memory
 from textclf.training.batches import BatchPlan
 from textclf.training.checkpoints.state import random_state, set_random_state
 from textclf.training.monitor import TrainingMonitor

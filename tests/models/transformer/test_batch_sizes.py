@@ -8,7 +8,7 @@ from tests.conftest import sentences
 from textclf.models.options import TransformerModel
 from textclf.models.transformer.classifier import FittingBatches
 from textclf.models.transformer.loading import load_checkpoint
-from textclf.system.out_of_memory import OutOfMemoryError
+from textclf.system.memory import OutOfMemoryError
 
 TEXTS = [row["text"] for row in sentences(200)]
 

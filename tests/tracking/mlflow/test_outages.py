@@ -10,7 +10,8 @@ from mlflow.tracking import MlflowClient
 
 from tests.tracking.mlflow.conftest import history, wait_for
 from textclf.tracking.mlflow import sender, store
-from textclf.tracking.mlflow.state import read_state
+from textclf.tracking.mlflow.journal import read_state
+from textclf.tracking.start import start_run
 
 
 def tell(run, steps):
@@ -26,7 +27,7 @@ def test_no_call_waits_for_a_server_that_does_not_answer(server, tracker, tmp_pa
     server.go_on.clear()
     (tmp_path / "run" / "figures").mkdir(parents=True)
     options = tracker(tracking_uri=server.uri)
-    with options.start("slow", "r", {}, folder=tmp_path / "run") as run:
+    with start_run(options, "slow", "r", {}, folder=tmp_path / "run") as run:
         assert server.asked.wait(20)
         run.log_params({"a": 1})
         run.log_dataset(tiny_data)
@@ -43,7 +44,7 @@ def test_no_call_waits_for_a_server_that_does_not_answer(server, tracker, tmp_pa
 
 def test_a_server_that_goes_down_and_comes_back_has_every_point_once(server, tracker, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    with tracker(tracking_uri=server.uri).start("flaky", "r", {}, folder=tmp_path / "run") as run:
+    with start_run(tracker(tracking_uri=server.uri), "flaky", "r", {}, folder=tmp_path / "run") as run:
         tell(run, range(50))
         assert run.run_id
         server.stop()
@@ -73,7 +74,7 @@ def test_an_answer_that_was_lost_doubles_nothing(tracker, client, tmp_path, quic
 
     for name in ("create_run", "log_batch", "set_terminated"):
         monkeypatch.setattr(MlflowClient, name, answer_lost(getattr(MlflowClient, name)))
-    with tracker().start("lost", "r", {}, folder=tmp_path / "run") as run:
+    with start_run(tracker(), "lost", "r", {}, folder=tmp_path / "run") as run:
         tell(run, range(30))
     assert asked.count("create_run") == 1
     assert asked.count("set_terminated") == 2
@@ -84,7 +85,7 @@ def test_an_answer_that_was_lost_doubles_nothing(tracker, client, tmp_path, quic
 
 def test_a_store_that_is_never_there_costs_the_patience_once(tracker, tmp_path, quick, caplog):
     down = tracker(tracking_uri="http://127.0.0.1:9", patience_seconds=0.5)
-    with down.start("down", "r", {}, folder=tmp_path / "run") as run:
+    with start_run(down, "down", "r", {}, folder=tmp_path / "run") as run:
         tell(run, range(3))
         assert run.run_id is None
         assert run.url is None
@@ -94,14 +95,14 @@ def test_a_store_that_is_never_there_costs_the_patience_once(tracker, tmp_path, 
     assert (state.ended, state.points.highest("train/loss")) == ("FINISHED", 2)
     sender._outages["http://127.0.0.1:9"] -= 1000
     patient = tracker(tracking_uri="http://127.0.0.1:9", patience_seconds=600)
-    with patient.start("down", "r", {}, folder=tmp_path / "other"):
+    with start_run(patient, "down", "r", {}, folder=tmp_path / "other"):
         pass  # the next run of a sweep tries once
 
 
 def test_a_locked_store_is_waited_for_in_the_background(tracker, client, tmp_path, quick, monkeypatch):
     monkeypatch.setattr(store, "_let_readers_and_writers_be", lambda path: None)
     database = sqlite3.connect(tmp_path / "mlruns" / "mlflow.db", isolation_level=None, check_same_thread=False)
-    with tracker().start("locked", "r", {}, folder=tmp_path / "run") as run:
+    with start_run(tracker(), "locked", "r", {}, folder=tmp_path / "run") as run:
         assert run.run_id
         database.execute("BEGIN EXCLUSIVE")
         tell(run, range(20))
@@ -113,7 +114,7 @@ def test_a_locked_store_is_waited_for_in_the_background(tracker, client, tmp_pat
 
 
 def test_what_a_store_refuses_for_good_is_named_and_the_rest_sent(tracker, client, tmp_path, quick, caplog):
-    with tracker().start("refused", "r", {}, folder=tmp_path / "run") as run:
+    with start_run(tracker(), "refused", "r", {}, folder=tmp_path / "run") as run:
         tell(run, range(5))
         run.log_metrics({"much too long " * 30: 1.0}, 1)
         tell(run, range(5, 9))
@@ -124,7 +125,7 @@ def test_what_a_store_refuses_for_good_is_named_and_the_rest_sent(tracker, clien
 
 
 def test_a_run_that_is_deleted_under_way_is_made_anew_with_all_of_it(tracker, client, tmp_path, quick):
-    with tracker().start("gone", "r", {"model": "bert"}, folder=tmp_path / "run") as run:
+    with start_run(tracker(), "gone", "r", {"model": "bert"}, folder=tmp_path / "run") as run:
         tell(run, range(5))
         first = run.run_id
         wait_for(lambda: run.sender.courier.is_done)
@@ -136,7 +137,7 @@ def test_a_run_that_is_deleted_under_way_is_made_anew_with_all_of_it(tracker, cl
 
 
 def test_a_full_disk_costs_the_tracker_and_not_the_run(tracker, tmp_path, quick, caplog, monkeypatch):
-    with tracker().start("full", "r", {}, folder=tmp_path / "run") as run:
+    with start_run(tracker(), "full", "r", {}, folder=tmp_path / "run") as run:
         tell(run, range(3))
         with monkeypatch.context() as patch:
             patch.setattr(type(run.journal), "append", raising(OSError(28, "No space left on device")))
@@ -154,7 +155,7 @@ def raising(error):
 def test_a_model_that_cannot_be_logged_only_warns(tracker, client, tmp_path, quick, caplog):
     (tmp_path / "run" / "classifier").mkdir(parents=True)
     (tmp_path / "run" / "classifier" / "classifier.json").write_text("{")
-    with tracker().start("mine", "r", {}) as run:
+    with start_run(tracker(), "mine", "r", {}) as run:
         run.log_model(tmp_path / "run")
         run.log_metrics({"a": 1.0})
     assert "log_model failed" in caplog.text

@@ -9,19 +9,21 @@ import pytest
 
 from tests.tracking.mlflow.conftest import history, wait_for
 from textclf.system.signals import Stopped
-from textclf.tracking.mlflow.state import read_state
+from textclf.tracking.mlflow.journal import read_state
 from textclf.tracking.options import MlflowTracker
+from textclf.tracking.start import start_run, start_sweep
 
 TRAIN = """
 import os, signal, sys, time
 from pathlib import Path
 from textclf.tracking.mlflow import sender
-from textclf.tracking.mlflow.state import read_state
+from textclf.tracking.mlflow.journal import read_state
 from textclf.tracking.options import MlflowTracker
+from textclf.tracking.start import start_run
 
 sender.GATHER_SECONDS = 0.05
 directory, folder, start, stop = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:])
-with MlflowTracker(directory=directory, system_metrics=False).start("mine", "r", {"model": "m"}, folder=folder) as run:
+with start_run(MlflowTracker(directory=directory, system_metrics=False), "mine", "r", {"model": "m"}, folder=folder) as run:
     run.log_params({"a": 1, "b": "x"})
     for step in range(start, stop):
         run.log_metrics({"train/loss": 1 / (step + 1), "train/grad_norm": step / 7}, step)
@@ -53,7 +55,7 @@ def test_killed_and_resumed_is_one_run_with_each_point_once(tracker, client, tmp
     assert unfinished.info.status == "RUNNING"
     runs = []
     for name, first in [("run", 60), ("whole", 0)]:
-        with options.start("mine", "r", {"model": "m"}, folder=tmp_path / name) as run:
+        with start_run(options, "mine", "r", {"model": "m"}, folder=tmp_path / name) as run:
             run.log_params({"a": 1, "b": "x"})
             for step in range(first, 101):
                 run.log_metrics({"train/loss": 1 / (step + 1), "train/grad_norm": step / 7}, step)
@@ -71,7 +73,7 @@ def test_killed_and_resumed_is_one_run_with_each_point_once(tracker, client, tmp
 
 def stopped_by(error, options, folder, tags=None):
     """Return a run that something ended early, after a point at step 1."""
-    with suppress(type(error)), options.start("mine", "r", tags or {}, folder=folder) as run:
+    with suppress(type(error)), start_run(options, "mine", "r", tags or {}, folder=folder) as run:
         run.log_params({"a": 1, "b": 2})
         run.log_metrics({"loss": 1.0}, 1)
         raise error
@@ -82,7 +84,7 @@ def test_a_stopped_run_is_killed_and_then_goes_on_without_the_marks_of_it(tracke
     run = stopped_by(Stopped("stopped by SIGTERM"), tracker(), tmp_path, {"git_commit": "a"})
     stopped = client.get_run(run.run_id)
     assert (stopped.info.status, stopped.data.tags["error"]) == ("KILLED", "Stopped: stopped by SIGTERM")
-    with tracker().start("mine", "r", {"git_commit": "b"}, folder=tmp_path) as again:
+    with start_run(tracker(), "mine", "r", {"git_commit": "b"}, folder=tmp_path) as again:
         again.log_params({"a": 1, "b": 3, "c": 4})
         again.log_metrics({"loss": 1.0}, 1)
         again.log_metrics({"loss": 0.5}, 2)
@@ -101,7 +103,7 @@ def test_a_stopped_run_is_killed_and_then_goes_on_without_the_marks_of_it(tracke
 def test_a_run_that_the_store_has_lost_is_made_anew_from_the_journal(tracker, client, tmp_path, quick):
     run = stopped_by(ValueError("broken"), tracker(), tmp_path)
     client.delete_run(run.run_id)
-    with tracker().start("mine", "r", {}, folder=tmp_path) as again:
+    with start_run(tracker(), "mine", "r", {}, folder=tmp_path) as again:
         again.log_metrics({"loss": 0.5}, 2)
     found = client.get_run(again.run_id)
     assert again.run_id != run.run_id
@@ -114,7 +116,7 @@ def test_samples_of_the_machine_go_on_counting(tracker, client, tmp_path, quick,
 
     monkeypatch.setattr(system_metrics, "SAMPLE_SECONDS", 0.1)
     for _ in range(2):
-        with tracker(system_metrics=True).start("mine", "r", {}, folder=tmp_path) as run:
+        with start_run(tracker(system_metrics=True), "mine", "r", {}, folder=tmp_path) as run:
             before = run.journal.state.points.highest(system_metrics.FIRST_METRIC)
             while run.journal.state.points.highest(system_metrics.FIRST_METRIC) < before + 3:
                 os.sched_yield()
@@ -125,8 +127,8 @@ def test_samples_of_the_machine_go_on_counting(tracker, client, tmp_path, quick,
 
 def test_a_sweep_goes_on_in_the_same_parent(tracker, client, tmp_path, quick):
     for jobs in (1.0, 2.0):
-        with tracker().start_sweep("mine", "s", {"sweep": "s"}, tmp_path) as parent:
-            with tracker().start("mine", f"job {jobs}", {}, parent.reference, tmp_path / f"job{jobs}") as job:
+        with start_sweep(tracker(), "mine", "s", {"sweep": "s"}, folder=tmp_path) as parent:
+            with start_run(tracker(), "mine", f"job {jobs}", {}, parent.reference, tmp_path / f"job{jobs}") as job:
                 assert job.run_id
             parent.log_metrics({"jobs": jobs})
     experiment = client.get_experiment_by_name("mine").experiment_id
@@ -138,7 +140,7 @@ def test_a_sweep_goes_on_in_the_same_parent(tracker, client, tmp_path, quick):
 
 def test_a_journal_of_another_format_is_kept_and_the_run_tracked_anew(tracker, client, tmp_path, quick, caplog):
     (tmp_path / "tracking.jsonl").write_text('{"kind": "run", "format": 2}\n')
-    with tracker().start("mine", "r", {}, folder=tmp_path) as run:
+    with start_run(tracker(), "mine", "r", {}, folder=tmp_path) as run:
         run.log_metrics({"loss": 1.0}, 1)
     assert history(client, run.run_id) == [("loss", 1, 1.0)]
     (aside,) = tmp_path.glob("tracking.jsonl.*")
@@ -150,10 +152,10 @@ def test_a_late_worker_tells_the_store_nothing_more(tracker, client, tmp_path, q
     from textclf.tracking.mlflow import tracked_run
 
     monkeypatch.setattr(tracked_run, "LOCK_SECONDS", 0.05)
-    with suppress(ValueError), tracker().start("mine", "r", {}, folder=tmp_path) as late:
+    with suppress(ValueError), start_run(tracker(), "mine", "r", {}, folder=tmp_path) as late:
         late.log_metrics({"loss": 1.0}, 1)
         first = late.run_id
-        with tracker().start("mine", "r", {}, folder=tmp_path) as owner:
+        with start_run(tracker(), "mine", "r", {}, folder=tmp_path) as owner:
             owner.log_metrics({"loss": 0.5}, 2)
         assert owner.run_id == first
         late.log_metrics({"loss": 9.0}, 3)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.tracking.mlflow.conftest import history
 from textclf.tracking.mlflow.store import address_of, without_secrets
+from textclf.tracking.start import start_run
 
 PASSWORD = "s3cret-Pa55word"
 TOKEN = "tok-5f0e9a7c11d24b6e"
@@ -37,7 +38,7 @@ def test_secrets_get_to_the_server_and_nowhere_else(server, tracker, tmp_path, m
     folder.mkdir()
     with (
         pytest.raises(ValueError, match=TOKEN),
-        options.start("secret", "r", {"of": f"token={TOKEN}"}, folder=folder) as run,
+        start_run(options, "secret", "r", {"of": f"token={TOKEN}"}, folder=folder) as run,
     ):
         run.log_params({"tracker.tracking_uri": uri, "dataset.hf_token": TOKEN, "list": [uri, TOKEN], "kept": 7})
         run.log_dataset(tiny_data)

@@ -15,6 +15,7 @@ from tests.tracking.mlflow.server import serving
 from tests.tracking.mlflow.serving_factory import classical, finished_run, transformer
 from textclf.export.registry import register
 from textclf.tracking.options import MlflowTracker
+from textclf.tracking.start import start_run
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ REQUESTS = 8
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     root = tmp_path_factory.mktemp("served")
-    with MlflowTracker(directory=str(root / "mlruns"), system_metrics=False).start("served", "r", {}):
+    with start_run(MlflowTracker(directory=str(root / "mlruns"), system_metrics=False), "served", "r", {}):
         return root, f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"
 
 

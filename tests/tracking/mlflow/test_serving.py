@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from tests.tracking.mlflow.serving_factory import classical, finished_run, transformer
 from textclf.models.options import Truncation
-from textclf.tracking.mlflow import guard
+from textclf.tracking.mlflow import serving
 from textclf.tracking.mlflow.model import pack, requirements
 
 TEXT = "it is a lovely film"
@@ -178,7 +178,7 @@ def test_the_servers_own_fault_is_no_fault_of_the_client(single, ask, monkeypatc
 def test_nothing_of_mlflow_is_replaced_where_no_server_runs(single, monkeypatch):
     monkeypatch.delenv(scoring_server._SERVER_MODEL_PATH, raising=False)
     model = mlflow.pyfunc.load_model(str(single))
-    assert scoring_server.invocations is guard._answer
+    assert scoring_server.invocations is serving._answer
     found = model.predict(pd.DataFrame({"text": [TEXT], "more": [1]}), params={"threshold": 0.0})
     assert list(found.columns) == ["label", "score", "probabilities"]
 
@@ -238,7 +238,7 @@ def test_it_is_read_without_textclf_and_without_what_its_family_does_not_need(si
 
 
 def test_a_host_is_known_by_address_or_name(monkeypatch):
-    from textclf.tracking.mlflow.guard import KnownHosts, _is_on_loopback
+    from textclf.tracking.mlflow.serving import KnownHosts, _is_on_loopback
 
     monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "models.example, other")
     hosts = KnownHosts(app=None)

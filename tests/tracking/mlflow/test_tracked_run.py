@@ -15,6 +15,7 @@ from tests.tracking.mlflow.conftest import history, wait_for
 from textclf.tracking.mlflow import system_metrics
 from textclf.tracking.mlflow.store import open_store
 from textclf.tracking.options import MlflowTracker, NullTracker
+from textclf.tracking.start import start_run
 
 
 def runs_in(tmp_path):
@@ -27,7 +28,7 @@ def test_what_is_logged_is_in_the_store(tracker, tmp_path, tiny_data):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "a.png").write_text("x")
     (tmp_path / "report.md").write_text("# r")
-    with tracker().start("mine", "tiny/bert/seed1", {"model": "bert"}) as run:
+    with start_run(tracker(), "mine", "tiny/bert/seed1", {"model": "bert"}) as run:
         run.log_params({f"option.{k}": "v" * 7000 if k == 0 else k for k in range(150)})
         run.log_metrics({"test/f1 of Sci/Tech (%)": 0.5, "train/loss": 1.0}, 3)
         run.log_dataset(tiny_data)
@@ -47,7 +48,7 @@ def test_what_is_logged_is_in_the_store(tracker, tmp_path, tiny_data):
 
 
 def test_a_failed_run_is_marked_with_its_error(tracker, tmp_path):
-    with pytest.raises(ZeroDivisionError), tracker().start("mine", "r", {}):
+    with pytest.raises(ZeroDivisionError), start_run(tracker(), "mine", "r", {}):
         1 / 0  # noqa: B018
     _, (found,) = runs_in(tmp_path)
     assert found.info.status == "FAILED"
@@ -55,7 +56,7 @@ def test_a_failed_run_is_marked_with_its_error(tracker, tmp_path):
 
 
 def test_an_interrupted_run_is_marked_killed(tracker, tmp_path):
-    with suppress(KeyboardInterrupt), tracker().start("mine", "r", {}):
+    with suppress(KeyboardInterrupt), start_run(tracker(), "mine", "r", {}):
         raise KeyboardInterrupt
     assert runs_in(tmp_path)[1][0].info.status == "KILLED"
 
@@ -64,7 +65,7 @@ def test_the_environment_variable_names_the_store(made_store, tmp_path, monkeypa
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
     monkeypatch.chdir(tmp_path)
     shutil.copy(made_store, tmp_path / "other.db")
-    with MlflowTracker(directory=str(tmp_path / "mlruns"), system_metrics=False).start("mine", "r", {}) as run:
+    with start_run(MlflowTracker(directory=str(tmp_path / "mlruns"), system_metrics=False), "mine", "r", {}) as run:
         pass
     assert MlflowClient(f"sqlite:///{tmp_path}/other.db").get_run(run.run_id).info.status == "FINISHED"
     assert not (tmp_path / "mlruns").exists()
@@ -76,8 +77,9 @@ def test_first_use_by_several_processes_at_once(tmp_path, number):
     code = (
         "import sys\n"
         "from textclf.tracking.options import MlflowTracker\n"
+        "from textclf.tracking.start import start_run\n"
         "tracker = MlflowTracker(directory=sys.argv[1], system_metrics=False, patience_seconds=200)\n"
-        "with tracker.start('mine', sys.argv[2], {}) as run:\n"
+        "with start_run(tracker, 'mine', sys.argv[2], {}) as run:\n"
         "    for step in range(300):\n"
         "        run.log_metrics({'a': step / 7, 'b': -step}, step)\n"
         "    assert run.run_id\n"
@@ -100,7 +102,7 @@ def test_first_use_by_several_processes_at_once(tmp_path, number):
 
 def test_system_metrics_are_sampled(tracker, tmp_path, monkeypatch):
     monkeypatch.setattr(system_metrics, "SAMPLE_SECONDS", 0.2)
-    with tracker(system_metrics=True).start("mine", "r", {}):
+    with start_run(tracker(system_metrics=True), "mine", "r", {}):
         time.sleep(1.5)
     metrics = runs_in(tmp_path)[1][0].data.metrics
     assert "system/cpu_utilization_percentage" in metrics
@@ -108,7 +110,7 @@ def test_system_metrics_are_sampled(tracker, tmp_path, monkeypatch):
 
 def test_no_tracking_forgets_everything(tiny_data, caplog):
     caplog.set_level(logging.DEBUG)
-    with NullTracker().start("mine", "r", {}) as run:
+    with start_run(NullTracker(), "mine", "r", {}) as run:
         run.log_params({"a": 1})
         run.log_metrics({"a": 1.0})
         run.log_dataset(tiny_data)
@@ -117,7 +119,7 @@ def test_no_tracking_forgets_everything(tiny_data, caplog):
 
 def test_pickle_and_telemetry_are_off_by_default(tracker, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", raising=False)
-    with tracker().start("mine", "r", {}):
+    with start_run(tracker(), "mine", "r", {}):
         assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
 
 

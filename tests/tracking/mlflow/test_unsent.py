@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from tests.tracking.mlflow.conftest import history
 from textclf import sync
+from textclf.tracking.start import start_run, start_sweep
 
 DOWN = "http://127.0.0.1:9"
 POINTS = [("loss", step, 1 / (step + 1)) for step in range(20)]
@@ -24,7 +25,7 @@ def untold(tracker, tmp_path, quick, tiny_data, monkeypatch):
     (folder / "figures").mkdir(parents=True)
     (folder / "figures" / "a.png").write_text("x")
     (folder / "report.md").write_text("# r")
-    with tracker(tracking_uri=DOWN, patience_seconds=0).start("mine", "r", {"model": "m"}, folder=folder) as run:
+    with start_run(tracker(tracking_uri=DOWN, patience_seconds=0), "mine", "r", {"model": "m"}, folder=folder) as run:
         run.log_params({"a": 1})
         run.log_dataset(tiny_data)
         for _, step, value in POINTS:
@@ -123,7 +124,7 @@ def test_two_at_once_send_it_once(untold, client, store, tmp_path):
 
 def test_a_run_under_way_is_left_alone_and_a_killed_one_marked(tracker, client, command, tmp_path, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
-    with tracker().start("mine", "r", {}, folder=tmp_path / "outputs" / "run") as run:
+    with start_run(tracker(), "mine", "r", {}, folder=tmp_path / "outputs" / "run") as run:
         run.log_metrics({"loss": 1.0}, 1)
         assert run.run_id
         status, said = command()
@@ -144,10 +145,10 @@ def test_the_jobs_of_a_sweep_come_under_it(tracker, client, command, store, tmp_
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "outputs" / "sweep"
     down = tracker(tracking_uri=DOWN, patience_seconds=0)
-    with down.start_sweep("mine", "s", {"sweep": "s"}, folder) as parent:
+    with start_sweep(down, "mine", "s", {"sweep": "s"}, folder=folder) as parent:
         reference = parent.reference
         for number in range(2):
-            with down.start("mine", f"job{number}", {}, reference, folder / f"job{number}") as job:
+            with start_run(down, "mine", f"job{number}", {}, reference, folder / f"job{number}") as job:
                 job.log_metrics({"loss": 1.0})
             job.sender.join(30)
     parent.sender.join(30)
@@ -167,8 +168,8 @@ def test_a_sweep_is_nested_in_another_store_too(tracker, command, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "outputs" / "sweep"
     with (
-        tracker().start_sweep("mine", "s", {"sweep": "s"}, folder) as parent,
-        tracker().start("mine", "job", {}, parent.reference, folder / "job0"),
+        start_sweep(tracker(), "mine", "s", {"sweep": "s"}, folder=folder) as parent,
+        start_run(tracker(), "mine", "job", {}, parent.reference, folder / "job0"),
     ):
         assert not parent.reference.startswith("local:")
     shutil.copy(made_store, tmp_path / "other.db")

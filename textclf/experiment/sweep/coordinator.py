@@ -41,6 +41,7 @@ from textclf.system.redact import redacted
 from textclf.tracking.lease import BusyError, Lease, at_work, take_lease
 from textclf.tracking.options import TrackedRun, comparison_url
 from textclf.tracking.record import RUN_FILE, STATUS_FILE, RunRecord, read_record
+from textclf.tracking.start import start_sweep
 
 log = logging.getLogger("textclf.sweep")
 
@@ -141,7 +142,7 @@ class OpenSweep:
         """Open the tracker's run that will hold the jobs' runs."""
         tracker = build(self.config, "tracker")
         tags = {"sweep": name, "folder": str(self.folder)}
-        return self.context.enter_context(tracker.start_sweep(self.config.experiment, name, tags, self.folder))
+        return self.context.enter_context(start_sweep(tracker, self.config.experiment, name, tags, folder=self.folder))
 
     def close(self) -> bool:
         """Print how the jobs ended; where this process leads, compare those that finished and close the parent run.

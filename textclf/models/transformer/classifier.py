@@ -28,8 +28,7 @@ from textclf.models.transformer.encoded import WINDOWS, Lengths, TokenizedTexts,
 from textclf.models.transformer.layers import read_one_token
 from textclf.models.transformer.precision import AUTOCAST, cpu_is_fast_at_bf16, in_bf16
 from textclf.models.transformer.tokenizer import pad, pool_windows, tokenize
-from textclf.system.memory import release_memory
-from textclf.system.out_of_memory import OutOfMemoryError, brief, is_out_of_memory
+from textclf.system.memory import OutOfMemoryError, brief, is_out_of_memory, release_memory
 from textclf.system.paths import check_contained
 
 log = logging.getLogger(__name__)

@@ -2,11 +2,25 @@
 
 Whatever family the classifier is of, the schema is the same: text[, text_pair] in; label, score and
 probabilities out.
+
+Where a request says `inputs` or `instances`, MLflow 3.17 reads null as the text 'None' and 5 as the text '5',
+and answers fewer rows than were asked where some lack the column; a request without a content type is
+answered as if the server had failed. The model sees none of this, so in a process that MLflow started to
+serve a model the two functions that read requests are replaced. The model itself checks the texts.
+
+A server on loopback also answers only to the names of this machine: a page in a browser can make a name of its own
+lead here (DNS rebinding), and would then read the answers.
 """
 
 from __future__ import annotations
 
+import functools
+import ipaddress
+import itertools
 import logging
+import os
+import re
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +29,14 @@ from typing import Any
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
+from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from mlflow.types import Schema
+from mlflow.utils.proto_json_utils import MlflowInvalidInputException
 
 from textclf.errors import DataError
 from textclf.models.base import Classifier
 from textclf.models.families import load_classifier
-from textclf.tracking.mlflow import quiet  # noqa: F401  (switches off what MLflow may unpickle or run)
-from textclf.tracking.mlflow.guard import guard_requests
 from textclf.tracking.record import CLASSIFIER
 
 log = logging.getLogger(__name__)
@@ -31,6 +46,10 @@ TEXT, TEXT_PAIR = "text", "text_pair"
 OUTPUTS = ("label", "score", "probabilities")
 THRESHOLD = "threshold"
 """The parameter below which a prediction abstains; 0 never does."""
+ALLOWED_HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
+"""MLflow's own variable: further names that a server answers to, with commas; * for any."""
+_answer = scoring_server.invocations
+_parse = scoring_server.infer_and_parse_data
 
 
 class ServedClassifier(PythonModel):
@@ -96,3 +115,99 @@ def texts_in(table: Any, column: str) -> list[str]:
                 f"{error.start}."
             ) from error
     return [str(text) for text in texts]  # MLflow gives NumPy's strings for some
+
+
+def guard_requests() -> None:
+    """Read requests without changing what they hold, in a process that serves a model."""
+    if scoring_server._SERVER_MODEL_PATH in os.environ:
+        scoring_server.invocations = answer
+        scoring_server.infer_and_parse_data = table_of
+        if _is_on_loopback(sys.argv):
+            _guard_hosts()
+
+
+class KnownHosts:
+    """Lets requests through that name this machine, by an address or a known name, and refuses the others."""
+
+    def __init__(self, app: Any):
+        self.app = app
+        further = os.environ.get(ALLOWED_HOSTS, "").lower().split(",")
+        self.known = {"localhost", *(name.strip() for name in further if name.strip())}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request, or refuse it with 403."""
+        named = [value.decode("latin-1") for key, value in scope.get("headers", ()) if key == b"host"]
+        if scope["type"] != "http" or (len(named) == 1 and self.knows(named[0])):
+            await self.app(scope, receive, send)
+            return
+        said = b"This server does not answer to that name; MLFLOW_SERVER_ALLOWED_HOSTS says which ones it knows."
+        await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": said})
+
+    def knows(self, host: str) -> bool:
+        """Say whether a request's host, with or without a port, is an address or a known name; no page forges those."""
+        name = re.sub(r":\d+$", "", host).strip("[]").lower()
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self.known or "*" in self.known
+        return True
+
+
+def _guard_hosts() -> None:
+    """Let the server that MLflow is about to make ask `KnownHosts` first."""
+    import fastapi
+    from starlette.middleware import Middleware
+
+    if isinstance(fastapi.FastAPI, functools.partial):
+        return
+    fastapi.FastAPI = functools.partial(fastapi.FastAPI, middleware=[Middleware(KnownHosts)])  # type: ignore[misc]
+
+
+def _is_on_loopback(arguments: Sequence[str]) -> bool:
+    """Say whether a server with these arguments listens on this machine alone, as it does where none names a host."""
+    hosts = [after for before, after in itertools.pairwise(arguments) if before == "--host"]
+    hosts += [word.removeprefix("--host=") for word in arguments if word.startswith("--host=")]
+    return all(host in ("127.0.0.1", "localhost", "::1") for host in hosts)
+
+
+def answer(data: bytes, content_type: str | None, model: Any, input_schema: Schema) -> Any:
+    """Answer a request, and refuse one that does not say what it holds."""
+    if content_type is None:
+        said = f"Say what the request holds by a header, such as Content-Type: {scoring_server.CONTENT_TYPE_JSON}."
+        return scoring_server.InvocationsResponse(response=said, status=415, mimetype="text/plain")
+    return _answer(data, content_type, model, input_schema)
+
+
+def table_of(data: dict[str, Any], schema: Schema) -> Any:
+    """Return the rows of a JSON request as a table, every value as it was sent.
+
+    Args:
+        data: The request's one entry: `inputs`, `instances`, `dataframe_records` or `dataframe_split`.
+        schema: The model's columns.
+    """
+    ((form, rows),) = data.items() if len(data) == 1 else (("", None),)
+    names = [str(name) for name in schema.input_names()]
+    wanted = [str(name) for name in schema.required_input_names()]
+    if form in scoring_server.SUPPORTED_FORMATS and rows == []:
+        return pd.DataFrame(columns=names, dtype=object)
+    if form not in (scoring_server.INPUTS, scoring_server.INSTANCES):
+        return _parse(data, schema)
+    if isinstance(rows, dict):
+        columns = {name: values if isinstance(values, list) else [values] for name, values in rows.items()}
+        if len({len(values) for name, values in columns.items() if name in names}) > 1:
+            raise MlflowInvalidInputException("the columns are of unequal length")
+        return _table({name: values for name, values in columns.items() if name in names} or columns)
+    if not isinstance(rows, list):
+        raise MlflowInvalidInputException(f"{form} must be a list or a table, got {type(rows).__name__}")
+    if all(isinstance(row, dict) for row in rows):
+        found = dict.fromkeys(name for row in rows for name in row)
+        return _table({name: [row.get(name) for row in rows] for name in found})
+    if len(wanted) > 1:
+        raise MlflowInvalidInputException(f"give each row its columns {', '.join(wanted)} by name")
+    return _table({wanted[0]: rows})
+
+
+def _table(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    """Return columns as a table of whatever they hold."""
+    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})

@@ -1,4 +1,4 @@
-"""An MLflow store: opened, made where it is not there, and told apart when it only is not to be had just now."""
+"""Open or create an MLflow store; find the folders behind its names; tell passing failures from lasting ones."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ import logging
 import os
 import re
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import mlflow.artifacts
 import psutil
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from textclf.errors import ArtifactError, did_you_mean, first_line, listed
+from textclf.models.saved import DESCRIPTION
 from textclf.system.files import new_file
 from textclf.system.redact import redacted
-from textclf.tracking.mlflow import quiet  # noqa: F401  (switches off what MLflow may unpickle or run)
 from textclf.tracking.options import VIEW, MlflowTracker
+from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE
+
+log = logging.getLogger(__name__)
 
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `make ui` shows the local store."""
@@ -44,6 +50,8 @@ LASTING = {
 UNREACHED = re.compile(r"^(API request to \S+ failed) with exception .*Caused by (\w+).*")
 LOUD = ("mlflow.store.db.utils", "mlflow.system_metrics", "urllib3.connectionpool", "mlflow.utils.rest_utils")
 """Loggers that tell of each fault at length, which is told once and in a line."""
+RUN_FOLDER_TAG = "run_folder"
+"""The tag of an MLflow run that says where its run folder was written."""
 
 
 def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
@@ -162,3 +170,140 @@ def _is_on_network(path: Path) -> bool:
         return True
     kind = next((disks[folder] for folder in path.resolve().parents if folder in disks), "")
     return kind.startswith(NETWORK_DISKS)
+
+
+def run_folders_of(experiment: str, tracking_uri: str | None = None) -> list[Path]:
+    """Return folders with the records and predictions of an experiment's finished runs.
+
+    Of a local store they are the artifacts themselves; from a server they are downloaded to a
+    temporary folder.
+
+    Args:
+        experiment: Name of the experiment.
+        tracking_uri: The store or server; none takes MLFLOW_TRACKING_URI, else the local store.
+
+    Raises:
+        ArtifactError: If there is no such store, experiment, or finished run.
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+    client = MlflowClient(uri)
+    try:
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            names = [other.name for other in client.search_experiments()]
+            raise ArtifactError(
+                f"--mlflow {experiment}: {uri} has no such experiment; it has {listed(names)}."
+                f"{did_you_mean(experiment, names)}"
+            )
+        runs, token = [], None
+        while True:
+            page = client.search_runs([found.experiment_id], "attributes.status = 'FINISHED'", page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                break
+    except MlflowException as error:
+        raise ArtifactError(f"{uri} cannot be read: {first_line(error)}") from error
+    folders = [folder for run in runs if (folder := _folder(client, run.info.run_id, run.info.artifact_uri))]
+    if not folders:
+        raise ArtifactError(f"--mlflow {experiment}: none of its {len(runs)} finished runs has a record of textclf's.")
+    return folders
+
+
+def local_store() -> str:
+    """Return the address of the local store."""
+    path = Path(MlflowTracker().directory).absolute() / "mlflow.db"
+    if not path.is_file():
+        raise ArtifactError(
+            f"There is no MLflow store at {path}. Name one with --tracking-uri sqlite:////path/to/mlflow.db, or name "
+            f"run folders instead."
+        )
+    return f"sqlite:///{path}"
+
+
+def _folder(client: MlflowClient, run_id: str, artifact_uri: str) -> Path | None:
+    """Return the folder of a run's artifacts, or nothing where it holds no record."""
+    if artifact_uri.startswith("file://"):
+        folder = Path(artifact_uri.removeprefix("file://"))
+        return folder if (folder / RUN_FILE).is_file() else None
+    names = {file.path for file in client.list_artifacts(run_id)}
+    if RUN_FILE not in names:
+        return None
+    folder = Path(tempfile.mkdtemp(prefix=f"textclf-{run_id}-"))
+    for name in names & {RUN_FILE, PREDICTIONS_FILE}:
+        client.download_artifacts(run_id, name, str(folder))
+    return folder
+
+
+def run_folder(run_id: str, tracking_uri: str | None = None) -> Path:
+    """Return the folder of a run by its id in MLflow: the run folder where it still is, else its artifacts.
+
+    Raises:
+        ArtifactError: If there is no such run, or neither folder holds a classifier.
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+    try:
+        run = MlflowClient(uri).get_run(run_id)
+    except MlflowException as error:
+        raise ArtifactError(f"{uri} has no run {run_id}: {first_line(error)}") from error
+    written = Path(run.data.tags.get(RUN_FOLDER_TAG, ""))
+    if written.is_absolute() and (written / CLASSIFIER / DESCRIPTION).is_file() and (written / RUN_FILE).is_file():
+        return written
+    for logged in reversed(run.outputs.model_outputs if run.outputs else []):
+        return model_folder(f"models:/{logged.model_id}", uri)
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id, tracking_uri=uri))
+    except (MlflowException, OSError) as error:
+        raise ArtifactError(f"The artifacts of run {run_id} cannot be had from {uri}: {first_line(error)}") from error
+    if not (folder / CLASSIFIER / DESCRIPTION).is_file():
+        raise ArtifactError(
+            f"Run {run_id} has no classifier in {uri}, and its run folder ({written}) is not here. Runs with "
+            f"tracker.log_model=true keep it there too."
+        )
+    return folder
+
+
+def model_folder(name: str, tracking_uri: str | None = None) -> Path:
+    """Return the folder of a registered model's classifier and record.
+
+    Args:
+        name: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or `models:/ID` of a model that a run has logged.
+        tracking_uri: The store or server; none takes MLFLOW_TRACKING_URI, else the local store.
+
+    Raises:
+        ArtifactError: If there is no such model, alias or version, or it is none of textclf's.
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+    client = MlflowClient(uri, uri)
+    try:
+        found = Path(mlflow.artifacts.download_artifacts(_source(client, name), tracking_uri=uri))
+    except (MlflowException, OSError) as error:
+        try:
+            models = [
+                f"models:/{model.name}@{alias}"
+                for model in client.search_registered_models()
+                for alias in model.aliases
+            ]
+        except MlflowException:
+            models = []
+        raise ArtifactError(
+            f"{uri} has no {name}: {first_line(error)} It has {listed(models) or 'no registered model with an alias'}."
+            f"{did_you_mean(name, models)}"
+        ) from error
+    described = sorted(found.rglob(DESCRIPTION))
+    if not described:
+        raise ArtifactError(f"{name} is no model of textclf's: there is no {DESCRIPTION} in it.")
+    folder = described[0].parent
+    return folder.parent if folder.name == CLASSIFIER else folder
+
+
+def _source(client: MlflowClient, name: str) -> str:
+    """Return where a store keeps the files of a model: the store itself is asked, not MLflow's default one."""
+    model, _, alias = name.removeprefix("models:/").partition("@")
+    if alias:
+        version = str(client.get_model_version_by_alias(model, alias).version)
+    else:
+        model, _, version = model.partition("/")
+    if version:
+        return client.get_model_version_download_uri(model, version)
+    return client.get_logged_model(model).artifact_location

@@ -22,7 +22,7 @@ from textclf.tracking.mlflow.journal import LOCK_SECONDS, Journal, now, numbers
 from textclf.tracking.mlflow.sender import SenderThread
 from textclf.tracking.mlflow.store import address_of, fault
 from textclf.tracking.mlflow.system_metrics import FIRST_METRIC, watching_machine
-from textclf.tracking.mlflow.upload import LOCAL, PARENT_TAG, TEMPORARY
+from textclf.tracking.mlflow.upload import LOCAL, TEMPORARY
 from textclf.tracking.options import MlflowTracker, TrackedRun
 from textclf.tracking.record import TRACKING_FILE
 
@@ -123,7 +123,7 @@ class MlflowRun(TrackedRun):
     @_faults_only_warn
     def log_model(self, directory: Path) -> None:
         """Log the classifier of the run folder `directory` as a model that can be registered and served."""
-        import textclf.tracking.mlflow.logged  # noqa: F401  (here, and not beside what this thread imports)
+        import textclf.tracking.mlflow.model  # noqa: F401  (here, and not beside what this thread imports)
 
         self._tell("model", folder=self._from_here(directory))
 
@@ -165,6 +165,7 @@ def start_mlflow_run(
     experiment: str,
     run_name: str,
     tags: Mapping[str, str],
+    parent: str | None = None,
     folder: Path | None = None,
     holds_sweep: bool = False,
 ) -> Iterator[TrackedRun]:
@@ -176,13 +177,14 @@ def start_mlflow_run(
         options: The store, and how long to wait for it.
         experiment: What the run belongs to.
         run_name: Name of the run.
-        tags: What it is found by; MLflow's own names its parent.
+        tags: What it is found by.
+        parent: The `reference` of the run that holds the sweep that it is part of.
         folder: The run folder, which has the journal.
         holds_sweep: Whether it holds the runs of a sweep, whose counts change when the sweep is gone on with.
     """
     with ExitStack() as stack:
         try:
-            journal = _open_journal(options, experiment, run_name, tags, folder, holds_sweep)
+            journal = _open_journal(options, experiment, run_name, tags, parent, folder, holds_sweep)
             run = MlflowRun(journal, options, holds_sweep, folder is None)
         except Exception as error:  # such as a full disk: the run goes on
             log.warning("this run is not tracked: %s", fault(error))
@@ -215,6 +217,7 @@ def _open_journal(
     experiment: str,
     run_name: str,
     tags: Mapping[str, str],
+    parent: str | None,
     folder: Path | None,
     holds_sweep: bool,
 ) -> Journal:
@@ -228,15 +231,15 @@ def _open_journal(
         (folder / TRACKING_FILE).rename(aside)
         log.warning("%s It is kept as %s, and this run is tracked anew.", error, aside.name)
         journal = Journal(folder)
-    parent = tags.get(PARENT_TAG)
-    told = _plain_tags({key: value for key, value in tags.items() if key != PARENT_TAG})
     try:
         if journal.state.run is None:
             where = {"address": address_of(options), "directory": str(Path(options.directory).absolute())}
-            journal.begin(experiment=experiment, name=run_name, tags=told, holds_sweep=holds_sweep, **where)
+            journal.begin(
+                experiment=experiment, name=run_name, tags=_plain_tags(tags), holds_sweep=holds_sweep, **where
+            )
         else:
             journal.append("resumed", time=now())
-            journal.append("tags", tags=told)
+            journal.append("tags", tags=_plain_tags(tags))
         if parent is not None and parent != journal.state.parent:
             journal.append("parent", parent=parent)
     except BaseException:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from textclf.errors import ArtifactError, TextclfError, listed
-from textclf.tracking.mlflow.courier import JournalSender
-from textclf.tracking.mlflow.journal import BusyJournalError, Journal
-from textclf.tracking.mlflow.state import State, read_state
+from textclf.tracking.mlflow.journal import BusyJournalError, Journal, State, read_state
+from textclf.tracking.mlflow.sender import JournalSender
 from textclf.tracking.mlflow.store import address_of, fault, passes, without_secrets
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import TRACKING_FILE

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 
 from textclf.errors import TextclfError
 from textclf.system.paths import is_plain_name, link_out_of
-from textclf.tracking.mlflow.state import Entry, State
+from textclf.tracking.mlflow.journal import Entry, State
 from textclf.tracking.mlflow.store import LOCAL_UI, fault, find_experiment, passes, without_secrets
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class RunUpload:
         return len(entries[0]["names"])
 
     def _send_model(self, entries: Sequence[Entry], sure: bool) -> int:
-        from textclf.tracking.mlflow.logged import fingerprint, log_classifier, logged_model
+        from textclf.tracking.mlflow.model import fingerprint, log_classifier, logged_model
 
         folder = self._own(entries[0]["folder"])
         try:

@@ -8,8 +8,9 @@ from mlflow.tracking import MlflowClient
 from tests.compare.factory import guess, labels_of, write_run
 from textclf.compare.runs import read_run
 from textclf.errors import ArtifactError
-from textclf.tracking.mlflow import artifacts
+from textclf.tracking.mlflow.store import _folder, run_folders_of
 from textclf.tracking.options import MlflowTracker
+from textclf.tracking.start import start_run
 
 LABELS = labels_of(30)
 
@@ -19,36 +20,36 @@ def store(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = write_run(tmp_path / "run", "a", 1, LABELS, guess(LABELS, 0.8, 1))
     tracker = MlflowTracker(system_metrics=False)
-    with tracker.start("mine", "with a record", {}) as tracked:
+    with start_run(tracker, "mine", "with a record", {}) as tracked:
         tracked.log_artifacts(run, ["run.json", "predictions.parquet"])
-    with tracker.start("mine", "without", {}):
+    with start_run(tracker, "mine", "without", {}):
         pass
-    with suppress(ValueError), tracker.start("mine", "failed", {}) as tracked:
+    with suppress(ValueError), start_run(tracker, "mine", "failed", {}) as tracked:
         tracked.log_artifacts(run, ["run.json", "predictions.parquet"])
         raise ValueError("broken")
     return f"sqlite:///{tmp_path}/mlruns/mlflow.db"
 
 
 def test_finished_runs_with_a_record_are_found(store):
-    (folder,) = artifacts.run_folders_of("mine")
+    (folder,) = run_folders_of("mine")
     assert read_run(folder).record.model == "a"
-    assert artifacts.run_folders_of("mine", store) == [folder]
+    assert run_folders_of("mine", store) == [folder]
 
 
 def test_from_a_server_they_are_downloaded(store):
     client = MlflowClient(store)
     (run,) = client.search_runs(["1"], "attributes.run_name = 'with a record'")
-    folder = artifacts._folder(client, run.info.run_id, "mlflow-artifacts:/somewhere")
+    folder = _folder(client, run.info.run_id, "mlflow-artifacts:/somewhere")
     assert not str(folder).startswith(run.info.artifact_uri.removeprefix("file://"))
     assert read_run(folder).record.model == "a"
 
 
 def test_what_is_not_there_is_told(store, tmp_path, monkeypatch):
     with pytest.raises(ArtifactError, match=r"no such experiment; it has .*mine.*Did you mean 'mine'"):
-        artifacts.run_folders_of("mini")
+        run_folders_of("mini")
     with pytest.raises(ArtifactError, match="none of its 0 finished runs"):
-        artifacts.run_folders_of("Default")
+        run_folders_of("Default")
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     with pytest.raises(ArtifactError, match="There is no MLflow store at"):
-        artifacts.run_folders_of("mine")
+        run_folders_of("mine")
