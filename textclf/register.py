@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from textclf.documents.escape import terminal
-from textclf.system.exits import told
+from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr, redacted
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     """Register what the command line names; exit with 1 where that is refused or cannot be done."""
     log_to_stderr()
     given = arguments()
-    with told():
+    with cli_errors():
         from textclf.export.registry import register
 
         done = register(given.run, given.name, given.alias, force=given.force, tracking_uri=given.tracking_uri)

@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from textclf.system.exits import FAILED, told
+from textclf.system.exits import FAILED, cli_errors
 
 
 def arguments() -> argparse.Namespace:
@@ -37,7 +37,7 @@ def main() -> None:
     """Send what the command line names; exit with 1 where something could not be sent."""
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
     given = arguments()
-    with told():
+    with cli_errors():
         if given.tracking_uri and os.sep in given.tracking_uri and "://" not in given.tracking_uri:
             from textclf.errors import ConfigError
 

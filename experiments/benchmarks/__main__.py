@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from textclf.system.exits import told
+from textclf.system.exits import cli_errors
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def main() -> None:
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    with told():
+    with cli_errors():
         for table in (LONG if given.long else DEFAULT) if given.table == "all" else (given.table,):
             measure(table, given)
 

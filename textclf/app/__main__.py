@@ -13,7 +13,7 @@ from pathlib import Path
 from textclf.app.server import LOOPBACK, address, announce, check_installed, free_port, serve
 from textclf.app.settings import Settings
 from textclf.errors import ConfigError
-from textclf.system.exits import told
+from textclf.system.exits import cli_errors
 
 
 def arguments() -> argparse.Namespace:
@@ -57,7 +57,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Serve what the command line asks for; exit with 1 where that cannot be done."""
     given = arguments()
-    with told():
+    with cli_errors():
         check_installed()
         settings = settings_of(given)
         if given.sign_in:

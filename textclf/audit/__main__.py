@@ -16,9 +16,9 @@ from pathlib import Path
 from textclf.audit.options import AuditOptions
 from textclf.documents.escape import terminal
 from textclf.errors import ConfigError
-from textclf.experiment.cli import choices_of, composed
+from textclf.experiment.cli import choices_of, composed, explain
 from textclf.experiment.config import build
-from textclf.system.exits import told
+from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     log_to_stderr()
     logging.getLogger("textclf.audit").setLevel(logging.INFO)
     given = arguments()
-    with told():
+    with cli_errors(explain):
         if strange := [word for word in given.overrides if "=" not in word]:
             raise ConfigError(f"{' '.join(strange)}: say what to audit as GROUP=CHOICE, such as dataset=imdb.")
         cfg = composed(given.overrides)

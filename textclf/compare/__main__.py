@@ -15,7 +15,7 @@ from pathlib import Path
 
 from textclf.compare.options import Claim, CompareOptions
 from textclf.documents.escape import terminal
-from textclf.system.exits import told
+from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     """Compare what the command line names; exit with 1 where that cannot be done."""
     log_to_stderr()
     given = arguments()
-    with told():
+    with cli_errors():
         options = CompareOptions(
             metric=given.metric,
             margin=given.margin,

@@ -23,11 +23,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from textclf.documents.escape import terminal
-from textclf.errors import ConfigError, ResourceError, TextclfError, causes, did_you_mean, first_line, listed
+from textclf.errors import ConfigError, TextclfError, causes, did_you_mean, first_line, listed
 from textclf.experiment.config import RunConfig, build_experiment, register
 from textclf.experiment.options import GROUPS
-from textclf.system.disk import disk_trouble, disk_words
-from textclf.system.memory import is_out_of_memory, memory_words
+from textclf.system import exits
+from textclf.system.exits import describe_shortage
 from textclf.system.redact import redacted
 
 if TYPE_CHECKING:
@@ -137,18 +137,13 @@ def follower_overrides() -> list[str]:
 
 
 def explain(error: BaseException) -> str:
-    """Return one paragraph on an error: what, required, got, remedy; without secrets, and fit for a terminal."""
-    return terminal(redacted(_explained(error)))
+    """Return one paragraph on an error, as `textclf.system.exits.explain`, also where it is Hydra's or OmegaConf's."""
+    said = describe_shortage(error) or (None if isinstance(error, TextclfError) else _explain_config(error))
+    return exits.explain(error) if said is None else terminal(redacted(said))
 
 
-def _explained(error: BaseException) -> str:
-    """Return what is to be said of an error."""
-    if not isinstance(error, ResourceError) and is_out_of_memory(error):
-        return memory_words(error)
-    if not isinstance(error, ResourceError) and disk_trouble(error) is not None:
-        return disk_words(error)
-    if isinstance(error, TextclfError):
-        return str(error)
+def _explain_config(error: BaseException) -> str | None:
+    """Return what is wrong with a config or with the folders it names; none where that is not what is wrong."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         group, _, name = error.missing_cfg_file.partition("/")
         known = choices_of(group) or list(error.options or ())
@@ -164,7 +159,7 @@ def _explained(error: BaseException) -> str:
             f"{error.filename}: {error.strerror}. If this is where the run should be written, name another folder "
             f"with hydra.run.dir=/path/to/it (hydra.sweep.dir for sweeps, tracker.directory for MLflow)."
         )
-    return f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+    return None
 
 
 def _explain_composition(error: BaseException) -> str:

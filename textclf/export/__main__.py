@@ -13,7 +13,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from textclf.system.exits import told
+from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
 from textclf.tracking.find_runs import OUTPUTS, RUN_HELP
 
@@ -60,7 +60,7 @@ def main() -> None:
     log_to_stderr()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     given = arguments()
-    with told():
+    with cli_errors():
         from textclf.export.export_run import ExportOptions, export
 
         options = ExportOptions(

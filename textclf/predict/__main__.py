@@ -13,7 +13,7 @@ import sys
 from types import FrameType
 
 from textclf.documents.escape import terminal
-from textclf.system.exits import told
+from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
 
 FORMATS = ("jsonl", "csv", "tsv", "parquet", "txt")
@@ -73,7 +73,7 @@ def main() -> None:
     given = arguments()
     log_to_stderr()
     signal.signal(signal.SIGTERM, _terminated)
-    with told():
+    with cli_errors():
         _predict(given)
 
 

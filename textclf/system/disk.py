@@ -18,7 +18,7 @@ CHECKPOINTS = 3
 WEIGHTS_PER_CHECKPOINT = 4
 """Sizes of the weights that a checkpoint may have: the weights, two moments of each, the best weights so far."""
 FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has no room left for you (a quota)", errno.EIO: "fails"}
-SAID = {"no space left on device": errno.ENOSPC, "quota exceeded": errno.EDQUOT, "input/output error": errno.EIO}
+MESSAGES = {"no space left on device": errno.ENOSPC, "quota exceeded": errno.EDQUOT, "input/output error": errno.EIO}
 """The system's own words, which libraries in Rust and C++ pass on without the number."""
 
 
@@ -59,13 +59,13 @@ def disk_trouble(error: BaseException) -> int | None:
         if isinstance(one, OSError) and one.errno in FULL:
             return one.errno
         said = str(one).lower()
-        for words, number in SAID.items():
+        for words, number in MESSAGES.items():
             if words in said and not isinstance(one, ResourceError):
                 return number
     return None
 
 
-def disk_words(error: BaseException) -> str:
+def describe_disk_trouble(error: BaseException) -> str:
     """Return a paragraph on a disk that is full or fails: what is kept, and the way on."""
     number = disk_trouble(error)
     assert number is not None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import psutil
 
 SAMPLING_SECONDS = 0.02
-SAID = (
+MESSAGES = (
     "out of memory",  # CUDA, MPS
     "can't allocate memory",  # torch on a CPU
     "not enough memory",
@@ -145,7 +145,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(_is_one(one) for one in causes(error))
 
 
-def memory_words(error: BaseException) -> str:
+def describe_out_of_memory(error: BaseException) -> str:
     """Return a paragraph on memory that ran out, and what would help."""
     return f"The memory ran out ({brief(error)}). {REMEDY}"
 
@@ -192,4 +192,4 @@ def _is_one(error: BaseException) -> bool:
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
     libraries = isinstance(error, (RuntimeError, ImportError, OSError)) or type(error).__module__ == "safetensors_rust"
-    return libraries and any(said in str(error).lower() for said in SAID)
+    return libraries and any(said in str(error).lower() for said in MESSAGES)

@@ -1,6 +1,6 @@
 """MLflow as textclf wants it: no pickle, no jobs that a request starts, no telemetry, no long waits, no bars.
 
-MLflow reads it at its import and later; `textclf.tracking.mlflow` sets it before. What the person has set is left alone.
+`textclf.tracking.mlflow` sets it before the import of MLflow. What the person has set is left alone.
 """
 
 from __future__ import annotations
