@@ -7,7 +7,7 @@ import random
 import pytest
 
 from textclf.errors import ArtifactError
-from textclf.tracking.mlflow import journal as journals
+from textclf.system import appending
 from textclf.tracking.mlflow.journal import REMEMBERED, BusyJournalError, Journal, Points, read_state
 
 
@@ -20,7 +20,7 @@ def begun(folder, *steps):
 
 
 def test_what_is_written_is_read_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(journals, "BLOCK", 7)
+    monkeypatch.setattr(appending, "BLOCK", 7)
     journal = begun(tmp_path, *range(50))
     journal.append("sent", run_id="x", through=9)
     journal.append("end", status="FINISHED", time=99)
