@@ -191,8 +191,8 @@ def main() -> None:
     given = parser.parse_args()
     os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(given.threads)}
     try:
-        located = resolve_run(given.run)
-        classifier: Any = located.load()
+        found = resolve_run(given.run)
+        classifier: Any = found.load()
     except TextclfError as error:
         sys.exit(f"error: {error}")
     if not hasattr(classifier, "lengths") or classifier.has_pairs:
@@ -211,7 +211,7 @@ def main() -> None:
         "rows": len(texts),
         "input": given.input.name,
         "words": words,
-        "model": located.record.model if located.record else "a transformer",
+        "model": found.record.model if found.record else "a transformer",
         "max_length": classifier.lengths.max_length,
         "machine": machine(),
         "threads": torch.get_num_threads(),

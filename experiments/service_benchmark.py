@@ -131,17 +131,17 @@ def measure(port: int, batches: list[list[str]], clients: int, seconds: float) -
     return Load(clients, len(batches[0]), float(p50), float(p95), len(found) / took, float("nan"), sum(failures))
 
 
-def benchmark(located: RunReference, clients: Sequence[int], sizes: Sequence[int], seconds: float) -> list[Load]:
+def benchmark(run: RunReference, clients: Sequence[int], sizes: Sequence[int], seconds: float) -> list[Load]:
     """Return how a run's classifier is served, for each size of a request and number of clients."""
-    if located.folder is None or located.record is None:
-        raise SystemExit(f"error: {located.said} is no run folder, so it has no test texts to send.")
-    table = pd.read_parquet(located.folder / PREDICTIONS_FILE, columns=["text"])
+    if run.folder is None or run.record is None:
+        raise SystemExit(f"error: {run.said} is no run folder, so it has no test texts to send.")
+    table = pd.read_parquet(run.folder / PREDICTIONS_FILE, columns=["text"])
     with tempfile.TemporaryDirectory(prefix="textclf-service-") as folder:
         uri = f"sqlite:///{folder}/mlflow.db"
         os.chdir(folder)  # where a store without a place of its own keeps its files
-        done = register(located.folder, "benchmark", tracking_uri=uri)
+        done = register(run.folder, "benchmark", tracking_uri=uri)
         batches = {size: batches_of(table["text"].tolist(), size) for size in sizes}
-        classifier = located.load()
+        classifier = run.load()
         loads = []
         with served(done.model, uri, Path(folder) / "server.log") as port:
             measure(port, batches[sizes[0]], 1, 1.0)  # warm
@@ -165,7 +165,7 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.update(MLFLOW_ENVIRONMENT)
     target = given.write.resolve() if given.write else None
-    located = [resolve_run(run) for run in given.runs]
+    found = [resolve_run(run) for run in given.runs]
     lines = [
         "# What serving costs",
         "",
@@ -175,9 +175,7 @@ def main() -> None:
         "those of `predict_proba` on the same batches in one process without a server: it tells what the server "
         "itself costs, and unlike the times it carries over to other machines.",
     ]
-    for run in [
-        RunReference(x.said, x.classifier.resolve(), x.folder and x.folder.resolve(), x.record) for x in located
-    ]:
+    for run in [RunReference(x.said, x.classifier.resolve(), x.folder and x.folder.resolve(), x.record) for x in found]:
         loads = benchmark(run, given.clients, given.batches, given.seconds)
         lines += [
             "",

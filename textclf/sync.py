@@ -1,4 +1,4 @@
-"""Send to MLflow what runs could not tell it at the time.
+"""Send to MLflow what it could not take while the runs were under way.
 
 python -m textclf.sync
 python -m textclf.sync outputs/2026-11-20/12-00-00 outputs/sweeps/mine
@@ -20,7 +20,7 @@ def arguments() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="python -m textclf.sync",
-        description="Each run keeps what it tells MLflow in its folder too. This sends what is not in the store yet: "
+        description="Each run keeps what it logs in its folder too. This sends what is not in the store yet: "
         "of runs whose store was down, locked or slow, and of runs that were killed, which are marked so. What is "
         "there already is not sent again, and runs under way are left alone.",
     )
@@ -49,7 +49,7 @@ def main() -> None:
         folders = journals_below(given.folders or [Path("outputs")])
         done = problems = 0
         for sent in send_late(folders, given.tracking_uri):
-            print(sent.said(), flush=True)
+            print(sent.describe(), flush=True)
             done += 1
             problems += bool(sent.problems)
         if not done:

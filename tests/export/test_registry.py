@@ -60,9 +60,9 @@ def test_the_first_takes_the_alias_and_the_same_again_changes_nothing(world, cla
         done = register(again, "first")
         assert done.version == "1"
         assert "nothing was changed" in done.said
-    located = resolve_run("models:/first@champion")
-    assert located.record == read_record(run)
-    assert located.load().predict(["it is a lovely film"])[0].label == "positive"
+    found = resolve_run("models:/first@champion")
+    assert found.record == read_record(run)
+    assert found.load().predict(["it is a lovely film"])[0].label == "positive"
 
 
 def test_a_significantly_worse_one_is_refused_unless_forced(world, classifiers):

@@ -456,13 +456,13 @@ def test_a_journal_sends_nothing_but_its_own_run(copied, tmp_path):
     (folder / "link.txt").symlink_to(tmp_path / "private.txt")
     (folder / "figures").mkdir(exist_ok=True)
     (folder / "figures" / "deep.png").symlink_to(tmp_path / "private.txt")
-    delivery = RunUpload(None, "", "", "", folder, False)  # type: ignore[arg-type]
+    upload = RunUpload(None, "", "", "", folder, False)  # type: ignore[arg-type]
     for where, name in (("", "../private.txt"), ("..", "private.txt"), (str(tmp_path), "private.txt"), ("", "link.txt"),
                         ("", "figures"), ("", "C:x"), ("", "a\0b")):  # fmt: skip
         with pytest.raises(RefusedError, match="not in the run folder"):
-            delivery._own(where, name)
-    assert delivery._own("", "run.json") == folder / "run.json"
-    assert delivery._own("", "classifier").is_dir()
+            upload._own(where, name)
+    assert upload._own("", "run.json") == folder / "run.json"
+    assert upload._own("", "classifier").is_dir()
 
 
 def test_what_is_bundled_stays_in_the_bundle():

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from textclf.system.timing import Phases, said
+from textclf.system.timing import Phases, format_phases
 
 
 def test_phases_add_up_to_the_whole_and_the_start_reaches_back_to_the_command():
@@ -43,6 +43,6 @@ def test_the_first_step_is_told_from_the_command_on():
 
 
 def test_what_is_said_has_the_order_of_the_run():
-    assert said({"record": 0.94, "fit": 3.0, "load": 0.4, "before_first_step": 5.0}) == (
+    assert format_phases({"record": 0.94, "fit": 3.0, "load": 0.4, "before_first_step": 5.0}) == (
         "data 0.4 s, fit 3.0 s, figures and records 0.9 s"
     )

@@ -67,9 +67,9 @@ def test_the_latest_and_the_best(finished):
 def test_the_folder_of_the_classifier_knows_its_run(finished):
     folder = finished / "outputs" / "first"
     for reference in (folder, folder / "classifier"):
-        located = resolve_run(reference)
-        assert (located.folder, located.classifier) == (folder, folder / "classifier")
-        assert located.record.dataset == "tiny"
+        found = resolve_run(reference)
+        assert (found.folder, found.classifier) == (folder, folder / "classifier")
+        assert found.record.dataset == "tiny"
 
 
 def test_a_run_of_mlflow_is_found_by_its_id(finished, monkeypatch):

@@ -107,7 +107,7 @@ def test_other_code_or_versions_are_refused_or_said(tmp_path):
     with pytest.raises(ArtifactError, match="torch 1, now 2.*resume_changed=true"), open_run(tmp_path, later, True):
         pass
     with open_run(tmp_path, later, True, True) as folder:
-        assert folder.said_of_changes() == {"changed_under_way": "torch 1, now 2"}
+        assert folder.changes_under_way() == {"changed_under_way": "torch 1, now 2"}
 
 
 def test_other_data_are_refused(tmp_path):

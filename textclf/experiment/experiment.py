@@ -166,7 +166,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
                 config=started.config,
                 config_fingerprint=fingerprint,
                 command=started.command,
-                environment=started.environment | folder.said_of_changes(),
+                environment=started.environment | folder.changes_under_way(),
                 started=started.started,
                 seconds=round(time.perf_counter() - clock, 3),
                 tracking={"run_id": tracked.run_id, "url": tracked.url},

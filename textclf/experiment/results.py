@@ -133,7 +133,7 @@ def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Anal
         slice_words,
         REPORT_PAGE,
     )
-    log.info("it took %s", timing.said(record.phases))
+    log.info("it took %s", timing.format_phases(record.phases))
     log.info("all of it in %s", run_dir)
     if (run_dir / records.CLASSIFIER).is_dir():
         log.info('predict with it: python -m textclf.predict %s "a text"', shlex.quote(_from_here(run_dir)))

@@ -1,4 +1,4 @@
-"""Room on the disk: asked for before training, and said in a paragraph where it runs out after all."""
+"""Room on the disk: checked before training, and explained in a paragraph where it runs out after all."""
 
 from __future__ import annotations
 

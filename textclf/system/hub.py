@@ -1,4 +1,4 @@
-"""Reaching the Hugging Face Hub: known within seconds, and told in one paragraph when it fails."""
+"""Reach the Hugging Face Hub, or explain within seconds and in one paragraph why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large imports, made cheaper: a third of their time goes into looking for garbage that they do not make."""
+"""Cheaper imports of large libraries: a third of their time goes into looking for garbage that they do not make."""
 
 from __future__ import annotations
 

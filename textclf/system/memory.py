@@ -169,7 +169,7 @@ class _Beginning(threading.Event):
         if super().wait(LONGEST_START if timeout is None else timeout):
             return True
         if timeout is None:
-            raise MemoryError("a thread was begun and found no memory to run in")
+            raise MemoryError("a thread was started and found no memory to run in")
         return False
 
 

@@ -1,4 +1,4 @@
-"""What the files of a checkpoint may ask for: nothing outside of their folder, and no code."""
+"""Paths that a checkpoint may name: nothing outside of its folder, and no code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes secrets out of what is written or shown: one function for logs, records, reports and errors.
+"""Take secrets out of what is written or shown: one function for logs, records, reports and errors.
 
 A secret is known by its shape (a password in an address, a token of a known service, a value under a name
 such as `password`) or because it is the value of an environment variable with such a name.

@@ -1,4 +1,4 @@
-"""Being stopped by SIGTERM or Ctrl-C: at once, or, where work would be lost, at the next safe point."""
+"""Stop on SIGTERM or Ctrl-C: at once, or, where work would be lost, at the next safe point."""
 
 from __future__ import annotations
 

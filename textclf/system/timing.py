@@ -1,4 +1,4 @@
-"""Where the time of a run went: the seconds of each of its phases."""
+"""Phases of a run, and the seconds that each took."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Phases:
 
         Args:
             rest: The phase that all else since the beginning counts towards.
-            first_step: When the first training step was begun, in seconds since 1970; none where there are no steps.
+            first_step: When the first training step began, in seconds since 1970; none where there are no steps.
         """
         passed = time.time() - self.begun
         found = {**self.seconds, rest: max(0.0, passed - sum(self.seconds.values()))}
@@ -55,6 +55,6 @@ class Phases:
         return {name: round(seconds, 3) for name, seconds in found.items()}
 
 
-def said(phases: dict[str, float]) -> str:
+def format_phases(phases: dict[str, float]) -> str:
     """Return the phases of a run for a person, such as `starting 4.1 s, data 0.2 s, fit 3.1 s`."""
     return ", ".join(f"{word} {phases[name]:.1f} s" for name, word in WORDS.items() if name in phases)

@@ -1,1 +1,1 @@
-"""Where runs are logged beside their folder."""
+"""Run folders and their records, who works in them, and the tracker that runs are logged to."""

@@ -194,7 +194,7 @@ def find_previous_run(
 
 
 def started_runs(outputs: Path) -> Iterator[tuple[Path, RunStart]]:
-    """Yield the folders of runs at or below a folder, with what each was begun with; unreadable ones are left out."""
+    """Yield the folders of runs at or below a folder, with what each was started with; unreadable ones are left out."""
     for root, folders, files in os.walk(outputs):
         if STARTED_FILE not in files:
             continue
@@ -208,18 +208,18 @@ def started_runs(outputs: Path) -> Iterator[tuple[Path, RunStart]]:
             yield Path(root), started
 
 
-def link_finished_run(former: Path, folder: Path) -> None:
+def link_finished_run(previous: Path, folder: Path) -> None:
     """Let a folder of a sweep hold a run that was finished elsewhere, without taking its place on the disk twice."""
-    started = read_started(former)
+    started = read_started(previous)
     assert started is not None
     folder.mkdir(parents=True, exist_ok=True)
-    for name in [*files_below(former, NOT_VOUCHED_FOR), MANIFEST_FILE]:
+    for name in [*files_below(previous, NOT_VOUCHED_FOR), MANIFEST_FILE]:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         try:
-            os.link(former / name, target)
+            os.link(previous / name, target)
         except OSError:  # another file system
-            shutil.copy2(former / name, target)
+            shutil.copy2(previous / name, target)
     write_started(folder, started)
-    log.info("the same run was finished in %s", former)
+    log.info("the same run was finished in %s", previous)

@@ -1,4 +1,8 @@
-"""One worker at a time in a folder: a lease with a heartbeat, and a token by which a late worker is known."""
+"""One worker at a time in a folder: a lease with a heartbeat, and a token by which a late worker is known.
+
+filelock's SoftFileLease would count a holder's silence from when a contender first looks, so that whoever comes later
+has to wait it out once more; here it counts from the last heartbeat.
+"""
 
 from __future__ import annotations
 
@@ -133,8 +137,8 @@ def read_holder(folder: Path) -> Worker | None:
 def is_alive(folder: Path, holder: Worker) -> bool:
     """Return whether the holder of a folder's lease may still be at work.
 
-    On this machine its process is looked for. The age of the last heartbeat is told by the clock of the file system,
-    which is the same for all.
+    On this machine its process is looked for. The age of the last heartbeat is measured by the clock of the file
+    system, which is the same for all.
     """
     if holder.host == socket.gethostname() and not _is_running(holder):
         return False

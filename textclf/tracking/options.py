@@ -1,4 +1,4 @@
-"""Options of the trackers, and a run as those see it that tell a tracker of it."""
+"""Options of the trackers, and the interface of a tracked run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ VIEW = "textclf"
 
 
 class TrackedRun:
-    """A run that a tracker follows. This one, the base, forgets all that it is told."""
+    """A run that a tracker follows. This one, the base, logs nothing."""
 
     @property
     def run_id(self) -> str | None:
-        """The tracker's own id of the run; none where it has none, or is not to be had."""
+        """The tracker's own id of the run; none where it has none, or is unreachable."""
         return None
 
     @property
@@ -32,7 +32,7 @@ class TrackedRun:
 
     @property
     def reference(self) -> str | None:
-        """What the runs of a sweep name as their parent: something even where the tracker is not to be had."""
+        """What the runs of a sweep name as their parent: something even where the tracker is unreachable."""
         return None
 
     def log_params(self, params: Mapping[str, object]) -> None:

@@ -73,36 +73,36 @@ def refuse_what_is_there(path: Path) -> None:
         )
     if (path / STARTED_FILE).exists():
         raise ArtifactError(
-            f"{path} holds a run that is not finished, which is never overwritten; add resume=true to go on with it, "
+            f"{path} holds a run that is not finished, which is never overwritten; add resume=true to resume it, "
             f"or name another folder."
         )
 
 
 def check_before(path: Path, before: RunStart, now: RunStart, accept_changes: bool) -> list[str]:
-    """Return what has changed since a run was begun.
+    """Return what has changed since a run was started.
 
     Raises:
         ArtifactError: If it is another run, or changes are not accepted.
     """
     if before.fingerprint != now.fingerprint:
         raise ArtifactError(
-            f"{path} holds another run, {before.name}, begun with other options: {before.command or 'see its config'}. "
-            f"Name another folder."
+            f"{path} holds another run, {before.name}, started with other options: "
+            f"{before.command or 'see its config'}. Name another folder."
         )
     changed = differences(before.environment, now.environment)
     if changed and not accept_changes:
         raise ArtifactError(
-            f"The run in {path} was begun with {'; '.join(changed)}. Gone on with it would not come out the same to "
-            f"the digit. Go back to what it was begun with, add resume_changed=true to go on all the same (the record "
-            f"then says so), or run anew without resume=true."
+            f"The run in {path} was started with {'; '.join(changed)}. Resumed, it would not come out the same to the "
+            f"digit. Go back to what it was started with, add resume_changed=true to resume it all the same (the "
+            f"record then says so), or start over without resume=true."
         )
     if changed:
-        log.warning("gone on with although it was begun with %s", "; ".join(changed))
+        log.warning("resumed although it was started with %s", "; ".join(changed))
     return changed
 
 
 def finished_record(path: Path) -> RunRecord | None:
-    """Return the record of a run that was finished and still holds; none where it is to be gone on with."""
+    """Return the record of a run that was finished and still holds; none where it is to be resumed."""
     if not (path / RUN_FILE).exists() and not (path / MANIFEST_FILE).exists():
         return None
     problem = manifest_problem(path)
@@ -149,7 +149,7 @@ class RunFolder:
         self.record = record
         """The record, where the run was finished before."""
         self.changed: list[str] = []
-        """What differs from the process that began the run, where it is gone on with all the same."""
+        """What differs from the process that started the run, where it is resumed all the same."""
         self.accept_changes = False
         self.stage = path / f"{STAGED}{lease.worker.token[:8]}"
         """Where results are put until they are all there."""
@@ -171,8 +171,8 @@ class RunFolder:
             write_started(self.path, self.started)
         elif before != fingerprint:
             raise DataError(
-                f"The data have changed since the run in {self.path} was begun (fingerprint {before}, now "
-                f"{fingerprint}), so it cannot be gone on with. Put them back, or run anew without resume=true."
+                f"The data have changed since the run in {self.path} was started (fingerprint {before}, now "
+                f"{fingerprint}), so it cannot be resumed. Put them back, or start over without resume=true."
             )
 
     def finish(self, record: RunRecord) -> None:
@@ -213,7 +213,7 @@ class RunFolder:
                 log.warning("the run failed after %s was made, which is kept in %s", name, self.path / name)
             raise
 
-    def said_of_changes(self) -> dict[str, str]:
+    def changes_under_way(self) -> dict[str, str]:
         """Return what the record's environment says of changes under way; empty where there were none."""
         return {"changed_under_way": "; ".join(self.changed)} if self.changed else {}
 
@@ -224,15 +224,15 @@ def open_run(path: Path, started: RunStart, resume: bool = False, accept_changes
 
     Args:
         path: The folder; made where it is not there.
-        started: What this process begins the run with.
-        resume: Go on with the run that the folder holds; without it, a folder that holds one is refused.
-        accept_changes: Go on although code, versions or machine have changed since.
+        started: What this process starts the run with.
+        resume: Resume the run that the folder holds; without it, a folder that holds one is refused.
+        accept_changes: Resume it although code, versions or machine have changed since.
 
     Yields:
         The folder; its `record` is set where the run was finished before.
 
     Raises:
-        ArtifactError: If it cannot be written, holds another run, or one that is not to be gone on with.
+        ArtifactError: If it cannot be written, holds another run, or one that cannot be resumed.
         BusyError: If another worker is at work there.
         LeaseLostError: If another worker has taken over meanwhile.
     """

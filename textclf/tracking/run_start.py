@@ -1,4 +1,4 @@
-"""What a run was begun with: `started.json`, by which it is found again and may be gone on with."""
+"""The start of a run, `started.json`: its options and environment, by which it is found again and resumed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EQUALITY = ("code", "python", "machine", "threads", "torch", "transformers", "to
 
 @dataclass(frozen=True)
 class RunStart:
-    """A run that was begun."""
+    """A run that was started."""
 
     name: str
     fingerprint: str
@@ -40,12 +40,12 @@ class RunStart:
 
 
 def write_started(folder: Path, started: RunStart) -> None:
-    """Write what a run was begun with to its folder."""
+    """Write what a run was started with to its folder."""
     write_json(folder / STARTED_FILE, asdict(started))
 
 
 def read_started(folder: Path) -> RunStart | None:
-    """Return what the run of a folder was begun with; none where no run was, or before there was such a file.
+    """Return what the run of a folder was started with; none where no run was, or before there was such a file.
 
     Raises:
         ArtifactError: If the file is damaged, or of a later format.
@@ -60,8 +60,8 @@ def read_started(folder: Path) -> RunStart | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
-            f"{path} is damaged ({type(error).__name__}: {error}), so the run there cannot be gone on with. Move "
-            f"{folder} away and run it anew."
+            f"{path} is damaged ({type(error).__name__}: {error}), so the run there cannot be resumed. Move "
+            f"{folder} away and run it again."
         ) from error
 
 

@@ -50,12 +50,12 @@ def test_a_server_that_goes_down_and_comes_back_has_every_point_once(server, tra
         server.stop()
         tell(run, range(50, 100))
         assert run.url.startswith(server.uri)
-        wait_for(lambda: "MLflow is not to be had" in caplog.text)
+        wait_for(lambda: "MLflow is unreachable" in caplog.text)
         server.start()
         tell(run, range(100, 150))
     assert history(server.client, run.run_id) == points(range(150))
-    assert caplog.text.count("MLflow is not to be had") == 1
-    assert "MLflow is to be had again" in caplog.text
+    assert caplog.text.count("MLflow is unreachable") == 1
+    assert "MLflow is reachable again" in caplog.text
     assert "textclf.sync" not in caplog.text
 
 
@@ -89,7 +89,7 @@ def test_a_store_that_is_never_there_costs_the_patience_once(tracker, tmp_path, 
         tell(run, range(3))
         assert run.run_id is None
         assert run.url is None
-    assert "MLflow is not to be had (API request to http://127.0.0.1:9/api/2.0/mlflow/" in caplog.text
+    assert "MLflow is unreachable (API request to http://127.0.0.1:9/api/2.0/mlflow/" in caplog.text
     assert f"python -m textclf.sync {tmp_path / 'run'}" in caplog.text
     state = read_state(tmp_path / "run")
     assert (state.ended, state.points.highest("train/loss")) == ("FINISHED", 2)
@@ -121,14 +121,14 @@ def test_what_a_store_refuses_for_good_is_named_and_the_rest_sent(tracker, clien
     assert "log_metrics failed" in caplog.text
     assert history(client, run.run_id) == points(range(9))
     assert client.get_run(run.run_id).info.status == "FINISHED"
-    assert not read_state(tmp_path / "run").unsent(run.sender.courier.address)
+    assert not read_state(tmp_path / "run").unsent(run.thread.sender.address)
 
 
 def test_a_run_that_is_deleted_under_way_is_made_anew_with_all_of_it(tracker, client, tmp_path, quick):
     with start_run(tracker(), "gone", "r", {"model": "bert"}, folder=tmp_path / "run") as run:
         tell(run, range(5))
         first = run.run_id
-        wait_for(lambda: run.sender.courier.is_done)
+        wait_for(lambda: run.thread.sender.is_done)
         client.delete_run(first)
         tell(run, range(5, 9))
     assert run.run_id != first
@@ -142,7 +142,7 @@ def test_a_full_disk_costs_the_tracker_and_not_the_run(tracker, tmp_path, quick,
         with monkeypatch.context() as patch:
             patch.setattr(type(run.journal), "append", raising(OSError(28, "No space left on device")))
             tell(run, range(3, 9))
-    assert caplog.text.count("log_metrics failed, so the tracker is not told: [Errno 28] No space left") == 1
+    assert caplog.text.count("log_metrics failed, so the tracker lacks it: [Errno 28] No space left") == 1
 
 
 def raising(error):

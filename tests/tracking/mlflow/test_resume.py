@@ -96,7 +96,7 @@ def test_a_stopped_run_is_killed_and_then_goes_on_without_the_marks_of_it(tracke
     assert "error" not in found.data.tags
     assert found.data.tags["git_commit"] == "b"
     assert found.data.params == {"a": "1", "b": "2", "c": "4"}
-    assert "params keep the values that the run was begun with (b 2, now 3)" in caplog.text
+    assert "params keep the values that the run was started with (b 2, now 3)" in caplog.text
     assert history(client, run.run_id) == [("loss", 1, 1.0), ("loss", 2, 0.5)]
 
 

@@ -32,7 +32,7 @@ def untold(tracker, tmp_path, quick, tiny_data, monkeypatch):
             run.log_metrics({"loss": value}, step)
         run.log_metrics({"undefined": float("nan")}, 0)
         run.log_artifacts(folder, ["figures", "report.md"])
-    run.sender.join(30)
+    run.thread.join(30)
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -90,7 +90,7 @@ def test_a_store_that_is_still_down_is_told_and_nothing_lost(untold, command, cl
     shutil.copytree(untold, untold.parent / "other")
     status, said = command(".")
     assert status == 1
-    assert said.count(f"not sent: the rest, since {DOWN} is not to be had") == 2
+    assert said.count(f"not sent: the rest, since {DOWN} is unreachable") == 2
     assert "Traceback" not in said
     assert command("--tracking-uri", store)[0] == 0
     assert len(runs(client)) == 1  # a copy is the same run
@@ -150,8 +150,8 @@ def test_the_jobs_of_a_sweep_come_under_it(tracker, client, command, store, tmp_
         for number in range(2):
             with start_run(down, "mine", f"job{number}", {}, reference, folder / f"job{number}") as job:
                 job.log_metrics({"loss": 1.0})
-            job.sender.join(30)
-    parent.sender.join(30)
+            job.thread.join(30)
+    parent.thread.join(30)
     assert reference.startswith("local:")
     status, said = command("--tracking-uri", store, "outputs/sweep/job0")
     assert (status, "its place under its sweep, which is not in the store" in said) == (1, True)

@@ -1,4 +1,4 @@
-"""What MLflow runs to read a packed classifier: a model from code, so nothing is ever unpickled."""
+"""Entry point of a packed classifier, which MLflow runs as a model from code, so that nothing is unpickled."""
 
 from mlflow.models import set_model
 

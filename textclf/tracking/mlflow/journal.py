@@ -1,6 +1,6 @@
-"""The journal of a run: what its tracker is told, written first and sent when the tracker is reachable.
+"""The journal of a run: what is logged of it, written first and sent when the tracker is reachable.
 
-`tracking.jsonl` has one JSON object a line, in the order in which things were told: what the run is, params, metrics,
+`tracking.jsonl` has one JSON object a line, in the order in which things were logged: what the run is, params, metrics,
 tags, the dataset, artifacts, and how it ended; and, as they are sent, which run of which store they went to and up to
 where. Lines are only ever added. One process at a time has a journal open: its lock goes with the process.
 """
@@ -111,7 +111,7 @@ class Journal:
 
     @property
     def superseded(self) -> bool:
-        """Whether another process has taken over, so that what this one says is of no more account."""
+        """Whether another process has taken over, so that what this one writes no longer counts."""
         try:
             return os.stat(self.path).st_ino != os.fstat(self._file.fileno()).st_ino
         except OSError:
@@ -214,7 +214,7 @@ class State:
     points: Points = field(default_factory=Points)
 
     def unsent(self, address: str) -> bool:
-        """Whether a store has not been told all of it."""
+        """Whether a store does not have all of it."""
         run_id = self.run_ids.get(address)
         if run_id is None or self.through.get(run_id, 0) < self.end:
             return True
@@ -222,7 +222,7 @@ class State:
 
     @property
     def is_somewhere(self) -> bool:
-        """Whether some store has been told all of it."""
+        """Whether some store has all of it."""
         return not all(self.unsent(address) for address in self.run_ids)
 
     def take(self, entry: Entry, end: int) -> None:

@@ -13,7 +13,7 @@ from textclf.errors import ArtifactError
 from textclf.system.redact import redacted
 from textclf.tracking.mlflow.journal import Entry, Journal, read_state
 from textclf.tracking.mlflow.store import address_of, fault, open_store
-from textclf.tracking.mlflow.upload import GoneError, RefusedError, RunUpload, open_delivery
+from textclf.tracking.mlflow.upload import GoneError, RefusedError, RunUpload, open_upload
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import TRACKING_FILE
 
@@ -34,21 +34,21 @@ NESTING_SECONDS = 10.0
 LONG_CALLS = ("artifacts", "model")
 """What may take long to send without anything being wrong."""
 _outages: dict[str, float] = {}
-"""Since when stores are not to be had, by address: the next run of this process need not find that out as slowly."""
+"""Since when stores are unreachable, by address: the next run of this process need not find that out as slowly."""
 
 
 class JournalSender:
-    """Carries one journal to one store."""
+    """Sends one journal to one store."""
 
     def __init__(self, journal: Journal, options: MlflowTracker):
         self.journal = journal
         self.options = options
         self.address = address_of(options)
-        self.delivery: RunUpload | None = None
+        self.upload: RunUpload | None = None
         self.sent: Counter[str] = Counter()
         """How much of each kind was sent: points, files, or lines."""
         self.refused: list[str] = []
-        """What the store would not take, in words."""
+        """What the store would not take, for a person."""
         self.sending: str | None = None
         """The kind of the lines that are being sent."""
         self._through = 0
@@ -58,36 +58,36 @@ class JournalSender:
     @property
     def is_done(self) -> bool:
         """Whether the store has all that the journal holds so far, but perhaps for its place under a parent."""
-        return self.delivery is not None and self._through >= self.journal.state.end
+        return self.upload is not None and self._through >= self.journal.state.end
 
     @property
     def is_orphan(self) -> bool:
         """Whether the run belongs under a parent that the store does not have yet."""
         state = self.journal.state
-        return state.parent is not None and (self.delivery is None or self.delivery.run_id not in state.nested)
+        return state.parent is not None and (self.upload is None or self.upload.run_id not in state.nested)
 
     def step(self) -> None:
         """Open the store and the run in it, or send the next batch; raise what the store throws."""
-        if self.delivery is None:
+        if self.upload is None:
             self._open()
             return
-        batch = self._next_batch(self.delivery)
+        batch = self._next_batch(self.upload)
         if not batch:
             return
         self.journal.bring_to_disk()  # what a store has is in the journal, whatever happens to this machine
         kind = self.sending = str(batch[0][1]["kind"])
         try:
-            self.sent[kind] += self.delivery.send([entry for _, entry in batch], self._sure)
+            self.sent[kind] += self.upload.send([entry for _, entry in batch], self._sure)
         except GoneError:
-            log.warning("MLflow: run %s was deleted while it was under way; it is made anew", self.delivery.run_id)
-            self.delivery = None
+            log.warning("MLflow: run %s was deleted while it was under way; it is created again", self.upload.run_id)
+            self.upload = None
             return
         except RefusedError as error:
             if len(batch) > 1:  # find out which it is
                 self._alone = len(batch)
                 self._sure = False
                 return
-            self._refuse(self.delivery, str(error))
+            self._refuse(self.upload, str(error))
         except BaseException:
             self._sure = False
             raise
@@ -95,28 +95,28 @@ class JournalSender:
             self.sending = None
         self._sure = True
         self._through = batch[-1][0]
-        self.journal.append("sent", run_id=self.delivery.run_id, through=self._through)
+        self.journal.append("sent", run_id=self.upload.run_id, through=self._through)
 
     def nest(self) -> None:
         """Put the run under its parent, where it has one and that is in the store by now."""
         parent = self.journal.state.parent
-        if self.delivery is None or parent is None or not self.is_orphan:
+        if self.upload is None or parent is None or not self.is_orphan:
             return
-        if self.delivery.nest(parent, _ids_above(self.journal.folder)):
-            self.journal.append("nested", run_id=self.delivery.run_id)
+        if self.upload.nest(parent, _ids_above(self.journal.folder)):
+            self.journal.append("nested", run_id=self.upload.run_id)
 
     def _open(self) -> None:
         client, uri, artifacts = open_store(self.options)
         state = self.journal.state
-        delivery = open_delivery(client, uri, artifacts, state, self.address, self.journal.folder)
-        if state.run_ids.get(self.address) != delivery.run_id:
-            self.journal.append("opened", address=self.address, run_id=delivery.run_id, url=delivery.url)
-        self._through = state.through.get(delivery.run_id, 0)
-        self._sure = delivery.is_new
-        self.delivery = delivery
+        upload = open_upload(client, uri, artifacts, state, self.address, self.journal.folder)
+        if state.run_ids.get(self.address) != upload.run_id:
+            self.journal.append("opened", address=self.address, run_id=upload.run_id, url=upload.url)
+        self._through = state.through.get(upload.run_id, 0)
+        self._sure = upload.is_new
+        self.upload = upload
         self.nest()
 
-    def _next_batch(self, delivery: RunUpload) -> list[tuple[int, Entry]]:
+    def _next_batch(self, upload: RunUpload) -> list[tuple[int, Entry]]:
         """Return the next lines that are sent in one call: several only of metrics."""
         entries = self.journal.entries(self._through, 1 if self._alone else MOST_ENTRIES)
         self._alone = max(0, self._alone - 1)
@@ -124,10 +124,10 @@ class JournalSender:
             return list(takewhile(lambda item: item[1]["kind"] == "metrics", entries))
         return entries[:1]
 
-    def _refuse(self, delivery: RunUpload, why: str) -> None:
+    def _refuse(self, upload: RunUpload, why: str) -> None:
         log.warning("MLflow: %s", why)
         self.refused.append(why)
-        self.journal.append("refused", run_id=delivery.run_id, why=why)
+        self.journal.append("refused", run_id=upload.run_id, why=why)
 
 
 def _ids_above(folder: Path) -> list[str]:
@@ -149,9 +149,9 @@ class SenderThread(threading.Thread):
     def __init__(self, journal: Journal, options: MlflowTracker):
         super().__init__(name="tracker", daemon=True)
         self.journal = journal
-        self.courier = JournalSender(journal, options)
+        self.sender = JournalSender(journal, options)
         self._change = threading.Condition()
-        self._told = True
+        self._has_more = True
         self._tried = False
         """Whether the store was asked once, whatever came of it."""
         self._closing: float | None = None
@@ -166,7 +166,7 @@ class SenderThread(threading.Thread):
     def wake(self) -> None:
         """Say that there is more to send."""
         with self._change:
-            self._told = True
+            self._has_more = True
             self._change.notify_all()
 
     def wait_opened(self, seconds: float) -> None:
@@ -191,33 +191,33 @@ class SenderThread(threading.Thread):
                 while not self._over:
                     self._change.wait(0.1)
                     quiet = time.monotonic() - max(self._closing, self._progress)
-                    if quiet > patience and self.courier.sending not in LONG_CALLS:
+                    if quiet > patience and self.sender.sending not in LONG_CALLS:
                         break
             finally:
                 self._abandoned = True
                 self._change.notify_all()
-        return self.courier.is_done and not self.courier.is_orphan
+        return self.sender.is_done and not self.sender.is_orphan
 
     def run(self) -> None:
         """Send what there is, until the end."""
         try:
             nested = time.monotonic()
             while not self._abandoned and not self.journal.superseded:
-                closing = self._closing is not None  # what was told before this is in the journal
+                closing = self._closing is not None  # what was logged before this is in the journal
                 try:
-                    if not self.courier.is_done:
-                        self.courier.step()
-                    elif self.courier.is_orphan and (closing or time.monotonic() - nested > NESTING_SECONDS):
+                    if not self.sender.is_done:
+                        self.sender.step()
+                    elif self.sender.is_orphan and (closing or time.monotonic() - nested > NESTING_SECONDS):
                         nested = time.monotonic()
-                        self.courier.nest()
+                        self.sender.nest()
                     self._went_well()
                 except Exception as error:  # whatever a store or a server throws, the run goes on
                     if self._failed(error, closing):
                         break
                     continue
-                if closing and self.courier.is_done:
+                if closing and self.sender.is_done:
                     break
-                if self.courier.is_done:
+                if self.sender.is_done:
                     self._wait_for_more()
             with self._change:
                 self._change.wait_for(lambda: self._closing is not None)
@@ -228,22 +228,22 @@ class SenderThread(threading.Thread):
                 self._change.notify_all()
 
     def _went_well(self) -> None:
-        if _outages.pop(self.courier.address, None) is not None:
-            log.info("MLflow is to be had again")
+        if _outages.pop(self.sender.address, None) is not None:
+            log.info("MLflow is reachable again")
         with self._change:
             self._progress = time.monotonic()
             self._pause = FIRST_PAUSE_SECONDS
-            self._tried = self._tried or self.courier.delivery is not None
+            self._tried = self._tried or self.sender.upload is not None
             self._change.notify_all()
 
     def _failed(self, error: Exception, closing: bool) -> bool:
         """Pause after a fault, and return whether to give up."""
-        address, now = self.courier.address, time.monotonic()
+        address, now = self.sender.address, time.monotonic()
         log.debug("MLflow: %s", redacted(str(error)))
         if address not in _outages:
             _outages[address] = now
             log.warning(
-                "MLflow is not to be had (%s); what it is told is kept in %s and sent when it is",
+                "MLflow is unreachable (%s); what is logged is kept in %s and sent once it is reachable",
                 fault(error),
                 self.journal.path,
             )
@@ -262,8 +262,8 @@ class SenderThread(threading.Thread):
     def _wait_for_more(self) -> None:
         """Wait until there is more to send, and gather a little of it."""
         with self._change:
-            again = NESTING_SECONDS if self.courier.is_orphan else None
-            self._change.wait_for(lambda: self._told or self._closing is not None, again)
+            again = NESTING_SECONDS if self.sender.is_orphan else None
+            self._change.wait_for(lambda: self._has_more or self._closing is not None, again)
             if self._closing is None:
                 self._change.wait_for(lambda: self._closing is not None, GATHER_SECONDS)
-            self._told = False
+            self._has_more = False

@@ -38,7 +38,7 @@ COLUMNS = [
     *(f"metrics.`test/{metric}`" for metric in ("accuracy", "macro_f1", "log_loss")),
     *(f"metrics.`cost/{cost}`" for cost in ("train_seconds", "test_examples_per_second", "num_parameters")),
 ]
-"""Columns of the shared view that an experiment is made with: what tells runs apart, how good, at what cost."""
+"""Columns of the shared view that an experiment is made with: which run it is, how good, at what cost."""
 NETWORK_DISKS = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "fuse", "9p", "afs", "ceph")
 """File systems on which SQLite's write-ahead log, which is shared through memory, would not be safe."""
 LASTING = {
@@ -49,7 +49,7 @@ LASTING = {
 """MLflow's codes of what a store will not take however often it is asked."""
 UNREACHED = re.compile(r"^(API request to \S+ failed) with exception .*Caused by (\w+).*")
 LOUD = ("mlflow.store.db.utils", "mlflow.system_metrics", "urllib3.connectionpool", "mlflow.utils.rest_utils")
-"""Loggers that tell of each fault at length, which is told once and in a line."""
+"""Loggers that report each fault at length, which is logged once and in a line."""
 RUN_FOLDER_TAG = "run_folder"
 """The tag of an MLflow run that says where its run folder was written."""
 
@@ -254,7 +254,9 @@ def run_folder(run_id: str, tracking_uri: str | None = None) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id, tracking_uri=uri))
     except (MlflowException, OSError) as error:
-        raise ArtifactError(f"The artifacts of run {run_id} cannot be had from {uri}: {first_line(error)}") from error
+        raise ArtifactError(
+            f"The artifacts of run {run_id} cannot be downloaded from {uri}: {first_line(error)}"
+        ) from error
     if not (folder / CLASSIFIER / DESCRIPTION).is_file():
         raise ArtifactError(
             f"Run {run_id} has no classifier in {uri}, and its run folder ({written}) is not here. Runs with "

@@ -1,4 +1,4 @@
-"""Samples the machine during a run: processor, memory, disk, network and GPUs, under MLflow's names for them."""
+"""Sample the machine during a run: processor, memory, disk, network and GPUs, under MLflow's names for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIRST_METRIC = f"{PREFIX}cpu_utilization_percentage"
 
 
 @contextmanager
-def watching_machine(log_metrics: Callable[[Mapping[str, float], int], None], first_step: int) -> Iterator[None]:
+def watch_machine(log_metrics: Callable[[Mapping[str, float], int], None], first_step: int) -> Iterator[None]:
     """Sample the machine inside the context, in the background.
 
     MLflow's own monitor writes to the store itself and stops for good at its first fault; this one tells the run,
@@ -55,7 +55,7 @@ def _sample(log_metrics: Callable[[Mapping[str, float], int], None], step: int, 
             log_metrics(found, step)
             step += 1
     except Exception as error:  # of drivers and containers, which costs the run nothing
-        log.warning("system metrics are not to be had: %s", error)
+        log.warning("system metrics are not available: %s", error)
 
 
 def _gpu_monitors() -> list[BaseMetricsMonitor]:

@@ -1,4 +1,4 @@
-"""Runs in MLflow: told to a journal in the run folder, and sent from there by a thread that no run waits for."""
+"""Track a run in MLflow: into a journal in its folder, sent from there by a thread that no run waits for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from textclf.system.redact import redacted, redacted_tree
 from textclf.tracking.mlflow.journal import LOCK_SECONDS, Journal, now, numbers
 from textclf.tracking.mlflow.sender import SenderThread
 from textclf.tracking.mlflow.store import address_of, fault
-from textclf.tracking.mlflow.system_metrics import FIRST_METRIC, watching_machine
+from textclf.tracking.mlflow.system_metrics import FIRST_METRIC, watch_machine
 from textclf.tracking.mlflow.upload import LOCAL, TEMPORARY
 from textclf.tracking.options import MlflowTracker, TrackedRun
 from textclf.tracking.record import TRACKING_FILE
@@ -48,13 +48,13 @@ def _faults_only_warn(method: Method) -> Method:
         except Exception as error:  # such as a full disk: the run goes on
             if method.__name__ not in self.faulty:
                 self.faulty.add(method.__name__)
-                log.warning("MLflow: %s failed, so the tracker is not told: %s", method.__name__, fault(error))
+                log.warning("MLflow: %s failed, so the tracker lacks it: %s", method.__name__, fault(error))
 
     return guarded  # type: ignore[return-value]
 
 
 class MlflowRun(TrackedRun):
-    """A run in an MLflow store. Whatever it is told is in its journal when the call returns."""
+    """A run in an MLflow store. Whatever is logged is in its journal when the call returns."""
 
     def __init__(self, journal: Journal, options: MlflowTracker, corrects: bool, is_temporary: bool):
         self.journal = journal
@@ -62,20 +62,20 @@ class MlflowRun(TrackedRun):
         self.patience = options.patience_seconds
         self.corrects = corrects
         self.faulty: set[str] = set()
-        self.sender = SenderThread(journal, options)
-        self.sender.start()
+        self.thread = SenderThread(journal, options)
+        self.thread.start()
 
     @property
     def run_id(self) -> str | None:
-        """The store's id of the run; waits a little for the store, and is none where that is not to be had."""
-        self.sender.wait_opened(self.patience)
-        return self.journal.state.run_ids.get(self.sender.courier.address)
+        """The store's id of the run; waits a little for the store, and is none where that is unreachable."""
+        self.thread.wait_opened(self.patience)
+        return self.journal.state.run_ids.get(self.thread.sender.address)
 
     @property
     def url(self) -> str | None:
         """Where a person finds the run; as with `run_id`."""
-        self.sender.wait_opened(self.patience)
-        return self.journal.state.urls.get(self.sender.courier.address)
+        self.thread.wait_opened(self.patience)
+        return self.journal.state.urls.get(self.thread.sender.address)
 
     @property
     def reference(self) -> str:
@@ -139,19 +139,19 @@ class MlflowRun(TrackedRun):
 
     def close(self, patience: float) -> None:
         """Wait for the rest to be sent, and say what to do where it is not."""
-        if self.sender.finish(patience):
+        if self.thread.finish(patience):
             if self.is_temporary:
-                self.sender.join(1)
+                self.thread.join(1)
                 shutil.rmtree(self.journal.folder, ignore_errors=True)
         else:
             log.warning(
-                "MLflow has not been told all of this run; send the rest later: python -m textclf.sync %s",
+                "MLflow does not have all of this run yet; send the rest later: python -m textclf.sync %s",
                 self.journal.folder,
             )
 
     def _tell(self, kind: str, **content: Any) -> None:
         self.journal.append(kind, **content)
-        self.sender.wake()
+        self.thread.wake()
 
     def _from_here(self, directory: Path) -> str:
         """Return a folder by its path from the run folder where it lies in it, so that both can be moved."""
@@ -169,7 +169,7 @@ def start_mlflow_run(
     folder: Path | None = None,
     holds_sweep: bool = False,
 ) -> Iterator[TrackedRun]:
-    """Open a run, or go on with the one of a folder; leaving the context closes it.
+    """Open a run, or resume the one of a folder; leaving the context closes it.
 
     It is closed as failed where an exception passes, and as killed where that is a `KeyboardInterrupt`.
 
@@ -180,7 +180,7 @@ def start_mlflow_run(
         tags: What it is found by.
         parent: The `reference` of the run that holds the sweep that it is part of.
         folder: The run folder, which has the journal.
-        holds_sweep: Whether it holds the runs of a sweep, whose counts change when the sweep is gone on with.
+        holds_sweep: Whether it holds the runs of a sweep, whose counts change when the sweep is resumed.
     """
     with ExitStack() as stack:
         try:
@@ -196,7 +196,7 @@ def start_mlflow_run(
         try:
             if options.system_metrics:
                 first_step = journal.state.points.highest(FIRST_METRIC) + 1
-                stack.enter_context(watching_machine(run.log_metrics, first_step))
+                stack.enter_context(watch_machine(run.log_metrics, first_step))
             yield run
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
@@ -221,7 +221,7 @@ def _open_journal(
     folder: Path | None,
     holds_sweep: bool,
 ) -> Journal:
-    """Open the journal of a run, which is begun where it is new and says that it is gone on with where it is not."""
+    """Open the journal of a run, new or to be resumed."""
     folder = Path(tempfile.mkdtemp(prefix=TEMPORARY)) if folder is None else Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -229,7 +229,7 @@ def _open_journal(
     except ArtifactError as error:
         aside = folder / f"{TRACKING_FILE}.{now()}"
         (folder / TRACKING_FILE).rename(aside)
-        log.warning("%s It is kept as %s, and this run is tracked anew.", error, aside.name)
+        log.warning("%s It is kept as %s, and this run is tracked from the start.", error, aside.name)
         journal = Journal(folder)
     try:
         if journal.state.run is None:

@@ -1,4 +1,4 @@
-"""Sends what trackers were not told at the time: the journals of runs that are over."""
+"""Send the journals of runs that are over, which their stores could not take at the time."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Sent:
     problems: tuple[str, ...] = ()
     """What could not be sent, and why."""
 
-    def said(self) -> str:
-        """Return it for a person."""
+    def describe(self) -> str:
+        """Return what was sent and what was not, for a person."""
         if self.skipped is not None:
             return f"{self.folder}: {self.skipped}"
         what = listed(WORDS[kind][count > 1].format(count) for kind, count in self.lines.items())
@@ -111,21 +111,21 @@ def _send(folder: Path, options: MlflowTracker) -> Sent:
             return Sent(folder, skipped="sent meanwhile by another process")
         if journal.state.ended is None:  # its process is gone, or the journal would be locked
             journal.append("end", status="KILLED", time=journal.state.last_time)
-        courier = JournalSender(journal, options)
+        sender = JournalSender(journal, options)
         problems: list[str] = []
         try:
-            while not courier.is_done:
-                courier.step()
-            courier.nest()
+            while not sender.is_done:
+                sender.step()
+            sender.nest()
         except Exception as error:
             if not passes(error):
                 log.debug("sending failed", exc_info=True)
-            problems.append(f"the rest, since {courier.address} is not to be had ({fault(error)})")
-        problems += courier.refused
-        if courier.is_orphan and not problems:
+            problems.append(f"the rest, since {sender.address} is unreachable ({fault(error)})")
+        problems += sender.refused
+        if sender.is_orphan and not problems:
             problems.append("its place under its sweep, which is not in the store; name the sweep's folder too")
-        run_id = courier.delivery.run_id if courier.delivery else None
-        lines = {kind: courier.sent[kind] for kind in WORDS if courier.sent[kind]}
+        run_id = sender.upload.run_id if sender.upload else None
+        lines = {kind: sender.sent[kind] for kind in WORDS if sender.sent[kind]}
         return Sent(folder, run_id, lines, problems=tuple(problems))
     finally:
         journal.close()

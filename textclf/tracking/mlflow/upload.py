@@ -1,4 +1,4 @@
-"""A run in an MLflow store, told what its journal holds."""
+"""Upload a run to an MLflow store: the run itself, and what its journal holds."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class RunUpload:
         self.url = url
         self.folder = folder
         self.is_new = is_new
-        """Whether it was made just now, so that it has been told nothing."""
+        """Whether it was made just now, so that it holds nothing yet."""
 
     def send(self, entries: Sequence[Entry], sure: bool) -> int:
-        """Tell the store some lines, all of a kind, and return how much of it was new: points, params, files, or lines.
+        """Send the store some lines, all of a kind, and return how much of it was new: points, params, files, or lines.
 
         Where something is there already, it is not doubled.
 
@@ -107,7 +107,7 @@ class RunUpload:
                 params = {key: value for key, value in params.items() if key not in before}
                 if params:
                     self.client.log_batch(self.run_id, params=[Param(*item) for item in params.items()])
-                raise RefusedError(f"params keep the values that the run was begun with ({said})")
+                raise RefusedError(f"params keep the values that the run was started with ({said})")
         if params:
             self.client.log_batch(self.run_id, params=[Param(*item) for item in params.items()])
         return len(params)
@@ -190,7 +190,7 @@ class RunUpload:
         return 1
 
 
-def open_delivery(
+def open_upload(
     client: MlflowClient, uri: str, artifacts: str | None, state: State, address: str, folder: Path
 ) -> RunUpload:
     """Open the run of a journal in a store: the one that it was sent to before where that is there, else a new one."""
