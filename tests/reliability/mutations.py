@@ -22,9 +22,9 @@ def in_place() -> None:
 
 def manifest_not_checked() -> None:
     """Take a run for finished once it has a record."""
-    from textclf.tracking import found
+    from textclf.tracking import run_folder
 
-    found.manifest_problem = lambda folder: None
+    run_folder.manifest_problem = lambda folder: None
 
 
 def random_numbers_not_restored() -> None:

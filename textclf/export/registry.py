@@ -76,7 +76,7 @@ def _registered(versions: ModelVersions, run: RunReference, name: str, alias: st
     known_as = fingerprint(run_dir)
     model = f"{name}@{alias}"
     same, holder = versions.find(name, known_as), versions.holder(name, alias)
-    if same is not None and same == holder:
+    if holder is not None and same == holder:
         said = f"{run.said} is version {holder} of {name} already, and {model} is it: nothing was changed."
         return Registered(name, holder, alias, said, versions.uri)
 

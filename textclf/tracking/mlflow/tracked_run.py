@@ -88,14 +88,14 @@ class MlflowRun(TrackedRun):
         """Log options, by their flat names; long values are cut to what MLflow keeps."""
         said = [(key, str(value)[:MOST_CHARACTERS]) for key, value in redacted_tree(dict(params)).items()]
         for start in range(0, len(said), MOST_PARAMS):
-            self._tell("params", params=dict(said[start : start + MOST_PARAMS]))
+            self._append("params", params=dict(said[start : start + MOST_PARAMS]))
 
     @_faults_only_warn
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics that belong to a step; a point that the run has already is left as it is."""
         named = {_metric_name(name): float(value) for name, value in metrics.items()}
         if new := self.journal.state.points.new(named, step, self.corrects):
-            self._tell("metrics", time=now(), step=step, metrics=numbers(new))
+            self._append("metrics", time=now(), step=step, metrics=numbers(new))
 
     @_faults_only_warn
     def log_dataset(self, data: TextData) -> None:
@@ -103,7 +103,7 @@ class MlflowRun(TrackedRun):
         columns = [name for name in data.train.column_names if name != "example"]
         kinds = [{"name": name, "type": "long" if name == "label" else "string"} for name in columns]
         profile = {f"{split}_rows": len(data.split(split)) for split in SPLITS} | {"num_labels": data.num_labels}
-        self._tell(
+        self._append(
             "dataset",
             name=data.name,
             digest=data.fingerprint,
@@ -118,24 +118,24 @@ class MlflowRun(TrackedRun):
         """Copy files and folders of `directory` to the store."""
         there = [name for name in names if (directory / name).exists()]
         if there:
-            self._tell("artifacts", folder=self._from_here(directory), names=there)
+            self._append("artifacts", folder=self._from_here(directory), names=there)
 
     @_faults_only_warn
     def log_model(self, directory: Path) -> None:
         """Log the classifier of the run folder `directory` as a model that can be registered and served."""
         import textclf.tracking.mlflow.model  # noqa: F401  (here, and not beside what this thread imports)
 
-        self._tell("model", folder=self._from_here(directory))
+        self._append("model", folder=self._from_here(directory))
 
     @_faults_only_warn
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Tag the run."""
-        self._tell("tags", tags=_plain_tags(tags))
+        self._append("tags", tags=_plain_tags(tags))
 
     @_faults_only_warn
     def end(self, status: str) -> None:
         """Say that the run has ended as `FINISHED`, `FAILED` or `KILLED`."""
-        self._tell("end", status=status, time=now())
+        self._append("end", status=status, time=now())
 
     def close(self, patience: float) -> None:
         """Wait for the rest to be sent, and say what to do where it is not."""
@@ -149,7 +149,7 @@ class MlflowRun(TrackedRun):
                 self.journal.folder,
             )
 
-    def _tell(self, kind: str, **content: Any) -> None:
+    def _append(self, kind: str, **content: Any) -> None:
         self.journal.append(kind, **content)
         self.thread.wake()
 
