@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textclf.errors import ArtifactError, listed
-from textclf.models.base import Classifier
 from textclf.models.saved import DESCRIPTION, read_description
 from textclf.system.imports import importing
+
+if TYPE_CHECKING:
+    from textclf.models.base import Classifier  # with numpy, which the command line can do without
 
 
 def load_classifier(directory: Path | str) -> Classifier:

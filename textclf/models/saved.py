@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textclf.errors import ArtifactError
-from textclf.models.base import Classifier
 from textclf.models.options import Cleaning
 from textclf.system.environment import NOT_INSTALLED, version_of
+
+if TYPE_CHECKING:
+    from textclf.models.base import Classifier  # with numpy, which the command line can do without
 
 DESCRIPTION = "classifier.json"
 FORMAT = 1

@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textclf.errors import ArtifactError, did_you_mean, listed
-from textclf.models.base import Classifier
 from textclf.models.families import load_classifier as load_from_folder
 from textclf.models.saved import DESCRIPTION
 from textclf.system.files import MANIFEST_FILE, files_below, manifest_problem
@@ -19,6 +19,9 @@ from textclf.tracking.lease import at_work
 from textclf.tracking.record import CLASSIFIER, RUN_FILE, STARTED_FILE, RunRecord, read_record, run_folders
 from textclf.tracking.run_folder import NOT_VOUCHED_FOR
 from textclf.tracking.run_start import RunStart, differences, read_started, write_started
+
+if TYPE_CHECKING:
+    from textclf.models.base import Classifier  # with numpy, which the command line can do without
 
 log = logging.getLogger(__name__)
 
