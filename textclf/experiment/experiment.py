@@ -115,7 +115,8 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
     started, run_dir, stage = folder.started, folder.path, folder.stage
     fingerprint = records.config_fingerprint(deciding(started.config, Decides.metrics))
     tags = tags_of(experiment, fingerprint, started.environment)
-    with start_run(experiment.tracker, experiment.experiment, experiment.title, tags, parent_run_id, run_dir) as tracked:
+    name, title = experiment.experiment, experiment.title
+    with start_run(experiment.tracker, name, title, tags, parent_run_id, run_dir) as tracked:
         if parent_run_id is not None:
             check(experiment)  # the tracker's record of the sweep then shows what failed
         tracked.set_tags({"run_folder": str(run_dir.resolve())})
