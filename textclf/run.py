@@ -4,7 +4,7 @@ python -m textclf.run                                       MiniLM on the bundle
 python -m textclf.run model=bert dataset=imdb
 python -m textclf.run -m model=distilbert,bert,roberta seed=1,2,3
 python -m textclf.run study=baseline_vs_transformer dataset=ag_news
-python -m textclf.run model=bert dataset=imdb resume=true   go on with what was cut off
+python -m textclf.run model=bert dataset=imdb resume=true   resume what was interrupted
 python -m textclf.run --from-run RUN                        run again what a record says
 """
 

@@ -1,4 +1,4 @@
-"""Runs that are made to fail at one of their writes, taken up again, and held against the uninterrupted run."""
+"""Runs that are made to fail at one of their writes, resumed, and held against the uninterrupted run."""
 
 from __future__ import annotations
 

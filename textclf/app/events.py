@@ -1,4 +1,4 @@
-"""What happened in the server: kept for the page that shows it, and written to a file."""
+"""Events of the server: kept for the page that shows them, and written to a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 MOST_KEPT = 1000
 """Events that the page can show; the file has more."""
 MOST_BYTES = 5_000_000
-"""Size at which the file is renamed and begun anew; so there are never more than twice as many."""
+"""Size at which the file is renamed and a new one started; so there are never more than twice as many."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What people say the label should have been, kept as rows that the next run can train on."""
+"""Corrections of labels that people enter, kept as rows that the next run can train on."""
 
 from __future__ import annotations
 

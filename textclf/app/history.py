@@ -1,4 +1,4 @@
-"""What was predicted in a session, and how a person takes it along."""
+"""History of the predictions in a session, and its download."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Choice:
 
     @property
     def version(self) -> float:
-        """Changes when the classifier is written anew."""
+        """Changes when the classifier is rewritten."""
         try:
             return (self.classifier / DESCRIPTION).stat().st_mtime if self.classifier else 0.0
         except OSError:
@@ -121,7 +121,7 @@ def read_choice(folder: Path) -> Choice:
 
 
 def titles_of(choices: Sequence[Choice]) -> dict[str, str]:
-    """Return each choice's title by its key; those that would be called the same are told apart by their folder."""
+    """Return each choice's title by its key; equal titles get their folder added."""
     said = [choice.title for choice in choices]
     return {
         choice.key: title if said.count(title) == 1 else f"{title} · {choice.folder}"

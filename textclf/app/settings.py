@@ -1,4 +1,4 @@
-"""What the app is told on the command line, handed to Streamlit's process through the environment."""
+"""Settings of the app, handed from the command line to Streamlit's process through the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may see the pages, where the app was started with `--sign-in`."""
+"""Sign-in: the users that may see the pages, where the app was started with `--sign-in`."""
 
 from __future__ import annotations
 

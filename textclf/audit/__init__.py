@@ -1,1 +1,1 @@
-"""What is wrong with a dataset, found before a model is trained on it."""
+"""Audit of a dataset: problems found before a model is trained on it."""

@@ -1,4 +1,4 @@
-"""What should not be in a text: markup, control characters, text decoded wrongly."""
+"""Characters that should not be in a text: markup, control characters, wrongly decoded text."""
 
 from __future__ import annotations
 

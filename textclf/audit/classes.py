@@ -1,4 +1,4 @@
-"""How many examples each class has, and whether that is the same in all splits."""
+"""Class counts, and whether the classes have the same shares in all splits."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _differing(counts: NDArray[np.int64], names: tuple[str, ...]) -> list[Findin
                     f"{rounded_percent(shares[most, 1])} of {split}; by chance so large a "
                     f"difference comes less than once in a thousand draws (chi-squared test). "
                     f"What is chosen or promised on one need not hold on the other.",
-                    "If the splits should be alike, draw them anew, stratified. If they differ as use will, keep them.",
+                    "If the splits should be alike, stratify them. If they differ as use will, keep them.",
                 )
             )
     return found

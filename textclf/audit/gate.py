@@ -1,4 +1,4 @@
-"""What a run does with its data before it trains: a brief audit, and the leakage that it found."""
+"""The brief audit that every run begins with, and its verdict on leakage; remembered for data that was seen before."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def _read(path: Path) -> BriefAudit | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.debug("%s is damaged and is made anew: %s", path, error)
+        log.debug("%s is damaged and is rebuilt: %s", path, error)
         return None
 
 

@@ -1,4 +1,4 @@
-"""Which languages the texts are in, and how well the model's tokens fit each."""
+"""Languages of the texts, and how well the model's tokens fit each."""
 
 from __future__ import annotations
 

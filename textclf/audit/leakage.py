@@ -144,7 +144,7 @@ def without_leakage(data: TextData, leakage: Leakage) -> TextData:
         if gone := [data.label_names[label] for label in np.flatnonzero((before > 0) & (after == 0))]:
             raise DataError(
                 f"{data.name}: {len(rows):,} of {len(split):,} {name} examples recur in another split, and without "
-                f"them nothing is left of {listed(gone)} in {name}. Split the data anew so that copies of a text lie "
+                f"them nothing is left of {listed(gone)} in {name}. Split the data again so that copies of a text lie "
                 f"in one split, or set dataset.on_leakage=warn."
             )
         kept[name] = split.select(left) if len(rows) else split

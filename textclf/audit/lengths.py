@@ -1,4 +1,4 @@
-"""How long the texts are, in characters, words and the model's own tokens, and what it cuts off."""
+"""Lengths of the texts, in characters, words and the model's tokens, and the part that the model cuts off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit looks at, and how much of it."""
+"""Options of an audit."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def grams(pieces: Pieces, size: int) -> Pieces:
 
 
 def beside(first: Pieces, second: Pieces) -> Pieces:
-    """Return the pieces of pairs of texts; those of the second text are told apart from those of the first."""
+    """Return the pieces of pairs of texts; those of the second text differ from those of the first."""
     owner = np.concatenate([np.repeat(np.arange(len(part)), part.counts) for part in (first, second)])
     values = np.concatenate([first.values, _mixed(second.values + np.uint64(1))])
     return Pieces(values[np.argsort(owner, kind="stable")], first.offsets + second.offsets)

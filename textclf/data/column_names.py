@@ -1,4 +1,4 @@
-"""Which columns of a source hold the text, the second text and the label."""
+"""Names of the columns that hold the text, the second text and the label."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class RejectedRows:
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     """Rejected rows by split and cause, all of them."""
     remarks: dict[str, str] = field(default_factory=dict)
-    """What more can be said of a cause, for its remedy."""
+    """Remedies, by cause."""
     sources: dict[str, str] = field(default_factory=dict)
     """What each split came from, for a person, where they came from different places."""
     files: dict[str, list[str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What the command line needs beyond Hydra: where the config is, choices, and plain error messages."""
+"""The command line: composing a config, its help, the choices there are, and errors of Hydra in plain words."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ textclf: which model is worth its cost on your texts?
   python -m textclf.run [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
   python -m textclf.run -m model=tfidf_logreg,distilbert,bert seed=1,2,3
   python -m textclf.run study=STUDY [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
-  … resume=true                        the same command again: finished runs are kept, cut-off ones gone on with
+  … resume=true                        the same command again: finished runs are kept, interrupted ones resumed
   python -m textclf.run --from-run RUN   run again what the record of a run says
 
 Choices:

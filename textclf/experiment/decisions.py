@@ -1,4 +1,4 @@
-"""What was decided for a run: each option that matters, whether it is the default, and why the default is that."""
+"""Decisions of a run, for its report: each option that matters, whether it is the default, and the reason."""
 
 from __future__ import annotations
 

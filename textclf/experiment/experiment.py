@@ -205,7 +205,7 @@ def _check_unchanged(data: TextData) -> None:
     if fingerprint_of(data.label_names, data.train, data.validation, data.test) != data.fingerprint:
         raise DataError(
             "The data were changed on disk while the run read them, so its scores belong to no data there are. "
-            "Leave the files (and the cache of datasets) alone during a run, and run it anew."
+            "Leave the files (and the cache of datasets) alone during a run, and start it again."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves: figures, predictions, pictures and a report in its folder, and a word on the screen."""
+"""Results of a run: predictions, figures and a report in its folder, and a summary on the screen."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def describe_disk_trouble(error: BaseException) -> str:
     return (
         f"The disk {FULL[number]}{where}, so the run could not be written to its end. What was whole before is kept in "
         f"the run folder: checkpoints of training, and the classifier if it was finished. {remedy}, then give the "
-        f"same command with resume=true, which goes on from there."
+        f"same command with resume=true, which resumes from there."
     )
 
 

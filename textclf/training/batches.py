@@ -40,7 +40,7 @@ class BatchPlan(Sampler[list[int]]):
     sorted by length and cut into batches, whose order is then shuffled. Every example occurs
     once. An incomplete batch comes last, so that only the last step of an epoch has fewer
     examples or fewer micro-batches than the others. With `balanced`, an epoch has as many examples as
-    there are, but draws each class equally often, anew in each epoch.
+    there are, but draws each class equally often, in each epoch afresh.
     """
 
     def __init__(

@@ -65,7 +65,7 @@ def fit_with_transformers(
     classifier.autocast = AUTOCAST[precision.value]
     with tempfile.TemporaryDirectory(prefix="textclf-hf-") as folder, signals.deferred():
         arguments = _arguments(options, folder, device, precision, context.seed)
-        # A Trainer writes it to the model's config, which must not tell whether training was gone on with or over.
+        # A Trainer writes it to the model's config, which must not differ between a resumed run and another.
         arguments.use_cache = getattr(classifier.model.config, "use_cache", False)
         classifier.move_to(arguments.device)
         several = arguments.world_size > 1
@@ -123,7 +123,7 @@ def _take_steps(
 ) -> None:
     """Let a Trainer take steps from where training stands: to the end of an epoch that was begun, or else to the last.
 
-    Whatever it raises, the steps that the monitor counted are done and the next call goes on after them, with the
+    Whatever it raises, the steps that the monitor counted are done and the next call continues after them, with the
     plan's size of parts at that moment.
     """
     monitor, plan = training.monitor, batches.plan
@@ -147,7 +147,7 @@ def _take_steps(
     own.num_train_epochs = 1 if plan.done else monitor.options.epochs - len(monitor.epochs)
     own.per_device_train_batch_size = plan.micro_batch_size
     own.gradient_accumulation_steps = plan.parts_per_step
-    random = random_state(monitor.classifier.device)  # which the Trainer seeds anew
+    random = random_state(monitor.classifier.device)  # which the Trainer seeds again
     callback = MonitorCallback(training, checkpointer, micro_batcher)
     trainer = PlannedTrainer(
         model=monitor.classifier.model,

@@ -1,4 +1,4 @@
-"""What to do where some classes are rare: weights and samples by class."""
+"""Class weights and balanced samples, for data in which some classes are rare."""
 
 from __future__ import annotations
 

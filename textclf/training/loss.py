@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy, smoothed, weighed by class or by how hard an example still is."""
+"""The training loss: cross-entropy, smoothed, weighted by class or by how hard an example still is."""
 
 from __future__ import annotations
 

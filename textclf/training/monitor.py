@@ -1,4 +1,4 @@
-"""What happens around the steps of both engines: progress, curves, validation, the best weights."""
+"""Monitor of a training run, for both engines: progress, curves, validation, the best weights."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TrainingMonitor:
         return self.best is not None and patience is not None and len(self.epochs) - self.best.epoch >= patience
 
     def start_epoch(self) -> None:
-        """Begin an epoch, or go on with one of which some steps are done."""
+        """Begin an epoch, or resume one of which some steps are done."""
         self.began = self.began or time.time()
         self.classifier.set_training(True)
         if self.steps_done == 0:
@@ -112,7 +112,7 @@ class TrainingMonitor:
         self._started = time.perf_counter()
 
     def drop_step(self) -> None:
-        """Forget the losses of a step that is begun anew."""
+        """Forget the losses of a step that is taken again."""
         self._step_loss = torch.zeros((), device=self.classifier.device)
 
     def add_loss(self, loss: torch.Tensor) -> None:
@@ -145,7 +145,7 @@ class TrainingMonitor:
         self._step_loss = torch.zeros_like(self._step_loss)
 
     def break_off(self) -> None:
-        """Leave an epoch that is to be gone on with, so that its time so far is kept."""
+        """Leave an epoch that will be resumed, so that its time so far is kept."""
         if self.steps_done:
             self.epoch_seconds = self.seconds_so_far()
         self._bar.close()
@@ -164,7 +164,7 @@ class TrainingMonitor:
             self._started += time.perf_counter() - start
 
     def warn(self, said: list[str]) -> None:
-        """Warn of wrong turns in the log, and keep them for the record; of each kind the first."""
+        """Log warnings of unstable training, and keep them for the record; of each kind the first."""
         for sentence in said:
             kind = sentence.partition(":")[0]
             if not any(known.startswith(f"{kind}:") for known in self.warnings):
@@ -173,7 +173,7 @@ class TrainingMonitor:
                     log.warning("%s", sentence)
 
     def _log(self, metrics: dict[str, float]) -> None:
-        """Log metrics of this step, and keep them for a run that goes on from here."""
+        """Log metrics of this step, and keep them for a run that resumes from here."""
         self.points.append((self.step, metrics))
         self.context.log_metrics(metrics, self.step)
 

@@ -1,4 +1,4 @@
-"""How both engines optimise: parameter groups, schedule, device and precision."""
+"""Optimizer, schedule, device and precision, for both engines."""
 
 from __future__ import annotations
 

@@ -119,11 +119,11 @@ class TrainerOptions:
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: about a third more time, less memory."""
     cpu_fallback: bool = False
-    """Train anew on the CPU where a GPU has not even memory for one example at a time, which may take very long."""
+    """Train again on the CPU where a GPU has not even memory for one example at a time, which may take very long."""
     log_every: int = 10
     """Steps between two points of the logged training curve."""
     checkpoint_every: str = "10min"
-    """How often the state of training is kept, from which a run that was cut off goes on: a number of steps (`500`), a
+    """How often a checkpoint is written, from which an interrupted run resumes: a number of steps (`500`), a
     duration (`90s`, `10min`, `1h`), or `never`. It changes no result."""
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ class RunContext:
     is_main: bool = True
     """Whether this process speaks for the run; of several data-parallel ones only the first does."""
     checkpoints: Path | None = None
-    """Folder in which training keeps its state while it is under way, and from which it is gone on with where a valid
+    """Folder in which training keeps its state while it is under way, and from which it resumes where a valid
     one is there already; none keeps nothing."""
     accept_changes: bool = False
     """Go on from a checkpoint although device, precision, number of threads or versions are no longer those of the
@@ -84,7 +84,7 @@ class FitResult:
     validation_probabilities: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """What the kept weights predict on `data.validation`, float32 (n, num_labels), where training predicted it."""
     resumed_at: tuple[int, ...] = ()
-    """Steps after which training was taken up again from a checkpoint; empty where nothing interrupted it."""
+    """Steps after which training was resumed from a checkpoint; empty where nothing interrupted it."""
     micro_batch_size: int | None = None
     """Examples in one forward pass that fitted in memory, where those of the options did not; none otherwise."""
     warnings: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Wrong turns of training, found early: a loss that is no number, gradients that explode, a loss that diverges.
+"""Find unstable training early: a loss that is not a number, gradients that explode, a loss that diverges, collapse.
 
 Looking at a value makes a GPU wait, so there it is done where training looks anyway: at the points of the logged curve,
 before a checkpoint is written, and at the end of an epoch. On a CPU every step is looked at at once.
@@ -42,7 +42,7 @@ FEWEST_STEPS = 4
 LONGEST_WAIT = 100
 """Steps after which a GPU is asked even if no point of the curve is due."""
 WORRYING = 2
-"""Epochs in a row with one answer to every text until it is said while training goes on; the first may well be one."""
+"""Epochs in a row with one answer to every text until a warning; the first may well be one."""
 ROWS_SHOWN = 32
 TEXT_SHOWN = 60
 
@@ -198,7 +198,7 @@ class StabilityMonitor:
         return f"after epoch {result.epoch}, {words}" if self.collapsed == WORRYING else None
 
     def plain(self) -> dict[str, Any]:
-        """Return what a run that goes on from here must know, as JSON can hold it."""
+        """Return the state that a resumed run needs, as JSON can hold it."""
         return {"first": self.first_norms, "last": self.last_norms, "collapsed": self.collapsed}
 
     def take(self, plain: dict[str, Any]) -> None:

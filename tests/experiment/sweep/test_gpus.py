@@ -3,12 +3,12 @@ import os
 import subprocess
 import sys
 
-from textclf.experiment.sweep import gpus
+from textclf.experiment.sweep import callback
 
 CLAIM = """
 import json, os, sys
 from pathlib import Path
-from textclf.experiment.sweep.gpus import claim_gpu
+from textclf.experiment.sweep.callback import claim_gpu
 
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 claim_gpu(folder, count)
@@ -54,6 +54,6 @@ def test_more_processes_than_gpus_share(tmp_path):
 
 def test_one_gpu_or_none_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert gpus.claim_gpu(tmp_path, 1) is None
-    assert gpus.claim_gpu(tmp_path, 0) is None
+    assert callback.claim_gpu(tmp_path, 1) is None
+    assert callback.claim_gpu(tmp_path, 0) is None
     assert "CUDA_VISIBLE_DEVICES" not in os.environ

@@ -1,4 +1,4 @@
-"""A run that is killed and taken up again is one run in the store, as if nothing had happened."""
+"""A run that is killed and resumed is one run in the store, as if nothing had happened."""
 
 import os
 import subprocess

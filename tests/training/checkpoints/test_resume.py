@@ -1,4 +1,4 @@
-"""A fit that was cut off and taken up again ends as the one that was not, to the digit."""
+"""A fit that was cut off and resumed ends as the one that was not, to the digit."""
 
 import json
 import os

@@ -183,7 +183,7 @@ def cut(tiny_checkpoint, tmp_path_factory):
 
 @pytest.fixture
 def folder(cut, tmp_path):
-    """A copy of it, to be gone on from."""
+    """A copy of it, to be resumed from."""
     return shutil.copytree(cut, tmp_path / "checkpoints")
 
 

@@ -1,4 +1,4 @@
-"""What every page needs: the settings, the events, who is there, the run that is picked, and its classifier."""
+"""Parts of every page: settings, events, the user, the chosen run and its classifier."""
 
 from __future__ import annotations
 

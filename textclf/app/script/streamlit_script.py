@@ -1,4 +1,4 @@
-"""What Streamlit runs at every visit and click; all it does is call the package."""
+"""Script that Streamlit runs at every visit and click; all it does is call the package."""
 
 from textclf.app.pages.frame import show
 

@@ -189,7 +189,7 @@ def cached(
     rejects: RejectedRows,
     found: ReadRows,
 ) -> Dataset:
-    """Return the batches as a dataset that is mapped from a file, read anew only where `key` is new.
+    """Return the batches as a dataset that is mapped from a file, read again only where `key` is new.
 
     The rows rejected on the way are kept beside the file, so that they are told of each time.
 
@@ -203,7 +203,7 @@ def cached(
         try:
             return _known(path, beside, schema, split, rejects, found)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("%s is damaged (%s); the files are read anew", path, first_line(error))
+            log.warning("%s is damaged (%s); the files are read again", path, first_line(error))
     temporary = path.with_suffix(f".{os.getpid()}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -110,7 +110,7 @@ class OpenSweep:
             if before is not None and not resume:
                 raise ArtifactError(
                     f"{self.folder} holds a sweep already, which is never overwritten; name another folder with "
-                    f"hydra.sweep.dir=/path/to/it, or add resume=true to go on with it."
+                    f"hydra.sweep.dir=/path/to/it, or add resume=true to resume it."
                 )
             if before is not None and (before.jobs != plan.jobs or not same_command(before, plan.command)):
                 raise ArtifactError(

@@ -83,7 +83,7 @@ def remembered(
     text_pairs: Sequence[str] | None,
     tokenize: Callable[[], TokenizedTexts],
 ) -> TokenizedTexts:
-    """Return the token ids of texts, or pairs of texts, from memory, from disk, or made anew.
+    """Return the token ids of texts, or pairs of texts, from memory, from disk, or made now.
 
     Args:
         how: Gives all that the ids depend on beside the texts: the tokenizer's whole content, lengths, versions.
@@ -137,7 +137,7 @@ def read(key: str, num_texts: int) -> TokenizedTexts | None:
     except FileNotFoundError:  # another run has just made room
         return None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        log.warning("%s is damaged (%s); its texts are tokenised anew", path, error)
+        log.warning("%s is damaged (%s); its texts are tokenised again", path, error)
         with suppress(OSError):
             path.unlink()
         return None

@@ -1,4 +1,4 @@
-"""Keeps the state of one training run: when it is written, and how training goes on from it."""
+"""Write checkpoints of a training run while it is under way, and resume from the newest valid one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Checkpointer:
             training: What is captured and restored.
             options: How often to keep it.
             context: Where, and whether to go on in changed surroundings.
-            identity: Makes what the run is known by; asked only where there is something to keep or to go on from.
+            identity: Returns the identity of the run; called only where there is something to write or to resume from.
             environment: What its digits stand on.
             processes: The data-parallel processes; none for a single one.
         """
@@ -64,7 +64,7 @@ class Checkpointer:
         self.processes = processes or ProcessGroup()
         self.folder = self._agreed(context.checkpoints)
         self.kept: list[Path] = []
-        """The checkpoints that can be gone on from, the oldest first."""
+        """The checkpoints that can be resumed from, the oldest first."""
         self._make_identity = identity
         self._begun = time.monotonic()
         self._written = self._begun
@@ -78,7 +78,7 @@ class Checkpointer:
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """What the run is known by."""
+        """The identity of the run."""
         return self._make_identity()
 
     def resume(self) -> None:
@@ -105,7 +105,7 @@ class Checkpointer:
         self.kept = [path]
         if changes:
             self.monitor.warnings.append(f"resumed after step {self.monitor.step} although {changes}")
-            log.warning("%s: gone on from although %s; digits may differ", path.name, changes)
+            log.warning("resuming from %s although %s; digits may differ", path.name, changes)
         if self.monitor.has_best:
             log.info(
                 "training was finished after %d steps: the best weights are taken from %s", self.monitor.step, path
@@ -113,7 +113,7 @@ class Checkpointer:
         else:
             self.monitor.resumed_at.append(self.monitor.step)
             log.info(
-                "training goes on after step %d (epoch %d) from %s",
+                "training resumes after step %d (epoch %d) from %s",
                 self.monitor.step,
                 len(self.monitor.epochs) + 1,
                 path,
@@ -175,7 +175,7 @@ class Checkpointer:
         """Write a checkpoint, and remove those that it makes superfluous."""
         assert self.folder is not None
         start, path = time.monotonic(), self.folder / name
-        if self._any(bool(self.kept) and self.kept[-1] == path):  # of this very moment: written, or gone on from
+        if self._any(bool(self.kept) and self.kept[-1] == path):  # of this very moment: written, or resumed from
             return
         self.monitor.warn(self.monitor.stability.look(weights=True))  # what is broken must not replace what is not
         plain, tensors = capture(self.training, self.processes)
@@ -192,8 +192,8 @@ class Checkpointer:
         other = differences(saved.identity, self.identity)
         if other:
             raise ArtifactError(
-                f"{path} is of another training run ({'; '.join(other)}), so it is not gone on from. Name another run "
-                f"folder, or remove {path.parent} to train from the beginning."
+                f"{path} is of another training run ({'; '.join(other)}), so it is not resumed from. Name "
+                f"another run folder, or remove {path.parent} to train from the beginning."
             )
 
     def _changes(self, path: Path, saved: Saved) -> str:
@@ -201,8 +201,8 @@ class Checkpointer:
         changes = "; ".join(differences(saved.environment, self.environment))
         if changes and not self.accept_changes:
             raise ConfigError(
-                f"{path} cannot be gone on from to the same digits: {changes}. Put that back as it was, or set "
-                "resume_changed=true to go on with digits that may differ, which the record will say."
+                f"{path} cannot be resumed from to the same digits: {changes}. Put that back as it was, or set "
+                "resume_changed=true to accept digits that may differ, which the record will say."
             )
         return changes
 

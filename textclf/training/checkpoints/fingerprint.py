@@ -1,4 +1,4 @@
-"""What a training run is, and what its digits stand on: by the one a checkpoint is known, by the other trusted."""
+"""Identity of a training run, by which its checkpoint is found, and the environment that its digits depend on."""
 
 from __future__ import annotations
 

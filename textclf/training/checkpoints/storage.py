@@ -63,7 +63,7 @@ def write_checkpoint(path: Path, saved: Saved) -> bool:
         Whether it was written; a disk that is full or fails is warned of, and training can go on.
     """
     try:
-        if path.exists():  # damaged, or training would have gone on from it
+        if path.exists():  # damaged, or training would have resumed from it
             _remove(path)
         with new_folder(path) as temporary:
             for group, tensors in saved.tensors.items():

@@ -1,4 +1,4 @@
-"""What makes a training step cheaper without changing what is learned; what is in force is said and recorded."""
+"""Choose and apply the speedups of training steps that leave what is learned the same."""
 
 from __future__ import annotations
 
