@@ -1,9 +1,13 @@
-"""Every command in the README composes and builds; every file it names is there."""
+"""The documents: commands compose or parse, files they name are there, figures are those of committed reports."""
 
+import argparse
+import csv
 import re
+import runpy
 import shlex
-import subprocess
 import sys
+import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,11 +19,33 @@ from textclf.experiment.cli import CONF, choices_of
 from textclf.experiment.config import build_all
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
-GUIDE = (ROOT / "experiments" / "README.md").read_text("utf-8")
-COMMANDS = sorted(
-    {match[0].strip("`") for match in re.finditer(r"(?:python|[^\n`]*) -m textclf\.run[^\n`]*", README + GUIDE)}
-)
+RESULTS = ROOT / "experiments" / "results"
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    for path in [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "experiments/README.md")),
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]
+}
+README = DOCUMENTS["README.md"]
+GUIDE = DOCUMENTS["experiments/README.md"]
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`\n]+)`")
+
+
+def commands(text):
+    """Yield the commands of a document that begin a line of a code block, or stand in a line of text."""
+    blocks = FENCED.findall(text)
+    named = [code for code in INLINE.findall(FENCED.sub("", text)) if not re.fullmatch(r"python -m [\w.]+", code)]
+    for line in [*(line for block in blocks for line in block.splitlines()), *named]:
+        for part in line.split("|"):
+            if re.match(r"\s*(torchrun .*-m textclf|python -m |python experiments/)", part):
+                yield re.sub(r"(?<=\S)\s+#.*", "", part).strip()
+
+
+COMMANDS = sorted({command for text in DOCUMENTS.values() for command in commands(text)})
+RUNS = [command for command in COMMANDS if " -m textclf.run" in command and "--help" not in command]
+OTHERS = [command for command in COMMANDS if " -m textclf.run" not in command]
 
 
 def combinations(overrides):
@@ -38,17 +64,7 @@ def combinations(overrides):
     return picked
 
 
-def test_there_are_commands():
-    assert len(COMMANDS) > 10
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_composes_and_builds(command):
-    words = shlex.split(command.partition("textclf.run")[2], comments=True)
-    overrides = [word for word in words if not word.startswith("-") and "launcher=ray" not in word]
-    overrides = [word for word in overrides if "launcher.ray" not in word]  # an extra that the lock leaves out
-    if "--from-run" in words:
-        return  # its overrides come from a record
+def build_overrides(overrides):
     config.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for values in combinations(overrides):
@@ -57,15 +73,86 @@ def test_each_command_composes_and_builds(command):
             build_all(compose("config", values))
 
 
-def test_targets_and_files_that_it_names_are_there():
+def test_there_are_commands_in_every_document_that_should_have_some():
+    assert len(RUNS) > 25
+    assert len(OTHERS) > 20
+    modules = {words[words.index("-m") + 1] for words in map(shlex.split, OTHERS) if "-m" in words}
+    assert modules >= {
+        f"textclf.{door}" for door in ("audit", "compare", "predict", "export", "register", "sync", "app")
+    }
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_each_run_composes_and_builds(command):
+    words = shlex.split(command.partition("textclf.run")[2])
+    if "--from-run" in words:
+        return  # its overrides come from a record
+    words = words[: words.index("--cfg")] if "--cfg" in words else words
+    overrides = [word for word in words if not word.startswith("-") and "launcher=ray" not in word]
+    build_overrides([word for word in overrides if "launcher.ray" not in word])  # an extra that the lock leaves out
+
+
+class ParsedError(Exception):
+    """A command has read its arguments and goes no further."""
+
+
+@pytest.mark.parametrize("command", OTHERS)
+def test_each_other_command_parses(command, monkeypatch, tmp_path):
+    def stopping(parse):
+        def parsed(self, *given, **named):
+            raise ParsedError(parse(self, *given, **named))
+
+        return parsed
+
+    for name in ("parse_args", "parse_intermixed_args"):
+        monkeypatch.setattr(argparse.ArgumentParser, name, stopping(getattr(argparse.ArgumentParser, name)))
+    words = shlex.split(command)
+    words = words[2:] if words[1] == "-m" else words[1:]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(ParsedError):
+        if words[0].endswith(".py"):
+            runpy.run_path(str(ROOT / words[0]), run_name="__main__")
+        else:
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    if words[0] == "textclf.audit":
+        build_overrides([word for word in words[1:] if "=" in word and not word.startswith("-")])
+
+
+def test_targets_and_extras_that_they_name_are_there():
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"`make ([a-z-]+)`", README)):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    text = "\n".join(DOCUMENTS.values())
+    targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
+    assert len(targets) >= 10
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for path in set(re.findall(r"`(conf/[\w/.-]+)`", README)) - {"conf/model/electra.yaml"}:
-        assert (ROOT / path).exists(), path
-    for page, folder in ((README, ROOT), (GUIDE, ROOT / "experiments")):
-        for path in re.findall(r"\]\((?!http)([^)#]+)\)", page):
-            assert (folder / path).exists(), path
+    named = set(re.findall(r"pip install -e '\.\[(\w+)\]'", text))
+    assert len(named) >= 4
+    assert named <= set(extras)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_and_paths_lead_somewhere(name):
+    text = DOCUMENTS[name]
+    for link in re.findall(r"\]\((?!http)([^)\s]+)\)", text):
+        path, _, heading = link.partition("#")
+        target = (ROOT / name).parent / path
+        assert target.exists(), link
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", said).lower().replace(" ", "-") for said in headings}, link
+    for path in re.findall(r"`((?:conf|docs|experiments|hydra_plugins|tests|textclf)/[\w/.-]+)`", text):
+        assert (ROOT / path).exists() or path == "conf/model/electra.yaml", path
+
+
+def test_every_page_of_docs_is_linked_from_the_readme():
+    assert len(README.encode()) <= 10_000
+    for name in DOCUMENTS:
+        assert name == "README.md" or f"]({name})" in README, name
+
+
+def test_ones_own_csv_is_on_the_first_screen():
+    assert "dataset=files dataset.train=reviews.csv" in "\n".join(README.splitlines()[:40])
 
 
 def test_every_study_is_explained():
@@ -73,16 +160,15 @@ def test_every_study_is_explained():
         assert f"`{study}`" in GUIDE, study
 
 
-def test_the_options_of_compare_that_it_names_exist():
-    known = subprocess.run([sys.executable, "-m", "textclf.compare", "--help"], capture_output=True, text=True).stdout
-    said = [line for line in (README + GUIDE).splitlines() if "-m textclf.compare" in line]
-    assert said
-    for option in {option for line in said for option in re.findall(r"--[a-z-]+", line)}:
-        assert option in known, option
+def test_every_choice_is_in_the_readme():
+    for group in ("dataset", "model", "trainer", "tracker"):
+        for choice in choices_of(group):
+            assert f"`{choice}`" in README, choice
 
 
-def test_the_yaml_of_the_readme_composes(tmp_path):
-    text = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)[1]
+@pytest.mark.parametrize("name", [name for name, text in DOCUMENTS.items() if "```yaml" in text])
+def test_the_yaml_composes(name, tmp_path):
+    text = re.search(r"```yaml\n(.*?)```", DOCUMENTS[name], re.DOTALL)[1]
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "electra.yaml").write_text(text)
     config.register()
@@ -91,9 +177,164 @@ def test_the_yaml_of_the_readme_composes(tmp_path):
     assert build_all(cfg)["model"].checkpoint == "google/electra-small-discriminator"
 
 
-def test_the_python_of_the_readme_names_what_exists():
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
-    compile(code, "README", "exec")
-    import textclf
+def test_the_python_of_the_documents_names_what_exists():
+    snippets = re.findall(r"```python\n(.*?)```", "\n".join(DOCUMENTS.values()), re.DOTALL)
+    assert len(snippets) >= 2
+    for code in snippets:
+        for line in code.splitlines():
+            if line.startswith(("from ", "import ")):
+                exec(line, {})
+        compile(code, "document", "exec")
 
-    assert callable(textclf.load_classifier)
+
+def test_the_data_from_python_loads():
+    from textclf.data.load import load
+
+    code = next(code for code in re.findall(r"```python\n(.*?)```", DOCUMENTS["docs/data.md"], re.DOTALL))
+    names = {}
+    exec(code, names)
+    assert len(load(names["dataset"]).test) == 1
+
+
+# Figures: a number with decimals or a unit is either in MEASURED, which says in which cell of which committed report it
+# is to be looked up, or in STATED (defaults, bounds, versions). One that is in neither, or is listed and not on the page,
+# fails; so the test cannot come to check less than the pages say.
+
+FIGURE = re.compile(
+    r"(?<![\w./=-])\d[\d,]*(?:\.\d+)?(?: ± \d\.\d+)?"
+    r"(?:(?<=\.\d)|(?<=\.\d\d)|(?<=\.\d{3})|(?<=\.\d{4})|(?= ?(?:%|×|MB|GB|ms\b|s\b|texts/s|points|times\b)))(?![\d.]*\d)"
+)
+FIGURE_PAGES = ["README.md", "experiments/README.md", *sorted(name for name in DOCUMENTS if name.startswith("docs/"))]
+
+BASELINES = "baseline_vs_transformer/report.md"
+HALVES = "bert_vs_distilbert/report.md"
+QUICK = "quickstart/report.md"
+F1 = "macro F1, mean ± sd"
+TRAINING, INFERENCE, CLASSICAL = (f"speed/{page}.md" for page in ("training", "inference", "classical"))
+OURS = "textclf, predict_proba"
+MEASURED = {  # page: (figure, report, row, column), or (figure, report, words before)
+    "README.md": [
+        ("0.735", "baseline_vs_transformer/runs.csv", "minilm", "test/macro_f1"),
+        ("0.688", BASELINES, "tfidf_logreg", F1),
+    ],
+    "experiments/README.md": [
+        ("0.710 ± 0.020", BASELINES, "minilm", F1),
+        ("0.688 ± 0.000", BASELINES, "tfidf_logreg", F1),
+        ("13.0", BASELINES, "minilm|tfidf_logreg", "detectable"),
+        ("83.3", BASELINES, "minilm", "training"),
+        ("0.6", BASELINES, "tfidf_logreg", "training"),
+        ("0.668 ± 0.007", HALVES, "minilm_half", F1),
+        ("0.710 ± 0.020", HALVES, "minilm", F1),
+        ("0.064", HALVES, "minilm_half|minilm", "p"),
+        ("0.708", QUICK, "minilm", F1),
+        ("0.688", QUICK, "tfidf_logreg", F1),
+        ("0.634", QUICK, "naive_bayes", F1),
+        ("0.61", QUICK, "minilm|tfidf_logreg", "p"),
+        ("0.17", QUICK, "minilm|naive_bayes", "p"),
+    ],
+    "docs/comparing.md": [
+        ("5.3", "calibration.md", "the two-way test made a false claim in at most "),
+        ("61", "calibration.md", "a t test over seeds alone in up to "),
+        ("66", "calibration.md", "McNemar's test on one seed in up to "),
+    ],
+    "docs/speed.md": [
+        ("37.3", TRAINING, "textclf, trainer=torch", "examples/s"),
+        ("3.26", TRAINING, "textclf, trainer=torch", "× the example script"),
+        ("1.86", TRAINING, "textclf, trainer=torch", "× the best settings"),
+        ("131", INFERENCE, OURS, "texts/s"),
+        ("2.17", INFERENCE, OURS, "× stock loop"),
+        ("3.50", INFERENCE, OURS, "× pipeline"),
+        ("181", INFERENCE, "textclf, exported to onnx-int8", "texts/s"),
+        ("3.34", INFERENCE, "textclf, exported to onnx-int8", "× stock loop"),
+        ("4.76", INFERENCE, "textclf, exported to onnx-int8", "× pipeline"),
+        ("26.4", INFERENCE, OURS, "median, ms"),
+        ("2.75", INFERENCE, OURS, "median, ms", "× pipeline"),
+        ("14.4", INFERENCE, "textclf, exported to onnx", "median, ms"),
+        ("5.06", INFERENCE, "textclf, exported to onnx", "median, ms", "× pipeline"),
+        ("13.6", CLASSICAL, "textclf, tfidf_logreg", "seconds"),
+        ("0.9032", CLASSICAL, "textclf, tfidf_logreg", "accuracy"),
+        ("2.80", CLASSICAL, "textclf, tfidf_logreg", "× scikit-learn"),
+        ("15.6", CLASSICAL, "fastText", "seconds"),
+        ("0.8958", CLASSICAL, "fastText", "accuracy"),
+        ("12.3", CLASSICAL, "textclf, nb_svm", "seconds"),
+        ("0.9090", CLASSICAL, "textclf, nb_svm", "accuracy"),
+        ("2.89", CLASSICAL, "textclf, nb_svm", "× scikit-learn"),
+        ("2.50", TRAINING, "Processor @ "),
+    ],
+}
+STATED = {
+    "README.md": ["3.11"],
+    "docs/comparing.md": ["0.01", "95", "0.05", "5"],
+    "docs/data.md": ["0.2", "0.1", "1"],
+    "docs/using.md": ["1.0"],
+    "experiments/README.md": ["3.6"],
+}
+
+
+def prose(text):
+    """Return a document without code, addresses of links, and quotations, which are held to reports in whole."""
+    text = re.sub(r"^>.*\n", "", FENCED.sub("", text), flags=re.MULTILINE)
+    return re.sub(r"\]\([^)]*\)|https?://\S+", "]", INLINE.sub("", text))
+
+
+def plain(text):
+    return re.sub(r"\s+", " ", text.replace("\\", "").replace("**", ""))
+
+
+def tables(report):
+    """Yield each table of a Markdown report as a list of rows by column."""
+    lines = [plain(line) for line in (RESULTS / report).read_text("utf-8").splitlines()]
+    for start, line in enumerate(lines):
+        if line.startswith("|") and not lines[start - 1].startswith("|"):
+            end = next((n for n in range(start, len(lines)) if not lines[n].startswith("|")), len(lines))
+            header, _, *rows = (
+                [cell.strip() for cell in row.strip().strip("|").split("|")] for row in lines[start:end]
+            )
+            yield header, rows
+
+
+def measured(report, *place):
+    """Return what a report says at a place: a row, the columns its table must have, the last being the one wanted."""
+    if report.endswith(".csv"):
+        with (RESULTS / report).open(encoding="utf-8") as file:
+            values = [float(row[place[1]]) for row in csv.DictReader(file) if place[0] in row.values()]
+        return f"{max(values):.3f}"
+    if len(place) == 1:
+        found = re.findall(re.escape(place[0]) + r"([\d.,]+\d)", plain((RESULTS / report).read_text("utf-8")))
+        return max(found, key=float)
+    row, *columns = place
+    names = row.split("|")
+    for header, rows in tables(report):
+        for cells in rows:
+            if cells[: len(names)] == names and set(columns) <= set(header):
+                return cells[header.index(columns[-1])]
+    raise AssertionError(f"{report} has no {columns[-1]} of {row}")
+
+
+@pytest.mark.parametrize("page", FIGURE_PAGES)
+def test_every_figure_is_that_of_a_committed_report(page):
+    found = Counter(FIGURE.findall(prose(DOCUMENTS[page])))
+    listed = Counter([figure for figure, *_ in MEASURED.get(page, [])] + STATED.get(page, []))
+    assert found == listed, f"not listed: {found - listed}; not on the page: {listed - found}"
+    for figure, report, *place in MEASURED.get(page, []):
+        said = measured(report, *place)
+        assert re.match(re.escape(figure) + r"(?!\.?\d)", said), f"{page} says {figure}, {report} {said} ({place})"
+
+
+def test_figures_are_found_and_wrong_ones_noticed():
+    assert FIGURE.findall("a 0.729, b 1,250 MB, c 0.710 ± 0.020 and 66 %, 200 texts, 3 × as fast, 800 ms") == [
+        *("0.729", "1,250", "0.710 ± 0.020", "66", "3", "800"),
+    ]
+    assert sum(map(len, MEASURED.values())) >= 40
+    assert set(MEASURED) | set(STATED) <= set(FIGURE_PAGES)
+    assert not re.match("0.729(?!\\.?\\d)", measured(QUICK, "minilm", F1))
+
+
+def test_quotations_are_those_of_committed_reports():
+    quoted = [
+        re.sub(r"^> ?", "", quote, flags=re.MULTILINE) for quote in re.findall(r"(?:^>.*\n)+", README, re.MULTILINE)
+    ]
+    reports = [plain(path.read_text("utf-8")) for path in RESULTS.rglob("report.md")]
+    assert quoted
+    for quote in quoted:
+        assert any(plain(quote).strip() in report for report in reports), quote
