@@ -144,7 +144,7 @@ def nb_svm(files: Files) -> NDArray[np.bool_]:
 
 def fasttext(files: Files, threads: int) -> NDArray[np.bool_]:
     """Read, fit and score fastText, whose files are prepared already; return what is right."""
-    import fasttext as library
+    import fasttext as library  # pyright: ignore[reportMissingImports]  (the extra bench, which the lock leaves out)
 
     model = library.train_supervised(str(files.fasttext_train), thread=threads, verbose=0, **FASTTEXT)
     lines = files.fasttext_test.read_text(encoding="utf-8").splitlines()
