@@ -1,6 +1,7 @@
 """The wheel carries the config and works from anywhere; neither archive carries what runs have written."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -32,6 +33,7 @@ def test_the_installed_wheel_composes_and_runs_from_any_folder(archives, tmp_pat
     assert (tmp_path / "site" / "textclf" / "app" / "style.css").is_file()
     assert (tmp_path / "site" / "textclf" / "app" / "script" / "streamlit_script.py").is_file()
     assert (tmp_path / "site" / "hydra_plugins" / "textclf_optuna" / "__init__.py").is_file()
+    assert (tmp_path / "site" / "textclf" / "py.typed").is_file()
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from textclf.run import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "site"), "model=majority", "tracker=none"],
@@ -46,3 +48,10 @@ def test_neither_carries_what_runs_have_written(archives):
         names = [name.partition("/")[2] for name in sdist.getnames()] + wheel.namelist()
     assert not [name for name in names if name.startswith(("outputs", "mlruns", ".venv", "multirun"))]
     assert "conf/config.yaml" in names
+
+
+def test_pre_commit_runs_the_locked_ruff():
+    (locked,) = re.findall(r"^ruff==(.+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    hooks = re.findall(r"\[ruff==(.+)\]", (ROOT / ".pre-commit-config.yaml").read_text())
+    assert hooks
+    assert set(hooks) == {locked}
