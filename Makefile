@@ -75,7 +75,7 @@ serve: $(INSTALLED) ## Serve MODEL, by default models:/reviews@champion, at http
 app: $(INSTALLED) ## Show the runs of ./outputs at http://127.0.0.1:8501
 	$(BIN)/python -m textclf.app
 
-lock: $(INSTALLED) ## Write requirements.lock anew from pyproject.toml
+lock: $(INSTALLED) ## Write requirements.lock again from pyproject.toml
 	@# The CUDA packages are left out: torch itself names them exactly where its build needs them. So is the
 	@# extra ray, which wants older versions of packages that the others share.
 	echo 'torch==2.13.0' | $(BIN)/uv pip compile pyproject.toml $(LOCKED:%=--extra %) --python-version 3.11 \
