@@ -1,7 +1,8 @@
 """One worker at a time in a folder: a lease with a heartbeat, and a token by which a late worker is known.
 
-filelock's SoftFileLease would count a holder's silence from when a contender first looks, so that whoever comes later
-has to wait it out once more; here it counts from the last heartbeat.
+filelock's SoftFileLease was tried in its place. It counts a holder's silence from when a contender first looks, so that
+whoever comes later waits it out once more; and it starts its thread without a guard, so that a run whose memory is used
+up hangs there instead of ending with a message (`start_thread`).
 """
 
 from __future__ import annotations
