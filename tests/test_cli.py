@@ -135,7 +135,7 @@ def test_a_search_goes_on_from_its_storage_and_chooses_on_validation_alone(tmp_p
     assert "best of 2 trials with a score" in first.stdout
     assert "test accuracy" not in first.stdout
     second = run(*command, cwd=tmp_path)
-    assert "going on from 2 trials" in second.stdout
+    assert "resuming after 2 trials" in second.stdout
     assert "best of 4 trials with a score" in second.stdout
     tried = {record.config["model"]["classifier"]["alpha"] for record in find_records(tmp_path / "outputs")}
     assert len(tried) == 4  # the second search proposes points of its own

@@ -84,7 +84,7 @@ class OptunaSweeper(Sweeper):
         )
         before = len(study.trials)
         if before:
-            print(f"going on from {before} trials in {self.options.storage}", flush=True)
+            print(f"resuming after {before} trials in {self.options.storage}", flush=True)
             study.sampler = self._sampler(before)  # the same seed would propose the same points again
         done = 0
         while done < self.options.n_trials:

@@ -65,8 +65,8 @@ def run_experiment(
         command: What a person types to run it again, for the record.
         parent_run_id: The tracker's id of the run that holds the sweep that this one is part of.
         begun: When the command was given, in seconds since 1970; none for now.
-        resume: Go on with the run that `run_dir` holds. A finished one is not run again.
-        accept_changes: Go on although code, versions or machine have changed since it was begun.
+        resume: Resume the run that `run_dir` holds. A finished one is not run again.
+        accept_changes: Resume although code, versions or machine have changed since it was started.
 
     Returns:
         The record, as written to `run_dir`.
@@ -90,7 +90,7 @@ def run_experiment(
 
 
 def started_now(experiment: Experiment, command: str = "") -> RunStart:
-    """Return what a run of the experiment would be begun with in this process."""
+    """Return what a run of the experiment would start with in this process."""
     config = resolved_options(experiment)
     return RunStart(
         name=experiment.title,
@@ -183,45 +183,6 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
     return record
 
 
-def check(experiment: Experiment) -> None:
-    """Raise before any data is loaded where the objective, the model or the trainer cannot be had.
-
-    Raises:
-        TextclfError: With what is wrong and what would help.
-    """
-    check_objective(experiment.objective)
-    check_model(experiment.model, experiment.trainer)
-
-
-def follow_experiment(experiment: Experiment) -> None:
-    """Take part in a data-parallel experiment beside the process that runs and records it."""
-    data, _ = pass_gate(load(experiment.dataset), experiment.dataset.on_leakage, tell=False)
-    context = RunContext(experiment.seed, experiment.objective, is_main=False)
-    fit_model(experiment.model, data, experiment.trainer, context)
-
-
-def _check_unchanged(data: TextData) -> None:
-    """Raise if the data that are read from disk were changed under the run."""
-    if fingerprint_of(data.label_names, data.train, data.validation, data.test) != data.fingerprint:
-        raise DataError(
-            "The data were changed on disk while the run read them, so its scores belong to no data there are. "
-            "Leave the files (and the cache of datasets) alone during a run, and start it again."
-        )
-
-
-def _save(experiment: Experiment, classifier: Classifier, folder: Path) -> dict[str, float]:
-    """Keep the classifier where that is asked for, and return its size as a cost."""
-    if not experiment.save_classifier:
-        return {}
-    classifier.save(folder / records.CLASSIFIER)
-    return {"size_bytes": float(folder_bytes(folder / records.CLASSIFIER))}
-
-
-def _last_step(fit: FitResult) -> int:
-    """Return the step that the kept weights belong to."""
-    return next((epoch.step for epoch in fit.epochs if epoch.epoch == fit.best_epoch), 0)
-
-
 def _fit(experiment: Experiment, data: TextData, context: RunContext) -> tuple[Classifier, FitResult]:
     """Fit the model, and log how it went."""
     if experiment.engine == "none":
@@ -283,3 +244,42 @@ def warned_of_collapse(experiment: Experiment, data: TextData, fit: FitResult, v
         return fit
     log.warning("%s", words)
     return replace(fit, warnings=(*fit.warnings, words))
+
+
+def check(experiment: Experiment) -> None:
+    """Raise before any data is loaded where the objective, the model or the trainer is not usable.
+
+    Raises:
+        TextclfError: With what is wrong and what would help.
+    """
+    check_objective(experiment.objective)
+    check_model(experiment.model, experiment.trainer)
+
+
+def follow_experiment(experiment: Experiment) -> None:
+    """Take part in a data-parallel experiment beside the process that runs and records it."""
+    data, _ = pass_gate(load(experiment.dataset), experiment.dataset.on_leakage, tell=False)
+    context = RunContext(experiment.seed, experiment.objective, is_main=False)
+    fit_model(experiment.model, data, experiment.trainer, context)
+
+
+def _check_unchanged(data: TextData) -> None:
+    """Raise if the data that are read from disk were changed under the run."""
+    if fingerprint_of(data.label_names, data.train, data.validation, data.test) != data.fingerprint:
+        raise DataError(
+            "The data were changed on disk while the run read them, so its scores belong to no data there are. "
+            "Leave the files (and the cache of datasets) alone during a run, and start it again."
+        )
+
+
+def _save(experiment: Experiment, classifier: Classifier, folder: Path) -> dict[str, float]:
+    """Keep the classifier where that is asked for, and return its size as a cost."""
+    if not experiment.save_classifier:
+        return {}
+    classifier.save(folder / records.CLASSIFIER)
+    return {"size_bytes": float(folder_bytes(folder / records.CLASSIFIER))}
+
+
+def _last_step(fit: FitResult) -> int:
+    """Return the step that the kept weights belong to."""
+    return next((epoch.step for epoch in fit.epochs if epoch.epoch == fit.best_epoch), 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError
-from textclf.experiment.config import build_experiment
+from textclf.experiment.config import RunConfig, build_experiment
 from textclf.experiment.sweep.status import SWEEP_FILE, Sweep, read_sweep
 from textclf.system.files import folders_with
 from textclf.system.imports import importing
@@ -20,7 +20,7 @@ from textclf.tracking.record import STARTED_FILE, RunRecord, command_line
 
 log = logging.getLogger("textclf.run")
 
-OPTIONS = ("resume=", "resume_changed=")
+OPTIONS = tuple(f"{name}=" for name in RunConfig.__dataclass_fields__ if name.startswith("resume"))
 FROM_RUN = "--from-run"
 
 

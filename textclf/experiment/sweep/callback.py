@@ -36,7 +36,6 @@ SOME_FAILED = 3
 """Exit status of a sweep of which a job failed."""
 SHARES_GPUS = ("JoblibLauncher", "LocalLauncher")
 """Launchers whose jobs run side by side on this machine and must share out its GPUs themselves."""
-log = logging.getLogger(__name__)
 
 _claimed: dict[Path, FileLock | None] = {}
 """The locks on the GPU that this process has, by the folder of the sweep; none where it shares one."""

@@ -96,7 +96,11 @@ def load_classical(directory: Path) -> ClassicalClassifier:
     try:
         unknown = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED)
         if unknown:
-            raise ArtifactError(f"{path} holds types that are not trusted ({listed(sorted(unknown))}); not loaded.")
+            older = any(name.startswith("textclf.") for name in unknown)
+            raise ArtifactError(
+                f"{path} holds types that are not trusted ({listed(sorted(unknown))}); not loaded."
+                + (" It was saved by an older textclf, whose modules lay elsewhere: train it again." if older else "")
+            )
         pipeline = skops.io.load(path, trusted=list(TRUSTED))
     except ArtifactError:
         raise
