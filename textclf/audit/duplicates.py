@@ -150,7 +150,7 @@ def _mixed(leak: Leak) -> list[Match]:
 def _meaning(leak: Leak) -> str:
     if leak.target == "test":
         return "A model that remembers them scores higher on test than it will on new texts."
-    return "The best epoch and the best system are chosen on texts that training has seen."
+    return "The best epoch and the best setup are chosen on texts that training has seen."
 
 
 def _shown(corpus: Corpus, leak: Leak, match: Match) -> Example:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from textclf.data.selection import taken
+from textclf.data.selection import take_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,7 +36,7 @@ class TextData:
     train: Dataset
     """Columns `text`, optionally `text_pair`, `label` (int64 in [0, num_labels)), and `example`."""
     validation: Dataset
-    """What the best epoch, and the best system of a sweep, are chosen on."""
+    """What the best epoch, and the best setup of a sweep, are chosen on."""
     test: Dataset
     """What is looked at once, after all choices are made. `example` is the row in the source's
     own split, so that the predictions of two runs can be paired."""
@@ -102,7 +102,7 @@ def in_batches(split: Dataset, columns: Sequence[str]) -> Iterator[tuple[int, li
     for start in range(0, len(split), BATCH):
         own = rows[start : start + BATCH]
         order = None if ascending else np.argsort(own)
-        parts = [taken(split.data.column(name), own if order is None else own[order]) for name in columns]
+        parts = [take_rows(split.data.column(name), own if order is None else own[order]) for name in columns]
         arrays = [part.combine_chunks().cast(pa.string()) for part in parts]
         yield start, arrays if order is None else [array.take(pa.array(np.argsort(order))) for array in arrays]
 

@@ -17,7 +17,7 @@ from textclf.data.labels import coded_labels, labels_from
 from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions, FilesDataset
 from textclf.data.prepare import check_known, kept_rows
 from textclf.data.rejected import RejectedRows
-from textclf.data.selection import NO_VALUE, taken
+from textclf.data.selection import NO_VALUE, take_rows
 from textclf.errors import DataError, listed
 
 log = logging.getLogger(__name__)
@@ -84,13 +84,13 @@ def with_extra_train(options: DatasetOptions, data: TextData, rejects: RejectedR
     last = _last_of_each(own, rows, kept)
     columns = {
         "example": pa.array(np.arange(len(last)) + first_example),
-        "text": taken(rows.data.column(own.text_column), last),
+        "text": take_rows(rows.data.column(own.text_column), last),
         "label": pa.array(labels[last]),
     }
     if own.text_pair_column is not None:
-        columns["text_pair"] = taken(rows.data.column(own.text_pair_column), last)
+        columns["text_pair"] = take_rows(rows.data.column(own.text_pair_column), last)
     for name in further:
-        values = taken(rows.data.column(name), last) if name in names else pa.array([NO_VALUE] * len(last))
+        values = take_rows(rows.data.column(name), last) if name in names else pa.array([NO_VALUE] * len(last))
         columns[name] = values.cast(pa.string()).fill_null(NO_VALUE)
     order = data.train.column_names
     added = Dataset(pa.table({name: columns[name] for name in order})).cast(data.train.features)  # type: ignore[arg-type]
@@ -107,8 +107,8 @@ def with_extra_train(options: DatasetOptions, data: TextData, rejects: RejectedR
 
 def _last_of_each(options: FilesDataset, rows: Dataset, kept: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the last row of each text, or pair of texts, ascending."""
-    columns = [taken(rows.data.column(options.text_column), kept).to_pylist()]
+    columns = [take_rows(rows.data.column(options.text_column), kept).to_pylist()]
     if options.text_pair_column is not None:
-        columns.append(taken(rows.data.column(options.text_pair_column), kept).to_pylist())
+        columns.append(take_rows(rows.data.column(options.text_pair_column), kept).to_pylist())
     last = {key: row for row, key in enumerate(zip(*columns, strict=True))}
     return kept[np.array(sorted(last.values()), dtype=np.int64)]

@@ -20,7 +20,7 @@ from textclf.data.labels import EMPTY, MISSING, UNKNOWN, CodedColumn, classes_of
 from textclf.data.options import DatasetOptions, UnknownLabels
 from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
-from textclf.data.selection import select_rows, taken
+from textclf.data.selection import select_rows, take_rows
 from textclf.data.splits import rows_of_splits
 from textclf.errors import DataError, cut, listed
 
@@ -193,7 +193,7 @@ def _check_texts(
     columns = [train.data.column(name) for name in text_columns(options)]
     different: set[tuple] = set()
     for start in range(0, len(rows), 1000):
-        batch = [taken(column, rows[start : start + 1000]).to_pylist() for column in columns]
+        batch = [take_rows(column, rows[start : start + 1000]).to_pylist() for column in columns]
         different.update(zip(*batch, strict=True))
         if len(different) >= len(label_names):
             return

@@ -45,11 +45,11 @@ def select_rows(
         return table.set_column(table.column_names.index(options.text_column), options.text_column, joined)
 
     if small:
-        own_rows = pa.table({name: taken(raw.data.column(name), rows) for name in columns})
+        own_rows = pa.table({name: take_rows(raw.data.column(name), rows) for name in columns})
         own_rows = titled(own_rows) if options.title_column else own_rows
         parts = {own: own_rows.column(name).cast(pa.string()) for own, name in names.items()}
         parts |= {
-            name: taken(pa.chunked_array([column]) if isinstance(column, pa.Array) else column, rows)
+            name: take_rows(pa.chunked_array([column]) if isinstance(column, pa.Array) else column, rows)
             for name, column in extra.items()
         }
         return Dataset(pa.table({name: parts[name] for name in order}))  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ def select_rows(
     return concatenate_datasets([texts, beside], axis=1).select(rows).select_columns(order)
 
 
-def taken(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedArray:
+def take_rows(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedArray:
     """Return the chosen rows of a column, ascending, as one chunk; the others are not copied."""
     ends = np.cumsum([len(chunk) for chunk in column.chunks])
     cuts = np.searchsorted(rows, ends)

@@ -1,4 +1,4 @@
-"""`resume=true` and `--from-run`: find the run or sweep that was begun before, and the command that resumes it."""
+"""`resume=true` and `--from-run`: find the run or sweep that was started before, and the command that resumes it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FROM_RUN = "--from-run"
 
 
 def use_former_run(config: DictConfig) -> None:
-    """Let a run that is to be resumed go on in the folder where the same run was done before, unless one is named."""
+    """Resume a run in the folder where it was started before, unless one is named."""
     if not config.resume or _names(config, "hydra.run.dir"):
         return
     with suppress(TextclfError):  # told when the run itself builds its experiment
@@ -37,7 +37,7 @@ def use_former_run(config: DictConfig) -> None:
 
 
 def use_former_sweep(config: DictConfig) -> None:
-    """Let a sweep that is to be resumed go on in the newest folder of the same command, unless one is named."""
+    """Resume a sweep in the newest folder of the same command, unless one is named."""
     search = not config.hydra.sweeper._target_.endswith("BasicSweeper")  # it goes on from its storage
     if not config.resume or search or _names(config, "hydra.sweep.dir"):
         return
@@ -77,13 +77,13 @@ def find_run(cfg: DictConfig) -> Path | None:
 
 
 def sweep_command(cfg: DictConfig) -> str:
-    """Return what to type for a sweep, without what only says how to go on."""
+    """Return the command of a sweep, without the options that only say how to resume."""
     arguments = [given for given in cfg.hydra.overrides.task if not given.startswith(OPTIONS)]
     return command_line([*([] if cfg.hydra.runtime.choices.get("study") else ["-m"]), *arguments])
 
 
 def same_command(sweep: Sweep, command: str) -> bool:
-    """Return whether a sweep was begun by a command, in whatever order its arguments stand."""
+    """Return whether a sweep was started by a command, in whatever order its arguments stand."""
     return sorted(shlex.split(sweep.command)) == sorted(shlex.split(command))
 
 
