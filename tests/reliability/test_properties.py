@@ -22,7 +22,7 @@ from textclf.evaluation.predictions import Predictions
 from textclf.experiment.sweep.status import options_of
 from textclf.system import files as durable
 from textclf.tracking.record import RunRecord, read_record, write_record
-from textclf.training.batches import BatchPlan, Share
+from textclf.training.batches import BatchPlan, ProcessGroup
 from textclf.training.options import TorchTrainer, is_interval, parse_interval
 
 few = settings(
@@ -138,7 +138,9 @@ def test_a_plan_that_draws_an_example_twice_would_be_found():
 @given(st.integers(3, 60), st.integers(1, 3), seeds)
 def test_processes_share_a_batch_without_overlap(count, world, seed):
     options = TorchTrainer(batch_size=6)
-    shares = [list(BatchPlan(np.arange(1, count + 1), options, seed, Share(rank, world))) for rank in range(world)]
+    shares = [
+        list(BatchPlan(np.arange(1, count + 1), options, seed, ProcessGroup(rank, world))) for rank in range(world)
+    ]
     seen = [row for share in shares for part in share for row in part]
     assert len(seen) == len(set(seen)) == count - count % world
 
