@@ -127,7 +127,7 @@ def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Anal
     if worst is not None:
         slice_words = f"worst slice {worst.by} {worst.value}: accuracy {worst.right} of {worst.right.total:,}"
     log.info(
-        "calibration error %.3f (up to %.3f by chance); %s; the mistakes, thresholds and limits are in %s",
+        "calibration error %.3f (up to %.3f by chance); %s; mistakes, thresholds and caveats are in %s",
         analysis.calibration.ece,
         analysis.calibration.by_chance,
         slice_words,
