@@ -106,7 +106,7 @@ def without_random_numbers(patch):
 
 
 def without_moments(patch):
-    patch.setattr(state, "_give_back_optimizer", lambda *args: None)
+    patch.setattr(state, "_restore_optimizer", lambda *args: None)
 
 
 def without_schedule(patch):
