@@ -13,7 +13,7 @@ from textclf.app.classifiers import Loaded
 from textclf.documents.escape import csv_cell
 from textclf.errors import DataError, listed
 from textclf.predict.inputs import TextColumns, WantedTexts
-from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches, refusal
+from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches, read_column_names, refusal
 from textclf.predict.stream import PredictOptions, predict_batches
 from textclf.predict.values import as_fields
 from textclf.predict.writers import open_writer
@@ -32,19 +32,6 @@ MANY_CLASSES = 50
 """With more classes only the most probable ones are written, instead of the probability of each."""
 TOP_CLASSES = 5
 MOST_PROBLEMS = 5
-
-
-class _SeenError(Exception):
-    """Ends the reading of a file once its columns are known."""
-
-
-@dataclass(frozen=True)
-class _OnlyNames(WantedTexts):
-    """Wants nothing of a file but the names of its columns."""
-
-    def found_in(self, names: Sequence[str], where: str, further: str = "") -> TextColumns:
-        """End the reading with the names."""
-        raise _SeenError(list(names))
 
 
 @dataclass(frozen=True)
@@ -146,12 +133,7 @@ def column_names(data: bytes, kind: Kind, name: str) -> list[str]:
     Raises:
         DataError: If it cannot be read in this format, or has none.
     """
-    names: list[str] = []
-    try:
-        for _ in read_batches(io.BytesIO(data), kind, _OnlyNames(), 1, name):
-            break
-    except _SeenError as seen:
-        names = seen.args[0]
+    names = read_column_names(io.BytesIO(data), kind, name)
     if not names:
         raise DataError(f"{name} has no rows to predict.")
     return names

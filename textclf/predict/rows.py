@@ -109,6 +109,39 @@ def read_batches(
         yield from readers.get(kind, _separated)(stream, kind, wanted, size, said, share)
 
 
+def read_column_names(source: BinaryIO, kind: Kind, name: str) -> list[str]:
+    """Return the names of an input's columns; none where it has no rows that could say them.
+
+    Args:
+        source: An open file, packed with gzip or not.
+        kind: Its format.
+        name: What it is called, for a person.
+
+    Raises:
+        DataError: If it cannot be read in this format.
+    """
+    if kind is Kind.parquet:
+        try:
+            return pq.read_schema(source).names
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{name}: the file cannot be read as Parquet: {first_line(error)}") from error
+    if kind is Kind.txt:
+        return [LINE_COLUMN]
+    with _opened(source, name) as (stream, _):
+        if kind is Kind.jsonl:
+            first = next(JsonLines().objects(stream, name), None)
+            if isinstance(first, BadRow):
+                raise _no_object(first, name)
+            return [] if first is None else list(first[2])
+        header = next(SeparatedValues(SEPARATORS[kind], MAX_TEXT_CHARACTERS).records(stream, Path(name)))
+        return list(header.values) if isinstance(header, Row) else []
+
+
+def _no_object(row: BadRow, name: str) -> DataError:
+    """Return the error on a file of JSON Lines that does not begin with an object."""
+    return one_array(name) if row.start.lstrip().startswith("[") else refusal(row)
+
+
 @contextmanager
 def _opened(source: Path | BinaryIO, said: str) -> Iterator[tuple[IO[str], Callable[[], float | None]]]:
     """Open an input as text, with what tells how much of it was read, 0 to 1."""
@@ -135,7 +168,7 @@ def _json_lines(
         if columns is None:
             bad = next((row for row in window if isinstance(row, BadRow)), None)
             if not names and bad is not None:
-                raise one_array(said) if bad.start.lstrip().startswith("[") else refusal(bad)
+                raise _no_object(bad, said)
             columns = wanted.found_in(names, said)
         table = pa.Table.from_arrays([column_of([content.get(key) for content, _ in rows]) for key in names], names)
         found = Texts(columns)
