@@ -103,6 +103,19 @@ def test_no_two_modules_share_a_base_name():
 
 
 @pytest.mark.parametrize("name", modules())
+def test_no_name_is_defined_twice_in_a_module(name):
+    """The second would stand in place of the first, which linters let pass."""
+    count = Counter()
+    for node in modules()[name].body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            count[node.name] += 1
+        for target in getattr(node, "targets", [getattr(node, "target", None)]):
+            if isinstance(target, ast.Name):
+                count[target.id] += 1
+    assert not {defined for defined, times in count.items() if times > 1}
+
+
+@pytest.mark.parametrize("name", modules())
 def test_the_first_sentence_names_the_subject(name):
     said = ast.get_docstring(modules()[name])
     assert said, f"textclf.{name} says nothing of itself"

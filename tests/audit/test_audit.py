@@ -9,6 +9,8 @@ from tests.audit.test_near_duplicates import changed
 from textclf.audit.audit import audit
 from textclf.audit.finding import Severity, by_share, excerpt
 from textclf.audit.options import AuditOptions
+from textclf.audit.report import audit_blocks, draw
+from textclf.documents.document import to_markdown
 from textclf.documents.wording import rounded_percent
 from textclf.errors import ConfigError
 
@@ -219,3 +221,11 @@ def test_shares_in_words():
     assert by_share(0.05, problem=0.1, warning=0.06) is Severity.note
     assert excerpt("x" * 500, around=400, width=100) == "…" + "x" * 100 + "…"
     assert excerpt("short\n text") == "short text"
+
+
+def test_the_table_shows_more_classes_than_the_picture(tmp_path):
+    names = [f"class {number}" for number in range(45)]
+    found = audit(as_data(rows(180, 1, 45), rows(90, 2, 45), rows(90, 3, 45), names), AuditOptions(label_errors=False))
+    page = to_markdown(audit_blocks(found, draw(found, tmp_path)), tmp_path)
+    assert "The 40 largest classes; 5 more are in audit.json" in page
+    assert "The 15 largest and the 15 smallest of 45 classes are shown." in page

@@ -33,7 +33,7 @@ MOST_CLASSES = 40
 """Classes in the table; of more, the smallest are left to audit.json."""
 MOST_LABEL_ERRORS = 25
 CHARACTERS = 300
-MOST_CLASSES = 30
+MOST_DRAWN = 30
 """Classes that are drawn; of more, the largest and the smallest half each."""
 BINS = 60
 """Most bars of a histogram."""
@@ -248,9 +248,9 @@ def _draw_classes(audit: Audit, path: Path) -> Picture:
     counts, names = audit.class_counts, audit.data.label_names
     order = np.arange(len(names))
     said = ""
-    if len(names) > MOST_CLASSES:
+    if len(names) > MOST_DRAWN:
         by_size = np.argsort(-counts[:, 0], kind="stable")
-        half = MOST_CLASSES // 2
+        half = MOST_DRAWN // 2
         order = np.concatenate([by_size[:half], by_size[-half:]])
         said = f" The {half} largest and the {half} smallest of {len(names)} classes are shown."
     elif len(names) > 6:
