@@ -31,7 +31,8 @@ def test_each_kind_of_file_gives_the_same_data(tmp_path, ending):
     [
         ("absent.jsonl", None, "there is no such file"),
         ("empty.jsonl", "", "the file is empty"),
-        ("notes.docx", "x", "files must end in"),
+        ("notes.md", "x", "files must end in .jsonl"),
+        ("notes.docx", "x", "only .xlsx is read"),
         ("broken.jsonl", '{"text": "a", "label"\n', r"broken.jsonl:1: invalid JSON"),
     ],
 )

@@ -90,7 +90,7 @@ def test_title_is_put_in_front_and_pairs_are_kept_apart():
         ({}, rows([0.5, 1.5]), "labels must be strings or integers"),
         ({"label_names": ["a", "b"]}, rows(["a", "b", "c"]), "row 2: label 'c' is not one of a, b"),
         ({"label_names": ["a", "b", "c"]}, rows(["a", "b"] * 9), "train has no example of c"),
-        ({}, rows(["a"] * 9 + ["b"]), "class 'b' has 1 example"),
+        ({}, rows(["a"] * 9 + ["b"]), "too few examples in train: 'b' has 1"),
         ({}, rows([-1, -1]), "the labels are hidden"),
         ({}, rows(["a", None, "b"]), r"1 of 3 rows of train .*allows no more than 1.0%: 1 no label. .*train, row 1 "),
         ({}, Dataset.from_dict({"text": ["same"] * 8, "label": ["a", "b"] * 4}), "hold 1 different text for 2"),

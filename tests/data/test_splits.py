@@ -45,5 +45,5 @@ def test_slice_divides_without_overlap_or_loss():
 
 
 def test_slice_refuses_a_class_of_one():
-    with pytest.raises(DataError, match="class 'b' has 1 example"):
+    with pytest.raises(DataError, match="too few examples in train: 'b' has 1"):
         stratified_slice(np.array([0, 0, 0, 1]), 0.5, 0, NAMES[:2], "validation")

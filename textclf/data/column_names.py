@@ -27,7 +27,8 @@ PAIRS = (
 )  # fmt: skip
 LABELS = (
     "label", "labels", "class", "classes", "category", "sentiment", "target", "stars", "star_rating", "rating", "y",
-    "polarity", "topic", "intent", "emotion", "gold_label", "class_label", "label_name", "overall", "score",
+    "polarity", "topic", "intent", "emotion", "gold_label", "class_label", "class_index", "label_name",
+    "overall", "score",
 )  # fmt: skip
 
 
@@ -63,8 +64,8 @@ def find_columns(options: Options, names: Sequence[str], where: str, further: st
 def check_columns(options: DatasetOptions, names: Sequence[str], where: str, further: str = "") -> None:
     """Refuse a source that lacks a column that the options name."""
     for option in ("text_column", "text_pair_column", "title_column", "label_column", "language_column",
-                   "group_column", "slice_columns"):  # fmt: skip
-        value = getattr(options, option)
+                   "group_column", "slice_columns", "split_column"):  # fmt: skip
+        value = getattr(options, option, None)
         for column in value if isinstance(value, list) else [value]:
             if column is not None and column not in names:
                 raise DataError(
@@ -77,6 +78,7 @@ def wanted_columns(options: DatasetOptions) -> list[str]:
     """Return the columns of the source that the options name, each once."""
     named = [options.text_column, options.text_pair_column, options.title_column, options.label_column]
     named += [options.language_column, options.group_column, *options.slice_columns]
+    named.append(getattr(options, "split_column", None))  # of files alone
     return list(dict.fromkeys(name for name in named if name is not None))
 
 
@@ -123,3 +125,26 @@ def _asked(options: DatasetOptions) -> set[str]:
 def plain_name(name: str) -> str:
     """Return a name as it is compared."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def proposed_names(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return names for columns that have none, by the first rows: `label`, `text`, and others by their number.
+
+    Returns:
+        The names; none where the rows do not show which column holds the label and which the text.
+    """
+    width = len(rows[0]) if rows else 0
+    whole = [row for row in rows if len(row) == width]
+    if width < 2 or len(whole) < 4:
+        return []
+    columns = list(zip(*whole, strict=True))
+    words = [sum(len(value.split()) for value in column) / len(whole) for column in columns]
+    kinds = [len(set(column)) for column in columns]
+    text, label = words.index(max(words)), kinds.index(min(kinds))
+    if text == label or kinds[label] > len(whole) / 2 or words[text] < 2:
+        return []
+    named = {text: "text", label: "label"}
+    titles = [number for number, count in enumerate(words) if number not in named and count >= 2]
+    if len(titles) == 1:
+        named[titles[0]] = "title"
+    return [named.get(number, f"column{number + 1}") for number in range(width)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from textclf.data.column_names import find_columns
 from textclf.data.dataset import TextData
 from textclf.data.file_dataset import kind_of, parts_of, read_split, reader_of
-from textclf.data.labels import coded_labels, labels_from
+from textclf.data.labels import Classes, coded_labels, labels_from
 from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions, FilesDataset
 from textclf.data.prepare import check_known, kept_rows
 from textclf.data.rejected import RejectedRows
@@ -78,7 +78,8 @@ def with_extra_train(options: DatasetOptions, data: TextData, rejects: RejectedR
     rows = read_split(own, SPLIT, kind, parts, rejects, file)
     column = coded_labels(rows, own.label_column, f"{file}, {SPLIT}", data.label_names)
     by_name = {name: label for label, name in enumerate(data.label_names)}
-    labels = labels_from(column, by_name, data.label_names, True, f"{file}, {SPLIT}")
+    classes = Classes(data.label_names, by_name, are_named=True)
+    labels = labels_from(column, classes, f"{file}, {SPLIT}", f"Leave {OPTION} out.")
     kept = kept_rows(replace(own, language_column=None), rows, labels, {}, SPLIT, file, rejects)
     check_known(own, {SPLIT: rows}, {SPLIT: labels}, {SPLIT: kept}, data.label_names, {SPLIT: file}, rejects)
     last = _last_of_each(own, rows, kept)

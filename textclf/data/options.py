@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import PurePath
@@ -11,7 +13,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from textclf.errors import refuse_unless
+from textclf.errors import ConfigError, listed, refuse_unless
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,10 @@ LANGUAGE_COLUMN = "language"
 """textclf's own column of languages."""
 OWN_COLUMNS = ("example", "text", "text_pair", "label", LANGUAGE_COLUMN)
 """The columns of a loaded split."""
+
+
+DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+"""Separators by their names."""
 
 
 class UnknownLabels(Enum):
@@ -36,6 +42,22 @@ class OnLeakage(Enum):
     warn = "warn"
     drop = "drop"
     fail = "fail"
+
+
+class SimilarLabels(Enum):
+    """What becomes of labels that differ only by case, white space or Unicode form."""
+
+    warn = "warn"
+    merge = "merge"
+    fail = "fail"
+
+
+class Quoting(Enum):
+    """What quote marks mean in a file of separated values."""
+
+    check = "check"
+    standard = "standard"
+    none = "none"
 
 
 @dataclass(frozen=True)
@@ -56,6 +78,14 @@ class DatasetOptions:
     `sentiment`, `stars`, …) is taken, and the log says which."""
     label_names: list[str] = field(default_factory=list)
     """Names of the classes in label order; empty takes them from the data."""
+    label_map: Any = None
+    """The class of each label of the source, as in `{1: negative, 2: negative, 4: positive, 5: positive}`. Rows with
+    a label that it does not name are left out and counted; `null` as a class leaves rows out too."""
+    on_similar_labels: SimilarLabels = SimilarLabels.warn
+    """What to do with labels that differ only by case, white space or Unicode form (`Pos`, `pos`): `warn` keeps them
+    as classes of their own, `merge` takes them as one (the one with most rows names it), `fail` stops."""
+    min_class_examples: int = 1
+    """A class with fewer rows in train than this is left out, there and in the other splits."""
     language_column: str | None = None
     """A column that names each example's language; scores are then given by language too."""
     train_languages: list[str] = field(default_factory=list)
@@ -94,7 +124,19 @@ class DatasetOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be right before any data is loaded."""
+        if self.label_map is not None:
+            object.__setattr__(self, "label_map", _plain_map(self.label_map))
+        if {"True", "False"} & set(self.label_names):
+            log.warning(
+                "dataset.label_names holds %s: YAML reads yes, on, no and off as true and false. If the classes are "
+                "called so, put them in quotes, as in ['no', 'yes']",
+                listed([name for name in self.label_names if name in ("True", "False")]),
+            )
         refuse_unless(
+            (
+                self.min_class_examples >= 1,
+                f"min_class_examples must be at least 1, got {self.min_class_examples}.",
+            ),
             (self.text_pair_column != self.text_column, "text_pair_column must differ from text_column."),
             (
                 self.label_column not in (self.text_column, self.text_pair_column, self.title_column),
@@ -166,6 +208,22 @@ class DatasetOptions:
         return {option.name: getattr(self, option.name) for option in fields(self)}
 
 
+def _plain_map(given: Any) -> dict[str, str | None]:
+    """Return a map of labels with strings for keys and classes.
+
+    Raises:
+        ConfigError: If it is no map of labels to classes.
+    """
+    if not isinstance(given, Mapping) or any(isinstance(value, (Mapping, list, tuple)) for value in given.values()):
+        raise ConfigError(
+            f"label_map must name the class of each label, as in {{1: negative, 5: positive}}, got {given!r}."
+        )
+    found = {str(label).strip(): None if name is None else str(name).strip() for label, name in given.items()}
+    if len({name for name in found.values() if name is not None}) < 2:
+        raise ConfigError(f"label_map must name at least two classes, got {found}.")
+    return found
+
+
 @dataclass(frozen=True)
 class HubDataset(DatasetOptions):
     """A dataset on the Hugging Face Hub, or a local folder laid out like one."""
@@ -195,20 +253,35 @@ class HubDataset(DatasetOptions):
 
 @dataclass(frozen=True)
 class FilesDataset(DatasetOptions):
-    """Local files: JSON Lines, CSV, TSV (each also as .gz), Parquet, or a folder of `label/*.txt`."""
+    """Local files: CSV and its like, JSON, Excel, Parquet, Arrow, fastText's; packed ones; or folders."""
 
     name: str = ""
     """What the runs on this dataset are called; empty takes the name of the train file."""
     train: str = MISSING
-    """File to train on; a pattern such as `data/*.csv` names several of one kind, and a folder holds one folder of
-    .txt files per label. `bundled:reviews/train.jsonl` names a file that comes with textclf; `%language%` in a
-    name stands for one file per language, as in `train.%language%.jsonl`."""
+    """File to train on: CSV, TSV, JSON Lines, a JSON array (each also packed as .gz, .bz2, .xz, .zst or .zip),
+    Excel (.xlsx), Parquet, Arrow or Feather, fastText's .txt, or an export of Label Studio, Prodigy or doccano. A
+    pattern such as `data/*.csv` names several of one kind. A folder holds one folder of text files per label, or is
+    one that `save_to_disk` of `datasets` wrote. `bundled:reviews/train.jsonl` names a file that comes with textclf;
+    `%language%` in a name stands for one file per language, as in `train.%language%.jsonl`."""
     validation: str | None = None
     """File to select on; none takes a stratified slice of train."""
     test: str | None = None
     """File that is looked at once, at the end; none takes a stratified slice of train."""
     test_fraction: float = 0.2
     """Share of train, 0 to 1, set aside (stratified) where there is no test file."""
+    split_column: str | None = None
+    """A column of the train file that says which split each row is of: `train`, `validation` (`valid`, `val`, `dev`)
+    or `test`."""
+    encoding: str = "utf-8"
+    """Encoding of text files, such as `latin-1`, `cp1252` or `utf-16`; `auto` takes what the bytes show for sure, and
+    says which."""
+    delimiter: str | None = None
+    """What stands between the values of .csv, .tsv and .txt, as `;` or `tab`; none takes what the first lines show."""
+    column_names: list[str] = field(default_factory=list)
+    """Names of the columns of separated values whose first line does not name them."""
+    quoting: Quoting = Quoting.check
+    """What quote marks mean in separated values: `standard` lets a quoted text span lines, `check` too, but stops
+    where the lines that it spans look like rows of their own, and with `none` they are characters like any other."""
 
     def __post_init__(self) -> None:
         """Refuse fractions that leave nothing to train on; name the dataset where it has no name."""
@@ -216,7 +289,25 @@ class FilesDataset(DatasetOptions):
         if not self.name:
             object.__setattr__(self, "name", name_of_files(self.train))
             log.info("dataset.name is not given: runs on %s are called %s", self.train, self.name)
+        object.__setattr__(self, "delimiter", DELIMITERS.get((self.delimiter or "").lower(), self.delimiter))
         refuse_unless(
+            (is_encoding(self.encoding), f"encoding must be one that Python knows, or auto, got {self.encoding!r}."),
+            (
+                self.delimiter is None or len(self.delimiter) == 1,
+                f"delimiter must be one character, or `tab`, got {self.delimiter!r}.",
+            ),
+            (
+                len(set(self.column_names)) == len(self.column_names),
+                f"column_names must be distinct, got {list(self.column_names)}.",
+            ),
+            (
+                self.split_column is None or (self.test is None and self.validation is None),
+                "split_column takes the splits from the train file: leave test and validation out.",
+            ),
+            (
+                self.split_column not in (self.text_column, self.label_column) or self.split_column is None,
+                f"split_column must be a column of its own, got {self.split_column!r}.",
+            ),
             (
                 0 < self.test_fraction < 1,
                 f"test_fraction must lie between 0 and 1, got {self.test_fraction}.",
@@ -234,12 +325,31 @@ class FilesDataset(DatasetOptions):
         return self.language_column or (LANGUAGE_COLUMN if by_file else None)
 
 
+ENDINGS = re.compile(
+    r"(\.(jsonl|ndjson|json|csv|tsv|tab|txt|ft|xlsx|parquet|arrow|feather|gz|bz2|xz|zst|zip))+$", re.IGNORECASE
+)
+"""What is taken off the end of a file's name to name a dataset."""
+
+
 def name_of_files(file: str) -> str:
     """Return what runs on a file are called: its own name, or its folder's where it is `train` or a pattern."""
     path = PurePath(file.removeprefix("bundled:"))
     for part in (path.name.replace(LANGUAGE, ""), *reversed(path.parent.parts)):
-        stem = re.sub(r"(\.(jsonl|json|csv|tsv|parquet|gz))+$", "", part, flags=re.IGNORECASE)
+        stem = re.sub(
+            r"(\.(jsonl|ndjson|json|csv|tsv|txt|xlsx|parquet|arrow|feather|gz|bz2|xz|zst|zip))+$",
+            "",
+            part,
+            flags=re.IGNORECASE,
+        )
         stem = re.sub(r"[^\w.-]+", "", stem).strip("._-")
         if stem and stem.lower() != "train":
             return stem
     return "files"
+
+
+def is_encoding(name: str) -> bool:
+    """Whether a text file can be read in an encoding of that name, or `auto`."""
+    try:
+        return name == "auto" or codecs.lookup(name)._is_text_encoding
+    except LookupError:
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -16,8 +16,23 @@ from numpy.typing import NDArray
 from textclf.data import rejected
 from textclf.data.column_names import check_columns, find_columns, text_columns, wanted_columns
 from textclf.data.dataset import SPLITS, TextData
-from textclf.data.labels import EMPTY, MISSING, UNKNOWN, CodedColumn, classes_of, coded, coded_labels, labels_from
-from textclf.data.options import DatasetOptions, UnknownLabels
+from textclf.data.labels import (
+    EMPTY,
+    LEFT_OUT,
+    MISSING,
+    NUMBER,
+    RARE,
+    UNKNOWN,
+    CodedColumn,
+    alike,
+    classes_of,
+    coded,
+    coded_labels,
+    difference,
+    labels_from,
+    without_rare,
+)
+from textclf.data.options import DatasetOptions, FilesDataset, UnknownLabels
 from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
 from textclf.data.selection import select_rows, take_rows
@@ -27,10 +42,12 @@ from textclf.errors import DataError, cut, listed
 log = logging.getLogger(__name__)
 CAUSES = (
     "", rejected.NO_TEXT, rejected.TOO_LONG, rejected.NO_LABEL, rejected.NO_GROUP, rejected.NO_LANGUAGE,
-    rejected.UNKNOWN_LABEL,
+    rejected.UNKNOWN_LABEL, rejected.NOT_MAPPED, rejected.RARE_LABEL,
 )  # fmt: skip
 """Causes by number; 0 stands for none."""
 BATCH_ROWS = 16_384
+LOOKED_AT = 200
+"""Texts of train that are looked at for numbers."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,7 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
     labels_kept = {split: labels[split][rows] for split, rows in kept.items()}
     _check_classes(labels_kept["train"], label_names, source)
     _check_texts(options, raw["train"], kept["train"], label_names, source)
+    _warn_of_numbers(options, raw["train"], kept["train"], source)
     languages = _values(further.get(options.languages_from or ""), kept)
     _check_languages(options, languages, source)
     groups = _values(further.get(options.group_column or ""), kept)
@@ -116,11 +134,28 @@ def _labels(
         split: coded_labels(rows, options.label_column, f"{said[split]}, {split}", options.label_names)
         for split, rows in raw.items()
     }
-    names, lookup = classes_of(options, raw["train"], columns["train"], said["train"])
-    named = bool(options.label_names) or not set(names) <= set(columns["train"].values)
-    return names, {
-        split: labels_from(column, lookup, names, named, f"{said[split]}, {split}") for split, column in columns.items()
+    classes = classes_of(options, raw["train"], columns["train"], said["train"])
+    known = set(classes.names) <= set(columns["train"].values)
+    classes = replace(classes, are_named=bool(options.label_names) or options.label_map is not None or not known)
+    labels = {
+        split: labels_from(column, classes, f"{said[split]}, {split}", unlabelled_remedy(options, split))
+        for split, column in columns.items()
     }
+    classes, labels = without_rare(classes, labels, options.min_class_examples, said["train"])
+    return classes.names, labels
+
+
+def unlabelled_remedy(options: DatasetOptions, split: str) -> str:
+    """Return what to do about a split without labels."""
+    if not isinstance(options, FilesDataset):
+        return "Name another one, as in dataset.test_split=validation."
+    if split == "train":
+        return "Name the column that holds them with dataset.label_column."
+    file = getattr(options, split, None) or "FILE"
+    return (
+        f"Leave dataset.{split} out, and predict the file once there is a run: python -m textclf.predict latest "
+        f"--input {file}."
+    )
 
 
 def kept_rows(
@@ -140,6 +175,8 @@ def kept_rows(
             causes[(causes == 0) & (further[name][split].codes == MISSING)] = CAUSES.index(cause)
     if options.unknown_labels is UnknownLabels.drop:
         causes[(causes == 0) & (labels == UNKNOWN)] = CAUSES.index(rejected.UNKNOWN_LABEL)
+    for code, cause in ((LEFT_OUT, rejected.NOT_MAPPED), (RARE, rejected.RARE_LABEL)):
+        causes[(causes == 0) & (labels == code)] = CAUSES.index(cause)
     total = len(rows) + rejects.total(split)
     reject(options, rows, causes, split, source, rejects)
     rejects.check(split, total, source)
@@ -165,11 +202,14 @@ def check_known(
         if len(unknown):
             row = int(unknown[0])
             value = raw[split].data.column(options.label_column)[row].as_py()
+            close = [name for name in names if alike(name) == alike(str(value))]
+            hint = f" It differs from {close[0]!r} only in {difference(str(value), close[0])}: " \
+                f"dataset.on_similar_labels=merge takes them as one." if close else ""  # fmt: skip
             more = f" (and {len(unknown) - 1:,} more rows)" if len(unknown) > 1 else ""
             raise DataError(
                 f"{place_of(raw[split], row, split, said[split], rejects)}: label {cut(repr(value))} is not one of "
                 f"{listed(names)}{'' if options.label_names else ', the classes of train'}{more}. Correct it, add it "
-                f"to dataset.label_names (and to train), or leave such rows out with dataset.unknown_labels=drop."
+                f"to dataset.label_names (and to train), or leave such rows out with dataset.unknown_labels=drop.{hint}"
             )
 
 
@@ -201,6 +241,21 @@ def _check_texts(
         f"{source}: the {len(rows):,} examples of train hold {len(different)} different "
         f"text{'s' * (len(different) > 1)} for {len(label_names)} classes, so nothing can be learned from them."
     )
+
+
+def _warn_of_numbers(options: DatasetOptions, train: Dataset, rows: NDArray[np.int64], source: str) -> None:
+    """Say where what is to be classified looks like numbers rather than texts."""
+    column = take_rows(train.data.column(options.text_column), rows[:LOOKED_AT])
+    texts = [str(text) for text in column.to_pylist() if text is not None]
+    if sum(NUMBER.fullmatch(text.strip()) is not None for text in texts) > 0.9 * len(texts):
+        others = [
+            name for name in train.column_names if name not in (*wanted_columns(options), FILE_COLUMN, LINE_COLUMN)
+        ]
+        log.warning(
+            "%s: column %r holds numbers (such as %s), and they are read as texts. If the texts are elsewhere, name "
+            "their column with dataset.text_column%s",
+            source, options.text_column, texts[0], f"; there are {listed(others)}" if others else "",
+        )  # fmt: skip
 
 
 def _values(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ NOT_JSON = "invalid JSON"
 NOT_AN_OBJECT = "not a JSON object"
 RAGGED = "wrong number of fields"
 NOT_UTF8 = "not UTF-8"
+NOT_DECODED = "not of the encoding"
 NUL = "NUL byte"
 HALF_CHARACTER = "half a surrogate pair"
 NO_TEXT = "no text"
@@ -32,6 +34,10 @@ TOO_LONG = "text too long"
 NO_LABEL = "no label"
 NOT_A_LABEL = "label is not a class"
 UNKNOWN_LABEL = "unknown label"
+NOT_MAPPED = "label left out by label_map"
+RARE_LABEL = "class too rare"
+NOT_ACCEPTED = "not accepted by the annotator"
+SEVERAL_LABELS = "several labels"
 NO_GROUP = "no group"
 NO_LANGUAGE = "no language"
 REMEDIES = {
@@ -40,10 +46,13 @@ REMEDIES = {
     RAGGED: "A text that holds the separator or a line break must stand in double quotes, its own quotes doubled.",
     NOT_A_TEXT: "Texts must be strings.",
     TOO_LONG: "Cut them, or raise dataset.max_text_characters.",
+    NOT_DECODED: "Name another encoding with dataset.encoding.",
+    NO_LABEL: "Predict rows that have none: python -m textclf.predict RUN --input FILE.",
+    SEVERAL_LABELS: "Each text has one class here; choose one for each.",
     NOT_A_LABEL: "Labels must be strings or integers; round numbers to classes, or name another column with "
     "dataset.label_column.",
 }
-BY_REQUEST = (UNKNOWN_LABEL,)
+BY_REQUEST = (UNKNOWN_LABEL, NOT_MAPPED, RARE_LABEL, NOT_ACCEPTED)
 """Causes of rows that an option asked to leave out: they do not count towards `max_rejected`."""
 
 
@@ -129,7 +138,7 @@ class RejectedRows:
             f"{self._by_cause(split)}.",
             f"First {places}.",
             *(self.remarks.get(cause) or REMEDIES.get(cause, "") for cause in seen),
-            "Correct them, or raise dataset.max_rejected to go on without them.",
+            f"Correct them, or go on without them: dataset.max_rejected={math.ceil(unusable / rows * 100) / 100:g}.",
         ]
         raise DataError(" ".join(part for part in said if part))
 

@@ -40,6 +40,9 @@ def rows_of_splits(
     Raises:
         DataError: If the examples, or the groups, are too few.
     """
+    taken_from_train = [split for split in ("test", "validation") if split not in labels]
+    if taken_from_train and not groups:
+        _refuse_rare(labels["train"], label_names, taken_from_train)
     train = np.arange(len(labels["train"]))
     rows = {split: np.arange(len(values)) for split, values in labels.items()}
     for split, fraction in [("test", test_fraction), ("validation", options.validation_fraction)]:
@@ -52,6 +55,11 @@ def rows_of_splits(
                 kept, taken = stratified_slice(own, share, options.split_seed, label_names, split)
             rows[split], train = train[taken], train[kept]
             log.info("%s: no %s split; %d stratified examples of train are it", options.name, split, len(taken))
+            if len(taken) > (asked := round(len(own) * share)) and not groups:
+                log.warning(
+                    "%s: the %s slice is of %d examples rather than %d, since it holds one of each class at least",
+                    options.name, split, len(taken), asked,
+                )  # fmt: skip
     rows["train"] = train
     if options.train_languages:
         for split in ("train", "validation"):
@@ -133,19 +141,29 @@ def stratified_slice(
     Raises:
         DataError: If a class has fewer than two examples, or the part would be too small.
     """
+    _refuse_rare(labels, label_names, [purpose])
     class_counts = np.bincount(labels, minlength=len(label_names))
-    for label, count in enumerate(class_counts):
-        if count == 1:
-            raise DataError(
-                f"class {cut(repr(label_names[label]))} has 1 example in train, and a stratified slice for {purpose} "
-                f"needs at least 2. Add examples of it, leave the class out, or name a {purpose} split of your own."
-            )
     count = max(round(len(labels) * fraction), int(np.count_nonzero(class_counts)))
     second = stratified_choice(labels, count, seed, label_names, purpose)
     first = np.setdiff1d(np.arange(len(labels)), second)
     if len(first) == 0:
         raise DataError(f"{len(labels)} examples are too few to set a slice for {purpose} aside.")
     return first, second
+
+
+def _refuse_rare(labels: NDArray[np.int64], label_names: Sequence[str], purposes: Sequence[str]) -> None:
+    """Refuse classes with too few examples for one in train and one in each slice, all of them at once."""
+    counts, least = np.bincount(labels, minlength=len(label_names)), len(purposes) + 1
+    rare = [label for label, count in enumerate(counts.tolist()) if 0 < count < least]
+    if not rare:
+        return
+    said = [f"{cut(repr(label_names[label]))} has {counts[label]}" for label in rare]
+    plural = "classes have" if len(rare) > 1 else "class has"
+    raise DataError(
+        f"{len(rare)} {plural} too few examples in train: {listed(said, 100)}. A stratified slice for "
+        f"{' and one for '.join(purposes)} needs at least {least} of each. Add examples, name splits of your own, or "
+        f"leave such classes out with dataset.min_class_examples={least}."
+    )
 
 
 def group_slice(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from textclf.data import rejected
 from textclf.data.column_names import PAIRS, TEXTS, plain_name
+from textclf.data.readers import encoding as encodings
 from textclf.data.readers.source import BadRow, encodable, is_missing
-from textclf.data.readers.text import encoding_remark
 from textclf.errors import DataError, did_you_mean, listed
 
 NAME_THEM = "Name them with --text-column and --text-pair-column."
@@ -171,6 +170,6 @@ def refusal(row: BadRow, remedy: str = "") -> DataError:
     start = f": {row.start[:60].encode('utf-8', 'replace').decode()!r}" if row.start else ""
     help = rejected.REMEDIES.get(row.cause, "") if row.cause != rejected.TOO_LONG else "Cut it."
     if row.cause == rejected.NOT_UTF8:
-        help = encoding_remark(Path(row.file), row.start.encode("utf-8", "surrogateescape"))
+        help = encodings.remark(row.start.encode("utf-8", "surrogateescape"))
     said = f"{where}: {row.cause}{' ' * bool(row.detail)}{row.detail}{start}."
     return DataError(" ".join(part for part in (said, help, remedy) if part))

@@ -16,8 +16,9 @@ import pyarrow as pa
 from datasets import Dataset, config
 
 from textclf.data import rejected
+from textclf.data.readers import encoding as encodings
+from textclf.data.readers.exports import one_label
 from textclf.data.readers.source import BadRow, Row, encodable, is_missing
-from textclf.data.readers.text import encoding_remark
 from textclf.data.rejected import RejectedRows, Rejection, place
 from textclf.errors import DataError, first_line
 
@@ -122,6 +123,13 @@ def _plain(
                 return BadRow(row.file, row.at, rejected.NOT_A_TEXT, f"(but {value!r:.60})", start_of(row.values))
             values.append(value)
         elif index == label_at:
+            value = one_label(value)
+            if value is None:
+                values.append(None)
+                continue
+            if isinstance(value, list):
+                said = f"({', '.join(map(str, value))[:60]})"
+                return BadRow(row.file, row.at, rejected.SEVERAL_LABELS, said, start_of(row.values))
             kind = _kind_of(value)
             if kind is None:
                 return BadRow(row.file, row.at, rejected.NOT_A_LABEL, f"({value!r:.60})", start_of(row.values))
@@ -254,4 +262,4 @@ def remark_encoding(split: str, rejects: RejectedRows) -> None:
     bad = [rejection for rejection in rejects.written.get(split, []) if rejection.cause == rejected.NOT_UTF8]
     if bad and rejected.NOT_UTF8 not in rejects.remarks:
         sample = "\n".join(rejection.start for rejection in bad[:50]).encode("utf-8", "surrogateescape")
-        rejects.remarks[rejected.NOT_UTF8] = encoding_remark(Path(bad[0].file), sample)
+        rejects.remarks[rejected.NOT_UTF8] = encodings.remark(sample)

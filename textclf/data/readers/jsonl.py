@@ -1,4 +1,4 @@
-"""Rows of JSON Lines: an object a line."""
+"""Rows of JSON: an object a line, or one array of objects."""
 
 from __future__ import annotations
 
@@ -9,59 +9,70 @@ from pathlib import Path
 from typing import IO, Any
 
 from textclf.data import rejected
+from textclf.data.readers.exports import field_names, plain_row, value_at
 from textclf.data.readers.source import SAMPLED_ROWS, BadRow, Lines, Row
-from textclf.data.readers.text import HEAD_BYTES, open_text
+from textclf.data.readers.text import PLAIN, TextForm, open_text
 from textclf.data.rejected import START_CHARACTERS
 from textclf.errors import DataError
 
+AHEAD_CHARACTERS = 65_536
+SPACE = " \t\r\n"
+
 
 class JsonLines:
-    """One JSON object a line. Blank lines are no rows."""
+    """One JSON object a line, blank lines being no rows; or one array of objects. Exports are read as what they say."""
+
+    def __init__(self, form: TextForm = PLAIN):
+        """Take how the file is written."""
+        self.form = form
 
     def columns(self, path: Path) -> list[str]:
-        """Return the keys of the first rows, in order."""
+        """Return the keys of the first rows, in order; those within others by their path, as `review.body`."""
         keys: dict[str, None] = {}
-        with open_text(path) as stream:
-            first = next((line for line in iter(lambda: stream.readline(HEAD_BYTES), "") if not line.isspace()), "")
-        whole = _loads(first)
-        if first.lstrip().startswith("[") and (whole is None or (whole and isinstance(whole[0], dict))):
-            raise one_array(str(path))
-        with open_text(path) as stream:
+        bad: BadRow | None = None
+        with open_text(path, encoding=self.form.encoding) as stream:
             found = 0
-            for line in islice(stream, SAMPLED_ROWS * 10):
-                content = _loads(line)
-                if isinstance(content, dict):
-                    keys |= dict.fromkeys(content)
-                    found += 1
+            for row in islice(self.objects(stream, str(path)), SAMPLED_ROWS * 10):
+                if isinstance(row, BadRow):
+                    bad = bad or row
+                    continue
+                keys |= field_names(row[2])
+                found += 1
                 if found == SAMPLED_ROWS:
                     break
         if not keys:
-            first = next((bad for bad in self.rows(path, ()) if isinstance(bad, BadRow)), None)
-            said = f"{path}:{first.at}: {first.cause} {first.detail}: {first.start[:60]!r}" if first else str(path)
+            said = f"{path}:{bad.at}: {bad.cause} {bad.detail}: {bad.start[:60]!r}" if bad else f"{path}: no rows"
             raise DataError(f'{said}. Each line must be one JSON object such as {{"text": "…", "label": "…"}}.')
         return list(keys)
 
     def rows(self, path: Path, wanted: Sequence[str]) -> Iterator[Row | BadRow]:
-        """Yield a row for each line that is not blank."""
+        """Yield a row for each object."""
         name = str(path)
-        with open_text(path) as stream:
+        with open_text(path, encoding=self.form.encoding) as stream:
             for found in self.objects(stream, name):
                 if isinstance(found, BadRow):
                     yield found
                 else:
                     number, _, content = found
-                    yield Row(name, number, [content.get(key) for key in wanted])
+                    yield Row(name, number, [value_at(content, key) for key in wanted])
 
     def objects(self, stream: IO[str], name: str) -> Iterator[tuple[int, str, dict[str, Any]] | BadRow]:
-        """Yield each line that is not blank: its number, the line itself and what it holds.
+        """Yield each object: the number of its line, its text and what it holds.
 
         Args:
             stream: What `open_text` gave.
             name: What it is called, for rows that cannot be read.
+
+        Raises:
+            DataError: If it is an array that breaks off.
         """
-        decode = json.JSONDecoder().raw_decode
         lines = Lines(stream)
+        if _is_array(lines):
+            yield from (_checked(found, name) for found in _elements("".join(lines), name, lines))
+            return
+        decode = json.JSONDecoder().raw_decode
         for line in lines:
+            lines.held.clear()
             if lines.bad:
                 yield BadRow(name, lines.number, lines.bad.pop()[1], "", line[:START_CHARACTERS])
                 continue
@@ -75,29 +86,51 @@ class JsonLines:
                 detail = f"({error.msg}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
                 yield BadRow(name, lines.number, rejected.NOT_JSON, detail, line[:START_CHARACTERS])
                 continue
-            if isinstance(content, dict):
-                yield lines.number, line, content
-            else:
-                yield BadRow(name, lines.number, rejected.NOT_AN_OBJECT, "", line[:START_CHARACTERS])
+            yield _checked((lines.number, line, content), name)
 
     def remark(self, path: Path) -> str:
         """Return nothing: the keys say it all."""
         return ""
 
 
-def one_array(name: str) -> DataError:
-    """Return the error that refuses a file that is one JSON array, with what to do."""
-    stem = Path(name).stem
-    return DataError(
-        f"{name}: the file is one JSON array; textclf reads JSON Lines, one object a line. Convert it with "
-        f"`jq -c '.[]' {name} > {stem}.jsonl`, or in Python with "
-        f"pandas.read_json({name!r}).to_json({stem + '.jsonl'!r}, orient='records', lines=True)."
-    )
+def _checked(found: tuple[int, str, Any], name: str) -> tuple[int, str, dict[str, Any]] | BadRow:
+    """Return an object as a row of columns, or what is wrong with it."""
+    number, line, content = found
+    if not isinstance(content, dict):
+        return BadRow(name, number, rejected.NOT_AN_OBJECT, "", line[:START_CHARACTERS])
+    row = plain_row(content)
+    return BadRow(name, number, row, "", line[:START_CHARACTERS]) if isinstance(row, str) else (number, line, row)
 
 
-def _loads(line: str) -> Any:
-    """Return what a line holds, or nothing where it is no JSON."""
+def _is_array(lines: Lines) -> bool:
+    """Whether a file is one array: it begins with a bracket, and its first line is no whole array of other things."""
+    ahead = [line for line in lines.ahead(3, AHEAD_CHARACTERS) if not line.isspace()]
+    if not ahead or not ahead[0].lstrip(SPACE).startswith("["):
+        return False
     try:
-        return json.loads(line)
+        first = json.loads(ahead[0])
     except (ValueError, RecursionError):
-        return None
+        return True
+    return len(ahead) == 1 and bool(first) and isinstance(first[0], dict)
+
+
+def _elements(text: str, name: str, lines: Lines) -> Iterator[tuple[int, str, Any]]:
+    """Yield each element of an array: the number of the line it begins on, its text and what it holds."""
+    if lines.bad:
+        raise DataError(f"{name}:{lines.bad[0][0]}: {lines.bad[0][1]}; in a JSON array nothing behind it can be read.")
+    decode = json.JSONDecoder().raw_decode
+    at, number, done = text.index("[") + 1, 1, 0
+    try:
+        while True:
+            while at < len(text) and text[at] in SPACE + ",":
+                at += 1
+            if text[at : at + 1] == "]":
+                return
+            content, end = decode(text, at)
+            number, done = number + text.count("\n", done, at), at
+            yield number, text[at:end], content
+            at = end
+    except (ValueError, RecursionError) as error:
+        line = number + text.count("\n", done, at)
+        said = f"{error.msg}" if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
+        raise DataError(f"{name}:{line}: the JSON array breaks off or is damaged here: {said}.") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
@@ -61,16 +62,37 @@ class Lines:
     number: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
     ended: bool = False
+    held: list[str] = field(default_factory=list)
+    """The lines since somebody last cleared this list."""
+    first: list[str] = field(default_factory=list)
+    """Lines that were read ahead."""
+
+    def ahead(self, count: int, characters: int) -> list[str]:
+        """Read some lines ahead, so that they can be looked at, and return them; they still come in their turn."""
+        size = 0
+        while len(self.first) < count and size < characters and (line := self.stream.readline(characters)):
+            while not line.endswith(("\n", "\r")) and (more := self.stream.readline(characters)):
+                line += more
+            self.first.append(line)
+            size += len(line)
+        return self.first
 
     def __iter__(self) -> Iterator[str]:
-        for line in self.stream:
+        cause = undecoded(self.stream)
+        for line in chain(self.first, self.stream):
             self.number += 1
             if not line.isascii() and not encodable(line):
-                self.bad.append((self.number, rejected.NOT_UTF8))
+                self.bad.append((self.number, cause))
             elif "\0" in line:
                 self.bad.append((self.number, rejected.NUL))
+            self.held.append(line)
             yield line
         self.ended = True
+
+
+def undecoded(stream: IO[str]) -> str:
+    """Return the cause for which a line is rejected that is not of its stream's encoding."""
+    return rejected.NOT_UTF8 if (getattr(stream, "encoding", None) or "utf-8") == "utf-8" else rejected.NOT_DECODED
 
 
 def encodable(text: str) -> bool:

@@ -1,150 +1,158 @@
-"""Text files opened with care: gzip, byte order marks, and files that are no UTF-8 text at all."""
+"""Text files opened with care: packed ones, byte order marks, other encodings, and files that are no text at all."""
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
-from charset_normalizer import from_bytes
-
+from textclf.data.options import Quoting
+from textclf.data.readers import encoding as encodings
+from textclf.data.readers.encoding import AUTO, UTF8, UTF8_MARK
+from textclf.data.readers.packed import DAMAGED, Packing, WaitedFor, packing_of
 from textclf.errors import DataError
 
 HEAD_BYTES = 65_536
 """How much of a file is looked at before it is read."""
-GZIP = b"\x1f\x8b"
-UTF8_MARK = b"\xef\xbb\xbf"
-OTHER_MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+MAX_SAMPLED = 500
+"""Lines that are not UTF-8 by which an encoding is told."""
 FOREIGN = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
     b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a zip archive or an Excel workbook (export its sheet as CSV)",
-    b"\xd0\xcf\x11\xe0": "an old Excel or Word document (export it as CSV)",
+    b"PK\x03\x04": "a zip archive or an Excel workbook (give it the ending .zip or .xlsx)",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word document (save it as .xlsx or CSV)",
     b"PAR1": "a Parquet file (give it the ending .parquet)",
-    b"ARROW1": "an Arrow file (write it as .parquet)",
-    b"BZh": "compressed with bzip2 (textclf reads gzip)",
-    b"\xfd7zXZ": "compressed with xz (textclf reads gzip)",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd (textclf reads gzip)",
+    b"ARROW1": "an Arrow file (give it the ending .arrow)",
     b"SQLite": "an SQLite database",
 }
 """What files of other kinds begin with."""
 
 
-class _Fed(io.RawIOBase):
-    """A stream that may be a pipe, its first bytes waited for so that they can be looked at together."""
+@dataclass(frozen=True)
+class TextForm:
+    """How a text file is written."""
 
-    def __init__(self, stream: IO[bytes]):
-        self.stream = stream
-        self.read_some = stream.read
+    encoding: str = UTF8
+    """Its encoding, or `auto`."""
+    delimiter: str | None = None
+    """What stands between the values of a row; none goes by the file's ending and its first lines."""
+    column_names: tuple[str, ...] = ()
+    """Names of the columns of a file whose first line does not name them."""
+    quoting: Quoting = Quoting.check
+    """What quote marks mean."""
 
-    def readable(self) -> bool:
-        return True
 
-    def readinto(self, buffer: Any, /) -> int:
-        found = self.read_some(len(buffer))
-        self.read_some = getattr(self.stream, "read1", self.stream.read)
-        buffer[: len(found)] = found
-        return len(found)
+PLAIN = TextForm()
 
 
 @contextmanager
-def open_text(path: Path, given: IO[bytes] | None = None) -> Iterator[IO[str]]:
-    """Open a text file, unpacked where its name ends in .gz.
+def open_text(path: Path, given: IO[bytes] | None = None, encoding: str = UTF8) -> Iterator[IO[str]]:
+    """Open a text file, unpacked where its name says that it is packed.
 
-    Bytes that are no UTF-8 come as lone surrogates, so that the lines that hold them can be told; line ends are
-    kept as they are.
+    Bytes that are not of the encoding come as lone surrogates, so that the lines that hold them can be told; line
+    ends are kept as they are.
 
     Args:
         path: The file.
-        given: What to read instead, such as a pipe; unpacked where it begins like gzip, and left open. `path` is
-            then only what it is called.
+        given: What to read instead, such as a pipe; unpacked where it begins like a packed file, and left open.
+            `path` is then only what it is called.
+        encoding: Its encoding; `auto` goes by what all of the file, or of a pipe its beginning, shows.
 
     Raises:
         DataError: If the file is empty, cannot be unpacked, is no text, or is of another encoding as a whole. While
             the context lasts, it also stands for errors of reading.
     """
-    packed = path.suffix.lower() == ".gz"
+    packing: Packing | None = None
+    if encoding == AUTO and given is None:
+        encoding = encoding_of(path)
     try:
-        with path.open("rb") if given is None else io.BufferedReader(_Fed(given), HEAD_BYTES) as file:
-            start = file.peek(2)[:2]
-            if given is not None:
-                packed = start == GZIP
-            if packed and start and start != GZIP:
-                raise DataError(f"{path}: the file is not gzip, though its name ends in .gz; rename or pack it.")
-            if not packed and start == GZIP:
-                raise DataError(f"{path}: the file is packed with gzip; add .gz to its name.")
-            stream = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
-            buffered = io.BufferedReader(cast(io.RawIOBase, stream), HEAD_BYTES) if packed else file
-            head = buffered.peek(HEAD_BYTES)
-            _check_head(path, head)
+        with ExitStack() as stack:
+            source = path.open("rb") if given is None else io.BufferedReader(WaitedFor(given), HEAD_BYTES)
+            file = stack.enter_context(source)
+            packing = packing_of(path, file.peek(6)[:6], is_named=given is None)
+            if packing is not None and packing.name == "zip" and not file.seekable():
+                raise DataError(f"{path}: a zip archive is read from its end, so it cannot come through a pipe.")
+            raw = file if packing is None else _buffered(packing.unpack(file))
+            head = raw.peek(HEAD_BYTES)
+            _check_head(path, head, encoding)
             if head.startswith(UTF8_MARK):
-                buffered.read(len(UTF8_MARK))
-            with io.TextIOWrapper(buffered, encoding="utf-8", errors="surrogateescape", newline="") as text:
+                raw.read(len(UTF8_MARK))
+            if encoding == AUTO:
+                encoding = encodings.guess_of_head(head) or encodings.found_in(path, _bad_lines(head.splitlines()[:-1]))
+                encodings.told(path, encoding)
+            with io.TextIOWrapper(raw, encoding=encoding, errors="surrogateescape", newline="") as text:
                 yield text
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path}: the gzip file is cut off or damaged ({str(error) or type(error).__name__}); "
-            f"fetch or pack it again (`gzip -t` tests it)."
-        ) from error
+    except DAMAGED as error:
+        raise _damaged(path, packing, error) from error
     except OSError as error:
+        if packing is not None and error.errno is None:
+            raise _damaged(path, packing, error) from error
         raise DataError(f"{path}: the file cannot be read: {error.strerror or error}.") from error
+    except UnicodeError as error:
+        raise DataError(f"{path}: the file is not {encoding}: {error}. Name another dataset.encoding.") from error
 
 
-def _check_head(path: Path, head: bytes) -> None:
-    """Refuse a file that is empty, or is no UTF-8 text, by how it begins."""
+def encoding_of(path: Path) -> str:
+    """Return the encoding that all of a file's bytes show.
+
+    Raises:
+        DataError: If they do not show it for sure.
+    """
+    stat = path.stat()
+    return _encoding_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(256)
+def _encoding_of(path: Path, size: int, changed: int) -> str:
+    """Read all of a file, once for each state of it."""
+    with open_text(path, encoding="latin-1") as stream:
+        head = cast(io.BufferedReader, stream.buffer).peek(HEAD_BYTES)  # type: ignore[attr-defined]
+        found = encodings.guess_of_head(head)
+        if not found:
+            found = encodings.found_in(path, _bad_lines(line.encode("latin-1") for line in stream))
+    return found
+
+
+def _bad_lines(lines: object) -> list[bytes]:
+    """Return the first of some lines that are not UTF-8."""
+    bad: list[bytes] = []
+    for line in cast("Iterator[bytes]", lines):
+        if not line.isascii():
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                bad.append(line)
+                if len(bad) == MAX_SAMPLED:
+                    break
+    return bad
+
+
+def _buffered(stream: IO[bytes]) -> io.BufferedReader:
+    return io.BufferedReader(cast(io.RawIOBase, stream), HEAD_BYTES)
+
+
+def _damaged(path: Path, packing: Packing | None, error: BaseException) -> DataError:
+    kind = packing.name if packing is not None else "packed"
+    test = " (`gzip -t` tests it)" if kind == "gzip" else ""
+    said = str(error) or type(error).__name__
+    return DataError(f"{path}: the {kind} file is cut off or damaged ({said}); fetch or pack it again{test}.")
+
+
+def _check_head(path: Path, head: bytes, encoding: str) -> None:
+    """Refuse a file that is empty, no text, or not of its encoding, by how it begins."""
     if not head.strip(b" \t\r\n" + UTF8_MARK):
         raise DataError(f"{path}: the file is empty.")
     for mark, kind in FOREIGN.items():
         if head.startswith(mark):
             raise DataError(f"{path}: the file is no text; it is {kind}.")
-    for mark, encoding in OTHER_MARKS.items():
-        if head.startswith(mark):
-            raise DataError(_other_encoding(path, encoding))
-    nul = head.count(b"\0")
-    if nul > len(head) // 4:
-        even = head[::2].count(b"\0")
-        guess = "UTF-16BE" if even > nul - even else "UTF-16LE"
-        if nul > len(head) * 0.6:
-            guess = "UTF-32BE" if head[:1] == b"\0" else "UTF-32LE"
-        if nul > len(head) * 0.9:
-            raise DataError(f"{path}: the file is no text; it holds little but NUL bytes.")
-        raise DataError(_other_encoding(path, guess))
-
-
-def encoding_remark(path: Path, bad: bytes) -> str:
-    """Return what to do about a file with lines that are not UTF-8, with a guess at their encoding.
-
-    Args:
-        path: The file.
-        bad: The first such lines.
-    """
-    matches = from_bytes(bad, cp_exclusion=["utf_8", "utf_16", "utf_32"])
-    best = matches.best()
-    western = [m for m in matches if {"cp1252", "latin_1"} & set(m.could_be_from_charset)]
-    if (
-        best is not None and western and western[0].chaos <= best.chaos
-    ):  # the usual one, where nothing speaks against it
-        guess = "CP1252"
-    else:
-        guess = best.encoding.replace("_", "-").upper() if best is not None else None
-    if guess is None or guess == "ASCII":
-        return "Save the file as UTF-8."
-    return _convert(path, guess, "It looks like (a guess; check the accents)")
-
-
-def _other_encoding(path: Path, encoding: str) -> str:
-    return f"{path}: the file is not UTF-8. {_convert(path, encoding, 'It looks like')}"
-
-
-def _convert(path: Path, encoding: str, opening: str) -> str:
-    target = path.name.removesuffix(".gz")
-    unpack = f"gunzip -c {path} | iconv -f {encoding} -t UTF-8" if path.suffix.lower() == ".gz" else (
-        f"iconv -f {encoding} -t UTF-8 {path}"
-    )  # fmt: skip
-    return f"{opening} {encoding}; convert it with `{unpack} > utf8-{target}`."
+    found = encodings.guess_of_head(head)
+    if found == "":
+        raise DataError(f"{path}: the file is no text; it holds little but NUL bytes.")
+    if found is not None and encodings.is_utf8(encoding):
+        raise encodings.other_encoding(path, found)
