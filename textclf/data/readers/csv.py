@@ -120,11 +120,8 @@ class _Seen:
 
     def fits(self, fields: Sequence[str]) -> bool:
         """Whether a row could hold these fields: those of columns of few values are among them."""
-        if not self.rows:
-            return False
-        few = [counter for counter in self.counts if len(counter) <= min(FEW, self.rows / 2)]
-        pairs = zip(self.counts, fields, strict=True)
-        return all(value.strip().strip('"') in counter for counter, value in pairs if counter in few)
+        few = [number for number, counter in enumerate(self.counts) if len(counter) <= min(FEW, self.rows / 2)]
+        return bool(few) and all(fields[number].strip().strip('"') in self.counts[number] for number in few)
 
 
 class _Records:
@@ -144,7 +141,7 @@ class _Records:
         self.seen = _Seen()
         self.names = self._header() if not self.form.column_names else list(self.form.column_names)
         self.width = len(self.names)
-        for line in ahead:
+        for line in ahead if self.form.column_names else ahead[1:]:
             if '"' not in line and line.count(self.separator) == self.width - 1:
                 self.seen.add(line.split(self.separator))
         if self.lines.ended:  # the header asked for more than there was
