@@ -38,7 +38,7 @@ NAMES = ("negative", "positive")
 TEXTS = [
     "it is a lovely film",
     "an awful lamp and it stays that way " * 6,
-    "",
+    "?!",
     " \n",
     "Ünïcode ﬁ İstanbul ß 日本語 ١٢ 😀",
     "don't 3.5 x_y a\x00b",

@@ -22,6 +22,7 @@ from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
 from textclf.data.selection import select_rows, take_rows
 from textclf.data.splits import rows_of_splits
+from textclf.data.text_columns import TextColumns
 from textclf.errors import DataError, cut, listed
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
         label_names=label_names,
         source=source,
         slice_columns=tuple(options.slice_columns),
+        columns=TextColumns(options.text_column, options.text_pair_column, options.title_column),
         **splits,
     )
 

@@ -109,8 +109,8 @@ def predict_file(
 
 def wanted_texts(located: RunReference, asked: TextColumns) -> WantedTexts:
     """Return what a run wants to read, by what it was trained on."""
-    dataset = located.record.config.get("dataset", {}) if located.record else {}
-    trained = TextColumns(dataset.get("text_column"), dataset.get("text_pair_column"), dataset.get("title_column"))
+    said = read_description(located.classifier).columns
+    trained = said if said.text is not None else located.trained_on
     return WantedTexts(asked, trained, has_pairs(located))
 
 

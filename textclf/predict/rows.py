@@ -213,7 +213,7 @@ def _plain_lines(
     stream: IO[str], kind: Kind, wanted: WantedTexts, size: int, said: str, share: Callable[[], float | None]
 ) -> Iterator[Batch]:
     columns = wanted.found_in([LINE_COLUMN], f"{said} (plain lines)")
-    rows = ((number, line.rstrip("\r\n")) for number, line in enumerate(stream, 1) if not line.isspace())
+    rows = ((number, line.rstrip("\r\n")) for number, line in enumerate(stream, 1))
     for window in _windows(rows, size, lambda row: len(row[1])):
         found = Texts(columns)
         for number, line in window:
@@ -221,7 +221,8 @@ def _plain_lines(
                 found.add_problem(BadRow(said, number, rejected.NOT_UTF8, "", line[:START_CHARACTERS]))
             else:
                 found.add(said, number, {LINE_COLUMN: line}.get)
-        yield Batch(pa.table({LINE_COLUMN: found.texts}), found.texts, None, found.problems, share=share())
+        lines = [line.encode("utf-8", "replace").decode() for _, line in window]
+        yield Batch(pa.table({LINE_COLUMN: lines}), found.texts, None, found.problems, share=share())
 
 
 def _windows(rows: Iterator[Any], size: int, length: Callable[[Any], int]) -> Iterator[list[Any]]:
