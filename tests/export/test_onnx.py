@@ -38,7 +38,7 @@ NAMES = ("negative", "positive")
 TEXTS = [
     "it is a lovely film",
     "an awful lamp and it stays that way " * 6,
-    "?!",
+    "",
     " \n",
     "Ünïcode ﬁ İstanbul ß 日本語 ١٢ 😀",
     "don't 3.5 x_y a\x00b",
@@ -96,7 +96,7 @@ def test_a_transformer_says_the_same_as_a_graph(transformer, tmp_path, pairs, le
     )
     write_transformer(classifier, tmp_path)
     exported = load_classifier(tmp_path)
-    np.testing.assert_allclose(exported.predict_proba(TEXTS, pairs), classifier.predict_proba(TEXTS, pairs), atol=2e-6)
+    np.testing.assert_allclose(exported.probabilities(TEXTS, pairs), classifier.probabilities(TEXTS, pairs), atol=2e-6)
     assert exported.predict_proba([]).shape == (0, 2)
 
 
@@ -109,10 +109,10 @@ def test_every_family_has_a_graph_with_and_without_8_bit_weights(family, tiny_ch
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
     classifier = TransformerClassifier(label_names=NAMES, model=model, tokenizer=tokenizer, lengths=Lengths(16))
     write_transformer(classifier, tmp_path)
-    expected = classifier.predict_proba(TEXTS)
-    np.testing.assert_allclose(load_classifier(tmp_path).predict_proba(TEXTS), expected, atol=2e-6)
+    expected = classifier.probabilities(TEXTS)
+    np.testing.assert_allclose(load_classifier(tmp_path).probabilities(TEXTS), expected, atol=2e-6)
     quantise(tmp_path)
-    found = load_classifier(tmp_path).predict_proba(TEXTS)
+    found = load_classifier(tmp_path).probabilities(TEXTS)
     np.testing.assert_allclose(found, expected, atol=0.05)
     assert not np.array_equal(found, expected), "the weights are not 8-bit"
 
@@ -206,7 +206,7 @@ def test_an_export_is_never_overwritten(transformer, tmp_path):
     output = export(located, ExportOptions("safetensors", tmp_path / "out"))
     with pytest.raises(ArtifactError, match="never overwritten"):
         export(located, ExportOptions("safetensors", tmp_path / "out"))
-    np.testing.assert_array_equal(load_classifier(output).predict_proba(TEXTS), transformer.predict_proba(TEXTS))
+    np.testing.assert_array_equal(load_classifier(output).probabilities(TEXTS), transformer.probabilities(TEXTS))
 
 
 @pytest.mark.parametrize("target", ["onnx-int8", "safetensors"])
