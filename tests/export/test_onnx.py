@@ -74,7 +74,7 @@ def fitted(vectorizer=None, classifier="sklearn.linear_model.LogisticRegression"
 def run_of(classifier, folder, texts=TEXTS * 4):
     """Write what a run leaves of a classifier: its folder and the predictions."""
     classifier.save(folder / "classifier")
-    labels = [NAMES[label] for label in classifier.predict_proba(texts).argmax(axis=1)]
+    labels = [NAMES[label] for label in classifier.probabilities(texts).argmax(axis=1)]
     pd.DataFrame({"text": texts, "label": labels}).to_parquet(folder / "predictions.parquet")
     return RunReference("test", folder / "classifier", folder)
 
@@ -135,7 +135,7 @@ def test_a_pipeline_says_the_same_as_a_graph(vectorizer, classifier, tmp_path):
     original = fitted(vectorizer, classifier)
     write_pipeline(original, tmp_path)
     texts = [*TEXTS, "lovely lovely lovely film", "It Is A LOVELY film; it's GREAT", "so_fine fine-tent"]
-    np.testing.assert_allclose(load_classifier(tmp_path).predict_proba(texts), original.predict_proba(texts), atol=1e-4)
+    np.testing.assert_allclose(load_classifier(tmp_path).probabilities(texts), original.probabilities(texts), atol=1e-4)
 
 
 def test_pipelines_whose_words_a_graph_cannot_find_are_refused(tmp_path):
