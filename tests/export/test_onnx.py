@@ -164,12 +164,12 @@ def test_an_export_is_checked_and_predicts_without_torch(transformer, tmp_path, 
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Missing())\n"
         "from textclf import load_classifier\n"
-        "print(json.dumps(load_classifier(sys.argv[1]).predict_proba(json.loads(sys.argv[2])).tolist()))\n"
+        "print(json.dumps(load_classifier(sys.argv[1]).probabilities(json.loads(sys.argv[2])).tolist()))\n"
     )
     texts = [text for text in TEXTS if "\x00" not in text]
     done = subprocess.run([sys.executable, "-c", code, output, json.dumps(texts)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(json.loads(done.stdout), transformer.predict_proba(texts), atol=2e-6)
+    np.testing.assert_allclose(json.loads(done.stdout), transformer.probabilities(texts), atol=2e-6)
 
 
 def test_8_bit_weights_that_lose_too_much_are_refused_unless_forced(transformer, tmp_path, monkeypatch, capsys):

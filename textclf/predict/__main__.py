@@ -2,7 +2,7 @@
 
 python -m textclf.predict RUN "The cinematography was stunning, but the plot was boring."
 python -m textclf.predict RUN --input reviews.csv --output predictions.csv
-zcat reviews.jsonl.gz | python -m textclf.predict RUN --input - --input-format jsonl --output - | head
+zcat reviews.jsonl.gz | python -m textclf.predict RUN --input - --output - | head
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict here and now")
     parser.add_argument("--input", metavar="FILE|-", help="file to predict")
     parser.add_argument("--output", metavar="FILE|-", help="file to write")
-    parser.add_argument("--input-format", choices=FORMATS, help="where the name does not say it")
+    parser.add_argument("--input-format", choices=FORMATS, help="where the name does not say it; stdin is looked at")
     parser.add_argument("--output-format", choices=FORMATS, help="where the name does not say it")
     parser.add_argument("--text-column", metavar="NAME", help="column of the texts; usual names are found")
     parser.add_argument("--text-pair-column", metavar="NAME", help="column of the second texts of pairs")

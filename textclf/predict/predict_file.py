@@ -20,6 +20,7 @@ from textclf.models.prediction import check_threshold
 from textclf.models.saved import read_description
 from textclf.predict.inputs import TextColumns, WantedTexts
 from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches
+from textclf.predict.sniff import sniffed
 from textclf.predict.stream import PredictOptions, Tell, predict_batches
 from textclf.predict.texts import has_pairs, ready
 from textclf.predict.writers import SeparatedWriter, check_target, open_writer
@@ -40,7 +41,7 @@ class Ends:
     output: str
     """A file, or `-` for stdout."""
     input_kind: Kind | None = None
-    """Format of the input; none takes the one that its name says."""
+    """Format of the input; none takes the one that its name says, and looks at how stdin begins."""
     output_kind: Kind | None = None
     """Format of the output; none takes the one that its name says, and of stdout that of the input."""
     force: bool = False
@@ -83,8 +84,14 @@ def predict_file(
     description = read_description(located.classifier)
     check_threshold(options.threshold, description.label_names)
     done = Done()
+    wanted = wanted_texts(located, asked)
     with _source(ends) as (source, name):
-        batches = read_batches(source, input_kind, wanted_texts(located, asked), name=name)
+        if input_kind is None and not isinstance(source, Path):
+            input_kind, why, source = sniffed(source, wanted)
+            log.warning("stdin is read as %s: %s; --input-format says otherwise", input_kind.value, why)
+        assert input_kind is not None
+        output_kind = output_kind or (Kind.jsonl if input_kind is Kind.txt else input_kind)
+        batches = read_batches(source, input_kind, wanted, name=name)
         first = next(batches, None)
         if first is None:
             raise DataError(f"{name}: the file holds no rows.")
@@ -114,24 +121,23 @@ def wanted_texts(located: RunReference, asked: TextColumns) -> WantedTexts:
     return WantedTexts(asked, trained, has_pairs(located))
 
 
-def kinds_of(ends: Ends) -> tuple[Kind, Kind]:
-    """Return the formats of input and output.
+def kinds_of(ends: Ends) -> tuple[Kind | None, Kind | None]:
+    """Return the formats of input and output; none of what comes through stdin and must be looked at.
 
     Raises:
         ConfigError: If neither a name nor an option says one.
     """
     known = ", ".join(ENDINGS)
     read = ends.input_kind or kind_of_name(ends.input)
-    if read is None:
-        said = "what comes through stdin" if ends.input == PIPE else f"of what format {ends.input} is"
+    if read is None and ends.input != PIPE:
         raise ConfigError(
-            f"--input {ends.input}: say {said} with --input-format {'|'.join(kind.value for kind in Kind)}"
-            f"{'' if ends.input == PIPE else f', or give it an ending ({known}; all but .parquet also with .gz)'}."
+            f"--input {ends.input}: say of what format {ends.input} is with --input-format "
+            f"{'|'.join(kind.value for kind in Kind)}, or give it an ending ({known}; all but .parquet also with .gz)."
         )
     written = ends.output_kind or kind_of_name(ends.output)
-    if ends.output == PIPE and written is None:
+    if ends.output == PIPE and written is None and read is not None:
         written = Kind.jsonl if read is Kind.txt else read
-    if written is None:
+    if written is None and ends.output != PIPE:
         raise ConfigError(
             f"--output {ends.output}: its ending says no format that textclf writes ({known}; all but .parquet also "
             f"with .gz); give it one, or say it with --output-format."
@@ -139,7 +145,7 @@ def kinds_of(ends: Ends) -> tuple[Kind, Kind]:
     return read, written
 
 
-def check_ends(ends: Ends, output_kind: Kind) -> None:
+def check_ends(ends: Ends, output_kind: Kind | None) -> None:
     """Refuse, before anything is loaded, an input that is not there and an output that may not be written.
 
     Raises:
