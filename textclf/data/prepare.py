@@ -23,7 +23,7 @@ from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
 from textclf.data.selection import select_rows, take_rows
 from textclf.data.splits import rows_of_splits
 from textclf.data.text_columns import TextColumns
-from textclf.errors import DataError, cut, listed
+from textclf.errors import DataError, cut, listed, looks_like
 
 log = logging.getLogger(__name__)
 CAUSES = (
@@ -170,8 +170,9 @@ def check_known(
             more = f" (and {len(unknown) - 1:,} more rows)" if len(unknown) > 1 else ""
             raise DataError(
                 f"{place_of(raw[split], row, split, said[split], rejects)}: label {cut(repr(value))} is not one of "
-                f"{listed(names)}{'' if options.label_names else ', the classes of train'}{more}. Correct it, add it "
-                f"to dataset.label_names (and to train), or leave such rows out with dataset.unknown_labels=drop."
+                f"{listed(names)}{'' if options.label_names else ', the classes of train'}{more}."
+                f"{looks_like(str(value), names)} Correct it, add it to dataset.label_names (and to train), or leave "
+                f"such rows out with dataset.unknown_labels=drop."
             )
 
 

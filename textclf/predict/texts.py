@@ -6,10 +6,12 @@ import logging
 import os
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textclf.documents.escape import terminal
 from textclf.errors import ConfigError, DataError
 from textclf.models.given_texts import checked
 from textclf.models.prediction import ABSTAIN, Prediction, check_threshold
@@ -32,7 +34,7 @@ def predict_texts(
     Raises:
         TextclfError: If there is no such run, or the texts of the last pair are not two.
     """
-    located = resolve_run(run)
+    located = found_run(run)
     check_threshold(threshold, read_description(located.classifier).label_names)
     checked(texts, lambda row: f"Text {row + 1}")
     refuse_files(texts, run)
@@ -44,6 +46,18 @@ def predict_texts(
             f'"A man plays the guitar." "Somebody makes music."; got {len(texts)}.'
         )
     return ready(located, device).predict(list(texts[::2]), list(texts[1::2]), threshold)
+
+
+def found_run(run: str) -> RunReference:
+    """Find a run, and say on stderr which one answers to a name such as `latest`.
+
+    Raises:
+        ArtifactError: If there is no such run.
+    """
+    located = resolve_run(run)
+    if located.described is not None:
+        print(terminal(located.described), file=sys.stderr)
+    return located
 
 
 def refuse_files(texts: Sequence[str], run: str) -> None:

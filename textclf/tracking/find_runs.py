@@ -63,6 +63,17 @@ class RunReference:
         return classifier
 
     @property
+    def described(self) -> str | None:
+        """Which run answers to a name such as `latest`, for a person; nothing where the folder itself was named."""
+        if self.record is None or Path(self.said).is_dir():
+            return None
+        record = self.record
+        scores = [f"{name} {record.metrics[name]:.3f}" for name in dict.fromkeys((record.objective, "test/accuracy"))
+                  if name in record.metrics]  # fmt: skip
+        when = record.started[:16].replace("T", " ")
+        return f"{self.said} is {record.name}: {', '.join([*scores, f'run on {when}'])} ({self.folder})"
+
+    @property
     def trained_on(self) -> TextColumns:
         """The columns that the run was asked to read; none are named where there is no record."""
         asked = self.record.config.get("dataset", {}) if self.record is not None else {}
