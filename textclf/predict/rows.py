@@ -47,7 +47,16 @@ class Kind(Enum):
 
 ENDINGS = {".jsonl": Kind.jsonl, ".ndjson": Kind.jsonl, ".json": Kind.jsonl, ".csv": Kind.csv, ".tsv": Kind.tsv,
            ".parquet": Kind.parquet, ".txt": Kind.txt}  # fmt: skip
+OTHER_SEPARATORS = (";", "\t", "|", ",")
+PACKED = (".gz",)
+"""What may follow the ending of a file that is packed."""
 SEPARATORS = {Kind.csv: ",", Kind.tsv: "\t"}
+
+
+def readable_endings() -> list[str]:
+    """Return the endings of all files that can be predicted, packed ones last: the one list that commands and app show."""
+    packed = [ending + more for ending, kind in ENDINGS.items() if kind is not Kind.parquet for more in PACKED]
+    return [*ENDINGS, *packed]
 
 
 def kind_of_name(name: str) -> Kind | None:
@@ -133,8 +142,15 @@ def read_column_names(source: BinaryIO, kind: Kind, name: str) -> list[str]:
             if isinstance(first, BadRow):
                 raise _no_object(first, name)
             return [] if first is None else list(first[2])
-        header = next(SeparatedValues(SEPARATORS[kind], MAX_TEXT_CHARACTERS).records(stream, Path(name)))
-        return list(header.values) if isinstance(header, Row) else []
+        reader = SeparatedValues(SEPARATORS[kind], MAX_TEXT_CHARACTERS)
+        header = next(reader.records(stream, Path(name)))
+        names = list(header.values) if isinstance(header, Row) else []
+        if len(names) == 1 and (other := next((s for s in OTHER_SEPARATORS if s in names[0]), None)):
+            raise DataError(
+                f"{name} names one column, {names[0]!r}, whose name holds {other!r}. If that is what stands between "
+                f"columns, write {SEPARATORS[kind]!r} instead; else take it out of the name."
+            )
+        return names
 
 
 def _no_object(row: BadRow, name: str) -> DataError:

@@ -8,14 +8,15 @@ import json
 import zlib
 from typing import Any, BinaryIO, cast
 
-from textclf.data.readers.text import GZIP, HEAD_BYTES, UTF8_MARK
 from textclf.errors import DataError
 from textclf.predict.inputs import WantedTexts
 from textclf.predict.rows import Kind
 
 SEPARATORS = {",": Kind.csv, "\t": Kind.tsv, ";": Kind.csv, "|": Kind.csv}
 """What may stand between columns; a reader says so where it does not take one."""
-PARQUET = b"PAR1"
+HEAD_BYTES = 65_536
+"""How much is looked at."""
+GZIP, PARQUET, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
 MOST_NAME_CHARACTERS = 64
 """A column's name is no longer; a text may be."""
 
