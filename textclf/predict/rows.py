@@ -54,7 +54,7 @@ SEPARATORS = {Kind.csv: ",", Kind.tsv: "\t"}
 
 
 def readable_endings() -> list[str]:
-    """Return the endings of all files that can be predicted, packed ones last: the one list that commands and app show."""
+    """Return the endings of all files that can be predicted, packed ones last."""
     packed = [ending + more for ending, kind in ENDINGS.items() if kind is not Kind.parquet for more in PACKED]
     return [*ENDINGS, *packed]
 
