@@ -1,16 +1,47 @@
-"""Text-classification experiments: baselines and transformers under one config and one tracker."""
+"""Text-classification experiments: baselines and transformers under one config and one tracker.
+
+from textclf import InMemoryDataset, compare, compose_experiment, load_classifier, run_experiment
+
+Each of these is imported when it is first asked for: `import textclf` alone loads nothing.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from textclf.compare.compare_runs import compare
+    from textclf.data.in_memory import InMemoryDataset
+    from textclf.experiment.cli import compose_experiment
+    from textclf.experiment.experiment import run_experiment
     from textclf.models.base import Classifier
 
-__all__ = ["load_classifier"]
+__all__ = ["InMemoryDataset", "compare", "compose_experiment", "load_classifier", "run_experiment"]
 __version__ = "0.1.0"
+
+_WHERE = {
+    "InMemoryDataset": "textclf.data.in_memory",
+    "compose_experiment": "textclf.experiment.cli",
+    "run_experiment": "textclf.experiment.experiment",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what this package offers when it is first asked for."""
+    if name == "compare":  # the room of that name, which can be called
+        return importlib.import_module("textclf.compare")
+    if name in _WHERE:
+        found = globals()[name] = getattr(importlib.import_module(_WHERE[name]), name)
+        return found
+    raise AttributeError(f"module 'textclf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names that this package offers, imported or not."""
+    return sorted({*globals(), *__all__})
 
 
 def load_classifier(run: str | Path) -> Classifier:

@@ -7,6 +7,7 @@ commands print that paragraph alone; the traceback goes to the run's log.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 
@@ -52,6 +53,37 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x' or 'y'?` for the known names close to `name`, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+def looks_like(value: str, known: Iterable[str]) -> str:
+    """Return how a value differs from a known one that a person sees as the same, else nothing.
+
+    Two such differ only in white space, case, Unicode form or characters that are not seen; both are shown as Python
+    writes them, everything beyond ASCII by its number where that is what differs.
+    """
+    for name in known:
+        if name != value and as_seen(name) == as_seen(value):
+            shown = repr if name.isascii() and value.isascii() else ascii
+            return f" It looks like the class {shown(name)} and is {shown(value)}: they differ in {difference(value, name)}."
+    return ""
+
+
+def as_seen(text: str) -> str:
+    """Return a text without what a person does not see: case, form, hidden characters, white space of any kind."""
+    plain = unicodedata.normalize("NFKC", text)
+    plain = "".join(" " if char.isspace() else char for char in plain if unicodedata.category(char) != "Cf")
+    return unicodedata.normalize("NFKC", " ".join(plain.split()).casefold())
+
+
+def difference(value: str, name: str) -> str:
+    """Return in what two texts differ that look alike."""
+    if value.casefold() == name.casefold():
+        return "upper and lower case"
+    if "".join(value.split()) == "".join(name.split()):
+        return "white space"
+    if unicodedata.normalize("NFC", value) == unicodedata.normalize("NFC", name):
+        return "Unicode form (NFC and NFD)"
+    return "characters that look alike or are not seen"
 
 
 def listed(names: Iterable[str], limit: int = 20) -> str:

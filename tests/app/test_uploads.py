@@ -11,7 +11,7 @@ from textclf.app.classifiers import load
 from textclf.app.run_list import read_choice
 from textclf.errors import DataError
 from textclf.predict.inputs import TextColumns
-from textclf.predict.rows import Kind
+from textclf.predict.rows import Kind, readable_endings
 from textclf.tracking.record import read_record
 
 TEXTS = ["a lovely film", "=an awful lamp", "it is\na dull song"]
@@ -113,7 +113,21 @@ def test_a_packed_file_cannot_fill_the_memory(loaded, monkeypatch):
         predicted(loaded, gzip.compress(b"text\n" + b"fine " * 5000 + b"\n"), Kind.csv)
 
 
-@pytest.mark.parametrize("name", ["report.xlsx", "texts", "texts.csv.gz"])
+def test_what_the_page_takes_is_what_can_be_predicted(loaded):
+    taken = readable_endings()
+    assert {".csv", ".csv.gz", ".jsonl.gz", ".parquet", ".txt"} <= set(taken)
+    for ending in taken:
+        assert uploads.kind_of(f"up{ending}")
+    packed = predicted(loaded, gzip.compress(as_file(Kind.csv), mtime=0), Kind.csv)
+    assert packed.label_counts() == predicted(loaded, as_file(Kind.csv), Kind.csv).label_counts()
+
+
+def test_a_header_that_is_not_apart_is_no_column():
+    with pytest.raises(DataError, match="one column, 'id;text', whose name holds ';'"):
+        uploads.column_names(b"id;text\n1;fine\n", Kind.csv, "up.csv")
+
+
+@pytest.mark.parametrize("name", ["report.docx", "texts", "texts.parquet.gz"])
 def test_other_formats_are_refused(name):
     with pytest.raises(DataError, match="must end in"):
         uploads.kind_of(name)

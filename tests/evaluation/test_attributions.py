@@ -33,7 +33,7 @@ class Counter:
     def __init__(self):
         self.calls = []
 
-    def predict_proba(self, texts, text_pairs=None):
+    def probabilities(self, texts, text_pairs=None):
         self.calls.append(len(texts))
         whole = [f"{a} {b}".split() for a, b in zip(texts, text_pairs or [""] * len(texts), strict=True)]
         odds = np.array([2.0 * words.count("yes") - words.count("no") for words in whole])
@@ -100,7 +100,7 @@ def test_a_text_without_words_is_left_out():
 
 def test_certain_probabilities_have_finite_weights():
     class Certain:
-        def predict_proba(self, texts, text_pairs=None):
+        def probabilities(self, texts, text_pairs=None):
             return np.array([[0.0, 1.0] if "x" in text else [1.0, 0.0] for text in texts], dtype=np.float32)
 
     weights = word_weights(Certain(), [WordMask("x y", 9)], 1)

@@ -12,7 +12,7 @@ class Slow:
     def __init__(self):
         self.calls = []
 
-    def predict_proba(self, texts, pairs=None):
+    def probabilities(self, texts, pairs=None):
         self.calls.append((list(texts), pairs))
         time.sleep(0.3 if len(self.calls) == 1 else 0.001)
         return np.full((len(texts), 2), 0.5)

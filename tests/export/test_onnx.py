@@ -74,7 +74,7 @@ def fitted(vectorizer=None, classifier="sklearn.linear_model.LogisticRegression"
 def run_of(classifier, folder, texts=TEXTS * 4):
     """Write what a run leaves of a classifier: its folder and the predictions."""
     classifier.save(folder / "classifier")
-    labels = [NAMES[label] for label in classifier.predict_proba(texts).argmax(axis=1)]
+    labels = [NAMES[label] for label in classifier.probabilities(texts).argmax(axis=1)]
     pd.DataFrame({"text": texts, "label": labels}).to_parquet(folder / "predictions.parquet")
     return RunReference("test", folder / "classifier", folder)
 
@@ -96,7 +96,7 @@ def test_a_transformer_says_the_same_as_a_graph(transformer, tmp_path, pairs, le
     )
     write_transformer(classifier, tmp_path)
     exported = load_classifier(tmp_path)
-    np.testing.assert_allclose(exported.predict_proba(TEXTS, pairs), classifier.predict_proba(TEXTS, pairs), atol=2e-6)
+    np.testing.assert_allclose(exported.probabilities(TEXTS, pairs), classifier.probabilities(TEXTS, pairs), atol=2e-6)
     assert exported.predict_proba([]).shape == (0, 2)
 
 
@@ -109,10 +109,10 @@ def test_every_family_has_a_graph_with_and_without_8_bit_weights(family, tiny_ch
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
     classifier = TransformerClassifier(label_names=NAMES, model=model, tokenizer=tokenizer, lengths=Lengths(16))
     write_transformer(classifier, tmp_path)
-    expected = classifier.predict_proba(TEXTS)
-    np.testing.assert_allclose(load_classifier(tmp_path).predict_proba(TEXTS), expected, atol=2e-6)
+    expected = classifier.probabilities(TEXTS)
+    np.testing.assert_allclose(load_classifier(tmp_path).probabilities(TEXTS), expected, atol=2e-6)
     quantise(tmp_path)
-    found = load_classifier(tmp_path).predict_proba(TEXTS)
+    found = load_classifier(tmp_path).probabilities(TEXTS)
     np.testing.assert_allclose(found, expected, atol=0.05)
     assert not np.array_equal(found, expected), "the weights are not 8-bit"
 
@@ -135,7 +135,7 @@ def test_a_pipeline_says_the_same_as_a_graph(vectorizer, classifier, tmp_path):
     original = fitted(vectorizer, classifier)
     write_pipeline(original, tmp_path)
     texts = [*TEXTS, "lovely lovely lovely film", "It Is A LOVELY film; it's GREAT", "so_fine fine-tent"]
-    np.testing.assert_allclose(load_classifier(tmp_path).predict_proba(texts), original.predict_proba(texts), atol=1e-4)
+    np.testing.assert_allclose(load_classifier(tmp_path).probabilities(texts), original.probabilities(texts), atol=1e-4)
 
 
 def test_pipelines_whose_words_a_graph_cannot_find_are_refused(tmp_path):
@@ -164,12 +164,12 @@ def test_an_export_is_checked_and_predicts_without_torch(transformer, tmp_path, 
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Missing())\n"
         "from textclf import load_classifier\n"
-        "print(json.dumps(load_classifier(sys.argv[1]).predict_proba(json.loads(sys.argv[2])).tolist()))\n"
+        "print(json.dumps(load_classifier(sys.argv[1]).probabilities(json.loads(sys.argv[2])).tolist()))\n"
     )
     texts = [text for text in TEXTS if "\x00" not in text]
     done = subprocess.run([sys.executable, "-c", code, output, json.dumps(texts)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(json.loads(done.stdout), transformer.predict_proba(texts), atol=2e-6)
+    np.testing.assert_allclose(json.loads(done.stdout), transformer.probabilities(texts), atol=2e-6)
 
 
 def test_8_bit_weights_that_lose_too_much_are_refused_unless_forced(transformer, tmp_path, monkeypatch, capsys):
@@ -206,7 +206,7 @@ def test_an_export_is_never_overwritten(transformer, tmp_path):
     output = export(located, ExportOptions("safetensors", tmp_path / "out"))
     with pytest.raises(ArtifactError, match="never overwritten"):
         export(located, ExportOptions("safetensors", tmp_path / "out"))
-    np.testing.assert_array_equal(load_classifier(output).predict_proba(TEXTS), transformer.predict_proba(TEXTS))
+    np.testing.assert_array_equal(load_classifier(output).probabilities(TEXTS), transformer.probabilities(TEXTS))
 
 
 @pytest.mark.parametrize("target", ["onnx-int8", "safetensors"])

@@ -1,4 +1,4 @@
-"""Predictions with names, thresholds that abstain, and inputs that are refused before work."""
+"""Predictions with names, and thresholds that abstain."""
 
 import numpy as np
 import pytest
@@ -48,21 +48,3 @@ def test_a_class_called_abstain_leaves_no_room_for_a_threshold():
     assert classifier.predict(["x"])[0].label == "abstain"
     with pytest.raises(DataError, match="A class is called 'abstain'"):
         classifier.predict(["x"], threshold=0.9)
-
-
-@pytest.mark.parametrize(
-    ("texts", "pairs", "has_pairs", "message"),
-    [
-        ("one text", None, None, r"write \[text\]"),
-        (["x", None], None, None, r"texts\[1\] must be a string, got NoneType"),
-        (["x", "a \ud800"], None, None, r"texts\[1\] is no valid Unicode: .* at character 2"),
-        (["x"], [3], None, r"text_pairs\[0\] must be a string, got int"),
-        (["x"], None, True, "fitted on pairs"),
-        (["x"], ["y"], False, "fitted on single texts"),
-        (["x"], ["y", "z"], True, "got 1 and 2"),
-    ],
-)
-def test_what_is_no_list_of_texts_is_refused(texts, pairs, has_pairs, message):
-    classifier = Fixed(label_names=("a", "b", "c"), has_pairs=has_pairs)
-    with pytest.raises(DataError, match=message):
-        classifier.predict_proba(texts, pairs)

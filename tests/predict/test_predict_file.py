@@ -1,7 +1,9 @@
 """The command, from the run to the file, in one process."""
 
+import gzip
 import io
 import json
+import shlex
 import sys
 
 import pytest
@@ -66,7 +68,10 @@ def test_texts_are_answered(run, single, pair):
         1,
         f'error: {pair} was fitted on pairs of texts: give them two by two, as in "A man plays the guitar." "Somebody makes music."; got 1.\n',
     )
-    assert run(single, " ")[0] == 1
+    assert run(single, "fine", " ")[0::2] == (
+        1,
+        "error: Text 2 is an empty text and cannot be classified; leave such rows out.\n",
+    )
 
 
 def test_a_file_with_true_labels(run, single, tmp_path):
@@ -100,6 +105,57 @@ def test_pipes(run, single):
     assert out.startswith("text\tlabel\tscore\tprobability_negative\tprobability_positive\nfine\tpositive\t0.")
 
 
+@pytest.mark.parametrize(
+    ("stdin", "kind", "rows"),
+    [
+        (b'\n{"text": "fine"}\n{"text": "awful"}\n', "jsonl", 2),
+        (b'{"text": "fine"}', "jsonl", 1),
+        (b"\xef\xbb\xbfid,review\n1,fine\n2,awful\n", "csv", 2),
+        (gzip.compress(b"id\treview\n1\tfine\n"), "tsv", 1),
+        (b"text\nfine\n", "csv", 1),
+        (b"fine, text\nan awful lamp, that is\n", "csv", 1),
+        (b"fine, text\nan awful lamp, I said, twice\n", "txt", 2),
+        (b"It is fine, truly\nawful\n", "txt", 2),
+        (b"{fine} so far\n", "txt", 1),
+        (b"lovely", "txt", 1),
+    ],
+)
+def test_stdin_says_its_format_by_how_it_begins(run, single, caplog, stdin, kind, rows):
+    code, out, _ = run(single, "--input", "-", "--output", "-", "--output-format", "jsonl", stdin=stdin)
+    assert code == 0
+    assert len(out.splitlines()) == rows
+    assert f"stdin is read as {kind}: its first line" in caplog.text or "its second line" in caplog.text
+
+
+def test_stdin_goes_out_as_it_came(run, single):
+    assert run(single, "--input", "-", "--output", "-", stdin=b"id,text\n1,fine\n")[1].startswith("id,text,label,")
+    assert json.loads(run(single, "--input", "-", "--output", "-", stdin=b"fine\n")[1])["label"] == "positive"
+    code, _, err = run(single, "--input", "-", "--output", "-", stdin=b"PAR1" + b"\0" * 99)
+    assert (code, "Parquet" in err) == (1, True)
+    code, _, err = run(single, "--input", "-", "--output", "-", stdin=b"")
+    assert (code, "empty" in err) == (1, True)
+
+
+def test_the_name_of_a_file_is_no_text(run, single, pair, tmp_path, caplog):
+    (tmp_path / "my reviews.csv").write_text("text\nfine\n")
+    for folder, texts in (
+        (single, ["my reviews.csv"]),
+        (single, ["fine", "./my reviews.csv"]),
+        (pair, ["a", "my reviews.csv"]),
+    ):
+        code, out, err = run(folder, *texts)
+        assert (code, out) == (1, "")
+        assert f"--input {shlex.quote(texts[-1])} --output predictions.csv" in err
+        assert "--input - --input-format txt" in err
+    assert "is a folder" in run(single, str(tmp_path))[2]
+    (tmp_path / "fine").mkdir()
+    assert run(single, "fine")[0] == 0  # a word
+    assert run(single, "x" * 5000)[0] == 0
+    assert not caplog.text
+    assert run(single, "absent.csv")[0] == 0
+    assert "there is no file absent.csv here" in caplog.text
+
+
 def test_bad_rows(run, single, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"text": "fine"}\n{"text"\n')
     code, _, err = run(single, "--input", "in.jsonl", "--output", "out.csv")
@@ -121,7 +177,6 @@ def test_bad_rows(run, single, tmp_path):
         (["--input", "in.csv", "--output", "there.csv"], "there already"),
         (["--input", "in.csv", "--output", "o.docx"], "--output-format"),
         (["--input", "in.dat", "--output", "o.csv"], "--input-format"),
-        (["--input", "-", "--output", "o.csv"], "stdin with --input-format"),
         (["--input", "in.csv", "--output", "o.csv", "--threshold", "2"], "between 0 and 1"),
         (["--input", "in.csv", "--output", "o.csv", "--top-k", "0"], "--top-k"),
         (["--input", "in.csv", "--output", "o.csv", "--text-column", "txt"], "Did you mean 'text'"),

@@ -56,10 +56,13 @@ def test_pipes_are_read_once_and_unpacked(packed):
     assert batches[-1].texts[-1] == "t4999"
 
 
-def test_plain_lines_skip_blank_ones(tmp_path):
-    (batch,) = rows_of(write(tmp_path / "a.txt", "one\n\n  \ntwo\r\n"), "txt")
-    assert batch.texts == ["one", "two"]
-    assert batch.table.column_names == ["text"]
+def test_blank_lines_are_rows_without_a_text(tmp_path):
+    (batch,) = rows_of(write(tmp_path / "a.txt", "one\n\n  \ntwo\r\n\n"), "txt")
+    assert batch.texts == ["one", "", "", "two", ""]
+    assert {row: (said.at, said.cause) for row, said in batch.problems.items()} == {
+        row: (row + 1, "no text") for row in (1, 2, 4)
+    }
+    assert batch.table.column("text").to_pylist() == ["one", "", "  ", "two", ""]
 
 
 def test_parquet_keeps_types(tmp_path):

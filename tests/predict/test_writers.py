@@ -90,7 +90,10 @@ def test_parquet_values_that_json_does_not_know(tmp_path):
 
 def test_lines_hold_the_label(tmp_path):
     (tmp_path / "a.txt").write_text("gg\n\nx\n")
-    assert convert(tmp_path / "a.txt", tmp_path / "b.txt").read_text() == "positive\nnegative\n"
+    with pytest.raises(DataError, match=r"a.txt:2: no text.*--keep-bad-rows"):
+        convert(tmp_path / "a.txt", tmp_path / "b.txt")
+    kept = convert(tmp_path / "a.txt", tmp_path / "b.txt", keep_bad_rows=True)
+    assert kept.read_text() == "positive\n\nnegative\n"
 
 
 def test_a_header_alone_gives_a_header(tmp_path):

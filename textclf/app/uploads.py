@@ -13,7 +13,7 @@ from textclf.app.classifiers import Loaded
 from textclf.documents.escape import csv_cell
 from textclf.errors import DataError, listed
 from textclf.predict.inputs import TextColumns, WantedTexts
-from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches, read_column_names, refusal
+from textclf.predict.rows import Batch, Kind, kind_of_name, read_batches, read_column_names, readable_endings, refusal
 from textclf.predict.stream import PredictOptions, predict_batches
 from textclf.predict.values import as_fields
 from textclf.predict.writers import open_writer
@@ -122,8 +122,8 @@ def kind_of(name: str) -> Kind:
         DataError: If the name says none.
     """
     kind = kind_of_name(name)
-    if kind is None or name.lower().endswith(".gz"):
-        raise DataError(f"{name}: the name must end in one of {listed(ENDINGS)}.")
+    if kind is None:
+        raise DataError(f"{name}: the name must end in one of {listed(readable_endings())}.")
     return kind
 
 

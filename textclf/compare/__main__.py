@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from textclf.compare.options import Claim, CompareOptions
@@ -65,9 +64,8 @@ def main() -> None:
             from textclf.tracking.mlflow.store import run_folders_of
 
             folders = run_folders_of(given.mlflow, given.tracking_uri)
-        output = given.output or Path(f"outputs/comparisons/{datetime.now():%Y-%m-%d/%H-%M-%S}")
         command = shlex.join(["python", "-m", "textclf.compare", *sys.argv[1:]])
-        written = compare(folders, options, output, given.title, command, given.latex)
+        written = compare(folders, options, given.output, given.title, command, given.latex)
         for problem in written.problems:
             print(terminal(f"left out: {problem}"))
 

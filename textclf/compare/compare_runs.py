@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,9 @@ class Outcome:
 
 
 def compare(
-    folders: Sequence[Path],
-    options: CompareOptions,
-    output: Path,
+    folders: Sequence[Path | str] | Path | str,
+    options: CompareOptions | None = None,
+    output: Path | str | None = None,
     title: str = "Comparison",
     command: str = "",
     latex: bool = False,
@@ -49,9 +50,10 @@ def compare(
     """Compare the finished runs of some folders, print the verdicts and write the report.
 
     Args:
-        folders: Run folders, or folders that hold some.
-        options: How to compare.
-        output: The folder to write to; it must not hold a comparison already.
+        folders: Run folders, or folders that hold some; or one such folder.
+        options: How to compare; none for the defaults.
+        output: The folder to write to, which must not hold a comparison already; none takes
+            `outputs/comparisons/DATE/TIME`.
         title: Heading of the report.
         command: What a person types to make the runs again.
         latex: Write the table of setups as `setups.tex` too.
@@ -63,9 +65,12 @@ def compare(
         ArtifactError: If there is nothing to compare, or the folder holds a comparison.
         ConfigError: If the metric asked for cannot be tested.
     """
+    folders = [folders] if isinstance(folders, (str, Path)) else folders
+    options = options or CompareOptions()
+    output = Path(output or f"outputs/comparisons/{datetime.now():%Y-%m-%d/%H-%M-%S}")
     if (output / REPORT).exists():
         raise ArtifactError(f"{output} holds a comparison, which is never overwritten; name another with --output.")
-    found = find_runs(folders)
+    found = find_runs([Path(folder) for folder in folders])
     comparisons = [Comparison(TestScores(test), options) for test in shared_tests(found.runs)]
     for comparison in comparisons:
         comparison.metric  # noqa: B018  (refuses a metric that cannot be tested, before anything is written)

@@ -14,6 +14,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from textclf.data.selection import take_rows
+from textclf.data.text_columns import UNNAMED, TextColumns
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -51,6 +52,8 @@ class TextData:
     extra_train: dict[str, Any] = field(default_factory=dict)
     """The file of further examples at the end of train, their number, and how many a later one on the same text
     replaced (`file`, `examples`, `superseded`); empty where there is none."""
+    columns: TextColumns = UNNAMED
+    """The columns of the source that held the texts."""
 
     @property
     def num_labels(self) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from textclf.data.options import DatasetOptions, SimilarLabels
 from textclf.data.readers.exports import one_label
-from textclf.errors import DataError, cut, listed
+from textclf.errors import DataError, as_seen, cut, difference, listed
 
 log = logging.getLogger(__name__)
 
@@ -113,19 +113,6 @@ def _as_integers(values: Sequence[str], where: str, column: str) -> list[str]:
     return list(values)
 
 
-def alike(label: str) -> str:
-    """Return a label as it is compared with others: without case, white space at its ends, or Unicode form."""
-    text = "".join(c for c in unicodedata.normalize("NFKC", label) if unicodedata.category(c) != "Cf")
-    return " ".join(text.casefold().split())
-
-
-def difference(one: str, other: str) -> str:
-    """Return in what two labels differ that are alike."""
-    if unicodedata.normalize("NFKC", one) == unicodedata.normalize("NFKC", other):
-        return "Unicode form or white space"
-    return "upper and lower case" if one.casefold() == other.casefold() else "case, white space or Unicode form"
-
-
 @dataclass(frozen=True)
 class Classes:
     """The classes of a dataset, and what the values of its label column mean."""
@@ -135,7 +122,7 @@ class Classes:
     lookup: Mapping[str, int]
     """The class of each value; `LEFT_OUT` of one that the person leaves out."""
     by_likeness: Mapping[str, int] = field(default_factory=dict)
-    """The class of other values by what they are `alike`; empty where they are no class."""
+    """The class of other values by what a person sees of them; empty where they are no class."""
     are_named: bool = False
     """Whether the person or the source names them, so that -1 means that there is no label."""
     others: int = UNKNOWN
@@ -147,7 +134,7 @@ class Classes:
             return self.lookup[value]
         if value == HIDDEN and self.are_named:
             return MISSING
-        return self.by_likeness.get(alike(value), self.others) if self.by_likeness else self.others
+        return self.by_likeness.get(as_seen(value), self.others) if self.by_likeness else self.others
 
 
 def classes_of(options: DatasetOptions, train: Dataset, labels: CodedColumn, source: str) -> Classes:
@@ -173,8 +160,8 @@ def classes_of(options: DatasetOptions, train: Dataset, labels: CodedColumn, sou
     merge = options.on_similar_labels is SimilarLabels.merge
     if asked:
         by_name = {name: label for label, name in enumerate(asked)}
-        likeness = {alike(name): label for name, label in by_name.items()} if merge else {}
-        named = sum(value in by_name or alike(value) in likeness for value in labels.values)
+        likeness = {as_seen(name): label for name, label in by_name.items()} if merge else {}
+        named = sum(value in by_name or as_seen(value) in likeness for value in labels.values)
         if named >= sum(value in by_number for value in labels.values):
             return Classes(asked, by_name, likeness, are_named=True)
         from_one = {str(label + 1): label for label in range(len(asked))}
@@ -191,7 +178,7 @@ def _found(labels: CodedColumn, merge: bool, fail: bool, source: str) -> Classes
     by_size = np.bincount(labels.codes[labels.codes >= 0], minlength=len(labels.values))
     groups: dict[str, list[str]] = {}
     for number in np.argsort(-by_size, kind="stable").tolist():
-        groups.setdefault(alike(labels.values[number]), []).append(labels.values[number])
+        groups.setdefault(as_seen(labels.values[number]), []).append(labels.values[number])
     close = [group for group in groups.values() if len(group) > 1]
     if close:
         _tell_close(close, merge, fail, source)
@@ -208,13 +195,13 @@ def _found(labels: CodedColumn, merge: bool, fail: bool, source: str) -> Classes
     else:
         names = tuple(sorted(values))
     lookup = {name: label for label, name in enumerate(names)}
-    return Classes(names, lookup, {alike(name): label for name, label in lookup.items()} if merge else {})
+    return Classes(names, lookup, {as_seen(name): label for name, label in lookup.items()} if merge else {})
 
 
 def _tell_close(close: Sequence[Sequence[str]], merge: bool, fail: bool, source: str) -> None:
     """Say which labels of train differ in hardly anything, and what becomes of them."""
     said = "; ".join(
-        f"{' and '.join(_shown(group))} differ only in {difference(group[0], group[1])}" for group in close[:5]
+        f"{' and '.join(_shown(group))} differ only in {difference(group[1], group[0])}" for group in close[:5]
     )
     more = f" (and {len(close) - 5} more)" if len(close) > 5 else ""
     if fail:
@@ -249,7 +236,7 @@ def _mapped(options: DatasetOptions, declared: Sequence[str], labels: CodedColum
         if by_declared.get(value) in meant:
             lookup[value] = meant[by_declared[value]]
     merge = options.on_similar_labels is SimilarLabels.merge
-    found = Classes(names, lookup, {alike(k): v for k, v in meant.items()} if merge else {}, True, LEFT_OUT)
+    found = Classes(names, lookup, {as_seen(k): v for k, v in meant.items()} if merge else {}, True, LEFT_OUT)
     kinds = [found.label_of(value) for value in labels.values]
     if all(kind < 0 for kind in kinds):
         raise DataError(

@@ -24,11 +24,9 @@ from textclf.data.labels import (
     RARE,
     UNKNOWN,
     CodedColumn,
-    alike,
     classes_of,
     coded,
     coded_labels,
-    difference,
     labels_from,
     without_rare,
 )
@@ -37,7 +35,8 @@ from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
 from textclf.data.selection import select_rows, take_rows
 from textclf.data.splits import rows_of_splits
-from textclf.errors import DataError, cut, listed
+from textclf.data.text_columns import TextColumns
+from textclf.errors import DataError, cut, listed, looks_like
 
 log = logging.getLogger(__name__)
 CAUSES = (
@@ -122,6 +121,7 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
         label_names=label_names,
         source=source,
         slice_columns=tuple(options.slice_columns),
+        columns=TextColumns(options.text_column, options.text_pair_column, options.title_column),
         **splits,
     )
 
@@ -202,14 +202,14 @@ def check_known(
         if len(unknown):
             row = int(unknown[0])
             value = raw[split].data.column(options.label_column)[row].as_py()
-            close = [name for name in names if alike(name) == alike(str(value))]
-            hint = f" It differs from {close[0]!r} only in {difference(str(value), close[0])}: " \
-                f"dataset.on_similar_labels=merge takes them as one." if close else ""  # fmt: skip
+            close = looks_like(str(value), names)
+            merge = " dataset.on_similar_labels=merge takes them as one." if close else ""
             more = f" (and {len(unknown) - 1:,} more rows)" if len(unknown) > 1 else ""
             raise DataError(
                 f"{place_of(raw[split], row, split, said[split], rejects)}: label {cut(repr(value))} is not one of "
-                f"{listed(names)}{'' if options.label_names else ', the classes of train'}{more}. Correct it, add it "
-                f"to dataset.label_names (and to train), or leave such rows out with dataset.unknown_labels=drop.{hint}"
+                f"{listed(names)}{'' if options.label_names else ', the classes of train'}{more}."
+                f"{close}{merge} Correct it, add it to dataset.label_names (and to train), or leave "
+                f"such rows out with dataset.unknown_labels=drop."
             )
 
 

@@ -1,6 +1,6 @@
 """Weigh the words of single predictions: each word is left out in turn, and the text predicted again.
 
-It needs `predict_proba` alone, so that every kind of classifier can be asked. The page that shows the words is one
+It needs `probabilities` alone, so that every kind of classifier can be asked. The page that shows the words is one
 HTML file without scripts, every text escaped.
 """
 
@@ -113,7 +113,7 @@ def word_weights(classifier: Classifier, masks: list[WordMask], predicted: int) 
         rows = kept.tolist()
         texts = [masks[0].without(row[:first]) for row in rows]
         pairs = [masks[1].without(row[first:]) for row in rows] if len(masks) > 1 else None
-        probabilities = np.maximum(classifier.predict_proba(texts, pairs).astype(np.float64), TINY)
+        probabilities = np.maximum(classifier.probabilities(texts, pairs).astype(np.float64), TINY)
         others = np.delete(probabilities, predicted, axis=1).sum(axis=1)
         return np.log(probabilities[:, predicted]) - np.log(np.maximum(others, TINY))
 

@@ -67,7 +67,7 @@ def evaluate_split(
     """
     rows = data.split(split)
     texts, pairs = texts_of(rows)
-    probabilities, seconds = timed(lambda: classifier.predict_proba(texts, pairs))
+    probabilities, seconds = timed(lambda: classifier.probabilities(texts, pairs))
     predictions = Predictions(labels_of(rows), probabilities, data.label_names)
     return Evaluation(split, predictions, measure_predictions(data, split, predictions, further_metrics), seconds)
 
@@ -128,7 +128,7 @@ def latency(classifier: Classifier, data: TextData) -> dict[str, float]:
     for number, text in enumerate(texts):
         pair = None if pairs is None else [pairs[number]]
         start = time.perf_counter()
-        classifier.predict_proba([text], pair)
+        classifier.probabilities([text], pair)
         end = time.perf_counter()
         if number >= WARM_UP:
             taken.append(end - start)

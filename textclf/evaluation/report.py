@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from textclf.documents.document import (
     Block,
@@ -19,6 +19,7 @@ from textclf.documents.document import (
 )
 from textclf.documents.wording import decimals, excerpt, p_value, percent, signed
 from textclf.evaluation.analysis import Analysis
+from textclf.evaluation.mistakes import ConfusedPair, Mistake
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wanted
 
@@ -44,9 +45,9 @@ def error_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Bl
         Paragraph(describe_calibration(analysis)),
         *drawn("reliability"),
         Heading(3, "Most confident mistakes"),
-        *_mistakes(analysis),
+        *mistake_blocks(analysis.mistakes, analysis.num_mistakes, analysis.accuracy.total),
         Heading(3, "Most confused pairs of classes"),
-        *_pairs(analysis),
+        *pair_blocks(analysis.pairs, max(1, analysis.options.mistakes)),
         *drawn("confusion_matrix"),
         Heading(3, "Slices"),
         *_slices(analysis),
@@ -89,10 +90,17 @@ def describe_calibration(analysis: Analysis) -> str:
     return text
 
 
-def _mistakes(analysis: Analysis) -> list[Block]:
-    """Return the surest mistakes: a few in sight, the others folded away."""
-    if not analysis.num_mistakes:
-        return [Paragraph("There is no mistake on the test split.")]
+def mistake_blocks(mistakes: Sequence[Mistake], count: int, total: int, what: str = "test examples") -> list[Block]:
+    """Return the surest mistakes: a few in sight, the others folded away.
+
+    Args:
+        mistakes: The surest ones.
+        count: How many there are.
+        total: Examples that were predicted.
+        what: What those are called.
+    """
+    if not count:
+        return [Paragraph(f"There is no mistake on the {total:,} {what}.")]
     columns = (
         Column("row", numeric=True, hint="of the source's own split"),
         Column("text"),
@@ -108,9 +116,9 @@ def _mistakes(analysis: Analysis) -> list[Block]:
             one.prediction,
             decimals(one.probability),
         )
-        for one in analysis.mistakes
+        for one in mistakes
     )
-    text = f"{analysis.num_mistakes:,} of {analysis.accuracy.total:,} test examples are wrong"
+    text = f"{count:,} of {total:,} {what} are wrong"
     if not rows:
         return [Paragraph(text + ".")]
     blocks: list[Block] = [
@@ -124,9 +132,9 @@ def _mistakes(analysis: Analysis) -> list[Block]:
     return blocks
 
 
-def _pairs(analysis: Analysis) -> list[Block]:
-    """Return the table of classes that were confused with each other."""
-    shown = analysis.pairs[: max(1, analysis.options.mistakes)]
+def pair_blocks(pairs: Sequence[ConfusedPair], most: int) -> list[Block]:
+    """Return the table of classes that were confused with each other, so many pairs of them."""
+    shown = pairs[:most]
     if not shown:
         return [Paragraph("No class was confused with another.")]
     columns = (
@@ -138,7 +146,7 @@ def _pairs(analysis: Analysis) -> list[Block]:
     rows = tuple(
         (one.label, one.prediction, count_cell(one.count), Cell(percent(one.share), one.share)) for one in shown
     )
-    more = len(analysis.pairs) - len(shown)
+    more = len(pairs) - len(shown)
     table = Table(columns, rows)
     return [table, Paragraph(f"{more:,} more pairs are in confused_pairs.csv.")] if more else [table]
 

@@ -8,16 +8,20 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -31,6 +35,7 @@ from textclf.system.exits import describe_shortage
 from textclf.system.redact import redacted
 
 if TYPE_CHECKING:
+    from textclf.data.options import DatasetOptions
     from textclf.experiment.options import Experiment
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -107,19 +112,47 @@ def composed(overrides: Iterable[str]) -> DictConfig:
         HydraException: If there is no such choice or option; `explain` says it in a paragraph.
         OmegaConfBaseException: If a value is of the wrong type.
     """
-    register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with _beside_another_hydra(), initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", list(overrides))
 
 
-def compose_experiment(*overrides: str) -> Experiment:
+@contextmanager
+def _beside_another_hydra() -> Iterator[None]:
+    """Make the options known to Hydra for a while, and then leave it as it was: a program may use it itself.
+
+    Hydra has one state a process: what is initialized, its version base, and the schemas, of which a program may have
+    some of the same name.
+    """
+    store, version = ConfigStore.instance(), VersionBase.instance()
+    schemas, initialized, base = store.repo, GlobalHydra.instance().hydra, version.version_base
+    store.repo = {name: dict(node) if isinstance(node, dict) and name != "hydra" else node
+                  for name, node in schemas.items()}  # fmt: skip
+    GlobalHydra.instance().clear()
+    try:
+        register()
+        yield
+    finally:
+        store.repo, version.version_base = schemas, base
+        GlobalHydra.instance().hydra = initialized
+
+
+def compose_experiment(*overrides: str, dataset: DatasetOptions | None = None) -> Experiment:
     """Return the experiment that `python -m textclf.run` would run with these overrides, for use from Python.
+
+    It works inside a program that uses Hydra itself, and leaves that as it was.
+
+    Args:
+        overrides: Such as `model=bert` or `trainer.epochs=2`.
+        dataset: The data, such as an `InMemoryDataset`; none takes what the overrides name.
 
     Raises:
         ConfigError: With what is wrong with them.
     """
+    if len(overrides) == 1 and not isinstance(overrides[0], str):  # a list of them
+        overrides = tuple(overrides[0])
     try:
-        return build_experiment(composed(overrides))
+        experiment = build_experiment(composed(overrides))
+        return experiment if dataset is None else replace(experiment, dataset=dataset)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:  # a ValueError for model=null
         raise ConfigError(explain(error)) from error
 

@@ -50,7 +50,7 @@ log = logging.getLogger("textclf.experiment")
 
 def run_experiment(
     experiment: Experiment,
-    run_dir: Path,
+    run_dir: Path | str | None = None,
     command: str = "",
     parent_run_id: str | None = None,
     begun: float | None = None,
@@ -61,7 +61,8 @@ def run_experiment(
 
     Args:
         experiment: What to run.
-        run_dir: The folder to write to; made where it is not there. It must hold no run, but for `resume`.
+        run_dir: The folder to write to; made where it is not there. It must hold no run, but for `resume`. None takes
+            `outputs/runs/DATE/TIME`, as the command does.
         command: What a person types to run it again, for the record.
         parent_run_id: The tracker's id of the run that holds the sweep that this one is part of.
         begun: When the command was given, in seconds since 1970; none for now.
@@ -76,7 +77,7 @@ def run_experiment(
             anything expensive wherever it can be known then.
     """
     phases = Phases(begun)
-    run_dir = Path(run_dir)
+    run_dir = Path(run_dir or f"outputs/runs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}")
     log.info("== %s", experiment.title)
     if parent_run_id is None:
         check(experiment)  # before anything else: a person waits for the answer

@@ -139,7 +139,7 @@ def compare_classifiers(
 ) -> Check:
     """Let both classifiers predict the same examples, and time them in turns."""
     texts, pairs = examples.texts, examples.text_pairs
-    found = [one.predict_proba(texts, pairs) for one in (original, exported)]
+    found = [one.probabilities(texts, pairs) for one in (original, exported)]
     labels = [probabilities.argmax(axis=1) for probabilities in found]
     right = [predicted == examples.labels for predicted in labels]
     speeds = _speeds((original, exported), examples)
@@ -169,11 +169,11 @@ def _speeds(classifiers: Sequence[Classifier], examples: Examples) -> list[tuple
     singles: list[list[float]] = [[] for _ in classifiers]
     for _ in range(ROUNDS):
         for taken, one in zip(batches, classifiers, strict=True):
-            taken.append(_seconds(lambda one=one: one.predict_proba(texts, pairs)))
+            taken.append(_seconds(lambda one=one: one.probabilities(texts, pairs)))
     for number in range(SINGLES):
         pair = None if pairs is None else [pairs[number]]
         for taken, one in zip(singles, classifiers, strict=True):
-            taken.append(_seconds(lambda one=one, pair=pair: one.predict_proba([texts[number]], pair)))  # noqa: B023
+            taken.append(_seconds(lambda one=one, pair=pair: one.probabilities([texts[number]], pair)))  # noqa: B023
     return [
         (len(texts) / float(np.median(batch)), float(np.median(single)))
         for batch, single in zip(batches, singles, strict=True)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textclf.data.text_columns import UNNAMED, TextColumns
+from textclf.models.given_texts import Texts, given_texts
 from textclf.models.options import Cleaning
-from textclf.models.prediction import Prediction, check_inputs, check_threshold, predictions_of, tempered
+from textclf.models.prediction import Prediction, check_threshold, predictions_of, tempered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,8 @@ class Classifier(ABC):
     """What the logits are divided by before they become probabilities; above 1 makes them less sure."""
     has_pairs: bool | None = field(default=None, kw_only=True)
     """Whether it was fitted on pairs of texts; none where that is not known."""
+    columns: TextColumns = field(default=UNNAMED, kw_only=True)
+    """The columns of the data that it was fitted to: those of a table are read by these names."""
 
     def clean(self, texts: Sequence[str]) -> Sequence[str]:
         """Return the texts as the model is to read them."""
@@ -37,32 +41,32 @@ class Classifier(ABC):
 
         return cleaned(texts, self.cleaning)
 
-    def predict_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
+    def predict_proba(self, texts: Texts, text_pairs: Texts | None = None) -> NDArray[np.float32]:
         """Return each class's probability for each text.
 
         Args:
-            texts: The n texts, or the first texts of n pairs.
-            text_pairs: The second texts of the pairs; none for single texts.
+            texts: The n texts, or the first texts of n pairs: a list, tuple, Series, array of one dimension or column
+                of a dataset; or a table (DataFrame, `datasets.Dataset`, mapping of columns) with the columns that the
+                classifier was trained on, or `text` and `text_pair`.
+            text_pairs: The second texts of the pairs; none for single texts, and for pairs in a table.
 
         Returns:
-            float32 (n, num_labels); rows sum to 1. An empty input gives (0, num_labels).
+            float32 (n, num_labels), in the order of the texts; rows sum to 1. An empty input gives (0, num_labels).
 
         Raises:
-            DataError: If these are no lists of texts, or no pairs where the classifier wants them, or the reverse.
+            DataError: If these are no texts, a table lacks the columns, an entry is missing, no string or empty (its
+                position is named), or there are no pairs where the classifier wants them, or the reverse.
         """
-        check_inputs(texts, text_pairs, self.has_pairs)
-        pairs = None if text_pairs is None else self.clean(text_pairs)
-        probabilities = self.uncalibrated_proba(self.clean(texts), pairs)
-        return probabilities if self.temperature == 1.0 else tempered(probabilities, self.temperature)
+        return self.probabilities(*given_texts(texts, text_pairs, self.columns, self.has_pairs))
 
     def predict(
-        self, texts: Sequence[str], text_pairs: Sequence[str] | None = None, threshold: float | None = None
+        self, texts: Texts, text_pairs: Texts | None = None, threshold: float | None = None
     ) -> list[Prediction]:
         """Return a label, its probability and those of all classes for each text.
 
         Args:
-            texts: The n texts, or the first texts of n pairs.
-            text_pairs: The second texts of the pairs; none for single texts.
+            texts: As for `predict_proba`.
+            text_pairs: As for `predict_proba`.
             threshold: The probability, 0 to 1, below which the label is `abstain`; none always takes a class.
 
         Raises:
@@ -70,6 +74,23 @@ class Classifier(ABC):
         """
         check_threshold(threshold, self.label_names)
         return predictions_of(self.predict_proba(texts, text_pairs), self.label_names, threshold)
+
+    def probabilities(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """Return each class's probability for each text, as `predict_proba` does, of texts that need no check.
+
+        Those of a dataset were checked when it was read; they may lie on disk, and some may be empty where a title may
+        stand alone.
+
+        Args:
+            texts: The n texts, or the first texts of n pairs.
+            text_pairs: The second texts of the pairs; none for single texts.
+
+        Returns:
+            float32 (n, num_labels); rows sum to 1.
+        """
+        pairs = None if text_pairs is None else self.clean(text_pairs)
+        found = self.uncalibrated_proba(self.clean(texts), pairs)
+        return found if self.temperature == 1.0 else tempered(found, self.temperature)
 
     @abstractmethod
     def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:

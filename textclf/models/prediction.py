@@ -1,4 +1,4 @@
-"""A prediction of one text, the checks of what is predicted, and probabilities under a temperature."""
+"""A prediction of one text, the check of its threshold, and probabilities under a temperature."""
 
 from __future__ import annotations
 
@@ -70,39 +70,6 @@ def check_threshold(threshold: float | None, label_names: Sequence[str]) -> None
         raise DataError(f"The threshold is a probability and must lie between 0 and 1, got {threshold}.")
     if ABSTAIN in label_names:
         raise DataError(f"A class is called {ABSTAIN!r}, the label below the threshold; predict without a threshold.")
-
-
-def check_inputs(texts: Sequence[str], text_pairs: Sequence[str] | None, has_pairs: bool | None) -> None:
-    """Refuse what is not a list of texts, and single texts where pairs are due, or the reverse.
-
-    Args:
-        texts: The n texts, or the first texts of n pairs.
-        text_pairs: The second texts of the pairs; none for single texts.
-        has_pairs: Whether the classifier was fitted on pairs; none where that is not known.
-
-    Raises:
-        DataError: If one string is given for a list, an entry is no string or no Unicode, or pairs are wrong or of
-            unequal number.
-    """
-    for name, given in (("texts", texts), ("text_pairs", text_pairs)):
-        if isinstance(given, (str, bytes)):
-            raise DataError(f"{name} must be a list of texts, got one {type(given).__name__}; write [text] instead.")
-        if isinstance(given, list):
-            for row, text in enumerate(given):
-                if not isinstance(text, str):
-                    raise DataError(f"{name}[{row}] must be a string, got {type(text).__name__}.")
-                try:
-                    text.encode("utf-8")
-                except UnicodeEncodeError as error:
-                    raise DataError(
-                        f"{name}[{row}] is no valid Unicode: half a surrogate pair stands at character {error.start}."
-                    ) from error
-    if text_pairs is None and has_pairs:
-        raise DataError("This classifier was fitted on pairs of texts: give the second texts as text_pairs.")
-    if text_pairs is not None and has_pairs is False:
-        raise DataError("This classifier was fitted on single texts: leave text_pairs out.")
-    if text_pairs is not None and len(text_pairs) != len(texts):
-        raise DataError(f"Pairs need as many second texts as first ones, got {len(texts)} and {len(text_pairs)}.")
 
 
 def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textclf.data.text_columns import UNNAMED, TextColumns
 from textclf.errors import ArtifactError
 from textclf.models.options import Cleaning
 from textclf.system.environment import NOT_INSTALLED, version_of
@@ -33,6 +34,8 @@ class Description:
     """What the family itself wrote."""
     has_pairs: bool | None = None
     """Whether it was fitted on pairs of texts; none in folders that do not say."""
+    columns: TextColumns = UNNAMED
+    """The columns of the data that it was fitted to; empty in folders that do not say."""
 
     @property
     def common(self) -> dict[str, Any]:
@@ -42,6 +45,7 @@ class Description:
             "cleaning": self.cleaning,
             "temperature": self.temperature,
             "has_pairs": self.has_pairs,
+            "columns": self.columns,
         }
 
 
@@ -62,6 +66,7 @@ def write_description(directory: Path, family: str, classifier: Classifier, opti
         "text_cleaning": [step.value for step in classifier.cleaning],
         "temperature": classifier.temperature,
         "pairs": classifier.has_pairs,
+        "columns": asdict(classifier.columns),
         "options": dict(options),
         "versions": libraries,
     }
@@ -89,6 +94,7 @@ def read_description(directory: Path, family: str | None = None) -> Description:
             temperature=float(content.get("temperature", 1.0)),
             options=content["options"],
             has_pairs=content.get("pairs"),
+            columns=TextColumns(**content.get("columns", {})),
         )
     except FileNotFoundError as error:
         raise ArtifactError(f"{directory} holds no classifier: there is no {DESCRIPTION} in it.") from error

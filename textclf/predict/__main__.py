@@ -2,7 +2,7 @@
 
 python -m textclf.predict RUN "The cinematography was stunning, but the plot was boring."
 python -m textclf.predict RUN --input reviews.csv --output predictions.csv
-zcat reviews.jsonl.gz | python -m textclf.predict RUN --input - --input-format jsonl --output - | head
+zcat reviews.jsonl.gz | python -m textclf.predict RUN --input - --output - | head
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 from textclf.documents.escape import terminal
@@ -37,11 +38,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict here and now")
     parser.add_argument("--input", metavar="FILE|-", help="file to predict")
     parser.add_argument("--output", metavar="FILE|-", help="file to write")
-    parser.add_argument("--input-format", choices=FORMATS, help="where the name does not say it")
+    parser.add_argument("--input-format", choices=FORMATS, help="where the name does not say it; stdin is looked at")
     parser.add_argument("--output-format", choices=FORMATS, help="where the name does not say it")
     parser.add_argument("--text-column", metavar="NAME", help="column of the texts; usual names are found")
     parser.add_argument("--text-pair-column", metavar="NAME", help="column of the second texts of pairs")
     parser.add_argument("--title-column", metavar="NAME", help="column put in front of the texts")
+    parser.add_argument("--label-column", metavar="NAME", help="column of true labels; usual names are found")
+    parser.add_argument(
+        "--report", metavar="FOLDER", help="write an evaluation page (report.html) of an input with true labels"
+    )
     parser.add_argument("--threshold", type=float, metavar="T", help="below this probability the label is abstain")
     parser.add_argument("--top-k", type=int, metavar="K", help="give the K most probable classes as label_1, score_1 …")
     parser.add_argument("--prefix", default="", help="what the names of the added columns begin with")
@@ -63,6 +68,8 @@ def arguments() -> argparse.Namespace:
         parser.error("give either texts or --input FILE" + (", not both" if given.texts else ""))
     if given.input and not given.output:
         parser.error("--input goes with --output FILE (or --output - for stdout)")
+    if given.texts and (given.report or given.label_column):
+        parser.error("--report and --label-column go with --input")
     if given.texts and given.output:
         parser.error("texts are answered on stdout; --output goes with --input")
     return given
@@ -86,7 +93,7 @@ def _predict(given: argparse.Namespace) -> None:
             print(terminal(shown(prediction, given.top_k)))
         return
     from textclf.predict.inputs import TextColumns
-    from textclf.predict.predict_file import PIPE, Ends, predict_file, summary
+    from textclf.predict.predict_file import PIPE, Ends, Scoring, predict_file, scores_said, summary
     from textclf.predict.rows import Kind
     from textclf.predict.stream import PredictOptions
 
@@ -100,9 +107,12 @@ def _predict(given: argparse.Namespace) -> None:
         given.spreadsheet,
     )
     asked = TextColumns(given.text_column, given.text_pair_column, given.title_column)
-    done = predict_file(given.run, ends, asked, options, given.device, progress=sys.stderr.isatty())
+    scoring = Scoring(given.label_column, Path(given.report) if given.report else None)
+    done = predict_file(given.run, ends, asked, options, given.device, sys.stderr.isatty(), scoring)
     if given.output != PIPE:
         print(terminal(summary(done, given.output)), file=sys.stderr)
+    for line in scores_said(done):
+        print(terminal(line), file=sys.stderr)
     if done.bad_rows:
         rows = f"{done.bad_rows:,} row{'s' * (done.bad_rows > 1)}"
         print(f"warning: {rows} could not be predicted; the column {given.prefix}error says why", file=sys.stderr)

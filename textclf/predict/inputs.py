@@ -10,34 +10,22 @@ from textclf.data import rejected
 from textclf.data.column_names import PAIRS, TEXTS, plain_name
 from textclf.data.readers import encoding as encodings
 from textclf.data.readers.source import BadRow, encodable, is_missing
+from textclf.data.text_columns import UNNAMED, TextColumns
 from textclf.errors import DataError, did_you_mean, listed
+from textclf.models.given_texts import is_blank
 
 NAME_THEM = "Name them with --text-column and --text-pair-column."
 MAX_TEXT_CHARACTERS = 1_000_000
 """A row with a longer text than this is not predicted."""
-NO_VALUES = ("", "nan", "NaN")
-"""Texts that stand for none, as in training."""
-
-
-@dataclass(frozen=True)
-class TextColumns:
-    """The columns that hold the texts: what a person asks for, or what was found."""
-
-    text: str | None = None
-    """The texts, or the first texts of pairs; none looks for a usual name."""
-    text_pair: str | None = None
-    """The second texts of pairs; none looks for a usual name where pairs are wanted."""
-    title: str | None = None
-    """Titles, put in front of the texts on a line of their own."""
 
 
 @dataclass(frozen=True)
 class WantedTexts:
     """What a classifier wants to read, and where a person says that it is."""
 
-    asked: TextColumns = TextColumns()
+    asked: TextColumns = UNNAMED
     """The columns that the person names."""
-    trained_on: TextColumns = TextColumns()
+    trained_on: TextColumns = UNNAMED
     """The columns that the classifier was trained on: tried first, where they are there."""
     has_pairs: bool | None = None
     """Whether the classifier was fitted on pairs; none where that is not known."""
@@ -126,13 +114,16 @@ class Texts:
         title = "" if self.columns.title is None else value(self.columns.title)
         wrong = _wrong_with(text) or _wrong_with(pair) or _wrong_with(title)
         needed = (text,) if self.pairs is None else (text, pair)
-        is_none = is_missing if self.columns.title is not None else _is_blank  # a title may stand alone
-        if wrong is None and any(map(is_none, needed)):
+        is_titled = self.columns.title is not None
+        if wrong is None and any(map(is_missing if is_titled else _is_blank, needed)):
             wrong = rejected.NO_TEXT, ""
+        if wrong is None and is_titled:  # a title may stand alone
+            text = f"{'' if is_missing(title) else title}\n{text}"
+            wrong = (rejected.NO_TEXT, "") if _is_blank(text) or _is_blank(pair or "x") else None
         if wrong is not None:
             self.add_problem(BadRow(said, at, *wrong, ""))
             return
-        self.texts.append(text if self.columns.title is None else f"{'' if is_missing(title) else title}\n{text}")
+        self.texts.append(text)
         if self.pairs is not None:
             self.pairs.append(pair)
 
@@ -156,7 +147,7 @@ def _wrong_with(value: Any) -> tuple[str, str] | None:
 
 
 def _is_blank(value: Any) -> bool:
-    return is_missing(value) or value in NO_VALUES or value.isspace()
+    return is_missing(value) or is_blank(value)
 
 
 def refusal(row: BadRow, remedy: str = "") -> DataError:

@@ -15,15 +15,22 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from textclf.errors import ArtifactError, ConfigError, DataError
+import numpy as np
+from numpy.typing import NDArray
+
+from textclf.data.column_names import plain_name
+from textclf.errors import ArtifactError, ConfigError, DataError, listed
 from textclf.models.prediction import check_threshold
 from textclf.models.saved import read_description
+from textclf.predict.familiarity import Seen, familiarity
 from textclf.predict.inputs import TextColumns, WantedTexts
 from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches
+from textclf.predict.sniff import sniffed
 from textclf.predict.stream import PredictOptions, Tell, predict_batches
-from textclf.predict.texts import has_pairs, ready
+from textclf.predict.texts import found_run, has_pairs, ready
+from textclf.predict.true_labels import SURE_NAMES, TrueLabels, label_column
 from textclf.predict.writers import SeparatedWriter, check_target, open_writer
-from textclf.tracking.find_runs import RunReference, resolve_run
+from textclf.tracking.find_runs import RunReference
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +47,7 @@ class Ends:
     output: str
     """A file, or `-` for stdout."""
     input_kind: Kind | None = None
-    """Format of the input; none takes the one that its name says."""
+    """Format of the input; none takes the one that its name says, and looks at how stdin begins."""
     output_kind: Kind | None = None
     """Format of the output; none takes the one that its name says, and of stdout that of the input."""
     force: bool = False
@@ -59,10 +66,32 @@ class Done:
     """Duration without finding and loading the classifier."""
     labels: Counter[str] = field(default_factory=Counter)
     """How often each label was given, `abstain` among them."""
+    true: TrueLabels | None = None
+    """The true labels that the input has; none where no column holds any."""
+    familiar: str | None = None
+    """How far the texts are from those that the run was tested on, in a sentence; none where that is not known."""
+    page: Path | None = None
+    """The report, where one was asked for."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is made of true labels in the input."""
+
+    label_column: str | None = None
+    """The column that holds them; none looks for the one that was trained on, or a usual name."""
+    report: Path | None = None
+    """The folder for an evaluation page; none writes none."""
 
 
 def predict_file(
-    run: str, ends: Ends, asked: TextColumns, options: PredictOptions, device: str = "auto", progress: bool = False
+    run: str,
+    ends: Ends,
+    asked: TextColumns,
+    options: PredictOptions,
+    device: str = "auto",
+    progress: bool = False,
+    scoring: Scoring | None = None,
 ) -> Done:
     """Predict every row of an input and write it, with its other columns, to an output.
 
@@ -73,31 +102,61 @@ def predict_file(
         options: What is written of each prediction.
         device: Where a transformer computes: `cpu`, `cuda`, `mps`, or `auto` for the fastest that is there.
         progress: Show a progress bar on stderr.
+        scoring: What is made of true labels in the input.
 
     Raises:
         TextclfError: With what is wrong; wherever it can be known, before the classifier is loaded.
     """
     input_kind, output_kind = kinds_of(ends)
     check_ends(ends, output_kind)
-    located = resolve_run(run)
+    scoring = scoring or Scoring()
+    if scoring.report is not None:
+        from textclf.predict.report import check_report  # with matplotlib
+
+        check_report(scoring.report, ends.force)
+    located = found_run(run)
     description = read_description(located.classifier)
     check_threshold(options.threshold, description.label_names)
     done = Done()
+    wanted = wanted_texts(located, asked)
     with _source(ends) as (source, name):
-        batches = read_batches(source, input_kind, wanted_texts(located, asked), name=name)
+        if input_kind is None and not isinstance(source, Path):
+            input_kind, why, source = sniffed(source, wanted)
+            log.warning("stdin is read as %s: %s; --input-format says otherwise", input_kind.value, why)
+        assert input_kind is not None
+        output_kind = output_kind or (Kind.jsonl if input_kind is Kind.txt else input_kind)
+        batches = read_batches(source, input_kind, wanted, name=name)
         first = next(batches, None)
         if first is None:
             raise DataError(f"{name}: the file holds no rows.")
+        done.true = true_labels(first, located, wanted, scoring, description.label_names)
+        seen = Seen()
         classifier = ready(located, device)
         begun = time.perf_counter()
         sink = sys.stdout.buffer if ends.output == PIPE else Path(ends.output)
         with open_writer(sink, output_kind, ends.force) as writer, _bar(progress) as tell:
             if isinstance(writer, SeparatedWriter):
                 writer.is_for_spreadsheets = ends.spreadsheet
-            for batch in predict_batches(classifier, chain([first], batches), options, tell):
+
+            def watch(batch: Batch, probabilities: NDArray[np.float32], abstained: NDArray[np.bool_]) -> None:
+                good = [row for row in range(len(batch)) if row not in batch.problems]
+                seen.add((batch.texts[row] for row in good), probabilities[good])
+                if done.true is not None:
+                    done.true.add(batch, probabilities, abstained)
+
+            for batch in predict_batches(classifier, chain([first], batches), options, tell, watch):
                 writer.write(batch)
                 _count(done, batch)
         done.seconds = time.perf_counter() - begun
+        done.familiar = familiarity(seen, located.folder)
+        if scoring.report is not None and done.true is not None:
+            if not done.true.scored:
+                raise DataError(
+                    " ".join([f"--report: no row of {name} has a label that is a class.", *done.true.warnings()])
+                )
+            from textclf.predict.report import write_report  # with matplotlib
+
+            done.page = write_report(scoring.report, done.true, located, name, done.familiar)
         if isinstance(writer, SeparatedWriter) and writer.formula is not None:
             log.warning(
                 "%.60r and maybe more begins as a formula does, and a spreadsheet may compute it; --spreadsheet puts "
@@ -107,31 +166,54 @@ def predict_file(
     return done
 
 
+def true_labels(
+    first: Batch, located: RunReference, wanted: WantedTexts, scoring: Scoring, label_names: tuple[str, ...]
+) -> TrueLabels | None:
+    """Return where the true labels of an input will be counted; none where no column holds any.
+
+    Raises:
+        DataError: If a column is named that is not there, or a report is asked for without labels.
+    """
+    names = first.table.column_names
+    trained = located.record.config.get("dataset", {}).get("label_column") if located.record else None
+    try:
+        texts = wanted.found_in(names, "the input")
+    except DataError:  # a file of lines
+        texts = TextColumns()
+    taken = (texts.text, texts.text_pair, texts.title)
+    column = label_column(names, scoring.label_column, trained, taken)
+    if column is None:
+        if scoring.report is not None:
+            raise DataError(f"--report needs true labels: name their column with --label-column ({listed(names)}).")
+        return None
+    is_sure = column in (scoring.label_column, trained) or plain_name(column) in SURE_NAMES
+    return TrueLabels(column, label_names, is_sure, keeps=scoring.report is not None)
+
+
 def wanted_texts(located: RunReference, asked: TextColumns) -> WantedTexts:
     """Return what a run wants to read, by what it was trained on."""
-    dataset = located.record.config.get("dataset", {}) if located.record else {}
-    trained = TextColumns(dataset.get("text_column"), dataset.get("text_pair_column"), dataset.get("title_column"))
+    said = read_description(located.classifier).columns
+    trained = said if said.text is not None else located.trained_on
     return WantedTexts(asked, trained, has_pairs(located))
 
 
-def kinds_of(ends: Ends) -> tuple[Kind, Kind]:
-    """Return the formats of input and output.
+def kinds_of(ends: Ends) -> tuple[Kind | None, Kind | None]:
+    """Return the formats of input and output; none of what comes through stdin and must be looked at.
 
     Raises:
         ConfigError: If neither a name nor an option says one.
     """
     known = ", ".join(ENDINGS)
     read = ends.input_kind or kind_of_name(ends.input)
-    if read is None:
-        said = "what comes through stdin" if ends.input == PIPE else f"of what format {ends.input} is"
+    if read is None and ends.input != PIPE:
         raise ConfigError(
-            f"--input {ends.input}: say {said} with --input-format {'|'.join(kind.value for kind in Kind)}"
-            f"{'' if ends.input == PIPE else f', or give it an ending ({known}; all but .parquet also with .gz)'}."
+            f"--input {ends.input}: say of what format {ends.input} is with --input-format "
+            f"{'|'.join(kind.value for kind in Kind)}, or give it an ending ({known}; all but .parquet also with .gz)."
         )
     written = ends.output_kind or kind_of_name(ends.output)
-    if ends.output == PIPE and written is None:
+    if ends.output == PIPE and written is None and read is not None:
         written = Kind.jsonl if read is Kind.txt else read
-    if written is None:
+    if written is None and ends.output != PIPE:
         raise ConfigError(
             f"--output {ends.output}: its ending says no format that textclf writes ({known}; all but .parquet also "
             f"with .gz); give it one, or say it with --output-format."
@@ -139,7 +221,7 @@ def kinds_of(ends: Ends) -> tuple[Kind, Kind]:
     return read, written
 
 
-def check_ends(ends: Ends, output_kind: Kind) -> None:
+def check_ends(ends: Ends, output_kind: Kind | None) -> None:
     """Refuse, before anything is loaded, an input that is not there and an output that may not be written.
 
     Raises:
@@ -203,3 +285,16 @@ def summary(done: Done, output: str) -> str:
     speed = f" ({done.rows / done.seconds:,.0f} a second)" if done.rows and done.seconds > 0 else ""
     said = f"{output}: {done.rows:,} rows in {done.seconds:,.1f} s{speed}"
     return said + (f": {shares}{more}" if shares else "")
+
+
+def scores_said(done: Done) -> list[str]:
+    """Return lines on how right the predictions are, and how far the texts are from those of the test, for a person."""
+    said = []
+    if done.true is not None:
+        said += [f"warning: {one}" for one in done.true.warnings()]
+        said += done.true.lines()
+    if done.familiar is not None:
+        said.append(done.familiar)
+    if done.page is not None:
+        said.append(f"the evaluation: {done.page}")
+    return said

@@ -47,7 +47,16 @@ class Kind(Enum):
 
 ENDINGS = {".jsonl": Kind.jsonl, ".ndjson": Kind.jsonl, ".json": Kind.jsonl, ".csv": Kind.csv, ".tsv": Kind.tsv,
            ".parquet": Kind.parquet, ".txt": Kind.txt}  # fmt: skip
+OTHER_SEPARATORS = (";", "\t", "|", ",")
+PACKED = (".gz",)
+"""What may follow the ending of a file that is packed."""
 SEPARATORS = {Kind.csv: ",", Kind.tsv: "\t"}
+
+
+def readable_endings() -> list[str]:
+    """Return the endings of all files that can be predicted, packed ones last."""
+    packed = [ending + more for ending, kind in ENDINGS.items() if kind is not Kind.parquet for more in PACKED]
+    return [*ENDINGS, *packed]
 
 
 def kind_of_name(name: str) -> Kind | None:
@@ -133,8 +142,15 @@ def read_column_names(source: BinaryIO, kind: Kind, name: str) -> list[str]:
             if isinstance(first, BadRow):
                 raise _no_object(first, name)
             return [] if first is None else list(first[2])
-        header = next(SeparatedValues(SEPARATORS[kind], MAX_TEXT_CHARACTERS).records(stream, Path(name)))
-        return list(header.values) if isinstance(header, Row) else []
+        reader = SeparatedValues(SEPARATORS[kind], MAX_TEXT_CHARACTERS)
+        header = next(reader.records(stream, Path(name)))
+        names = list(header.values) if isinstance(header, Row) else []
+        if len(names) == 1 and (other := next((s for s in OTHER_SEPARATORS if s in names[0]), None)):
+            raise DataError(
+                f"{name} names one column, {names[0]!r}, whose name holds {other!r}. If that is what stands between "
+                f"columns, write {SEPARATORS[kind]!r} instead; else take it out of the name."
+            )
+        return names
 
 
 def _no_object(row: BadRow, name: str) -> DataError:
@@ -213,7 +229,7 @@ def _plain_lines(
     stream: IO[str], kind: Kind, wanted: WantedTexts, size: int, said: str, share: Callable[[], float | None]
 ) -> Iterator[Batch]:
     columns = wanted.found_in([LINE_COLUMN], f"{said} (plain lines)")
-    rows = ((number, line.rstrip("\r\n")) for number, line in enumerate(stream, 1) if not line.isspace())
+    rows = ((number, line.rstrip("\r\n")) for number, line in enumerate(stream, 1))
     for window in _windows(rows, size, lambda row: len(row[1])):
         found = Texts(columns)
         for number, line in window:
@@ -221,7 +237,8 @@ def _plain_lines(
                 found.add_problem(BadRow(said, number, rejected.NOT_UTF8, "", line[:START_CHARACTERS]))
             else:
                 found.add(said, number, {LINE_COLUMN: line}.get)
-        yield Batch(pa.table({LINE_COLUMN: found.texts}), found.texts, None, found.problems, share=share())
+        lines = [line.encode("utf-8", "replace").decode() for _, line in window]
+        yield Batch(pa.table({LINE_COLUMN: lines}), found.texts, None, found.problems, share=share())
 
 
 def _windows(rows: Iterator[Any], size: int, length: Callable[[Any], int]) -> Iterator[list[Any]]:

@@ -24,6 +24,8 @@ KEEP_THEM = "To go on and keep such rows, without a label and with the reason be
 
 Tell = Callable[[int, float | None], None]
 """Takes how many more rows are done, and what share of the input, 0 to 1, is done by then; none where it is unknown."""
+Watch = Callable[[Batch, NDArray[np.float32], NDArray[np.bool_]], None]
+"""Takes a batch, each class's probability of each row, and which rows abstain; rows that cannot be predicted have 0."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def predict_batches(
     batches: Iterable[Batch],
     options: PredictOptions | None = None,
     tell: Tell | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches with the predictions as further columns, rows in the same order.
 
@@ -70,6 +73,7 @@ def predict_batches(
         batches: What `read_batches` gives.
         options: What is written of each prediction.
         tell: Called each time that rows are done.
+        watch: Called with each batch and its probabilities.
 
     Raises:
         DataError: If a row cannot be predicted and such rows are not kept; if the threshold is no probability; if
@@ -90,6 +94,9 @@ def predict_batches(
             )
         probabilities = _probabilities(classifier, batch, before, tell)
         before = batch.share
+        if watch is not None:
+            limit = -1.0 if options.threshold is None else options.threshold
+            watch(batch, probabilities, probabilities.max(axis=1).astype(np.float64) < limit)
         table = batch.table
         for name, column in zip(names, _columns(probabilities, batch, classifier.label_names, options), strict=True):
             table = table.append_column(pa.field(name, column.type), column)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
+import shlex
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textclf.documents.escape import terminal
 from textclf.errors import ConfigError, DataError
+from textclf.models.given_texts import checked
 from textclf.models.prediction import ABSTAIN, Prediction, check_threshold
 from textclf.models.saved import read_description
 from textclf.tracking.find_runs import RunReference, resolve_run
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier
+
+log = logging.getLogger(__name__)
+FILE_NAME = re.compile(r"[^\s]+\.(csv|tsv|jsonl?|ndjson|parquet|txt|xlsx?)(\.gz|\.zip)?", re.IGNORECASE)
+"""Texts that look like the name of a file of rows."""
 
 
 def predict_texts(
@@ -22,11 +34,11 @@ def predict_texts(
     Raises:
         TextclfError: If there is no such run, or the texts of the last pair are not two.
     """
-    located = resolve_run(run)
+    located = found_run(run)
     check_threshold(threshold, read_description(located.classifier).label_names)
+    checked(texts, lambda row: f"Text {row + 1}")
+    refuse_files(texts, run)
     if not has_pairs(located):
-        if blank := [number for number, text in enumerate(texts, 1) if not text.strip()]:
-            raise DataError(f"Text {blank[0]} is empty; give a text to predict.")
         return ready(located, device).predict(list(texts), threshold=threshold)
     if len(texts) % 2:
         raise DataError(
@@ -34,6 +46,44 @@ def predict_texts(
             f'"A man plays the guitar." "Somebody makes music."; got {len(texts)}.'
         )
     return ready(located, device).predict(list(texts[::2]), list(texts[1::2]), threshold)
+
+
+def found_run(run: str) -> RunReference:
+    """Find a run, and say on stderr which one answers to a name such as `latest`.
+
+    Raises:
+        ArtifactError: If there is no such run.
+    """
+    located = resolve_run(run)
+    if located.described is not None:
+        print(terminal(located.described), file=sys.stderr)
+    return located
+
+
+def refuse_files(texts: Sequence[str], run: str) -> None:
+    """Refuse a text that names a file, whose rows are meant more likely; a name of none is classified, and told of.
+
+    Raises:
+        DataError: With the command that predicts the rows, and the one that classifies the name itself.
+    """
+    for text in texts:
+        try:
+            there = Path(text).exists() and (Path(text).is_file() or os.sep in text)
+        except (OSError, ValueError):  # too long for a name, or with a NUL
+            continue
+        command = f"python -m textclf.predict {shlex.quote(run)}"
+        if there and Path(text).is_dir():
+            raise DataError(
+                f"{text!r} is a folder, and would be classified as a text. Name one file: {command} --input …"
+            )
+        if there:
+            raise DataError(
+                f"{text!r} is a file, and its name would be classified as a text. To predict its rows: {command} "
+                f"--input {shlex.quote(text)} --output predictions.csv. To classify the name itself: echo "
+                f"{shlex.quote(text)} | {command} --input - --input-format txt --output -"
+            )
+        if FILE_NAME.fullmatch(text):
+            log.warning("there is no file %s here, so its name is classified as a text; files go with --input", text)
 
 
 def ready(located: RunReference, device: str = "auto") -> Classifier:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textclf.data.text_columns import TextColumns
 from textclf.errors import ArtifactError, did_you_mean, listed
 from textclf.models.families import load_classifier as load_from_folder
 from textclf.models.saved import DESCRIPTION
@@ -57,7 +58,26 @@ class RunReference:
         classifier = load_from_folder(self.classifier)
         if classifier.has_pairs is None and self.record is not None:
             classifier.has_pairs = self.record.data.get("pairs")
+        if classifier.columns.text is None:
+            classifier.columns = self.trained_on
         return classifier
+
+    @property
+    def described(self) -> str | None:
+        """Which run answers to a name such as `latest`, for a person; nothing where the folder itself was named."""
+        if self.record is None or Path(self.said).is_dir():
+            return None
+        record = self.record
+        scores = [f"{name} {record.metrics[name]:.3f}" for name in dict.fromkeys((record.objective, "test/accuracy"))
+                  if name in record.metrics]  # fmt: skip
+        when = record.started[:16].replace("T", " ")
+        return f"{self.said} is {record.name}: {', '.join([*scores, f'run on {when}'])} ({self.folder})"
+
+    @property
+    def trained_on(self) -> TextColumns:
+        """The columns that the run was asked to read; none are named where there is no record."""
+        asked = self.record.config.get("dataset", {}) if self.record is not None else {}
+        return TextColumns(asked.get("text_column"), asked.get("text_pair_column"), asked.get("title_column"))
 
 
 def load_classifier(run: str | Path) -> Classifier:

@@ -100,6 +100,7 @@ def fit_classical(
         label_names=data.label_names,
         cleaning=tuple(options.text_cleaning),
         has_pairs=data.has_pairs,
+        columns=data.columns,
         pipeline=pipeline,
         index=index,
     )

@@ -103,7 +103,7 @@ def _fine_tune(
 
     def load() -> TransformerClassifier:
         classifier = load_checkpoint(model, data.label_names, seed=context.seed)
-        classifier.has_pairs = data.has_pairs
+        classifier.has_pairs, classifier.columns = data.has_pairs, data.columns
         return classifier
 
     classifier = load()

@@ -11,7 +11,7 @@ from textclf.models.options import Attention, Cleaning, LongText, Padding, Trans
 from textclf.models.transformer import loading as checkpoint_module
 from textclf.models.transformer.loading import PackagedCheckpoint, load_checkpoint, open_checkpoint
 
-TEXTS = ["a lovely film", "number 3 is a broken lamp and it stays that way", "", "dull"]
+TEXTS = ["a lovely film", "number 3 is a broken lamp and it stays that way", "!", "dull"]
 NAMES = ("negative", "positive")
 
 

@@ -112,6 +112,8 @@ BAD = [
     ({"inputs": [None]}, "text of row 0 must be a string, got null"),
     ({"inputs": [TEXT, 5]}, "text of row 1 must be a string, got int 5"),
     ({"inputs": {"text": 5}}, "got int 5"),
+    ({"inputs": [TEXT, ""]}, "text of row 1 is an empty text"),
+    ({"dataframe_records": [{"text": " "}]}, "text of row 0 is an empty text"),
     ({"inputs": [[TEXT, "b"]]}, "got list"),
     ({"inputs": 5}, "inputs must be a list or a table, got int"),
     ({"instances": [{"text": None}]}, "got null"),
@@ -157,7 +159,7 @@ def test_pairs_need_both_texts(pairs, ask):
 
 def test_the_threshold_abstains_and_unicode_and_long_texts_are_texts(single, ask):
     post = ask(single)
-    body = {"inputs": ["日本語 🎬 \u0000 ﷽", "", "good " * 200_000]}
+    body = {"inputs": ["日本語 🎬 \u0000 ﷽", "?", "good " * 200_000]}
     assert [row["label"] for row in post(body).json()["predictions"]] != []
     (row,) = post({"inputs": [TEXT], "params": {"threshold": 0.999}}).json()["predictions"]
     assert row["label"] == "abstain"
@@ -181,6 +183,30 @@ def test_nothing_of_mlflow_is_replaced_where_no_server_runs(single, monkeypatch)
     assert scoring_server.invocations is serving._answer
     found = model.predict(pd.DataFrame({"text": [TEXT], "more": [1]}), params={"threshold": 0.0})
     assert list(found.columns) == ["label", "score", "probabilities"]
+
+
+def test_predictions_keep_the_index_of_their_rows(single):
+    model = mlflow.pyfunc.load_model(str(single))
+    frame = pd.DataFrame({"text": [TEXT, "an awful, dull lamp", "?", TEXT]}, index=[3, 1, 9, 4])
+    part = frame[frame["text"] != "?"].sort_index().copy()
+    part["prediction"] = model.predict(part)["label"]
+    expected = model.unwrap_python_model().classifier.predict(part)
+    assert part["prediction"].tolist() == [one.label for one in expected]
+    assert model.predict(part["text"]).index.tolist() == [1, 3, 4]
+
+
+def test_texts_alone_are_taken_in_process_too(single, pairs):
+    model = mlflow.pyfunc.load_model(str(single))
+    expected = model.predict(pd.DataFrame({"text": [TEXT, "dull"]}))
+    for given in ([TEXT, "dull"], (TEXT, "dull"), np.array([TEXT, "dull"]), pd.Series([TEXT, "dull"], name="review"),
+                  [{"text": TEXT}, {"text": "dull"}]):  # fmt: skip
+        pd.testing.assert_frame_equal(model.predict(given), expected)
+    for given, said in (([TEXT, None], "text of row 1 must be a string, got null"), ([""], "an empty text")):
+        with pytest.raises(mlflow.MlflowException, match=said):
+            model.predict(given)
+    with pytest.raises(mlflow.MlflowException, match="text_pair"):
+        mlflow.pyfunc.load_model(str(pairs)).predict([TEXT])
+    assert model.unwrap_python_model().predict(None, [TEXT, "dull"])["label"].tolist() == expected["label"].tolist()
 
 
 def test_threads_that_share_a_tokenizer_do_not_mix_up_where_it_cuts(tiny_checkpoint):

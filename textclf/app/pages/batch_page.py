@@ -15,8 +15,8 @@ from textclf.app.pages import common
 from textclf.app.run_list import Choice
 from textclf.documents.wording import percent
 from textclf.predict.inputs import TextColumns
+from textclf.predict.rows import readable_endings
 
-ENDINGS = ["csv", "tsv", "jsonl", "ndjson", "json", "parquet", "txt"]
 MOST_BARS = 12
 MOST_SHOWN = 1000
 
@@ -43,12 +43,12 @@ def page() -> None:
     limits = common.settings()
     common.show(
         markup.paragraph(
-            f"CSV, TSV, JSON Lines, Parquet, or plain text with a text a line; up to {limits.max_upload_mb} MB and "
-            f"{limits.max_rows:,} rows.",
+            f"CSV, TSV, JSON Lines, Parquet, or plain text with a text a line, packed with gzip or not; up to "
+            f"{limits.max_upload_mb} MB and {limits.max_rows:,} rows.",
             quiet=True,
         )
     )
-    given = st.file_uploader("File with texts", type=ENDINGS)
+    given = st.file_uploader("File with texts", type=[ending.removeprefix(".") for ending in readable_endings()])
     if given is None:
         st.session_state.pop("batch", None)
         return

@@ -38,7 +38,7 @@ def _unzip(file: IO[bytes]) -> IO[bytes]:
 
 
 def _unxz(file: IO[bytes]) -> IO[bytes]:
-    return cast(IO[bytes], lzma.open(file))  # noqa: SIM115 - closed by who opened `file`
+    return cast(IO[bytes], lzma.open(file))
 
 
 def _unzstd(file: IO[bytes]) -> IO[bytes]:

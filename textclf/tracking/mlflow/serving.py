@@ -29,19 +29,22 @@ from typing import Any
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
-from mlflow.pyfunc import scoring_server
+from mlflow.pyfunc import PyFuncModel, scoring_server
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types import Schema
 from mlflow.utils.proto_json_utils import MlflowInvalidInputException
 
+from textclf.data.text_columns import TextColumns
 from textclf.errors import DataError
 from textclf.models.base import Classifier
 from textclf.models.families import load_classifier
+from textclf.models.given_texts import given_texts
 from textclf.tracking.record import CLASSIFIER
 
 log = logging.getLogger(__name__)
 
 TEXT, TEXT_PAIR = "text", "text_pair"
+REQUESTED = TextColumns(TEXT, TEXT_PAIR)
 """The columns that are read; all others are ignored."""
 OUTPUTS = ("label", "score", "probabilities")
 THRESHOLD = "threshold"
@@ -67,22 +70,22 @@ class ServedClassifier(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Read the classifier from the model's artifacts."""
         guard_requests()
+        accept_texts()
         self.classifier = load_classifier(Path(context.artifacts[CLASSIFIER]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return a row of label, score and probabilities (a dict by class) for each row of texts.
+        """Return a row of label, score and probabilities (a dict by class) for each row of texts, under its index.
 
         Args:
             context: Not used; the classifier is in memory.
-            model_input: A table with the columns text and, for pairs, text_pair.
+            model_input: A table with the columns text and, for pairs, text_pair; or texts alone.
             params: `threshold`, the probability below which the label is `abstain`.
 
         Raises:
             MlflowException: As a client's error (400) where the input is not usable, else as the server's (500).
         """
         try:
-            texts = texts_in(model_input, TEXT)
-            pairs = texts_in(model_input, TEXT_PAIR) if TEXT_PAIR in model_input else None
+            texts, pairs = given_texts(model_input, None, REQUESTED, self.classifier.has_pairs)
             threshold = (params or {}).get(THRESHOLD) or None
             with self._one_at_a_time:
                 found = self.classifier.predict(texts, pairs, threshold)
@@ -93,28 +96,38 @@ class ServedClassifier(PythonModel):
             said = f"The texts could not be classified: {type(error).__name__}; the server's log says more."
             raise MlflowException(said, error_code=INTERNAL_ERROR) from error
         rows = [(one.label, one.score, one.probabilities) for one in found]
-        return pd.DataFrame(rows, columns=list(OUTPUTS))
+        index = model_input.index if isinstance(model_input, (pd.DataFrame, pd.Series)) else None
+        return pd.DataFrame(rows, index=index, columns=list(OUTPUTS))
 
 
-def texts_in(table: Any, column: str) -> list[str]:
-    """Return a column's texts.
+def accept_texts() -> None:
+    """Let a packed classifier in this process take texts alone, as the server does; other models are left as they are.
 
-    Raises:
-        DataError: If a row holds no text, or one that is not Unicode.
+    MLflow 3.17 makes a list a table with a column called 0, and refuses it since there is no column text.
     """
-    texts: Sequence[Any] = table[column].tolist()
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            got = "null" if text is None or text != text else f"{type(text).__name__} {text!r:.40}"
-            raise DataError(f"{column} of row {row} must be a string, got {got}.")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"{column} of row {row} is no valid Unicode: it holds half of a surrogate pair at character "
-                f"{error.start}."
-            ) from error
-    return [str(text) for text in texts]  # MLflow gives NumPy's strings for some
+    if getattr(PyFuncModel.predict, "takes_texts", False):
+        return
+    predict = PyFuncModel.predict
+
+    @functools.wraps(predict)
+    def predict_texts(self: PyFuncModel, data: Any, *args: Any, **kwargs: Any) -> Any:
+        model = getattr(getattr(self, "_model_impl", None), "python_model", None)
+        if type(model).__name__ == ServedClassifier.__name__:  # each packed model brings a class of its own
+            data = as_table(data)
+        return predict(self, data, *args, **kwargs)
+
+    predict_texts.takes_texts = True  # type: ignore[attr-defined]
+    PyFuncModel.predict = predict_texts
+
+
+def as_table(data: Any) -> Any:
+    """Return a sequence of texts as a table with the column text, under its index; anything else as it is."""
+    if isinstance(data, pd.Series):
+        return pd.DataFrame({TEXT: data.astype(object)})
+    is_sequence = isinstance(data, (list, tuple)) or getattr(data, "ndim", None) == 1
+    if is_sequence and not any(isinstance(entry, (dict, list)) for entry in data):
+        return _table({TEXT: list(data)})
+    return data
 
 
 def guard_requests() -> None:
