@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "textclf"
 ROOMS = [  # from the bottom up; a room may import those before it
-    *("errors", "documents", "system", "data", "models", "audit", "tracking", "evaluation", "training", "compare"),
+    *("errors", "documents", "system", "data", "models", "audit", "evaluation", "tracking", "training", "compare"),
     *("experiment", "predict", "export", "app"),
 ]
 DOORS = ("__init__", "run", "register", "sync")  # and each room's __main__: they read arguments and call a room

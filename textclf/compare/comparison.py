@@ -13,7 +13,7 @@ from textclf.compare.setups import Setup, SharedTest
 from textclf.compare.summary import SetupRow, setup_rows
 from textclf.compare.verdicts import few_seeds_caveat, verdict_sentence
 from textclf.errors import ConfigError, did_you_mean, listed
-from textclf.evaluation.metric_names import METRICS, metric_label
+from textclf.evaluation.metric_names import direction, metric_label
 
 ALSO_TESTED = ("accuracy", "macro_f1")
 """Metrics whose pairs are shown even where the verdicts are about another."""
@@ -54,7 +54,7 @@ class Comparison:
     @cached_property
     def rows(self) -> list[SetupRow]:
         """A row for each setup, the best first; those without the metric last."""
-        sign = 1 if METRICS[self.metric].higher_is_better else -1
+        sign = direction(self.metric)
 
         def rank(row: SetupRow) -> tuple[bool, float, str]:
             level = row.levels.get(self.metric)

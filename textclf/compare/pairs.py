@@ -21,7 +21,7 @@ from textclf.compare.statistics import (
     mcnemar_p_value,
     superiority,
 )
-from textclf.evaluation.metric_names import METRICS
+from textclf.evaluation.metric_names import direction
 
 FEWEST_SEEDS = 3
 """Seeds that each setup needs for a claim about setups: with two, the test was found to be too liberal."""
@@ -80,7 +80,7 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
         options: How to compare.
     """
     setups = scores.test.setups
-    sign = 1 if METRICS[metric].higher_is_better else -1
+    sign = direction(metric)
     means = scores.of_setups(metric).means * sign
     able = scores.levels(metric)
     numbers = [

@@ -209,10 +209,8 @@ def costs_table(comparison: Comparison) -> Table:
     """Return the table of the setups' costs, some of them relative to the reference."""
     metric, reference = comparison.metric, comparison.reference
     label = metric_label(metric)
-    better = METRICS[metric].higher_is_better
     fronts = {
-        cost: set(pareto_front(comparison.rows, metric, cost, better))
-        for cost in ("train_seconds", "latency_median_seconds")
+        cost: set(pareto_front(comparison.rows, metric, cost)) for cost in ("train_seconds", "latency_median_seconds")
     }
     columns = [
         Column("setup"),

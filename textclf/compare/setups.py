@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.compare.runs import FinishedRun
-from textclf.evaluation.metric_names import higher_is_better
+from textclf.evaluation.metric_names import direction
 from textclf.tracking.record import flat
 
 GROUPS = ("dataset", "model", "trainer", "objective")
@@ -46,7 +46,7 @@ class Setup:
     def chosen_run(self) -> FinishedRun:
         """The run that does best on validation, of equals that with the lowest seed: what a person would deploy."""
         objective = self.runs[0].record.objective
-        sign = 1 if higher_is_better(objective) else -1
+        sign = direction(objective)
         return max(self.runs, key=lambda run: sign * run.record.metrics.get(objective, -sign * np.inf))
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from textclf.compare.scores import Level, TestScores
+from textclf.evaluation.metric_names import direction
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,15 @@ def setup_rows(scores: TestScores) -> list[SetupRow]:
     return rows
 
 
-def pareto_front(rows: list[SetupRow], metric: str, cost: str, higher_is_better: bool = True) -> list[str]:
+def pareto_front(rows: list[SetupRow], metric: str, cost: str) -> list[str]:
     """Return the setups that no other beats in the metric's mean without costing more.
 
     Args:
         rows: The setups.
         metric: A test metric.
         cost: A cost of which less is better.
-        higher_is_better: Whether more of the metric is better.
     """
-    sign = 1 if higher_is_better else -1
+    sign = direction(metric)
     able = [row for row in rows if metric in row.levels and cost in row.costs]
     able.sort(key=lambda row: (row.costs[cost], -sign * row.levels[metric].mean, row.name))
     front, best = [], -np.inf
