@@ -279,7 +279,11 @@ def _planned(config: DictConfig, arguments: list[str]) -> tuple[list[list[str]],
     """Return the overrides of each job, and their number, as far as the sweeper has them beforehand."""
     sweeper = config.hydra.sweeper
     if not is_basic(config):
-        return [], sweeper.get("n_trials")
+        if "OptunaSweeper" not in str(sweeper._target_):
+            return [], sweeper.get("n_trials")
+        from textclf.experiment.sweep.search import planned_search
+
+        return [], sweeper.n_trials * planned_search(config).jobs_per_trial
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
