@@ -6,7 +6,8 @@ from omegaconf import OmegaConf
 
 from textclf.errors import ConfigError
 from textclf.experiment import config
-from textclf.experiment.cli import CONF, EXPERIMENTS, choices_of, help_text
+from textclf.experiment.arguments import CONF, EXPERIMENTS, choices_of
+from textclf.experiment.cli import help_text
 from textclf.experiment.config import SCHEMAS, build, build_all
 from textclf.experiment.options import GROUPS
 from textclf.training.fit import check

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from textclf.experiment import config
-from textclf.experiment.cli import CONF, choices_of
+from textclf.experiment.arguments import CONF, choices_of
 from textclf.experiment.config import build_all
 
 ROOT = Path(__file__).parents[1]

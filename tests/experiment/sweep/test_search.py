@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from textclf.errors import ConfigError
 from textclf.experiment import config
-from textclf.experiment.cli import CONF
+from textclf.experiment.arguments import CONF
 from textclf.experiment.sweep.search import open_study, planned_search, search_space, storage_of
 
 ROOT = Path(__file__).parents[3]

@@ -19,11 +19,14 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from textclf.compare.options import CompareOptions
 from textclf.documents.escape import terminal
-from textclf.errors import ArtifactError, TextclfError, first_line
+from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
+from textclf.experiment.cli import explain
 from textclf.experiment.config import build
 from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
 from textclf.experiment.sweep.status import (
@@ -261,6 +264,7 @@ def planned_sweep(config: DictConfig) -> Sweep:
     """Return what the sweep of a composed config is to do; the tracker does not know of it yet."""
     study = config.hydra.runtime.choices.get("study")
     jobs, total = _planned(config, list(config.hydra.overrides.task))
+    _check_jobs(config, jobs)
     return Sweep(
         name=str(study) if study else _sweep_name(config, jobs),
         total=total,
@@ -268,6 +272,28 @@ def planned_sweep(config: DictConfig) -> Sweep:
         command=sweep_command(config),
         search=not is_basic(config),
     )
+
+
+def _check_jobs(config: DictConfig, jobs: list[list[str]]) -> None:
+    """Compose a job of each kind, as its own choices make it, before the first is run.
+
+    Raises:
+        ConfigError: With the jobs whose choices have no such option.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    known: set[tuple[str, ...]] = set()
+    problems: dict[str, str] = {}
+    for job in jobs:
+        kind = tuple(given.partition("=")[0] if "." in given or given.startswith("seed=") else given for given in job)
+        if kind in known:
+            continue
+        known.add(kind)
+        try:
+            loader.load_sweep_config(config, job)
+        except (HydraException, OmegaConfBaseException) as error:
+            problems.setdefault(explain(error), " ".join(job))
+    if problems:
+        raise ConfigError("\n".join(f"the job {job} cannot be run: {said}" for said, job in problems.items()))
 
 
 def is_basic(config: DictConfig) -> bool:
