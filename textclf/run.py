@@ -25,6 +25,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from textclf.__main__ import bash_script
 from textclf.errors import ConfigError
 from textclf.experiment import config
 from textclf.experiment.arguments import CONF, deferred, has_options, in_order, own_arguments, parsed, swept_groups
@@ -158,6 +159,9 @@ def main() -> None:
         given = parsed(sys.argv[1:])
         if given.help:
             print(help_text(given.overrides))
+            return
+        if given.shell_completion and "install=bash" in given.overrides:
+            print(bash_script())
             return
         sys.argv[1:] = in_order(sys.argv[1:], given.overrides)
         if not (given.cfg or given.info or given.shell_completion):
