@@ -72,9 +72,14 @@ class Comparison:
         return next(setup for setup in self.test.setups if setup.name == name)
 
     @property
+    def best(self) -> SetupRow:
+        """The best setup of those that have not collapsed; where all have, the best of all."""
+        return next((row for row in self.rows if not row.collapsed), self.rows[0])
+
+    @property
     def reference(self) -> SetupRow:
         """The setup that the others are related to: the one asked for where it was run, else the best."""
-        return self.by_name.get(self.options.reference or "", self.rows[0])
+        return self.by_name.get(self.options.reference or "", self.best)
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -131,11 +136,11 @@ class Comparison:
         if self.options.reference is not None and self.options.reference not in self.by_name:
             found.append(
                 f"compare.reference={self.options.reference} is none of these setups, so they are related "
-                f"to {self.rows[0].name}.{did_you_mean(self.options.reference, self.by_name)}"
+                f"to {self.best.name}.{did_you_mean(self.options.reference, self.by_name)}"
             )
         if len(self.rows) >= FLATTERED:
             found.append(
-                f"{self.rows[0].name} was picked as the best of {len(self.rows)} on this very test set, so its score "
+                f"{self.best.name} was picked as the best of {len(self.rows)} on this very test set, so its score "
                 f"is a little flattered; the corrected p-values allow for the number of pairs, its mean does not."
             )
         without = [row.name for row in self.rows if self.metric not in row.levels]

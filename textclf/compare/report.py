@@ -188,7 +188,7 @@ def scores_table(comparison: Comparison) -> Table:
         level = row.levels.get(metric)
         rows.append(
             (
-                Cell(row.name + _collapsed(row), strong=row is comparison.rows[0]),
+                Cell(row.name + _collapsed(row), strong=row is comparison.best and not row.collapsed),
                 Cell(str(row.num_seeds), row.num_seeds),
                 _level(row, metric),
                 Cell(MISSING) if level is None else Cell(interval(level.low, level.high), level.low),

@@ -41,6 +41,8 @@ def setup_rows(scores: TestScores) -> list[SetupRow]:
             key: float(np.median([run.record.costs[key] for run in setup.runs if key in run.record.costs]))
             for key in measured
         }
+        if not costs.get("num_parameters", 1):  # a record from when 0 stood for what cannot be counted
+            del costs["num_parameters"]
         own = {metric: found[setup.name] for metric, found in levels.items() if setup.name in found}
         collapsed = tuple(run.record.seed for run in setup.runs if run.collapsed)
         rows.append(SetupRow(setup.name, setup.seeds, setup.train_examples, own, costs, collapsed))
@@ -48,7 +50,7 @@ def setup_rows(scores: TestScores) -> list[SetupRow]:
 
 
 def pareto_front(rows: list[SetupRow], metric: str, cost: str) -> list[str]:
-    """Return the setups that no other beats in the metric's mean without costing more.
+    """Return the setups that no other beats in the metric's mean without costing more; collapsed ones are none of them.
 
     Args:
         rows: The setups.
@@ -56,7 +58,7 @@ def pareto_front(rows: list[SetupRow], metric: str, cost: str) -> list[str]:
         cost: A cost of which less is better.
     """
     sign = direction(metric)
-    able = [row for row in rows if metric in row.levels and cost in row.costs]
+    able = [row for row in rows if metric in row.levels and cost in row.costs and not row.collapsed]
     able.sort(key=lambda row: (row.costs[cost], -sign * row.levels[metric].mean, row.name))
     front, best = [], -np.inf
     for row in able:

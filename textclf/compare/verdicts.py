@@ -69,26 +69,47 @@ def verdict_sentence(pair: Pair, rows: dict[str, SetupRow], margin: float, num_p
         f"no difference shown between {of}{winner} and {loser} in {metric} "
         f"(difference {format_interval(low, high, pair.metric)}, {corrected}): {_why(pair)}"
     )
-    small, large = sorted((winner, loser), key=lambda name: rows[name].costs.get("num_parameters", math.inf))
-    saved = describe_savings(small, large, rows)
-    return _capital(f"{verdict}{f'. {small} is the cheaper one, {saved}' if saved else ''}.")
+    thrift = _cheaper(winner, loser, rows)
+    return _capital(f"{verdict}{f'. {thrift}' if thrift else ''}.")
+
+
+def _cheaper(first: str, second: str, rows: dict[str, SetupRow]) -> str:
+    """Return which of two setups is the cheaper one, and in what; empty where neither is, or it has collapsed."""
+    for small, large in ((first, second), (second, first)):
+        if not rows[small].collapsed and (saved := describe_savings(small, large, rows)):
+            return f"{small} is the {'smaller' if _is_slower(small, large, rows) else 'cheaper'} one, {saved}"
+    return ""
 
 
 def describe_savings(small: str, large: str, rows: dict[str, SetupRow]) -> str:
-    """Describe in what a setup is cheaper than another; empty where it is not."""
+    """Describe in what a setup is cheaper than another; empty where it is not.
+
+    One of which the parameters cannot be counted is cheaper where it is faster.
+    """
     a, b = rows[small], rows[large]
     size = _ratio(a.costs.get("num_parameters"), b.costs.get("num_parameters"))
     speed = _ratio(a.costs.get("test_examples_per_second"), b.costs.get("test_examples_per_second"))
-    if not (size < SMALLER or (speed > 1 / SMALLER and size <= 1)):
+    if not (size < SMALLER or (speed > 1 / SMALLER and not size > 1)):
         return ""
     parts = [f"with {ratio_percent(size)} of the parameters"] if size < SMALLER else []
+    if _is_slower(small, large, rows):
+        return f"{parts[0]}, but at {times(speed)} the speed"
     return " ".join([*parts, *([f"at {times(speed)} the speed"] if math.isfinite(speed) else [])])
 
 
+def _is_slower(small: str, large: str, rows: dict[str, SetupRow]) -> bool:
+    """Whether a setup is known to predict more slowly than another."""
+    speeds = (rows[name].costs.get("test_examples_per_second") for name in (small, large))
+    return _ratio(*speeds) < SMALLER
+
+
 def describe_tradeoff(small: str, large: str, rows: dict[str, SetupRow], metric: str) -> str:
-    """Describe how much of a better setup's score a cheaper one keeps; empty where it is no cheaper."""
+    """Describe how much of a better setup's score a cheaper one keeps; empty where it is no cheaper.
+
+    Nor is anything said of a collapsed one: its score is that of no answer at all.
+    """
     saved = describe_savings(small, large, rows)
-    if not saved or not is_in_points(metric):
+    if not saved or not is_in_points(metric) or rows[small].collapsed or rows[large].collapsed:
         return ""
     share = _ratio(rows[small].levels[metric].mean, rows[large].levels[metric].mean)
     return f"{small} keeps {percent(share)} of its {metric_label(metric)} {saved}" if share >= WORTH_KEEPING else ""

@@ -38,8 +38,14 @@ log = logging.getLogger(__name__)
 FOCAL_ROUNDS = 6
 """Fits of `imbalance=focal` after the first, each with weights from the one before."""
 CALIBRATION_FOLDS = 5
-WEIGHTS = ("coef_", "intercept_", "feature_log_prob_", "class_log_prior_", "class_prior_")
-"""Attributes in which scikit-learn's linear and naive Bayes classifiers keep what they learned."""
+WEIGHTS = (
+    ("coef_", "intercept_"),
+    ("feature_log_prob_", "class_log_prior_"),
+    ("coefs_", "intercepts_"),
+    ("class_prior_",),
+)
+"""Attributes in which scikit-learn's linear, naive Bayes, network and dummy classifiers keep what they learned; one
+that has not the first of any group keeps it elsewhere."""
 PART = 1 << 16
 """Texts whose features are in memory at once; fewer are fitted in the usual way, in as many epochs as that takes."""
 ENOUGH = 1 << 18
@@ -128,11 +134,19 @@ def _calibrated(
     return CalibratedClassifierCV(classifier, method="sigmoid", ensemble=False, cv=folds)
 
 
-def _count_weights(classifier: BaseEstimator) -> int:
-    """Return how many numbers the fitted classifier has learned."""
+def _count_weights(classifier: BaseEstimator) -> int | None:
+    """Return how many numbers the fitted classifier has learned; none where it is not known where it keeps them."""
     if isinstance(classifier, CalibratedClassifierCV):
         return _count_weights(classifier.calibrated_classifiers_[0].estimator)
-    return sum(int(np.size(getattr(classifier, name))) for name in WEIGHTS if hasattr(classifier, name))
+    for first, *others in WEIGHTS:
+        if hasattr(classifier, first):
+            return sum(_size(getattr(classifier, name)) for name in (first, *others) if hasattr(classifier, name))
+    return None
+
+
+def _size(learned: Any) -> int:
+    """Return how many numbers an array, or a list of arrays, holds."""
+    return sum(map(_size, learned)) if isinstance(learned, list) else int(np.size(learned))
 
 
 def check_balance(classifier: BaseEstimator, balance: Balance) -> None:

@@ -59,8 +59,8 @@ class EpochResult:
 class FitResult:
     """How a fit went, and what it cost."""
 
-    num_parameters: int
-    """Weights of a transformer; coefficients of a classical model."""
+    num_parameters: int | None
+    """Weights of a transformer; coefficients of a classical model; none of one whose weights cannot be counted."""
     train_seconds: float
     """Duration of training alone, without validation."""
     train_examples: int
