@@ -26,6 +26,9 @@ from textclf.models.classical.hashed_tfidf import HashedTfidf
 from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance
 from textclf.training import classical
 from textclf.training.classical import fit_streamed, is_streamed
+from textclf.training.fit import draws_seed, fit
+from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 HASHES = HashingVectorizer(n_features=64)
 
@@ -128,3 +131,33 @@ def test_a_run_of_a_forest_says_nothing_of_parameters(tmp_path, caplog):
     assert "| parameters" not in (tmp_path / "run" / "report.md").read_text()
     table = sweep_table([JobStatus(0, False, [], 1.0, 1.0)], {0: record})
     assert table.splitlines()[-1].split()[-2] == "–"
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "draws"),
+    [
+        ("sklearn.naive_bayes.ComplementNB", {}, False),
+        ("sklearn.neighbors.KNeighborsClassifier", {}, False),
+        ("sklearn.linear_model.LogisticRegression", {"solver": "lbfgs"}, False),
+        ("sklearn.linear_model.LogisticRegression", {"solver": "saga"}, True),
+        ("sklearn.ensemble.RandomForestClassifier", {}, True),
+        ("sklearn.ensemble.RandomForestClassifier", {"random_state": 3}, False),
+        ("sklearn.tree.DecisionTreeClassifier", {}, True),
+        ("sklearn.dummy.DummyClassifier", {"strategy": "stratified"}, True),
+        ("sklearn.linear_model.RidgeClassifier", {}, True),  # calibrated, on folds that are drawn
+        ("sklearn.neighbors.KNeighborsClassifier", {"n_neighbors": 5000}, True),  # nothing can be tried on few texts
+    ],
+)
+def test_what_is_drawn_from_the_seed_is_tried(target, arguments, draws):
+    model = ClassicalModel(name="x", classifier={"_target_": target, **arguments})
+    assert draws_seed(model) is draws
+
+
+def test_a_model_that_is_said_to_draw_nothing_is_the_same_with_every_seed(tiny_data):
+    texts, _ = texts_of(tiny_data.test)
+    for name in ("majority", "naive_bayes", "tfidf_logreg"):
+        assert not draws_seed(configured(name))
+        runs = [fit(configured(name), tiny_data, TorchTrainer(), RunContext(seed=seed)) for seed in (1, 2)]
+        first, second = (classifier.predict_proba(texts) for classifier, _ in runs)
+        np.testing.assert_array_equal(first, second)
+        assert not any(result.draws_seed for _, result in runs)

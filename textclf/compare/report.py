@@ -189,7 +189,7 @@ def scores_table(comparison: Comparison) -> Table:
         rows.append(
             (
                 Cell(row.name + _collapsed(row), strong=row is comparison.best and not row.collapsed),
-                Cell(str(row.num_seeds), row.num_seeds),
+                Cell(str(row.num_seeds), row.num_seeds) if row.draws_seed else Cell("any"),
                 _level(row, metric),
                 Cell(MISSING) if level is None else Cell(interval(level.low, level.high), level.low),
                 *(_level(row, name) for name in others),

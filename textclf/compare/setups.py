@@ -18,6 +18,8 @@ from textclf.tracking.record import flat
 GROUPS = ("dataset", "model", "trainer", "objective")
 """Groups of a config that define a setup; the seed, the names and the tracker do not."""
 SIZE_OPTION = "dataset.max_train_examples"
+FEWEST_SEEDS = 3
+"""Seeds that each setup needs for a claim about setups: with two, the test was found to be too liberal."""
 VERSIONED = ("textclf", "git_commit", "torch", "transformers", "scikit-learn")
 
 
@@ -31,6 +33,16 @@ class Setup:
     """By seed, each seed once."""
     options: dict[str, Any]
     """Options by dotted names."""
+
+    @property
+    def draws_seed(self) -> bool:
+        """Whether its classifiers depend on the seed; if not, one run stands for every seed."""
+        return any(run.record.fit.get("draws_seed", True) for run in self.runs)
+
+    @property
+    def sample(self) -> tuple[FinishedRun, ...]:
+        """The runs as a sample of seeds: of a setup that draws nothing from the seed, as many as are needed."""
+        return self.runs if self.draws_seed else (self.runs[0],) * FEWEST_SEEDS
 
     @property
     def seeds(self) -> tuple[int, ...]:

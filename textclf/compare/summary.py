@@ -22,6 +22,8 @@ class SetupRow:
     costs: dict[str, float]
     """Median over seeds of each cost that was measured."""
 
+    draws_seed: bool = True
+    """Whether its classifiers depend on the seed; if not, one run stands for every seed."""
     collapsed: tuple[int, ...] = ()
     """Seeds with which it gives one answer to every text."""
 
@@ -45,7 +47,7 @@ def setup_rows(scores: TestScores) -> list[SetupRow]:
             del costs["num_parameters"]
         own = {metric: found[setup.name] for metric, found in levels.items() if setup.name in found}
         collapsed = tuple(run.record.seed for run in setup.runs if run.collapsed)
-        rows.append(SetupRow(setup.name, setup.seeds, setup.train_examples, own, costs, collapsed))
+        rows.append(SetupRow(setup.name, setup.seeds, setup.train_examples, own, costs, setup.draws_seed, collapsed))
     return rows
 
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from textclf.compare.options import Claim
-from textclf.compare.pairs import FEWEST_SEEDS, Pair, Verdict
+from textclf.compare.pairs import Pair, Verdict
+from textclf.compare.setups import FEWEST_SEEDS
 from textclf.compare.statistics import POWER
 from textclf.compare.summary import SetupRow
 from textclf.documents.wording import decimals, interval, p_equals, p_value, percent, points, ratio_percent, times
@@ -121,6 +122,9 @@ def _ratio(above: float | None, below: float | None) -> float:
 
 def _seeds(pair: Pair) -> str:
     """Return how many seeds a test rests on."""
+    if 0 in pair.seeds:
+        drawn = max(pair.seeds)
+        return f"{drawn} seeds of the one that draws from its seed" if drawn else "no chance in the training of either"
     if pair.seeds[0] == pair.seeds[1]:
         return "one seed each" if pair.seeds[0] == 1 else f"{pair.seeds[0]} seeds each"
     return f"{pair.seeds[0]} and {pair.seeds[1]} seeds"
@@ -132,7 +136,7 @@ def _why(pair: Pair) -> str:
     found = f"would be found {round(POWER * 10)} times in 10"
     if pair.claim is Claim.classifier:
         return f"with {pair.num_examples:,} test examples and one seed each, only gaps above about {gap} {found}"
-    fewest = min(pair.seeds)
+    fewest = min((count for count in pair.seeds if count), default=0)
     if pair.seed_share > MOSTLY_SEEDS:
         number = NUMBERS[fewest] if fewest < len(NUMBERS) else str(fewest)
         return (
@@ -150,7 +154,7 @@ def _capital(text: str) -> str:
 
 def few_seeds_caveat(setups: Sequence[SetupRow]) -> list[str]:
     """Return the caveat on setups with too few seeds for claims about them; none where all have enough."""
-    few = [row.name for row in setups if row.num_seeds < FEWEST_SEEDS]
+    few = [row.name for row in setups if row.draws_seed and row.num_seeds < FEWEST_SEEDS]
     if not few:
         return []
     who = "Every setup" if len(few) == len(setups) else listed(few, 8)

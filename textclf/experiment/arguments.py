@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
 
 from textclf.errors import ConfigError
 from textclf.experiment.options import GROUPS
@@ -145,6 +146,11 @@ def deferred(arguments: Sequence[str], swept: Iterable[str]) -> list[str]:
                 argument = one
         out.append(argument)
     return out
+
+
+def task_overrides(config: DictConfig) -> list[str]:
+    """Return the overrides of a composed config as they were typed: `${seed}` in one is each job's own."""
+    return [str(given) for given in OmegaConf.to_container(config.hydra.overrides.task, resolve=False)]  # type: ignore
 
 
 def as_given(arguments: Iterable[str]) -> list[str]:

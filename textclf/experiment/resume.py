@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError
-from textclf.experiment.arguments import as_given, own_arguments
+from textclf.experiment.arguments import as_given, own_arguments, task_overrides
 from textclf.experiment.config import RunConfig, build_experiment
 from textclf.experiment.sweep.status import SWEEP_FILE, Sweep, read_sweep
 from textclf.system.files import folders_with
@@ -79,7 +79,7 @@ def find_run(cfg: DictConfig) -> Path | None:
 
 def sweep_command(cfg: DictConfig) -> str:
     """Return the command of a sweep, without the options that only say how to resume."""
-    arguments = [given for given in as_given(cfg.hydra.overrides.task) if not given.startswith(OPTIONS)]
+    arguments = [given for given in as_given(task_overrides(cfg)) if not given.startswith(OPTIONS)]
     arguments = [*own_arguments(cfg.hydra), *arguments]
     return command_line([*([] if cfg.hydra.runtime.choices.get("study") else ["-m"]), *arguments])
 

@@ -87,6 +87,8 @@ class FitResult:
     """Steps after which training was resumed from a checkpoint; empty where nothing interrupted it."""
     micro_batch_size: int | None = None
     """Examples in one forward pass that fitted in memory, where those of the options did not; none otherwise."""
+    draws_seed: bool = True
+    """Whether anything was drawn from the run's seed; if not, every other seed gives the same classifier."""
     warnings: tuple[str, ...] = ()
     """What went wrong or was changed on the way, each in a sentence."""
 

@@ -26,9 +26,11 @@ from omegaconf.errors import OmegaConfBaseException
 from textclf.compare.options import CompareOptions
 from textclf.documents.escape import terminal
 from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
+from textclf.experiment.arguments import task_overrides
 from textclf.experiment.cli import explain
 from textclf.experiment.config import build
 from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
+from textclf.experiment.sweep.seeds import without_repeats
 from textclf.experiment.sweep.status import (
     SWEEP_FILE,
     JobStatus,
@@ -51,6 +53,9 @@ log = logging.getLogger("textclf.sweep")
 COMPARISON = "comparison"
 """Folder of the comparison inside that of the sweep."""
 POLL_SECONDS = 1.0
+HYDRAS_OWN = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+PLANNED = "hydra_plugins.textclf_basic.PlannedBasicSweeper"
+"""The sweeper that runs the jobs of the plan in its place."""
 
 
 class OpenSweep:
@@ -64,6 +69,9 @@ class OpenSweep:
         self.parent = TrackedRun()
         study = config.hydra.runtime.choices.get("study")
         plan = planned_sweep(config)
+        self.jobs = plan.jobs
+        if str(config.hydra.sweeper._target_) == HYDRAS_OWN:
+            config.hydra.sweeper._target_ = PLANNED
         self.lease = self._lead(config.resume)
         self.sweep = self._join_or_begin(plan, config.resume)
         finished = _finished_before(self.folder) if config.resume else {}
@@ -263,8 +271,11 @@ def _finished_before(folder: Path) -> dict[Path, JobStatus]:
 def planned_sweep(config: DictConfig) -> Sweep:
     """Return what the sweep of a composed config is to do; the tracker does not know of it yet."""
     study = config.hydra.runtime.choices.get("study")
-    jobs, total = _planned(config, list(config.hydra.overrides.task))
+    jobs, total = _planned(config, task_overrides(config))
     _check_jobs(config, jobs)
+    if jobs:
+        jobs = without_repeats(config, jobs)
+        total = len(jobs)
     return Sweep(
         name=str(study) if study else _sweep_name(config, jobs),
         total=total,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,11 @@ from omegaconf import DictConfig
 
 from textclf.errors import ConfigError, listed
 from textclf.evaluation.metric_names import check_objective, higher_is_better
+from textclf.experiment.arguments import task_overrides
 from textclf.experiment.config import build_experiment
 from textclf.experiment.options import Decides, Experiment, deciding
 from textclf.experiment.provenance import resolved_options
+from textclf.experiment.sweep.seeds import SEED, seeds_that_matter
 from textclf.system.redact import redacted_tree
 from textclf.tracking.record import config_fingerprint, flat
 
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
 
-SEED = "seed"
-"""The option that a search does not choose: of several seeds every trial runs all."""
 NAME_IN_STORAGE = "%study_name%"
 """Stands in a storage for the name of the search."""
 DECIDED, SPACE = "decided", "space"
@@ -82,10 +82,12 @@ def planned_search(config: DictConfig) -> Search:
         ConfigError: If the space, the direction or a trial's own config is not usable.
     """
     options = config.hydra.sweeper
-    space = search_space(options.get("params") or {}, list(config.hydra.overrides.task))
+    space = search_space(options.get("params") or {}, task_overrides(config))
     first = [f"{key}={_first(distribution)}" for key, distribution in space.ranges.items()]
     seed = [f"{SEED}={space.seeds[0]}"] if space.seeds else []
     loader = GlobalHydra.instance().config_loader()
+    kinds = [[*first, *space.fixed], *_kinds(space, first)]
+    space = replace(space, seeds=seeds_that_matter(config, kinds, space.seeds))
     experiment = build_experiment(loader.load_sweep_config(config, [*first, *space.fixed, *seed]))
     check_objective(experiment.objective)
     decided = decisions_of(experiment, space)
@@ -124,6 +126,15 @@ def _first(distribution: BaseDistribution) -> Any:
     """Return a value of a range, to compose a trial with."""
     choices = getattr(distribution, "choices", None)
     return choices[0] if choices else distribution.low  # type: ignore[attr-defined]
+
+
+def _kinds(space: SearchSpace, first: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of a trial for each further choice of what is no number."""
+    kinds = []
+    for number, (key, distribution) in enumerate(space.ranges.items()):
+        for choice in getattr(distribution, "choices", ())[1:]:
+            kinds.append([*first[:number], f"{key}={choice}", *first[number + 1 :], *space.fixed])
+    return kinds
 
 
 def open_study(search: Search, storage: str | None, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
