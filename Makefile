@@ -61,9 +61,7 @@ audit: $(INSTALLED) ## Look for secrets in the tracked files and, on the network
 	esac
 
 ui: $(INSTALLED) ## Browse the runs of ./mlruns at http://127.0.0.1:5000
-	@mkdir -p mlruns
-	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false \
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port 5000
+	$(BIN)/python -m textclf.ui
 
 serve: $(INSTALLED) ## Serve MODEL, by default models:/reviews@champion, at http://127.0.0.1:5001
 	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db} MLFLOW_DISABLE_TELEMETRY=true \

@@ -6,7 +6,8 @@ from omegaconf import OmegaConf
 
 from textclf.errors import ConfigError
 from textclf.experiment import config
-from textclf.experiment.cli import CONF, EXPERIMENTS, choices_of, help_text
+from textclf.experiment.arguments import CONF, EXPERIMENTS, choices_of
+from textclf.experiment.cli import help_text
 from textclf.experiment.config import SCHEMAS, build, build_all
 from textclf.experiment.options import GROUPS
 from textclf.training.fit import check
@@ -166,7 +167,7 @@ def test_each_study_composes_builds_and_says_what_it_asks(study):
 def test_a_tuning_study_has_its_options_and_storage():
     cfg = compose("config", ["study=tune_transformer", "model=bert"], return_hydra_config=True)
     assert cfg.hydra.sweeper._target_ == "hydra_plugins.textclf_optuna.OptunaSweeper"
-    assert cfg.hydra.sweeper.storage == "sqlite:///outputs/searches/reviews-bert.db"
+    assert cfg.hydra.sweeper.storage == "sqlite:///outputs/searches/%study_name%.db"
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm"])

@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from textclf.experiment import config
-from textclf.experiment.cli import CONF
+from textclf.experiment.arguments import CONF
 from textclf.experiment.config import build_all
 from textclf.experiment.experiment import run_experiment
 from textclf.experiment.options import Experiment

@@ -25,9 +25,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from textclf.__main__ import bash_script
 from textclf.errors import ConfigError
 from textclf.experiment import config
-from textclf.experiment.cli import CONF, explain, follower_overrides, help_text, is_follower
+from textclf.experiment.arguments import CONF, deferred, has_options, in_order, own_arguments, parsed, swept_groups
+from textclf.experiment.cli import explain, follower_overrides, help_text, is_follower, study_of
 from textclf.experiment.config import build, build_experiment
 from textclf.experiment.resume import (
     FROM_RUN,
@@ -107,7 +109,8 @@ class Invocation:
             return float("nan")
         arguments = list(hydra_config.overrides.task)
         alone = ["hydra.mode=RUN"] if hydra_config.runtime.choices.get("study") else []
-        command = command_line([*(given for given in arguments if not given.startswith(OPTIONS)), *alone])
+        own = own_arguments(hydra_config)
+        command = command_line([*own, *(given for given in arguments if not given.startswith(OPTIONS)), *alone])
         folder = Path(hydra_config.runtime.output_dir)
         if cfg.resume and sweep is not None:
             adopt_finished(cfg, folder)
@@ -132,6 +135,15 @@ def _track_refusal(cfg: DictConfig, parent: str | None, error: ConfigError) -> N
             raise error
 
 
+def _swept(multirun: bool, overrides: list[str]) -> set[str]:
+    """Return the groups of which the command runs several choices, where it gives options that they may share."""
+    if not has_options(overrides):
+        return set()
+    study = study_of(overrides)
+    is_sweep = multirun or study is not None or "hydra.mode=MULTIRUN" in overrides
+    return swept_groups(overrides, study or {}) if is_sweep else set()
+
+
 def main() -> None:
     """Compose and run what the command line says; exit with 0 only if all of it went well."""
     invocation = Invocation(given=psutil.Process().create_time())
@@ -142,11 +154,18 @@ def main() -> None:
     wants_traceback = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise; what is shown is decided below
     try:
-        if {"--help", "-h"} & set(sys.argv[1:]):
-            print(help_text([argument for argument in sys.argv[1:] if not argument.startswith("-")]))
-            return
-        if FROM_RUN in sys.argv:
+        if FROM_RUN in sys.argv and not {"--help", "-h"} & set(sys.argv):
             sys.argv[1:], invocation.again = arguments_from_run(sys.argv[1:])
+        given = parsed(sys.argv[1:])
+        if given.help:
+            print(help_text(given.overrides))
+            return
+        if given.shell_completion and "install=bash" in given.overrides:
+            print(bash_script())
+            return
+        sys.argv[1:] = in_order(sys.argv[1:], given.overrides)
+        if not (given.cfg or given.info or given.shell_completion):
+            sys.argv[1:] = deferred(sys.argv[1:], _swept(given.multirun, given.overrides))
         with signals.stoppable():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(invocation.job)()
     except JobFailedError:

@@ -8,27 +8,23 @@ Annotations are not postponed here: Hydra runs this file without naming it in sy
 dataclasses would look for them.
 """
 
-import logging
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from textclf.errors import ConfigError
+from textclf.evaluation.metric_names import higher_is_better, metric_label
 
 if TYPE_CHECKING:
     import optuna
 
-log = logging.getLogger("textclf.sweep")
+    from textclf.experiment.sweep.search import Search
 
 
 @dataclass
@@ -40,16 +36,19 @@ class OptunaOptions:
     """Trials of this command; a storage that holds some already gets these in addition."""
     n_jobs: int = 1
     """Trials that are chosen and launched together; with a launcher that runs jobs side by side, as many as it runs."""
-    direction: str = "maximize"
-    """`maximize` or `minimize` the objective."""
+    direction: str | None = None
+    """`maximize` or `minimize`; none takes the objective's own, and any other is refused."""
     seed: int | None = 1
     """Seed of the sampler."""
-    study_name: str = "textclf"
-    """Name of the search in its storage."""
+    study_name: str | None = None
+    """Name of the search in its storage; none makes one of all that decides the value of a trial, so that no search
+    goes on from the trials of another."""
     storage: str | None = None
-    """An Optuna storage, such as `sqlite:///outputs/search.db`: the same command goes on from what it holds."""
+    """An Optuna storage, such as `sqlite:///outputs/search.db`: the same command goes on from what it holds.
+    `%study_name%` in it stands for the name of the search."""
     params: dict[str, str] = field(default_factory=dict)
-    """The search space, in Hydra's words: `interval(1e-5, 1e-3)`, `tag(log, interval(…))`, `choice(…)`, `range(…)`."""
+    """The search space, in Hydra's words: `interval(1e-5, 1e-3)`, `tag(log, interval(…))`, `choice(…)`, `range(…)`.
+    `seed: 1,2,3` is no part of it: every trial then runs with each of these seeds, and their mean is its value."""
 
 
 class OptunaSweeper(Sweeper):
@@ -70,43 +69,35 @@ class OptunaSweeper(Sweeper):
         """Run the trials, the command line's own values before those of the search space."""
         import optuna
 
+        from textclf.experiment.sweep.search import open_study, planned_search, storage_of
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        space, fixed = search_space(self.options.params, arguments)
         assert self.launcher is not None
-        if self.options.direction not in ("maximize", "minimize"):
-            raise ConfigError(f"hydra.sweeper.direction must be maximize or minimize, got {self.options.direction!r}.")
-        study = optuna.create_study(
-            study_name=self.options.study_name,
-            storage=self._storage(),
-            direction="maximize" if self.options.direction == "maximize" else "minimize",
-            sampler=self._sampler(),
-            load_if_exists=True,
-        )
+        assert self.config is not None
+        search = planned_search(self.config)
+        storage = storage_of(self.options.storage, search.name)
+        study = open_study(search, storage, self._sampler())
         before = len(study.trials)
         if before:
-            print(f"resuming after {before} trials in {self.options.storage}", flush=True)
+            print(f"resuming after {before} trials in {storage}", flush=True)
             study.sampler = self._sampler(before)  # the same seed would propose the same points again
         done = 0
         while done < self.options.n_trials:
-            trials = [study.ask(space) for _ in range(min(self.options.n_jobs, self.options.n_trials - done))]
-            batch = [[*(f"{key}={value}" for key, value in trial.params.items()), *fixed] for trial in trials]
+            trials = [
+                study.ask(search.space.ranges) for _ in range(min(self.options.n_jobs, self.options.n_trials - done))
+            ]
+            batch = [job for trial in trials for job in search.jobs(trial.params)]
             self.validate_batch_is_legal(batch)
-            returns = self.launcher.launch(batch, initial_job_idx=done)
-            for trial, job in zip(trials, returns, strict=True):
-                value = job.return_value
-                if value is None or not math.isfinite(value):
-                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            returns = self.launcher.launch(batch, initial_job_idx=done * search.jobs_per_trial)
+            for number, trial in enumerate(trials):
+                own = returns[number * search.jobs_per_trial : (number + 1) * search.jobs_per_trial]
+                values = [job.return_value for job in own]
+                if all(value is not None and math.isfinite(value) for value in values):
+                    study.tell(trial, fmean(values))
                 else:
-                    study.tell(trial, value)
+                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
             done += len(trials)
-        self._tell_best(study)
-
-    def _storage(self) -> str | None:
-        """Return the storage, the folder of a SQLite file made."""
-        storage = self.options.storage
-        if storage is not None and storage.startswith("sqlite:///"):
-            Path(storage.removeprefix("sqlite:///")).absolute().parent.mkdir(parents=True, exist_ok=True)
-        return storage
+        _tell_best(study, search)
 
     def _sampler(self, before: int = 0) -> "optuna.samplers.BaseSampler":
         """Return the sampler, another for each number of trials that went before."""
@@ -114,52 +105,22 @@ class OptunaSweeper(Sweeper):
 
         return optuna.samplers.TPESampler(seed=None if self.options.seed is None else self.options.seed + before)
 
-    def _tell_best(self, study: "optuna.Study") -> None:
-        """Print the best trial of the search, all commands on its storage taken together."""
-        import optuna
 
-        scored = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
-        if not scored:
-            print("\nno trial of the search ended with a score")
-            return
-        best = " ".join(f"{key}={value}" for key, value in study.best_params.items())
-        print(f"\nbest of {len(scored)} trials with a score: {study.best_value:.4f} on validation, with\n  {best}")
-        print("That score is flattered by the choice. Add seed=1,2,3,4,5 to these options to see what they are worth.")
+def _tell_best(study: "optuna.Study", search: "Search") -> None:
+    """Print the best trial of the search, all commands on its storage taken together."""
+    import optuna
 
-
-def search_space(
-    params: Mapping[str, str], arguments: Sequence[str]
-) -> "tuple[dict[str, optuna.distributions.BaseDistribution], list[str]]":
-    """Return the search space and the overrides that are the same in every trial.
-
-    Args:
-        params: The search space of the config.
-        arguments: The command line's overrides, which have the last word.
-    """
-    parser = OverridesParser.create()
-    parsed = parser.parse_overrides([*(f"{key}={value}" for key, value in params.items()), *arguments])
-    given = {override.get_key_element(): override for override in parsed}
-    space = {key: _distribution(override) for key, override in given.items() if override.is_sweep_override()}
-    return space, [override.input_line or "" for override in given.values() if not override.is_sweep_override()]
-
-
-def _distribution(override: Override) -> "optuna.distributions.BaseDistribution":
-    """Return Optuna's distribution for a sweep in Hydra's words."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    value = override.value()
-    if isinstance(value, IntervalSweep):
-        assert value.start is not None
-        assert value.end is not None
-        log_scale = "log" in value.tags
-        if isinstance(value.start, int) and isinstance(value.end, int):
-            return IntDistribution(value.start, value.end, log=log_scale)
-        return FloatDistribution(float(value.start), float(value.end), log=log_scale)
-    if isinstance(value, RangeSweep):
-        ends = [end for end in (value.start, value.stop, value.step) if isinstance(end, int)]
-        if len(ends) == 3:
-            return IntDistribution(ends[0], ends[1] - 1, step=ends[2])
-    return CategoricalDistribution([str(choice) for choice in override.sweep_iterator(transformer=Transformer.encode)])
+    scored = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    if not scored:
+        print("\nno trial of the search ended with a score")
+        return
+    metric = metric_label(search.objective.rpartition("/")[2])
+    what = f"{metric} on validation" + ("" if higher_is_better(search.objective) else ", less is better")
+    if len(search.space.seeds) > 1:
+        what += f", mean of the seeds {', '.join(search.space.seeds)}"
+    best = " ".join(f"{key}={value}" for key, value in study.best_params.items())
+    print(f"\nbest of {len(scored)} trials with a score ({what}): {study.best_value:.4f}, with\n  {best}")
+    print("That score is flattered by the choice. Add seed=1,2,3,4,5 to these options to see what they are worth.")
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaOptions, provider="textclf")

@@ -148,3 +148,14 @@ def test_an_adopted_run_is_the_same_files(tmp_path):
     assert is_finished(tmp_path / "b")
     assert (tmp_path / "a" / "figures" / "a.png").stat().st_ino == (tmp_path / "b" / "figures" / "a.png").stat().st_ino
     assert (tmp_path / "a" / "started.json").read_bytes() == (tmp_path / "b" / "started.json").read_bytes()
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "ece"])
+def test_the_best_by_an_error_is_the_one_with_the_least(finished, tmp_path, metric):
+    first = read_record(finished / "outputs" / "first")
+    for name, value in (("much", 0.9), ("little", 0.1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "classifier").symlink_to(finished / "outputs" / "first" / "classifier")
+        changes = {"objective": f"validation/{metric}", "metrics": {f"validation/{metric}": value}}
+        write_record(tmp_path / name, replace(first, **changes))
+    assert resolve_run("best:tiny", tmp_path).folder == tmp_path / "little"

@@ -1,18 +1,34 @@
+import warnings
+
 import numpy as np
 import pytest
 from datasets import Dataset
 from scipy.sparse import csr_matrix
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC, LinearSVC
 
 from tests.conftest import make_data
 from tests.models.classical.test_pipeline import configured, fitted
 from textclf import load_classifier
 from textclf.data.dataset import MappedTexts, labels_of, texts_of
+from textclf.data.in_memory import InMemoryDataset
+from textclf.experiment.experiment import run_experiment
+from textclf.experiment.options import Experiment
+from textclf.experiment.sweep.status import JobStatus, sweep_table
 from textclf.models.classical.hashed_tfidf import HashedTfidf
-from textclf.models.options import UNWEIGHED, Balance, Imbalance
+from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance
 from textclf.training import classical
 from textclf.training.classical import fit_streamed, is_streamed
+from textclf.training.fit import draws_seed, fit
+from textclf.training.options import TorchTrainer
+from textclf.training.result import RunContext
 
 HASHES = HashingVectorizer(n_features=64)
 
@@ -83,3 +99,65 @@ def test_hashed_logreg_learns_in_parts_and_whole(monkeypatch, tmp_path, part, le
     assert (found.argmax(axis=1) == labels_of(data.test)).mean() >= least
     classifier.save(tmp_path)
     np.testing.assert_array_equal(load_classifier(tmp_path).predict_proba(texts), found)
+
+
+def test_what_cannot_be_counted_is_not_called_none():
+    features, labels = csr_matrix(np.eye(6)), np.array([0, 1] * 3)
+    for classifier, count in [
+        (LogisticRegression(), 7), (MultinomialNB(), 14), (DummyClassifier(), 2), (LinearSVC(), 7),
+        (MLPClassifier([3], max_iter=1), 6 * 3 + 3 + 3 + 1),
+        (RandomForestClassifier(3), None), (SVC(), None), (KNeighborsClassifier(), None),
+        (CalibratedClassifierCV(LinearSVC(), ensemble=False, cv=3), 7),
+        (CalibratedClassifierCV(RandomForestClassifier(3), ensemble=False, cv=3), None),
+    ]:  # fmt: skip
+        with warnings.catch_warnings(action="ignore"):
+            classifier.fit(features, labels)
+        assert classical._count_weights(classifier) == count, classifier
+
+
+def test_a_run_of_a_forest_says_nothing_of_parameters(tmp_path, caplog):
+    model = ClassicalModel(
+        name="forest",
+        vectorizer={"_target_": "sklearn.feature_extraction.text.TfidfVectorizer"},
+        classifier={"_target_": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 3},
+    )
+    data = make_data()
+    rows = {split: (data.split(split)["text"][:], data.split(split)["label"][:]) for split in ("train", "test")}
+    dataset = InMemoryDataset(name="tiny", **rows)
+    with caplog.at_level("INFO"):
+        record = run_experiment(Experiment(dataset, model), tmp_path / "run")
+    assert "num_parameters" not in record.costs
+    assert "parameters" not in caplog.text
+    assert "| parameters" not in (tmp_path / "run" / "report.md").read_text()
+    table = sweep_table([JobStatus(0, False, [], 1.0, 1.0)], {0: record})
+    assert table.splitlines()[-1].split()[-2] == "–"
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "draws"),
+    [
+        ("sklearn.naive_bayes.ComplementNB", {}, False),
+        ("sklearn.neighbors.KNeighborsClassifier", {}, False),
+        ("sklearn.linear_model.LogisticRegression", {"solver": "lbfgs"}, False),
+        ("sklearn.linear_model.LogisticRegression", {"solver": "saga"}, True),
+        ("sklearn.ensemble.RandomForestClassifier", {}, True),
+        ("sklearn.ensemble.RandomForestClassifier", {"random_state": 3}, False),
+        ("sklearn.tree.DecisionTreeClassifier", {}, True),
+        ("sklearn.dummy.DummyClassifier", {"strategy": "stratified"}, True),
+        ("sklearn.linear_model.RidgeClassifier", {}, True),  # calibrated, on folds that are drawn
+        ("sklearn.neighbors.KNeighborsClassifier", {"n_neighbors": 5000}, True),  # nothing can be tried on few texts
+    ],
+)
+def test_what_is_drawn_from_the_seed_is_tried(target, arguments, draws):
+    model = ClassicalModel(name="x", classifier={"_target_": target, **arguments})
+    assert draws_seed(model) is draws
+
+
+def test_a_model_that_is_said_to_draw_nothing_is_the_same_with_every_seed(tiny_data):
+    texts, _ = texts_of(tiny_data.test)
+    for name in ("majority", "naive_bayes", "tfidf_logreg"):
+        assert not draws_seed(configured(name))
+        runs = [fit(configured(name), tiny_data, TorchTrainer(), RunContext(seed=seed)) for seed in (1, 2)]
+        first, second = (classifier.predict_proba(texts) for classifier, _ in runs)
+        np.testing.assert_array_equal(first, second)
+        assert not any(result.draws_seed for _, result in runs)

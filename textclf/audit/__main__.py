@@ -16,7 +16,8 @@ from pathlib import Path
 from textclf.audit.options import AuditOptions
 from textclf.documents.escape import terminal
 from textclf.errors import ConfigError
-from textclf.experiment.cli import choices_of, composed, explain
+from textclf.experiment.arguments import choices_of, use_own_folder
+from textclf.experiment.cli import composed, explain
 from textclf.experiment.config import build
 from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
@@ -34,6 +35,7 @@ def arguments() -> argparse.Namespace:
     )
     default = AuditOptions()
     parser.add_argument("overrides", nargs="*", metavar="GROUP=CHOICE", help="such as dataset=imdb model=bert")
+    parser.add_argument("--config-dir", metavar="DIR", help="folder whose model/ and dataset/ add choices of your own")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write to (outputs/audits/DATE/TIME)")
     parser.add_argument("--no-label-errors", action="store_true", help="do not search for wrong labels")
     parser.add_argument(
@@ -53,6 +55,7 @@ def main() -> None:
     with cli_errors(explain):
         if strange := [word for word in given.overrides if "=" not in word]:
             raise ConfigError(f"{' '.join(strange)}: say what to audit as GROUP=CHOICE, such as dataset=imdb.")
+        use_own_folder(given.config_dir)
         cfg = composed(given.overrides)
         dataset, model = build(cfg, "dataset"), build(cfg, "model")
         options = AuditOptions(near_threshold=given.near_threshold, label_errors=not given.no_label_errors)

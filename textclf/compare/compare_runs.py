@@ -141,7 +141,13 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
                 | row.costs
             )
         for pair in (*comparison.pairs, *(pair for others in comparison.other_pairs.values() for pair in others)):
-            pairs.append({"dataset": dataset, **plain(asdict(pair)), "seeds": " and ".join(map(str, pair.seeds))})
+            pairs.append(
+                {
+                    "dataset": dataset,
+                    **plain(asdict(pair)),
+                    "seeds": " and ".join(str(count or "any") for count in pair.seeds),
+                }
+            )
         for setup in comparison.test.setups:
             for run in setup.runs:
                 own = {"dataset": dataset, "setup": setup.name, "seed": run.record.seed, "run": run.record.name}

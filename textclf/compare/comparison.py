@@ -13,7 +13,7 @@ from textclf.compare.setups import Setup, SharedTest
 from textclf.compare.summary import SetupRow, setup_rows
 from textclf.compare.verdicts import few_seeds_caveat, verdict_sentence
 from textclf.errors import ConfigError, did_you_mean, listed
-from textclf.evaluation.metric_names import METRICS, metric_label
+from textclf.evaluation.metric_names import direction, metric_label
 
 ALSO_TESTED = ("accuracy", "macro_f1")
 """Metrics whose pairs are shown even where the verdicts are about another."""
@@ -54,7 +54,7 @@ class Comparison:
     @cached_property
     def rows(self) -> list[SetupRow]:
         """A row for each setup, the best first; those without the metric last."""
-        sign = 1 if METRICS[self.metric].higher_is_better else -1
+        sign = direction(self.metric)
 
         def rank(row: SetupRow) -> tuple[bool, float, str]:
             level = row.levels.get(self.metric)
@@ -72,9 +72,14 @@ class Comparison:
         return next(setup for setup in self.test.setups if setup.name == name)
 
     @property
+    def best(self) -> SetupRow:
+        """The best setup of those that have not collapsed; where all have, the best of all."""
+        return next((row for row in self.rows if not row.collapsed), self.rows[0])
+
+    @property
     def reference(self) -> SetupRow:
         """The setup that the others are related to: the one asked for where it was run, else the best."""
-        return self.by_name.get(self.options.reference or "", self.rows[0])
+        return self.by_name.get(self.options.reference or "", self.best)
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -131,11 +136,11 @@ class Comparison:
         if self.options.reference is not None and self.options.reference not in self.by_name:
             found.append(
                 f"compare.reference={self.options.reference} is none of these setups, so they are related "
-                f"to {self.rows[0].name}.{did_you_mean(self.options.reference, self.by_name)}"
+                f"to {self.best.name}.{did_you_mean(self.options.reference, self.by_name)}"
             )
         if len(self.rows) >= FLATTERED:
             found.append(
-                f"{self.rows[0].name} was picked as the best of {len(self.rows)} on this very test set, so its score "
+                f"{self.best.name} was picked as the best of {len(self.rows)} on this very test set, so its score "
                 f"is a little flattered; the corrected p-values allow for the number of pairs, its mean does not."
             )
         without = [row.name for row in self.rows if self.metric not in row.levels]

@@ -74,6 +74,8 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
         frame = cost_data(comparison.rows, metric, cost)
         title = f"{dataset}: {metric_label(metric)} against {what}"
         caption = f"Up and to the left is better. No setup is better than one on the line at a lower {what}."
+        if any(row.collapsed for row in comparison.rows):
+            caption += " Setups that have collapsed are not on the line."
         alt = f"{metric_label(metric)} of each setup over its {what}; the same figures are in the tables."
         keep(name, frame, plot_cost(frame, metric, cost, colours, title, path(name)), caption, alt)
     frame = learning_curve_data(_lines(comparison), metric)

@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 
 from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.scores import TestScores
-from textclf.compare.setups import SIZE_OPTION, Setup
+from textclf.compare.setups import FEWEST_SEEDS, SIZE_OPTION, Setup
 from textclf.compare.statistics import (
     Estimates,
     Scores,
@@ -21,10 +21,7 @@ from textclf.compare.statistics import (
     mcnemar_p_value,
     superiority,
 )
-from textclf.evaluation.metric_names import METRICS
-
-FEWEST_SEEDS = 3
-"""Seeds that each setup needs for a claim about setups: with two, the test was found to be too liberal."""
+from textclf.evaluation.metric_names import direction
 
 
 class Verdict(Enum):
@@ -46,7 +43,7 @@ class Pair:
     claim: Claim
     """`setup` or `classifier`."""
     seeds: tuple[int, int]
-    """Seeds that each side has in the test."""
+    """Seeds that each side has in the test; 0 of a setup that draws nothing from its seed, and so holds for all."""
     num_examples: int
     difference: float
     """First minus second."""
@@ -80,7 +77,7 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
         options: How to compare.
     """
     setups = scores.test.setups
-    sign = 1 if METRICS[metric].higher_is_better else -1
+    sign = direction(metric)
     means = scores.of_setups(metric).means * sign
     able = scores.levels(metric)
     numbers = [
@@ -106,7 +103,9 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
     pairs = []
     for (a, b), row, p, p_equivalent in zip(order, found, holm, same, strict=True):
         claim = _claim(setups[a], setups[b], options.claim)
-        counts = (len(setups[a].runs), len(setups[b].runs)) if claim is Claim.setup else (1, 1)
+        counts = (1, 1)
+        if claim is Claim.setup:
+            counts = (_count(setups[a]), _count(setups[b]))
         pairs.append(
             Pair(
                 first=setups[a].name,
@@ -153,9 +152,14 @@ def _ordered(
     return (a, b) if means[a] >= means[b] else (b, a)
 
 
+def _count(setup: Setup) -> int:
+    """Return the number of seeds that a setup was run with; 0 where any would have given the same."""
+    return len(setup.runs) if setup.draws_seed else 0
+
+
 def _claim(first: Setup, second: Setup, asked: Claim) -> Claim:
     """Return what can be claimed of a pair."""
-    several = min(len(first.runs), len(second.runs)) >= FEWEST_SEEDS
+    several = min(len(first.sample), len(second.sample)) >= FEWEST_SEEDS
     return Claim.setup if several and asked is not Claim.classifier else Claim.classifier
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from textclf.compare.setups import SharedTest
 from textclf.compare.summary import SetupRow, pareto_front
 from textclf.documents.plotting import STYLE, figure
-from textclf.evaluation.metric_names import METRICS, MetricName, metric_label
+from textclf.evaluation.metric_names import direction, metric_label
 
 Floats = NDArray[np.float64]
 Unit = tuple[tuple[float, str], ...]
@@ -76,7 +76,7 @@ def scores_data(test: SharedTest, rows: Sequence[SetupRow], metric: str) -> pd.D
     """
     setups = {setup.name: setup for setup in test.setups}
     able = [row for row in rows if metric in row.levels]
-    able.sort(key=lambda row: (-_sign(metric) * row.levels[metric].mean, row.name))
+    able.sort(key=lambda row: (-direction(metric) * row.levels[metric].mean, row.name))
     found = [
         (row.name, run.record.seed, run.record.metrics[f"test/{metric}"], level.mean, level.low, level.high)
         for row in able
@@ -130,7 +130,7 @@ def cost_data(rows: Sequence[SetupRow], metric: str, cost: str) -> pd.DataFrame:
     """
     priced = [replace(row, costs={cost: price}) for row in rows if (price := _price(row, cost)) is not None]
     able = sorted((row for row in priced if metric in row.levels), key=lambda row: (row.costs[cost], row.name))
-    front = pareto_front(able, metric, cost, _sign(metric) > 0)
+    front = pareto_front(able, metric, cost)
     found = [
         (row.name, row.costs[cost], level.mean, level.low, level.high, row.name in front)
         for row in able
@@ -147,7 +147,9 @@ def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, M
     """
     if frame.empty:
         return False
-    frame = frame.assign(last=-_sign(metric) * frame["mean"]).sort_values(["front", "last"], ascending=[False, True])
+    frame = frame.assign(last=-direction(metric) * frame["mean"]).sort_values(
+        ["front", "last"], ascending=[False, True]
+    )
     prices, means = frame[cost].to_numpy(dtype=float), frame["mean"].to_numpy(dtype=float)
     low, high = (frame[end].fillna(frame["mean"]).to_numpy(dtype=float) for end in ("low", "high"))
     left, right = log_limits(prices, 7)
@@ -239,11 +241,6 @@ def plot_learning_curves(frame: pd.DataFrame, metric: str, marks: Mapping[str, M
         axes.set(xlabel="training examples", ylabel=f"{metric_label(metric)}, 95 % interval")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3)
     return True
-
-
-def _sign(metric: str) -> int:
-    """Return 1 where more of a metric is better, else -1; of metrics from the Hub more is taken to be better."""
-    return 1 if METRICS.get(metric, MetricName()).higher_is_better else -1
 
 
 def _price(row: SetupRow, cost: str) -> float | None:

@@ -188,8 +188,8 @@ def scores_table(comparison: Comparison) -> Table:
         level = row.levels.get(metric)
         rows.append(
             (
-                Cell(row.name + _collapsed(row), strong=row is comparison.rows[0]),
-                Cell(str(row.num_seeds), row.num_seeds),
+                Cell(row.name + _collapsed(row), strong=row is comparison.best and not row.collapsed),
+                Cell(str(row.num_seeds), row.num_seeds) if row.draws_seed else Cell("any"),
                 _level(row, metric),
                 Cell(MISSING) if level is None else Cell(interval(level.low, level.high), level.low),
                 *(_level(row, name) for name in others),
@@ -209,10 +209,8 @@ def costs_table(comparison: Comparison) -> Table:
     """Return the table of the setups' costs, some of them relative to the reference."""
     metric, reference = comparison.metric, comparison.reference
     label = metric_label(metric)
-    better = METRICS[metric].higher_is_better
     fronts = {
-        cost: set(pareto_front(comparison.rows, metric, cost, better))
-        for cost in ("train_seconds", "latency_median_seconds")
+        cost: set(pareto_front(comparison.rows, metric, cost)) for cost in ("train_seconds", "latency_median_seconds")
     }
     columns = [
         Column("setup"),

@@ -67,7 +67,7 @@ class TestScores:
 
     def of_setups(self, metric: str) -> Scores:
         """Return the scores of the setups, over all their seeds."""
-        return self._scores(metric, [setup.runs for setup in self.test.setups])
+        return self._scores(metric, [setup.sample for setup in self.test.setups])
 
     def of_classifiers(self, metric: str) -> Scores:
         """Return the scores of one trained classifier of each setup, the one best on validation."""
@@ -97,11 +97,12 @@ class TestScores:
             values = given[setup.name]
             if values is None:
                 continue
-            deviation = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+            several = len(values) > 1 and setup.draws_seed
+            deviation = float(values.std(ddof=1)) if several else float("nan")
             if both is not None:
                 low, high = (_within(float(end[number]), metric) for end in both.interval())
-                over = "seeds and examples" if len(values) > 1 else "examples"
-            elif len(values) > 1:
+                over = "seeds and examples" if several else "examples"
+            elif several:
                 alone = levels(Scores((values,), np.zeros((1, 1)), 10**9))
                 low, high = (float(end[0]) for end in alone.interval())
                 over = "seeds"
@@ -130,7 +131,7 @@ def accuracy_levels(test: SharedTest, chosen: NDArray[np.bool_]) -> dict[str, Le
     low, high = levels(scores).interval()
     found = {}
     for number, (setup, own) in enumerate(zip(test.setups, scores.by_seed, strict=True)):
-        several = len(own) > 1
+        several = len(own) > 1 and setup.draws_seed
         deviation = float(own.std(ddof=1)) if several else float("nan")
         over = "seeds and examples" if several else "examples"
         lowest, highest = (_within(float(end[number]), "accuracy") for end in (low, high))

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.compare.runs import FinishedRun
-from textclf.evaluation.metric_names import higher_is_better
+from textclf.evaluation.metric_names import direction
 from textclf.tracking.record import flat
 
 GROUPS = ("dataset", "model", "trainer", "objective")
 """Groups of a config that define a setup; the seed, the names and the tracker do not."""
 SIZE_OPTION = "dataset.max_train_examples"
+FEWEST_SEEDS = 3
+"""Seeds that each setup needs for a claim about setups: with two, the test was found to be too liberal."""
 VERSIONED = ("textclf", "git_commit", "torch", "transformers", "scikit-learn")
 
 
@@ -33,6 +35,16 @@ class Setup:
     """Options by dotted names."""
 
     @property
+    def draws_seed(self) -> bool:
+        """Whether its classifiers depend on the seed; if not, one run stands for every seed."""
+        return any(run.record.fit.get("draws_seed", True) for run in self.runs)
+
+    @property
+    def sample(self) -> tuple[FinishedRun, ...]:
+        """The runs as a sample of seeds: of a setup that draws nothing from the seed, as many as are needed."""
+        return self.runs if self.draws_seed else (self.runs[0],) * FEWEST_SEEDS
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds, in order."""
         return tuple(run.record.seed for run in self.runs)
@@ -46,7 +58,7 @@ class Setup:
     def chosen_run(self) -> FinishedRun:
         """The run that does best on validation, of equals that with the lowest seed: what a person would deploy."""
         objective = self.runs[0].record.objective
-        sign = 1 if higher_is_better(objective) else -1
+        sign = direction(objective)
         return max(self.runs, key=lambda run: sign * run.record.metrics.get(objective, -sign * np.inf))
 
     @property

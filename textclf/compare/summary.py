@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from textclf.compare.scores import Level, TestScores
+from textclf.evaluation.metric_names import direction
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class SetupRow:
     costs: dict[str, float]
     """Median over seeds of each cost that was measured."""
 
+    draws_seed: bool = True
+    """Whether its classifiers depend on the seed; if not, one run stands for every seed."""
     collapsed: tuple[int, ...] = ()
     """Seeds with which it gives one answer to every text."""
 
@@ -40,23 +43,24 @@ def setup_rows(scores: TestScores) -> list[SetupRow]:
             key: float(np.median([run.record.costs[key] for run in setup.runs if key in run.record.costs]))
             for key in measured
         }
+        if not costs.get("num_parameters", 1):  # a record from when 0 stood for what cannot be counted
+            del costs["num_parameters"]
         own = {metric: found[setup.name] for metric, found in levels.items() if setup.name in found}
         collapsed = tuple(run.record.seed for run in setup.runs if run.collapsed)
-        rows.append(SetupRow(setup.name, setup.seeds, setup.train_examples, own, costs, collapsed))
+        rows.append(SetupRow(setup.name, setup.seeds, setup.train_examples, own, costs, setup.draws_seed, collapsed))
     return rows
 
 
-def pareto_front(rows: list[SetupRow], metric: str, cost: str, higher_is_better: bool = True) -> list[str]:
-    """Return the setups that no other beats in the metric's mean without costing more.
+def pareto_front(rows: list[SetupRow], metric: str, cost: str) -> list[str]:
+    """Return the setups that no other beats in the metric's mean without costing more; collapsed ones are none of them.
 
     Args:
         rows: The setups.
         metric: A test metric.
         cost: A cost of which less is better.
-        higher_is_better: Whether more of the metric is better.
     """
-    sign = 1 if higher_is_better else -1
-    able = [row for row in rows if metric in row.levels and cost in row.costs]
+    sign = direction(metric)
+    able = [row for row in rows if metric in row.levels and cost in row.costs and not row.collapsed]
     able.sort(key=lambda row: (row.costs[cost], -sign * row.levels[metric].mean, row.name))
     front, best = [], -np.inf
     for row in able:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from textclf.compare.options import Claim
-from textclf.compare.pairs import FEWEST_SEEDS, Pair, Verdict
+from textclf.compare.pairs import Pair, Verdict
+from textclf.compare.setups import FEWEST_SEEDS
 from textclf.compare.statistics import POWER
 from textclf.compare.summary import SetupRow
 from textclf.documents.wording import decimals, interval, p_equals, p_value, percent, points, ratio_percent, times
@@ -69,26 +70,47 @@ def verdict_sentence(pair: Pair, rows: dict[str, SetupRow], margin: float, num_p
         f"no difference shown between {of}{winner} and {loser} in {metric} "
         f"(difference {format_interval(low, high, pair.metric)}, {corrected}): {_why(pair)}"
     )
-    small, large = sorted((winner, loser), key=lambda name: rows[name].costs.get("num_parameters", math.inf))
-    saved = describe_savings(small, large, rows)
-    return _capital(f"{verdict}{f'. {small} is the cheaper one, {saved}' if saved else ''}.")
+    thrift = _cheaper(winner, loser, rows)
+    return _capital(f"{verdict}{f'. {thrift}' if thrift else ''}.")
+
+
+def _cheaper(first: str, second: str, rows: dict[str, SetupRow]) -> str:
+    """Return which of two setups is the cheaper one, and in what; empty where neither is, or it has collapsed."""
+    for small, large in ((first, second), (second, first)):
+        if not rows[small].collapsed and (saved := describe_savings(small, large, rows)):
+            return f"{small} is the {'smaller' if _is_slower(small, large, rows) else 'cheaper'} one, {saved}"
+    return ""
 
 
 def describe_savings(small: str, large: str, rows: dict[str, SetupRow]) -> str:
-    """Describe in what a setup is cheaper than another; empty where it is not."""
+    """Describe in what a setup is cheaper than another; empty where it is not.
+
+    One of which the parameters cannot be counted is cheaper where it is faster.
+    """
     a, b = rows[small], rows[large]
     size = _ratio(a.costs.get("num_parameters"), b.costs.get("num_parameters"))
     speed = _ratio(a.costs.get("test_examples_per_second"), b.costs.get("test_examples_per_second"))
-    if not (size < SMALLER or (speed > 1 / SMALLER and size <= 1)):
+    if not (size < SMALLER or (speed > 1 / SMALLER and not size > 1)):
         return ""
     parts = [f"with {ratio_percent(size)} of the parameters"] if size < SMALLER else []
+    if _is_slower(small, large, rows):
+        return f"{parts[0]}, but at {times(speed)} the speed"
     return " ".join([*parts, *([f"at {times(speed)} the speed"] if math.isfinite(speed) else [])])
 
 
+def _is_slower(small: str, large: str, rows: dict[str, SetupRow]) -> bool:
+    """Whether a setup is known to predict more slowly than another."""
+    speeds = (rows[name].costs.get("test_examples_per_second") for name in (small, large))
+    return _ratio(*speeds) < SMALLER
+
+
 def describe_tradeoff(small: str, large: str, rows: dict[str, SetupRow], metric: str) -> str:
-    """Describe how much of a better setup's score a cheaper one keeps; empty where it is no cheaper."""
+    """Describe how much of a better setup's score a cheaper one keeps; empty where it is no cheaper.
+
+    Nor is anything said of a collapsed one: its score is that of no answer at all.
+    """
     saved = describe_savings(small, large, rows)
-    if not saved or not is_in_points(metric):
+    if not saved or not is_in_points(metric) or rows[small].collapsed or rows[large].collapsed:
         return ""
     share = _ratio(rows[small].levels[metric].mean, rows[large].levels[metric].mean)
     return f"{small} keeps {percent(share)} of its {metric_label(metric)} {saved}" if share >= WORTH_KEEPING else ""
@@ -100,6 +122,9 @@ def _ratio(above: float | None, below: float | None) -> float:
 
 def _seeds(pair: Pair) -> str:
     """Return how many seeds a test rests on."""
+    if 0 in pair.seeds:
+        drawn = max(pair.seeds)
+        return f"{drawn} seeds of the one that draws from its seed" if drawn else "no chance in the training of either"
     if pair.seeds[0] == pair.seeds[1]:
         return "one seed each" if pair.seeds[0] == 1 else f"{pair.seeds[0]} seeds each"
     return f"{pair.seeds[0]} and {pair.seeds[1]} seeds"
@@ -111,7 +136,7 @@ def _why(pair: Pair) -> str:
     found = f"would be found {round(POWER * 10)} times in 10"
     if pair.claim is Claim.classifier:
         return f"with {pair.num_examples:,} test examples and one seed each, only gaps above about {gap} {found}"
-    fewest = min(pair.seeds)
+    fewest = min((count for count in pair.seeds if count), default=0)
     if pair.seed_share > MOSTLY_SEEDS:
         number = NUMBERS[fewest] if fewest < len(NUMBERS) else str(fewest)
         return (
@@ -129,7 +154,7 @@ def _capital(text: str) -> str:
 
 def few_seeds_caveat(setups: Sequence[SetupRow]) -> list[str]:
     """Return the caveat on setups with too few seeds for claims about them; none where all have enough."""
-    few = [row.name for row in setups if row.num_seeds < FEWEST_SEEDS]
+    few = [row.name for row in setups if row.draws_seed and row.num_seeds < FEWEST_SEEDS]
     if not few:
         return []
     who = "Every setup" if len(few) == len(setups) else listed(few, 8)

@@ -61,6 +61,15 @@ def check_objective(objective: str) -> None:
         raise ConfigError(f"objective={objective} is not one of {listed(known)}.{did_you_mean(objective, known)}")
 
 
-def higher_is_better(objective: str) -> bool:
-    """Whether more of an objective, such as `validation/log_loss`, is better."""
-    return METRICS[objective.partition("/")[2]].higher_is_better
+def higher_is_better(metric: str) -> bool:
+    """Whether more of a metric is better; of one from the Hub, whose direction is not known, it is taken to be.
+
+    Args:
+        metric: Its name, with or without its split: `log_loss`, `validation/log_loss`.
+    """
+    return METRICS.get(metric.rpartition("/")[2], MetricName()).higher_is_better
+
+
+def direction(metric: str) -> int:
+    """Return the factor that makes more of a metric better: 1, or -1 where less is."""
+    return 1 if higher_is_better(metric) else -1

@@ -6,21 +6,19 @@ import atexit
 import logging
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -28,6 +26,7 @@ from yaml import YAMLError
 
 from textclf.documents.escape import terminal
 from textclf.errors import ConfigError, TextclfError, causes, did_you_mean, first_line, listed
+from textclf.experiment.arguments import CONF, choices_of, own_folders, quoted
 from textclf.experiment.config import RunConfig, build_experiment, register
 from textclf.experiment.options import GROUPS
 from textclf.system import exits
@@ -37,12 +36,6 @@ from textclf.system.redact import redacted
 if TYPE_CHECKING:
     from textclf.data.options import DatasetOptions
     from textclf.experiment.options import Experiment
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
-"""The config groups: inside an installed package, beside it in a checkout."""
-EXPERIMENTS = _PACKAGE / "experiments" if (_PACKAGE / "experiments").is_dir() else _PACKAGE.parent / "experiments"
-"""The second place of configs: the group `study`."""
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -54,30 +47,13 @@ class ConsoleFormatter(logging.Formatter):
         return terminal(redacted(prefix + record.getMessage()))
 
 
-def choices_of(group: str) -> list[str]:
-    """Return what can be chosen in a group, nested choices such as `glue/rte` among them."""
-    folder = (EXPERIMENTS if group == "study" else CONF) / group
-    files = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
-    return sorted(name.replace(os.sep, "/") for name in files)
-
-
-class StudySearchPath(SearchPathPlugin):
-    """Lets Hydra find the group `study`."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add the folder of the studies after the main one."""
-        search_path.append("textclf-experiments", f"file://{EXPERIMENTS}")
-
-
-Plugins.instance().register(StudySearchPath)
-
-
 HELP = """\
 textclf: which model is worth its cost on your texts?
 
   python -m textclf.run [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
   python -m textclf.run -m model=tfidf_logreg,distilbert,bert seed=1,2,3
   python -m textclf.run study=STUDY [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
+  … --config-dir FOLDER                model/, dataset/ and study/ there add choices of your own
   … resume=true                        the same command again: finished runs are kept, interrupted ones resumed
   python -m textclf.run --from-run RUN   run again what the record of a run says
 
@@ -136,6 +112,16 @@ def _beside_another_hydra() -> Iterator[None]:
         GlobalHydra.instance().hydra = initialized
 
 
+def study_of(overrides: Iterable[str]) -> dict[str, Any] | None:
+    """Return the values that the study among some overrides combines; none where there is none, or it is no sweep."""
+    chosen = [override for override in overrides if re.match(r"\+?study=\w", override)]
+    if not chosen:
+        return None
+    with _beside_another_hydra(), initialize_config_dir(str(CONF), version_base="1.3"):
+        found = compose("config", chosen, return_hydra_config=True).hydra
+    return dict(found.sweeper.get("params") or {}) if found.mode is RunMode.MULTIRUN else None
+
+
 def compose_experiment(*overrides: str, dataset: DatasetOptions | None = None) -> Experiment:
     """Return the experiment that `python -m textclf.run` would run with these overrides, for use from Python.
 
@@ -177,10 +163,16 @@ def explain(error: BaseException) -> str:
 
 def _explain_config(error: BaseException) -> str | None:
     """Return what is wrong with a config or with the folders it names; none where that is not what is wrong."""
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
-        group, _, name = error.missing_cfg_file.partition("/")
+        group, sign, name = error.missing_cfg_file.partition("/")
+        if not sign:
+            return _no_primary_config(group)
         known = choices_of(group) or list(error.options or ())
         return f"{group}={name}: there is no such choice; there are {listed(known, 40)}.{did_you_mean(name, known)}"
+    if isinstance(error, HydraException) and (several := re.search(r"Ambiguous value for argument '(.*)'", str(error))):
+        return _several_values(several[1])
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return _explain_composition(error)
     if isinstance(error, ValueError) and "Config group override" in str(error):
@@ -193,6 +185,50 @@ def _explain_config(error: BaseException) -> str | None:
             f"with hydra.run.dir=/path/to/it (hydra.sweep.dir for sweeps, tracker.directory for MLflow)."
         )
     return None
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    """Return the argument that Hydra cannot read, and how it must be typed."""
+    argument = str(error.override)
+    why = first_line(error).removesuffix(".")
+    is_plain = "Exception" not in why and not why.startswith("Error parsing")
+    said = f"{argument}: this argument cannot be read{f' ({why})' if is_plain else ''}."
+    key, sign, value = argument.partition("=")
+    if not sign:
+        return (
+            f"{said} Arguments are GROUP=CHOICE or GROUP.OPTION=VALUE, such as model=bert or trainer.epochs=2. If it "
+            f"belongs to the value before it, quote both together for the shell: 'dataset.train=my file.csv'."
+        )
+    if not re.fullmatch(r"[+~]{0,2}[\w.@/:-]+", key, re.ASCII):
+        return f"{said} The name of an option has letters, digits, _ and dots; {shlex.quote(key)} has others."
+    form = quoted(argument)
+    if form is None or value[:1] in "[{":
+        example = shlex.quote(f"{key}=['a=b.csv']" if value[:1] == "[" else f"{key}='a=b.csv'")
+        return (
+            f"{said} A text with spaces, =, brackets, quotes or letters beyond a to z needs quotes of its own inside "
+            f"those of the shell, such as {example}."
+        )
+    return f"{said} If it is one text, quote it for the shell and once more inside: {form}"
+
+
+def _several_values(argument: str) -> str:
+    """Return what values with commas may mean, and how each must be typed."""
+    key, _, value = argument.partition("=")
+    form = quoted(argument)
+    return (
+        f"{argument}: values with commas are several. To run each of them, add -m. To give a list, type "
+        f"{shlex.quote(f'{key}=[{value}]')}." + (f" If it is one text, type {form}" if form else "")
+    )
+
+
+def _no_primary_config(name: str) -> str:
+    """Return that there is no such primary config, and what a person with a file of settings may want instead."""
+    known = sorted({path.stem for folder in (*own_folders, CONF) for path in folder.glob("*.yaml")})
+    return (
+        f"--config-name {name}: there is no such config; there is {listed(known)}.{did_you_mean(name, known)} Leave it "
+        f"out: settings of your own are a file study/NAME.yaml in a folder of yours, given as --config-dir FOLDER "
+        f"study=NAME."
+    )
 
 
 def _explain_composition(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import omegaconf
 
 from textclf.documents.document import Cell, Column, Table
 from textclf.experiment.config import SCHEMAS, RunConfig
-from textclf.experiment.options import GROUPS
+from textclf.experiment.options import GROUPS, Decides, Experiment, RunOptions
 from textclf.system.files import plain
 from textclf.tracking.record import RunRecord
 
@@ -20,8 +20,10 @@ TOLD_ELSEWHERE = re.compile(
     r"model\.(name|checkpoint)|dataset\.(name|path|config|revision|train|validation|test|label_names|metrics|.*_split|.*_column)"
 )
 """Options that say where the data are, or what something is called."""
-NOT_TOLD = ("tracker", "analysis")
-"""Groups that change nothing about the classifier."""
+NOT_TOLD = tuple(f.name for f in fields(Experiment) if f.metadata["decides"] is not Decides.metrics)
+"""Groups and options that change nothing about the classifier."""
+TOLD = tuple(f.name for f in fields(RunOptions) if f.name not in NOT_TOLD)
+"""Options of the run as a whole that do."""
 REASONS: dict[str, str] = {
     "dataset.max_train_examples": "All there is; fewer only to try things out.",
     "dataset.validation_fraction": "A tenth of train is enough to choose an epoch by, and leaves most to learn from.",
@@ -92,7 +94,7 @@ def _told(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
             found.append((f"{group}.{name}", {"_target_": value["_target_"]} if is_object else value))
             if is_object:
                 found += [(f"{group}.{name}.{key}", inner) for key, inner in value.items() if key != "_target_"]
-    return found + [(name, config[name]) for name in ("objective", "seed") if name in config]
+    return found + [(name, config[name]) for name in TOLD if name in config]
 
 
 def _default(name: str, config: Mapping[str, Any]) -> Any:

@@ -190,10 +190,10 @@ def _fit(experiment: Experiment, data: TextData, context: RunContext) -> tuple[C
         log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
     classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
     log.info(
-        "%s fitted in %.1f s: %s parameters, %s in %s",
+        "%s fitted in %.1f s: %s%s in %s",
         experiment.model.name,
         fit.train_seconds,
-        f"{fit.num_parameters:,}",
+        "" if fit.num_parameters is None else f"{fit.num_parameters:,} parameters, ",
         fit.device,
         fit.precision,
     )

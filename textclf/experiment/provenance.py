@@ -56,8 +56,8 @@ def described(data: TextData) -> dict[str, Any]:
 
 def costs_of(fit: FitResult, test: Evaluation, peak: Peak) -> dict[str, float]:
     """Return what a fit and its predictions cost, as a record names it."""
-    costs = {
-        "num_parameters": float(fit.num_parameters),
+    costs = {} if fit.num_parameters is None else {"num_parameters": float(fit.num_parameters)}
+    costs |= {
         "train_seconds": fit.train_seconds,
         "train_examples_per_second": fit.examples_per_second,
         "test_examples_per_second": test.examples_per_second,

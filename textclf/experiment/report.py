@@ -218,8 +218,9 @@ def score_blocks(record: RunRecord, per_class: Mapping[str, Mapping[str, float |
 def cost_rows(record: RunRecord) -> list[tuple[str, str]]:
     """Return what the classifier costs, as name and figure."""
     costs = record.costs
+    counted = [("parameters", f"{costs['num_parameters']:,.0f}")] if "num_parameters" in costs else []
     return [
-        ("parameters", f"{costs['num_parameters']:,.0f}"),
+        *counted,
         ("size of the saved classifier", megabytes(costs.get("size_bytes"))),
         ("peak memory of training and testing", megabytes(costs.get("peak_memory_bytes"))),
         ("predicting the test split", f"{costs['test_examples_per_second']:,.0f} examples/s"),

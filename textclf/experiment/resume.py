@@ -11,6 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError
+from textclf.experiment.arguments import as_given, own_arguments, task_overrides
 from textclf.experiment.config import RunConfig, build_experiment
 from textclf.experiment.sweep.status import SWEEP_FILE, Sweep, read_sweep
 from textclf.system.files import folders_with
@@ -78,7 +79,8 @@ def find_run(cfg: DictConfig) -> Path | None:
 
 def sweep_command(cfg: DictConfig) -> str:
     """Return the command of a sweep, without the options that only say how to resume."""
-    arguments = [given for given in cfg.hydra.overrides.task if not given.startswith(OPTIONS)]
+    arguments = [given for given in as_given(task_overrides(cfg)) if not given.startswith(OPTIONS)]
+    arguments = [*own_arguments(cfg.hydra), *arguments]
     return command_line([*([] if cfg.hydra.runtime.choices.get("study") else ["-m"]), *arguments])
 
 
@@ -124,5 +126,5 @@ def arguments_from_run(arguments: list[str]) -> tuple[list[str], RunRecord]:
 
 def resume_command() -> str:
     """Return the command that resumes what this process was doing."""
-    given = [argument for argument in sys.argv[1:] if not argument.startswith("resume=")]
+    given = [argument for argument in as_given(sys.argv[1:]) if not argument.startswith("resume=")]
     return shlex.join(["python", "-m", "textclf.run", *given, "resume=true"])

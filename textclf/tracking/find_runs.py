@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from textclf.data.text_columns import TextColumns
 from textclf.errors import ArtifactError, did_you_mean, listed
+from textclf.evaluation.metric_names import direction
 from textclf.models.families import load_classifier as load_from_folder
 from textclf.models.saved import DESCRIPTION
 from textclf.system.files import MANIFEST_FILE, files_below, manifest_problem
@@ -166,8 +168,12 @@ def _best(dataset: str, outputs: Path) -> Path:
             f"{BEST}{dataset}: the runs were not selected by one objective ({listed(objectives)}), so none of them is "
             f"the best. Name a run folder."
         )
-    sign = -1 if shared[0].endswith("loss") else 1
-    return max(found, key=lambda run: (sign * run[1].metrics[shared[0]], -run[1].costs.get("num_parameters", 0)))[0]
+    sign = direction(shared[0])
+
+    def rank(run: tuple[Path, RunRecord]) -> tuple[float, float]:
+        return sign * run[1].metrics[shared[0]], -run[1].costs.get("num_parameters", math.inf)
+
+    return max(found, key=rank)[0]
 
 
 def _finished(outputs: Path, said: str, wanted: Callable[[RunRecord], bool]) -> list[tuple[Path, RunRecord]]:

@@ -38,8 +38,14 @@ log = logging.getLogger(__name__)
 FOCAL_ROUNDS = 6
 """Fits of `imbalance=focal` after the first, each with weights from the one before."""
 CALIBRATION_FOLDS = 5
-WEIGHTS = ("coef_", "intercept_", "feature_log_prob_", "class_log_prior_", "class_prior_")
-"""Attributes in which scikit-learn's linear and naive Bayes classifiers keep what they learned."""
+WEIGHTS = (
+    ("coef_", "intercept_"),
+    ("feature_log_prob_", "class_log_prior_"),
+    ("coefs_", "intercepts_"),
+    ("class_prior_",),
+)
+"""Attributes in which scikit-learn's linear, naive Bayes, network and dummy classifiers keep what they learned; one
+that has not the first of any group keeps it elsewhere."""
 PART = 1 << 16
 """Texts whose features are in memory at once; fewer are fitted in the usual way, in as many epochs as that takes."""
 ENOUGH = 1 << 18
@@ -95,6 +101,7 @@ def fit_classical(
         train_examples=len(labels),
         device="cpu",
         precision="fp64",
+        draws_seed=draws_from_seed(options),
     )
     fitted = ClassicalClassifier(
         label_names=data.label_names,
@@ -105,6 +112,63 @@ def fit_classical(
         index=index,
     )
     return fitted, result
+
+
+class _DrawnError(Exception):
+    """Something was drawn."""
+
+
+class _Untouched(np.random.RandomState):
+    """Random numbers of which none may be drawn; copies of it are itself."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_"):
+            raise _DrawnError
+        return super().__getattribute__(name)
+
+    def __deepcopy__(self, memo: Any) -> _Untouched:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise _DrawnError
+
+
+PROBE = [
+    f"{word} {other} {word}ly {other}s" for word in ("good", "bad", "new", "old") for other in ("film", "book")
+] * 5
+"""Texts on which it is tried whether a model draws from its seed."""
+
+
+def draws_from_seed(options: ClassicalModel) -> bool:
+    """Whether a fit draws from the run's seed: tried on a few texts, with random numbers that let none be drawn.
+
+    Raises:
+        ConfigError: If a part is not allowed, not there, or refuses its arguments.
+    """
+    vectorizer, classifier = make_parts(options)
+    balance = options.balance
+    streams = is_streamed(vectorizer, classifier, PART + 1, balance)
+    if balance.imbalance is Imbalance.oversample or streams or not hasattr(classifier, "predict_proba"):
+        return True
+    for part in (vectorizer, classifier):
+        if part.get_params().get("random_state", 0) is None:
+            part.set_params(random_state=_Untouched())
+    before = _global_state()
+    labels = np.arange(len(PROBE)) % 16 < 8
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            features = vectorizer.fit_transform(PROBE)
+            fit_balanced(classifier, features, labels.astype(np.int64), balance, seed=0)
+            classifier.predict_proba(features)
+    except Exception:  # also where these texts do not suit it: nothing is known then
+        return True
+    return _global_state() != before
+
+
+def _global_state() -> tuple[bytes, int]:
+    """Return the state of numpy's own random numbers, from which parts within parts draw."""
+    state: Any = np.random.get_state()
+    return state[1].tobytes(), state[2]
 
 
 def _fitted(features: Any, texts: Sequence[str], text_pairs: Sequence[str] | None) -> tuple[Any, FeatureIndex | None]:
@@ -129,11 +193,19 @@ def _calibrated(
     return CalibratedClassifierCV(classifier, method="sigmoid", ensemble=False, cv=folds)
 
 
-def _count_weights(classifier: BaseEstimator) -> int:
-    """Return how many numbers the fitted classifier has learned."""
+def _count_weights(classifier: BaseEstimator) -> int | None:
+    """Return how many numbers the fitted classifier has learned; none where it is not known where it keeps them."""
     if isinstance(classifier, CalibratedClassifierCV):
         return _count_weights(classifier.calibrated_classifiers_[0].estimator)
-    return sum(int(np.size(getattr(classifier, name))) for name in WEIGHTS if hasattr(classifier, name))
+    for first, *others in WEIGHTS:
+        if hasattr(classifier, first):
+            return sum(_size(getattr(classifier, name)) for name in (first, *others) if hasattr(classifier, name))
+    return None
+
+
+def _size(learned: Any) -> int:
+    """Return how many numbers an array, or a list of arrays, holds."""
+    return sum(map(_size, learned)) if isinstance(learned, list) else int(np.size(learned))
 
 
 def check_balance(classifier: BaseEstimator, balance: Balance) -> None:

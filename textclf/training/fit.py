@@ -46,6 +46,17 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
                 raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
 
 
+def draws_seed(model: ModelOptions) -> bool:
+    """Whether a fit of the model draws anything from the run's seed; if not, other seeds give the same classifier."""
+    match model:
+        case ClassicalModel():
+            from textclf.training.classical import draws_from_seed
+
+            return draws_from_seed(model)
+        case _:
+            return True
+
+
 def fit(
     model: ModelOptions, data: TextData, trainer: TrainerOptions, context: RunContext
 ) -> tuple[Classifier, FitResult]:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from textclf.data.dataset import TextData
 from textclf.evaluation.evaluate import evaluate_split
-from textclf.evaluation.metric_names import higher_is_better
+from textclf.evaluation.metric_names import direction
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.system import signals
 from textclf.training.options import TrainerOptions
@@ -82,7 +82,7 @@ class TrainingMonitor:
         self.epoch_examples = 0
         self.epoch_seconds = 0.0
         """What the epoch took before this process took it up."""
-        self._sign = 1 if higher_is_better(context.objective) else -1
+        self._sign = direction(context.objective)
         self._started = time.perf_counter()
 
     @property

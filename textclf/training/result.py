@@ -59,8 +59,8 @@ class EpochResult:
 class FitResult:
     """How a fit went, and what it cost."""
 
-    num_parameters: int
-    """Weights of a transformer; coefficients of a classical model."""
+    num_parameters: int | None
+    """Weights of a transformer; coefficients of a classical model; none of one whose weights cannot be counted."""
     train_seconds: float
     """Duration of training alone, without validation."""
     train_examples: int
@@ -87,6 +87,8 @@ class FitResult:
     """Steps after which training was resumed from a checkpoint; empty where nothing interrupted it."""
     micro_batch_size: int | None = None
     """Examples in one forward pass that fitted in memory, where those of the options did not; none otherwise."""
+    draws_seed: bool = True
+    """Whether anything was drawn from the run's seed; if not, every other seed gives the same classifier."""
     warnings: tuple[str, ...] = ()
     """What went wrong or was changed on the way, each in a sentence."""
 

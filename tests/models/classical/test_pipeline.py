@@ -10,7 +10,7 @@ from tests.conftest import make_data
 from textclf import load_classifier
 from textclf.data.dataset import labels_of, texts_of
 from textclf.errors import ArtifactError, ConfigError, DataError
-from textclf.experiment.cli import CONF
+from textclf.experiment.arguments import CONF
 from textclf.models.options import ClassicalModel
 from textclf.training.fit import check, fit
 from textclf.training.options import TorchTrainer

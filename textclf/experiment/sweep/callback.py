@@ -16,8 +16,10 @@ from typing import Any, ClassVar
 from filelock import FileLock, Timeout
 from hydra.core.utils import JobReturn
 from hydra.core.utils import JobStatus as HydraJobStatus
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from textclf.errors import TextclfError
 from textclf.experiment.cli import explain
@@ -61,8 +63,8 @@ class SweepCallback(Callback):
         try:
             use_former_sweep(config)
             self.open = OpenSweep(config)
-        except TextclfError as error:
-            print(f"error: {error}", file=sys.stderr)
+        except (TextclfError, HydraException, OmegaConfBaseException) as error:
+            print(f"error: {explain(error)}", file=sys.stderr)
             sys.exit(FAILED)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:

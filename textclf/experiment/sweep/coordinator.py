@@ -19,13 +19,18 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from textclf.compare.options import CompareOptions
 from textclf.documents.escape import terminal
-from textclf.errors import ArtifactError, TextclfError, first_line
+from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
+from textclf.experiment.arguments import task_overrides
+from textclf.experiment.cli import explain
 from textclf.experiment.config import build
 from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
+from textclf.experiment.sweep.seeds import without_repeats
 from textclf.experiment.sweep.status import (
     SWEEP_FILE,
     JobStatus,
@@ -48,6 +53,9 @@ log = logging.getLogger("textclf.sweep")
 COMPARISON = "comparison"
 """Folder of the comparison inside that of the sweep."""
 POLL_SECONDS = 1.0
+HYDRAS_OWN = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+PLANNED = "hydra_plugins.textclf_basic.PlannedBasicSweeper"
+"""The sweeper that runs the jobs of the plan in its place."""
 
 
 class OpenSweep:
@@ -61,6 +69,9 @@ class OpenSweep:
         self.parent = TrackedRun()
         study = config.hydra.runtime.choices.get("study")
         plan = planned_sweep(config)
+        self.jobs = plan.jobs
+        if str(config.hydra.sweeper._target_) == HYDRAS_OWN:
+            config.hydra.sweeper._target_ = PLANNED
         self.lease = self._lead(config.resume)
         self.sweep = self._join_or_begin(plan, config.resume)
         finished = _finished_before(self.folder) if config.resume else {}
@@ -193,7 +204,7 @@ class OpenSweep:
             self._compare()
         print(f"runs, figures and reports: {self.folder}")
         if self.parent.url:
-            print(f"side by side in MLflow:    make ui, then {comparison_url(self.parent.url)}")
+            print(f"side by side in MLflow:    textclf ui, then {comparison_url(self.parent.url)}")
             print(f"the sweep itself:          {self.parent.url}")
         self._tell_what_is_missing(failures, lost, unreadable)
         wrong = len(failures) + len(lost) + len(unreadable)
@@ -260,7 +271,11 @@ def _finished_before(folder: Path) -> dict[Path, JobStatus]:
 def planned_sweep(config: DictConfig) -> Sweep:
     """Return what the sweep of a composed config is to do; the tracker does not know of it yet."""
     study = config.hydra.runtime.choices.get("study")
-    jobs, total = _planned(config, list(config.hydra.overrides.task))
+    jobs, total = _planned(config, task_overrides(config))
+    _check_jobs(config, jobs)
+    if jobs:
+        jobs = without_repeats(config, jobs)
+        total = len(jobs)
     return Sweep(
         name=str(study) if study else _sweep_name(config, jobs),
         total=total,
@@ -268,6 +283,28 @@ def planned_sweep(config: DictConfig) -> Sweep:
         command=sweep_command(config),
         search=not is_basic(config),
     )
+
+
+def _check_jobs(config: DictConfig, jobs: list[list[str]]) -> None:
+    """Compose a job of each kind, as its own choices make it, before the first is run.
+
+    Raises:
+        ConfigError: With the jobs whose choices have no such option.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    known: set[tuple[str, ...]] = set()
+    problems: dict[str, str] = {}
+    for job in jobs:
+        kind = tuple(given.partition("=")[0] if "." in given or given.startswith("seed=") else given for given in job)
+        if kind in known:
+            continue
+        known.add(kind)
+        try:
+            loader.load_sweep_config(config, job)
+        except (HydraException, OmegaConfBaseException) as error:
+            problems.setdefault(explain(error), " ".join(job))
+    if problems:
+        raise ConfigError("\n".join(f"the job {job} cannot be run: {said}" for said, job in problems.items()))
 
 
 def is_basic(config: DictConfig) -> bool:
@@ -279,7 +316,11 @@ def _planned(config: DictConfig, arguments: list[str]) -> tuple[list[list[str]],
     """Return the overrides of each job, and their number, as far as the sweeper has them beforehand."""
     sweeper = config.hydra.sweeper
     if not is_basic(config):
-        return [], sweeper.get("n_trials")
+        if "OptunaSweeper" not in str(sweeper._target_):
+            return [], sweeper.get("n_trials")
+        from textclf.experiment.sweep.search import planned_search
+
+        return [], sweeper.n_trials * planned_search(config).jobs_per_trial
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]

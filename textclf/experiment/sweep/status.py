@@ -171,7 +171,7 @@ def sweep_table(statuses: Sequence[JobStatus], records: Mapping[int, RunRecord],
                 *values,
                 *(f"{metrics[metric]:.3f}" if metric in metrics else "–" for metric in shown),
                 f"{costs['train_seconds']:.1f}",
-                f"{costs['num_parameters']:,.0f}",
+                f"{costs['num_parameters']:,.0f}" if "num_parameters" in costs else "–",
                 f"{costs['test_examples_per_second']:,.0f}",
             ]
         )

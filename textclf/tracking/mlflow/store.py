@@ -30,7 +30,7 @@ from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE
 log = logging.getLogger(__name__)
 
 LOCAL_UI = "http://127.0.0.1:5000"
-"""Where `make ui` shows the local store."""
+"""Where `textclf ui` shows the local store."""
 COLUMNS = [
     "attributes.`Created`",
     "attributes.`Duration`",
