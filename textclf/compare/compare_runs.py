@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Outcome:
 
 
 def compare(
-    folders: Sequence[Path],
+    folders: Sequence[Path] | Mapping[Path, str],
     options: CompareOptions,
     output: Path,
     title: str = "Comparison",
@@ -49,7 +49,7 @@ def compare(
     """Compare the finished runs of some folders, print the verdicts and write the report.
 
     Args:
-        folders: Run folders, or folders that hold some.
+        folders: Run folders, or folders that hold some; or run folders by what each is called.
         options: How to compare.
         output: The folder to write to; it must not hold a comparison already.
         title: Heading of the report.

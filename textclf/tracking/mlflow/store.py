@@ -52,6 +52,8 @@ LASTING = {
 UNREACHED = re.compile(r"^(API request to \S+ failed) with exception .*Caused by (\w+).*")
 LOUD = ("mlflow.store.db.utils", "mlflow.system_metrics", "urllib3.connectionpool", "mlflow.utils.rest_utils")
 """Loggers that report each fault at length, which is logged once and in a line."""
+PARENT_TAG = "mlflow.parentRunId"
+"""The tag of a run in a sweep that says which run holds the sweep."""
 RUN_FOLDER_TAG = "run_folder"
 """The tag of an MLflow run that says where its run folder was written."""
 
@@ -249,8 +251,8 @@ def _is_on_network(path: Path) -> bool:
     return kind.startswith(NETWORK_DISKS)
 
 
-def run_folders_of(experiment: str, tracking_uri: str | None = None) -> list[Path]:
-    """Return folders with the records and predictions of an experiment's finished runs.
+def run_folders_of(experiment: str, tracking_uri: str | None = None) -> dict[Path, str]:
+    """Return folders with the records and predictions of an experiment's finished runs, with what each run is called.
 
     Of a local store they are the artifacts themselves; from a server they are downloaded to a
     temporary folder.
@@ -281,7 +283,17 @@ def run_folders_of(experiment: str, tracking_uri: str | None = None) -> list[Pat
                 break
     except MlflowException as error:
         raise ArtifactError(f"{uri} cannot be read: {first_line(error)}") from error
-    folders = [folder for run in runs if (folder := _folder(client, run.info.run_id, run.info.artifact_uri))]
+    folders: dict[Path, str] = {}
+    without = []
+    for run in runs:
+        called = f"run {run.info.run_name} ({run.info.run_id})"
+        folder = _folder(client, run.info.run_id, run.info.artifact_uri)
+        if folder is not None:
+            folders[folder] = called
+        elif PARENT_TAG in run.data.tags or not run.data.tags.get("sweep"):  # the run of a sweep itself has no record
+            without.append(called)
+    if folders and without:
+        log.warning("left out, since they have no record of textclf's: %s", listed(without))
     if not folders:
         raise ArtifactError(f"--mlflow {experiment}: none of its {len(runs)} finished runs has a record of textclf's.")
     return folders

@@ -14,13 +14,12 @@ from mlflow.tracking import MlflowClient
 from textclf.errors import TextclfError
 from textclf.system.paths import is_plain_name, link_out_of
 from textclf.tracking.mlflow.journal import Entry, State
-from textclf.tracking.mlflow.store import LOCAL_UI, fault, find_experiment, passes, person, without_secrets
+from textclf.tracking.mlflow.store import LOCAL_UI, PARENT_TAG, fault, find_experiment, passes, person, without_secrets
 
 log = logging.getLogger(__name__)
 
 ID_TAG = "textclf.id"
 """The tag of an MLflow run that has its own id, by which a run is known of which the store's id was lost."""
-PARENT_TAG = "mlflow.parentRunId"
 USER_TAG = "mlflow.user"
 LOCAL = "local:"
 """What the name of a parent begins with that has no id in the store yet."""
