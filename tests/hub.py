@@ -9,6 +9,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "5" * 40
+REFUSED = {
+    "refused/private": (401, "RepoNotFound", "Invalid username or password."),
+    "refused/bad-token": (401, "", "Invalid credentials in Authorization header"),
+    "refused/gated": (403, "GatedRepo", "Access to it is restricted and you are not in the authorized list."),
+    "refused/missing": (404, "RepoNotFound", "Repository not found"),
+    "refused/often": (429, "", "We had to rate limit you"),
+    "refused/failing": (500, "", "Internal Server Error"),
+    "refused/forbidden": (403, "", "Forbidden"),
+}
+"""Repositories that are not served, with the status, code and message that are answered."""
 
 
 class LoopbackHub(BaseHTTPRequestHandler):
@@ -25,6 +35,12 @@ class LoopbackHub(BaseHTTPRequestHandler):
 
     def do_GET(self):
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
+        refused = next((name for name in REFUSED if f"/{name}/" in f"/{'/'.join(parts)}/"), None)
+        if refused is not None:
+            status, code, message = REFUSED[refused]
+            return self.answer(status, b"{}", {"X-Error-Code": code, "X-Error-Message": message})
+        if "nosuch" in parts:
+            return self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         if parts[:1] == ["api"] and len(parts) >= 4:
             return self.answer_api(parts[1], "/".join(parts[2:4]), parts[4:])
         kind = parts.pop(0) if parts[0] in ("datasets", "spaces") else "models"

@@ -36,7 +36,7 @@ def test_a_local_folder_is_read_like_the_hub(hub):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"path": "tests/absent"}, "tests/absent is not on the Hub"),
+        ({"path": "tests/absent"}, "'tests/absent' is not on the Hub"),
         ({"path": "tests/reviews", "test_split": "tset"}, r"no split 'tset' \(dataset.test_split\); it has .*'test'"),
         ({"path": "/no/such/folder"}, "there is no such folder"),
         ({"path": "tests/reviews", "config": "x"}, "could not be loaded: BuilderConfig 'x' not found"),
@@ -79,7 +79,7 @@ def test_the_probe_is_asked_once_a_minute(monkeypatch, caplog):
     assert not hub.hub_is_reachable()
     assert len(asked) == 1
     assert caplog.text.count("does not answer; looking in the local cache") == 1
-    with hub.hub_or_cache() as online:
-        assert not online
+    with hub.hub_or_cache() as access:
+        assert not access.online
         assert constants.is_offline_mode()
     assert not constants.is_offline_mode()

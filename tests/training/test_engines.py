@@ -268,3 +268,15 @@ def test_what_a_rare_class_gets_where_texts_say_nothing(imbalance, expected, tin
     classifier = load_checkpoint(model, data.label_names, seed=1)
     train(TorchTrainer(**FAST | {"epochs": 1}), classifier, data, RunContext(), model.balance)
     assert classifier.predict_proba(["a lamp"])[0, 1] == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("precision", [Precision.fp32, Precision.bf16])
+def test_both_engines_plan_enough_steps_for_little_data(tiny_checkpoint, precision, caplog):
+    caplog.set_level("INFO")
+    few = {"epochs": None, "min_steps": 20, "precision": precision}
+    first, second = (fit(engine, tiny_checkpoint, make_data(train=48), **few)[1] for engine in ENGINES)
+    assert first.planned_epochs == second.planned_epochs == len(first.epochs) == 7
+    assert first.epochs[-1].step == second.epochs[-1].step == 21
+    assert caplog.text.count("little data: 7 epochs of 3 steps instead of 4") == 2
+    same = pytest.approx(second.epochs[-1].train_loss, rel=1e-4 if precision is Precision.fp32 else 0.1)
+    assert first.epochs[-1].train_loss == same

@@ -72,6 +72,7 @@ def test_parts_of_the_loss_add_up_to_the_mean(smoothing):
         ({"warmup_fraction": 1.0}, "warmup_fraction must be in"),
         ({"batch_size": 10, "gradient_accumulation": 4}, r"batch_size \(10\) must be a multiple"),
         ({"precision": Precision.fp16, "device": Device.cpu}, "needs a CUDA GPU and contradicts device=cpu"),
+        ({"min_steps": -1}, "min_steps must be 0 "),
         ({"patience": 0}, "patience must be at least 1"),
     ],
 )
@@ -106,3 +107,19 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="this machine has none"):
         choose_device(TorchTrainer(device=Device.cuda))
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "epochs"),
+    [
+        ({}, 4, 13),
+        ({}, 12, 5),
+        ({}, 13, 4),
+        ({}, 1000, 4),
+        ({"epochs": 2}, 4, 2),
+        ({"min_steps": 100}, 4, 25),
+        ({"min_steps": 0}, 1, 4),
+    ],
+)
+def test_little_data_gets_enough_steps_where_no_epochs_are_given(options, steps, epochs):
+    assert TorchTrainer(**options).planned_epochs(steps) == epochs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def compare(
-    folders: Sequence[Path | str] | Path | str,
+    folders: Sequence[Path | str] | Mapping[Path, str] | Path | str,
     options: CompareOptions | None = None,
     output: Path | str | None = None,
     title: str = "Comparison",
@@ -50,7 +50,7 @@ def compare(
     """Compare the finished runs of some folders, print the verdicts and write the report.
 
     Args:
-        folders: Run folders, or folders that hold some; or one such folder.
+        folders: Run folders, or folders that hold some; or one such folder; or run folders by what each is called.
         options: How to compare; none for the defaults.
         output: The folder to write to, which must not hold a comparison already; none takes
             `outputs/comparisons/DATE/TIME`.

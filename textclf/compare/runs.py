@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -43,6 +43,11 @@ class FinishedRun:
     """Fingerprint of the test texts, labels and classes."""
     languages: NDArray[np.str_] | None = None
     """Language of each test example, str (n,); none where it is not known."""
+    called: str = ""
+    """What it is called for a person; empty where its folder says it."""
+
+    def __str__(self) -> str:
+        return self.called or str(self.folder)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -73,23 +78,28 @@ class FoundRuns:
     """What could not be used, a sentence each with its path."""
 
 
-def find_runs(folders: Iterable[Path]) -> FoundRuns:
+def find_runs(folders: Iterable[Path] | Mapping[Path, str]) -> FoundRuns:
     """Read all finished runs at or below folders, the same whatever order they are named in.
+
+    Args:
+        folders: Run folders, or folders that hold some; or run folders by what each is called, where its path would
+            tell a person nothing.
 
     Raises:
         ArtifactError: If a folder is not there, or none holds a finished run that can be read.
     """
     runs: dict[Path, FinishedRun] = {}
     problems: list[str] = []
+    names = {path.resolve(): called for path, called in folders.items()} if isinstance(folders, Mapping) else {}
     for folder in sorted({Path(folder).resolve() for folder in folders}):
         if not folder.is_dir():
             raise ArtifactError(f"{folder}: there is no such folder. Name run folders, or folders that hold some.")
         for path in run_folders(folder):
             if path not in runs:
                 try:
-                    runs[path] = read_run(path)
+                    runs[path] = replace(read_run(path), called=names.get(path, ""))
                 except ArtifactError as error:
-                    problems.append(str(error))
+                    problems.append(str(error).replace(str(path), names.get(path, str(path))))
         problems += unfinished(folder)
     if not runs:
         reasons = "\n".join(problems) or "No folder below has a run.json, which a run writes when it is finished."

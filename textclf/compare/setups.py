@@ -119,7 +119,7 @@ def _not_comparable(test: SharedTest, tests: Sequence[SharedTest]) -> list[str]:
         else:
             why = "its test texts or labels differ"
         reasons.append(
-            f"{other.setups[0].runs[0].folder}"
+            f"{other.setups[0].runs[0]}"
             + (f" and {_others(other)} more" if _others(other) else "")
             + f" also tested on {other.dataset}, but cannot be compared with these runs: {why}."
         )
@@ -165,7 +165,7 @@ def _once_a_seed(runs: Sequence[FinishedRun], problems: list[str]) -> list[Finis
         if first is not run:
             same = "made the same predictions" if np.array_equal(first.predicted, run.predicted) else "differs"
             problems.append(
-                f"{run.folder} repeats seed {run.record.seed} of {first.folder} and {same}: a seed counts once, so the "
+                f"{run} repeats seed {run.record.seed} of {first} and {same}: a seed counts once, so the "
                 f"run that started first is compared and this one is left out."
             )
     return [kept[seed] for seed in sorted(kept)]

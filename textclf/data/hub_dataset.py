@@ -6,12 +6,11 @@ import logging
 from pathlib import Path
 
 from datasets import DatasetDict, load_dataset
-from datasets.exceptions import DatasetNotFoundError
 
 from textclf.data.options import HubDataset
 from textclf.data.prepare import RawData
 from textclf.errors import DataError, did_you_mean, first_line, listed
-from textclf.system.hub import hub_or_cache, names_a_folder, ways_on
+from textclf.system.hub import Repository, explain, hub_or_cache, names_a_folder, ways_on
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +47,15 @@ def _read(options: HubDataset, source: str) -> DatasetDict:
         if not local.is_dir():
             raise DataError(f"dataset.path={options.path}: there is no such folder, and it is no Hub id (owner/name).")
         return _load(str(local), options, source)
-    with hub_or_cache() as online:
+    repository = Repository("dataset", options.path, options.revision)
+    with hub_or_cache(None if Path(options.path).is_dir() else repository) as access:
         try:
             return _load(options.path, options, source)
-        except (ConnectionError, OSError) as error:
-            if online:
+        except OSError as error:  # all that datasets and the Hub's client raise about files is one
+            refusal = explain(repository, access, error)
+            if refusal is not None:
+                raise DataError(refusal) from error
+            if access.online:
                 raise DataError(f"{source} could not be read from the Hub: {first_line(error)}") from error
             bundled = "dataset=reviews, headlines or entailment"
             raise DataError(ways_on(f"Dataset {source!r}", "dataset.path", bundled)) from error
@@ -62,11 +65,6 @@ def _load(path: str, options: HubDataset, source: str) -> DatasetDict:
     """Call `load_dataset`, its own refusals made plain."""
     try:
         found = load_dataset(path, options.config, revision=options.revision)
-    except DatasetNotFoundError as error:
-        raise DataError(
-            f"{source} is not on the Hub, or is private: {first_line(error)} Check dataset.path (owner/name) and "
-            f"dataset.revision; for a private one, log in with `hf auth login`."
-        ) from error
     except ValueError as error:  # an unknown or missing configuration
         raise DataError(f"{source} could not be loaded: {first_line(error)}") from error
     except RuntimeError as error:

@@ -11,7 +11,7 @@ from textclf.data.options import DatasetOptions
 from textclf.evaluation.options import AnalysisOptions
 from textclf.models.options import ModelOptions, TransformerModel
 from textclf.system.redact import redacted
-from textclf.tracking.options import NullTracker, TrackerOptions
+from textclf.tracking.options import RUN_EXPERIMENT, NullTracker, TrackerOptions
 from textclf.training.options import TorchTrainer, TrainerOptions
 
 
@@ -37,8 +37,8 @@ class RunOptions:
     """Seed of initial weights, order of examples and dropout."""
     objective: str = field(default="validation/macro_f1", metadata=METRICS)
     """The validation metric that chooses the best epoch and is returned to a sweeper."""
-    experiment: str = field(default="textclf", metadata=NOTHING)
-    """The tracker's experiment."""
+    experiment: str = field(default=RUN_EXPERIMENT, metadata=NOTHING)
+    """The tracker's experiment. Left at its default, MLFLOW_EXPERIMENT_NAME and `mlflow.set_experiment` are heeded."""
     run_name: str | None = field(default=None, metadata=NOTHING)
     """Name of the run; none makes it from dataset, model and seed."""
     save_classifier: bool = field(default=True, metadata=FILES)

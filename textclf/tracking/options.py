@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from textclf.data.dataset import TextData
 
 
+RUN_EXPERIMENT = "textclf"
+"""The experiment of runs for which none is given."""
 VIEW = "textclf"
 """Name of the view in MLflow that has the columns to compare runs by."""
 

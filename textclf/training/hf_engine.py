@@ -81,7 +81,7 @@ def fit_with_transformers(
             optimizer = make_optimizer(classifier.model, options)
             allocate_moments(optimizer)
             speedups.follow(optimizer)
-            schedule = make_schedule(optimizer, options, total_steps=plan.steps * options.epochs)
+            schedule = make_schedule(optimizer, options, total_steps=plan.steps * monitor.planned_epochs)
             log.info(
                 "training with transformers.Trainer on %s in %s, %d steps an epoch%s",
                 describe_device(device),
@@ -89,6 +89,7 @@ def fit_with_transformers(
                 plan.steps,
                 f", {processes.size} processes" if several else "",
             )
+            monitor.announce_plan()
             log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
             torch.manual_seed(context.seed + processes.rank)  # each process drops out other units
             training = TrainingState(monitor, plan, optimizer, schedule, speedups.seen, _scaler(precision))
@@ -144,7 +145,7 @@ def _take_steps(
         return loss
 
     own = copy(arguments)
-    own.num_train_epochs = 1 if plan.done else monitor.options.epochs - len(monitor.epochs)
+    own.num_train_epochs = 1 if plan.done else monitor.planned_epochs - len(monitor.epochs)
     own.per_device_train_batch_size = plan.micro_batch_size
     own.gradient_accumulation_steps = plan.parts_per_step
     random = random_state(monitor.classifier.device)  # which the Trainer seeds again
@@ -181,7 +182,7 @@ def _arguments(
     """Return the Trainer's own options; what is not its business here is switched off."""
     return TrainingArguments(
         output_dir=folder,
-        num_train_epochs=options.epochs,
+        num_train_epochs=1,  # each Trainer is told its own number
         per_device_train_batch_size=options.micro_batch_size,
         gradient_accumulation_steps=options.gradient_accumulation,
         max_grad_norm=options.max_grad_norm,

@@ -17,7 +17,7 @@ from textclf.evaluation.evaluate import evaluate_split
 from textclf.evaluation.metric_names import direction
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.system import signals
-from textclf.training.options import TrainerOptions
+from textclf.training.options import USUAL_EPOCHS, TrainerOptions
 from textclf.training.result import EpochResult, FitResult, RunContext
 from textclf.training.stability import StabilityMonitor
 
@@ -56,6 +56,7 @@ class TrainingMonitor:
         self.options = options
         self.context = context
         self.steps_per_epoch = steps_per_epoch
+        self.planned_epochs = options.planned_epochs(steps_per_epoch)
         self.total = sum_over_processes or (lambda value: value)
         self.is_main = context.is_main
         self.interruptible = nullcontext if sum_over_processes else signals.at_once
@@ -88,10 +89,23 @@ class TrainingMonitor:
     @property
     def over(self) -> bool:
         """Whether there is nothing left to train."""
-        if self.has_best or len(self.epochs) >= self.options.epochs:
+        if self.has_best or len(self.epochs) >= self.planned_epochs:
             return True
         patience = self.options.patience
         return self.best is not None and patience is not None and len(self.epochs) - self.best.epoch >= patience
+
+    def announce_plan(self) -> None:
+        """Say how long training is planned to be, where that is not what it usually is."""
+        options, planned = self.options, self.planned_epochs
+        if self.is_main and options.epochs is None and planned > USUAL_EPOCHS:
+            log.info(
+                "little data: %d epochs of %d steps instead of %d, for at least %d steps (trainer.min_steps); the best "
+                "on validation is kept",
+                planned,
+                self.steps_per_epoch,
+                USUAL_EPOCHS,
+                options.min_steps,
+            )
 
     def start_epoch(self) -> None:
         """Begin an epoch, or resume one of which some steps are done."""
@@ -104,7 +118,7 @@ class TrainingMonitor:
         self._bar = tqdm(
             total=len(self.data.train),
             initial=self.epoch_examples,
-            desc=f"epoch {len(self.epochs) + 1}/{self.options.epochs}",
+            desc=f"epoch {len(self.epochs) + 1}/{self.planned_epochs}",
             unit=" examples",
             disable=None if self.is_main else True,  # None: only where a person watches
             leave=False,
@@ -204,14 +218,14 @@ class TrainingMonitor:
         if improved:
             self.best = result
             self.best_probabilities = validation.predictions.probabilities
-            if result.epoch < self.options.epochs:  # nothing follows the last epoch, so the model keeps its weights
+            if result.epoch < self.planned_epochs:  # nothing follows the last epoch, so the model keeps its weights
                 self.best_weights = {
                     name: weight.detach().to("cpu", copy=True)
                     for name, weight in self.classifier.model.state_dict().items()
                 }
         self._log({"train/epoch_loss": train_loss, **metrics})
         self._announce(result, improved)
-        if self.over and result.epoch < self.options.epochs:
+        if self.over and result.epoch < self.planned_epochs:
             log.info("no better %s for %d epochs: training stops early", self.context.objective, self.options.patience)
 
     def _score(self, result: EpochResult) -> float:
@@ -227,7 +241,7 @@ class TrainingMonitor:
         log.info(
             "epoch %d/%d: train loss %.4f, %s %s%s, %.0f examples/s, %.1f s",
             result.epoch,
-            self.options.epochs,
+            self.planned_epochs,
             result.train_loss,
             self.context.objective,
             "undefined" if value is None else f"{value:.4f}",
@@ -263,6 +277,7 @@ class TrainingMonitor:
             device=self.classifier.device.type,
             precision=precision,
             epochs=tuple(self.epochs),
+            planned_epochs=self.planned_epochs,
             best_epoch=self.best.epoch,
             step_losses=tuple(self.step_losses),
             began=self.began,

@@ -8,6 +8,8 @@ from enum import Enum
 
 from textclf.errors import refuse_unless
 
+USUAL_EPOCHS = 4
+"""Passes over data that are enough for them (Devlin et al. 2019, appendix A.3)."""
 NEVER = "never"
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 FORMS = "a number of steps such as 500, a duration such as 90s, 10min or 1h, or never"
@@ -87,8 +89,12 @@ class TrainerOptions:
     A.3), with a warm-up as in RoBERTa (Liu et al. 2019, table 10).
     """
 
-    epochs: int = 4
-    """Most passes over the training data."""
+    epochs: int | None = None
+    """Most passes over the training data, as many as are given. None takes 4, and more where the data are so few that
+    these would be fewer than `min_steps` steps."""
+    min_steps: int = 50
+    """Fewest optimizer steps that are planned where `epochs` is not given, since few steps leave little data unused; 0
+    for none. The best epoch on validation is kept."""
     batch_size: int = 16
     """Examples per optimizer step, over all devices."""
     gradient_accumulation: int = 1
@@ -132,7 +138,7 @@ class TrainerOptions:
             *(
                 (value >= 1, f"{option} must be at least 1, got {value}.")
                 for option, value in [
-                    ("epochs", self.epochs),
+                    ("epochs", USUAL_EPOCHS if self.epochs is None else self.epochs),
                     ("batch_size", self.batch_size),
                     ("gradient_accumulation", self.gradient_accumulation),
                     ("log_every", self.log_every),
@@ -155,6 +161,7 @@ class TrainerOptions:
                 0 <= self.label_smoothing < 1,
                 f"label_smoothing must be in [0, 1), got {self.label_smoothing}.",
             ),
+            (self.min_steps >= 0, f"min_steps must be 0 (off) or more, got {self.min_steps}."),
             (self.max_grad_norm >= 0, f"max_grad_norm must be 0 (off) or more, got {self.max_grad_norm}."),
             (
                 self.gradient_accumulation < 1 or self.batch_size % self.gradient_accumulation == 0,
@@ -167,6 +174,10 @@ class TrainerOptions:
             ),
             (is_interval(self.checkpoint_every), f"checkpoint_every must be {FORMS}, got {self.checkpoint_every!r}."),
         )
+
+    def planned_epochs(self, steps: int) -> int:
+        """Return the most passes over training data that take so many optimizer steps once."""
+        return self.epochs or max(USUAL_EPOCHS, -(-self.min_steps // steps))
 
     @property
     def micro_batch_size(self) -> int:

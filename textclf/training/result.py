@@ -71,6 +71,8 @@ class FitResult:
     """Arithmetic it was trained in, such as `bf16`."""
     epochs: tuple[EpochResult, ...] = ()
     """The course of training; empty for models that are not trained in epochs."""
+    planned_epochs: int | None = None
+    """The most epochs that were planned; none for models that are not trained in epochs."""
     best_epoch: int | None = None
     """The epoch whose weights were kept."""
     step_losses: tuple[tuple[int, float], ...] = ()

@@ -69,9 +69,10 @@ def fit_with_torch(
         optimizer = make_optimizer(model, options)
         allocate_moments(optimizer)
         speedups.follow(optimizer)
-        schedule = make_schedule(optimizer, options, total_steps=plan.steps * options.epochs)
+        schedule = make_schedule(optimizer, options, total_steps=plan.steps * monitor.planned_epochs)
         scaler = torch.amp.GradScaler("cuda", enabled=precision is Precision.fp16)
         log.info("training on %s in %s, %d steps an epoch", describe_device(device), precision.value, plan.steps)
+        monitor.announce_plan()
         log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
 
         torch.manual_seed(context.seed)

@@ -83,7 +83,7 @@ def test_attention_follows_the_architecture(tiny_checkpoint):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"checkpoint": "tests/absent"}, ArtifactError, "'tests/absent' could not be read from the Hub"),
+        ({"checkpoint": "tests/absent"}, ArtifactError, "'tests/absent' is not on the Hub, or is private"),
         ({"checkpoint": "/no/such/folder"}, ArtifactError, "there is no such folder"),
         ({"checkpoint": "tests/tiny-bert", "max_length": 65}, ConfigError, "at most 64 tokens"),
     ],

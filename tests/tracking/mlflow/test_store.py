@@ -1,11 +1,14 @@
 """Runs of an MLflow experiment, found again as run folders."""
 
+import re
 from contextlib import suppress
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.compare.factory import guess, labels_of, write_run
+from textclf.compare.compare_runs import compare
+from textclf.compare.options import CompareOptions
 from textclf.compare.runs import read_run
 from textclf.errors import ArtifactError
 from textclf.tracking.mlflow.store import _folder, run_folders_of
@@ -31,9 +34,25 @@ def store(tmp_path, monkeypatch):
 
 
 def test_finished_runs_with_a_record_are_found(store):
-    (folder,) = run_folders_of("mine")
+    ((folder, called),) = run_folders_of("mine").items()
     assert read_run(folder).record.model == "a"
-    assert run_folders_of("mine", store) == [folder]
+    assert re.fullmatch("run with a record [(][0-9a-f]{32}[)]", called)
+    assert list(run_folders_of("mine", store)) == [folder]
+
+
+def test_a_comparison_calls_runs_by_their_names(store, tmp_path, capsys):
+    run = write_run(tmp_path / "again", "a", 1, LABELS, guess(LABELS, 0.8, 1))
+    damaged = write_run(tmp_path / "damaged", "a", 2, LABELS, guess(LABELS, 0.8, 2))
+    (damaged / "predictions.parquet").write_bytes(b"no")
+    for name, folder in (("the same once more", run), ("a damaged one", damaged)):
+        with start_run(MlflowTracker(system_metrics=False), "mine", name, {}) as tracked:
+            tracked.log_artifacts(folder, ["run.json", "predictions.parquet"])
+    problems = compare(run_folders_of("mine"), CompareOptions(), tmp_path / "out").problems
+    assert problems[0].startswith("run a damaged one (")
+    (said,) = (line for line in capsys.readouterr().out.splitlines() if "repeats seed 1 of" in line)
+    for name in ("run the same once more (", "run with a record ("):
+        assert name in said
+    assert str(tmp_path) not in said
 
 
 def test_from_a_server_they_are_downloaded(store):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from textclf.models.transformer import transformers_logging  # noqa: F401  (make
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import Lengths
 from textclf.models.transformer.layers import keep_layers
-from textclf.system.hub import hub_or_cache, names_a_folder, ways_on
+from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, names_a_folder, ways_on
 from textclf.system.paths import check_contained
 
 DROPOUT_NAMES = (
@@ -57,8 +56,7 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
             if getattr(config, name, None) is not None:
                 setattr(config, name, options.dropout)
     torch.manual_seed(seed)
-    local = Path(checkpoint.source).is_dir()
-    with contextlib.nullcontext() if local else hub_or_cache():
+    with _access(checkpoint.source, options) as access:
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 checkpoint.source, revision=checkpoint.revision, trust_remote_code=False
@@ -75,7 +73,7 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         except (TextclfError, MemoryError):
             raise
         except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
-            raise ArtifactError(_refusal(options.checkpoint, error)) from error
+            raise ArtifactError(_refusal(options, access, error)) from error
     if options.keep_layers:
         keep_layers(model, options.keep_layers)
     if tokenizer.pad_token_id is None:
@@ -93,8 +91,25 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
     )
 
 
-def _refusal(checkpoint: str, error: Exception) -> str:
+BUNDLED = "model=minilm or model=tfidf_logreg"
+"""What to type for a model without any network."""
+
+
+def _access(source: str, options: TransformerModel) -> AbstractContextManager[HubAccess]:
+    """Return the way to a checkpoint: a local folder, or the Hub or its cache."""
+    if Path(source).is_dir():
+        return nullcontext(HubAccess(online=True))
+    return hub_or_cache(Repository("model", source, options.revision))
+
+
+def _refusal(options: TransformerModel, access: HubAccess, error: Exception) -> str:
     """Return why a checkpoint was not loaded."""
+    checkpoint = options.checkpoint
+    said = explain(Repository("model", checkpoint, options.revision), access, error)
+    if said is not None:
+        return said
+    if isinstance(error, OSError) and not access.online:
+        return ways_on(f"Checkpoint {checkpoint!r}", "model.checkpoint", BUNDLED)
     if type(error).__name__ == "UnpicklingError":  # its own text tells how to run the code all the same
         return (
             f"Checkpoint {checkpoint!r} was not loaded: its weights are a pickle (.bin) that holds more than tensors "
@@ -165,14 +180,17 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
     local = Path(source).is_dir()
     if local:
         check_contained(Path(source))
-    with nullcontext(True) if local else hub_or_cache() as online:
+    with _access(source, options) as access:
         try:
             config = AutoConfig.from_pretrained(source, revision=options.revision, trust_remote_code=False)
         except (OSError, ValueError) as error:
             if local:
                 raise ArtifactError(f"{what} has no usable config.json: {first_line(error)}") from error
-            if not online:
-                raise ArtifactError(ways_on(what, "model.checkpoint", "model=minilm or model=tfidf_logreg")) from error
+            refusal = explain(Repository("model", source, options.revision), access, error)
+            if refusal is not None:
+                raise ArtifactError(refusal) from error
+            if not access.online:
+                raise ArtifactError(ways_on(what, "model.checkpoint", BUNDLED)) from error
             raise ArtifactError(
                 f"{what} could not be read from the Hub: {first_line(error)} Check model.checkpoint (owner/name, or "
                 f"a local folder with a / or . in front) and model.revision."

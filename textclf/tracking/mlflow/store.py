@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
 import logging
 import os
@@ -17,14 +18,15 @@ import mlflow.artifacts
 import psutil
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from textclf.errors import ArtifactError, did_you_mean, first_line, listed
+from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line, listed
 from textclf.models.saved import DESCRIPTION
 from textclf.system.files import new_file
 from textclf.system.redact import redacted
-from textclf.tracking.options import VIEW, MlflowTracker
+from textclf.tracking.options import RUN_EXPERIMENT, VIEW, MlflowTracker
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE
 
 log = logging.getLogger(__name__)
@@ -50,8 +52,61 @@ LASTING = {
 UNREACHED = re.compile(r"^(API request to \S+ failed) with exception .*Caused by (\w+).*")
 LOUD = ("mlflow.store.db.utils", "mlflow.system_metrics", "urllib3.connectionpool", "mlflow.utils.rest_utils")
 """Loggers that report each fault at length, which is logged once and in a line."""
+PARENT_TAG = "mlflow.parentRunId"
+"""The tag of a run in a sweep that says which run holds the sweep."""
 RUN_FOLDER_TAG = "run_folder"
 """The tag of an MLflow run that says where its run folder was written."""
+
+
+FILE_STORE_ALLOWED = "MLFLOW_ALLOW_FILE_STORE"
+"""MLflow's own variable, without which it opens no file store any more."""
+EXPERIMENT_NAME, EXPERIMENT_ID = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
+"""MLflow's own variables of the experiment to log to; `mlflow.set_experiment` sets the latter."""
+
+
+def check_store(uri: str | None) -> None:
+    """Refuse a store that this MLflow never opens, however often it is asked.
+
+    Raises:
+        ConfigError: If it is a folder of files, and MLflow is not told to allow those.
+    """
+    if uri is None or uri.startswith(("databricks", "uc:")):
+        return
+    scheme = urlsplit(uri).scheme
+    is_folder = scheme in ("", "file") or (len(scheme) == 1 and os.sep == "\\")  # the letter of a drive
+    if is_folder and os.environ.get(FILE_STORE_ALLOWED, "").lower() not in ("true", "1"):
+        path = Path(uri.removeprefix("file://").removeprefix("file:")).absolute()
+        raise ConfigError(
+            f"MLflow store {uri}: a store of plain files is no longer opened by MLflow. Name a database, such as "
+            f"MLFLOW_TRACKING_URI=sqlite:///{path / 'mlflow.db'} (`mlflow migrate-filestore` moves the runs that are "
+            f"there already), or leave MLFLOW_TRACKING_URI and tracker.tracking_uri out for the local store, or set "
+            f"{FILE_STORE_ALLOWED}=true to use the files all the same."
+        )
+
+
+def person() -> str:
+    """Return the name that the operating system has for who runs this."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # such as in a container without an entry for the user
+        return "unknown"
+
+
+def chosen_experiment(experiment: str) -> tuple[str, str | None]:
+    """Return the name of the experiment to log to, and its id in the store where MLflow's environment gives that.
+
+    MLflow's environment counts where textclf's own option was left at its default.
+    """
+    given = {name: os.environ[name] for name in (EXPERIMENT_ID, EXPERIMENT_NAME) if os.environ.get(name)}
+    if not given:
+        return experiment, None
+    said = " and ".join(f"{name}={value}" for name, value in given.items())
+    if experiment != RUN_EXPERIMENT:
+        if given.get(EXPERIMENT_NAME) != experiment:
+            log.info("experiment=%s is given, so MLflow's %s is not used", experiment, said)
+        return experiment, None
+    log.info("experiment is not given: MLflow's %s is used", said)
+    return given.get(EXPERIMENT_NAME, experiment), given.get(EXPERIMENT_ID)
 
 
 def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
@@ -60,12 +115,16 @@ def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
     Returns:
         The client, the store's address, and where the local store keeps its artifacts; none for any other, which
         decides that itself.
+
+    Raises:
+        ConfigError: If MLflow never opens such a store.
     """
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     uri = named_store(options)
+    check_store(uri)
     if uri is not None:
         return MlflowClient(uri, uri), uri, None
     root = Path(options.directory).absolute()
@@ -109,12 +168,23 @@ def without_secrets(uri: str) -> str:
     return redacted(uri)
 
 
-def find_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    """Return the id of an experiment, made where it is not there yet."""
-    found = client.get_experiment_by_name(name)
+def find_experiment(client: MlflowClient, name: str, artifacts: str | None, known_id: str | None = None) -> str:
+    """Return the id of an experiment, made where it is not there yet.
+
+    Args:
+        client: The store.
+        name: Its name.
+        artifacts: Where a new one keeps its artifacts; none leaves that to the store.
+        known_id: Its id, which goes before the name where the store has it.
+    """
+    found = _experiment_of(client, known_id) if known_id else None
+    if known_id and found is None:
+        log.warning("MLflow has no experiment with the id %s; the run goes to %r", known_id, name)
+    found = found or client.get_experiment_by_name(name)
     if found is not None:
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
+            log.warning("MLflow's experiment %r was deleted; it is restored, since this run belongs to it", found.name)
         return found.experiment_id
     try:
         experiment_id = client.create_experiment(name, artifact_location=artifacts)
@@ -128,6 +198,15 @@ def find_experiment(client: MlflowClient, name: str, artifacts: str | None) -> s
         if found is None:
             raise
         return found.experiment_id
+
+
+def _experiment_of(client: MlflowClient, experiment_id: str) -> Experiment | None:
+    try:
+        return client.get_experiment(experiment_id)
+    except MlflowException as error:
+        if passes(error):
+            raise
+        return None
 
 
 def passes(error: BaseException) -> bool:
@@ -172,8 +251,8 @@ def _is_on_network(path: Path) -> bool:
     return kind.startswith(NETWORK_DISKS)
 
 
-def run_folders_of(experiment: str, tracking_uri: str | None = None) -> list[Path]:
-    """Return folders with the records and predictions of an experiment's finished runs.
+def run_folders_of(experiment: str, tracking_uri: str | None = None) -> dict[Path, str]:
+    """Return folders with the records and predictions of an experiment's finished runs, with what each run is called.
 
     Of a local store they are the artifacts themselves; from a server they are downloaded to a
     temporary folder.
@@ -185,7 +264,7 @@ def run_folders_of(experiment: str, tracking_uri: str | None = None) -> list[Pat
     Raises:
         ArtifactError: If there is no such store, experiment, or finished run.
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+    uri = _store_to_read(tracking_uri)
     client = MlflowClient(uri)
     try:
         found = client.get_experiment_by_name(experiment)
@@ -204,10 +283,27 @@ def run_folders_of(experiment: str, tracking_uri: str | None = None) -> list[Pat
                 break
     except MlflowException as error:
         raise ArtifactError(f"{uri} cannot be read: {first_line(error)}") from error
-    folders = [folder for run in runs if (folder := _folder(client, run.info.run_id, run.info.artifact_uri))]
+    folders: dict[Path, str] = {}
+    without = []
+    for run in runs:
+        called = f"run {run.info.run_name} ({run.info.run_id})"
+        folder = _folder(client, run.info.run_id, run.info.artifact_uri)
+        if folder is not None:
+            folders[folder] = called
+        elif PARENT_TAG in run.data.tags or not run.data.tags.get("sweep"):  # the run of a sweep itself has no record
+            without.append(called)
+    if folders and without:
+        log.warning("left out, since they have no record of textclf's: %s", listed(without))
     if not folders:
         raise ArtifactError(f"--mlflow {experiment}: none of its {len(runs)} finished runs has a record of textclf's.")
     return folders
+
+
+def _store_to_read(tracking_uri: str | None) -> str:
+    """Return the store or server that is named, else the local store."""
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    check_store(uri)
+    return uri or local_store()
 
 
 def local_store() -> str:
@@ -241,7 +337,7 @@ def run_folder(run_id: str, tracking_uri: str | None = None) -> Path:
     Raises:
         ArtifactError: If there is no such run, or neither folder holds a classifier.
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+    uri = _store_to_read(tracking_uri)
     try:
         run = MlflowClient(uri).get_run(run_id)
     except MlflowException as error:
@@ -275,7 +371,7 @@ def model_folder(name: str, tracking_uri: str | None = None) -> Path:
     Raises:
         ArtifactError: If there is no such model, alias or version, or it is none of textclf's.
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local_store()
+    uri = _store_to_read(tracking_uri)
     client = MlflowClient(uri, uri)
     try:
         found = Path(mlflow.artifacts.download_artifacts(_source(client, name), tracking_uri=uri))

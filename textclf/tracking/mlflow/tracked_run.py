@@ -20,7 +20,7 @@ from textclf.errors import ArtifactError
 from textclf.system.redact import redacted, redacted_tree
 from textclf.tracking.mlflow.journal import LOCK_SECONDS, Journal, now, numbers
 from textclf.tracking.mlflow.sender import SenderThread
-from textclf.tracking.mlflow.store import address_of, fault
+from textclf.tracking.mlflow.store import address_of, check_store, chosen_experiment, fault, named_store, person
 from textclf.tracking.mlflow.system_metrics import FIRST_METRIC, watch_machine
 from textclf.tracking.mlflow.upload import LOCAL, TEMPORARY
 from textclf.tracking.options import MlflowTracker, TrackedRun
@@ -181,7 +181,11 @@ def start_mlflow_run(
         parent: The `reference` of the run that holds the sweep that it is part of.
         folder: The run folder, which has the journal.
         holds_sweep: Whether it holds the runs of a sweep, whose counts change when the sweep is resumed.
+
+    Raises:
+        ConfigError: If MLflow never opens such a store.
     """
+    check_store(named_store(options))
     with ExitStack() as stack:
         try:
             journal = _open_journal(options, experiment, run_name, tags, parent, folder, holds_sweep)
@@ -234,9 +238,10 @@ def _open_journal(
     try:
         if journal.state.run is None:
             where = {"address": address_of(options), "directory": str(Path(options.directory).absolute())}
-            journal.begin(
-                experiment=experiment, name=run_name, tags=_plain_tags(tags), holds_sweep=holds_sweep, **where
-            )
+            name, known_id = chosen_experiment(experiment)
+            where |= {} if known_id is None else {"experiment_id": known_id}
+            tags = _plain_tags(tags)
+            journal.begin(experiment=name, name=run_name, user=person(), tags=tags, holds_sweep=holds_sweep, **where)
         else:
             journal.append("resumed", time=now())
             journal.append("tags", tags=_plain_tags(tags))

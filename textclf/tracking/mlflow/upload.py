@@ -14,13 +14,13 @@ from mlflow.tracking import MlflowClient
 from textclf.errors import TextclfError
 from textclf.system.paths import is_plain_name, link_out_of
 from textclf.tracking.mlflow.journal import Entry, State
-from textclf.tracking.mlflow.store import LOCAL_UI, fault, find_experiment, passes, without_secrets
+from textclf.tracking.mlflow.store import LOCAL_UI, PARENT_TAG, fault, find_experiment, passes, person, without_secrets
 
 log = logging.getLogger(__name__)
 
 ID_TAG = "textclf.id"
 """The tag of an MLflow run that has its own id, by which a run is known of which the store's id was lost."""
-PARENT_TAG = "mlflow.parentRunId"
+USER_TAG = "mlflow.user"
 LOCAL = "local:"
 """What the name of a parent begins with that has no id in the store yet."""
 TEMPORARY = "textclf-tracking-"
@@ -196,7 +196,8 @@ def open_upload(
     """Open the run of a journal in a store: the one that it was sent to before where that is there, else a new one."""
     assert state.run is not None
     run = state.run
-    experiment_id = find_experiment(client, run["experiment"], artifacts)
+    known_id = run.get("experiment_id") if address == run.get("address") else None  # another store has other ids
+    experiment_id = find_experiment(client, run["experiment"], artifacts, known_id)
     before = state.run_ids.get(address)
     if before is not None and is_there(client, before):
         run_id, is_new = before, False
@@ -205,7 +206,9 @@ def open_upload(
         found = find_run(client, experiment_id, run["id"])
         is_new = found is None
         if found is None:
-            tags = run["tags"] | {"mlflow.source.name": "textclf", ID_TAG: run["id"]}
+            # A server takes the user from this tag; of a journal from before, the person who sends it.
+            tags = run["tags"] | {USER_TAG: run.get("user") or person(), "mlflow.source.name": "textclf"}
+            tags |= {ID_TAG: run["id"]}
             found = client.create_run(experiment_id, run["time"], tags, run["name"]).info.run_id
         run_id = found
     root = LOCAL_UI if artifacts else without_secrets(uri)
