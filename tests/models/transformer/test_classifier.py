@@ -152,7 +152,7 @@ def test_every_family_keeps_its_layers_in_one_list(family):
     }.get(family, {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 16})
     config = AutoConfig.for_model(family, vocab_size=40, **sizes)
     model = AutoModelForSequenceClassification.from_config(config)
-    keep_layers(model, [0, 2])
+    model = keep_layers(model, [0, 2])
     logits = model.eval()(input_ids=torch.tensor([[5, 6, 7]])).logits
     assert logits.shape == (1, 2)
     assert model.config.num_hidden_layers == 2
