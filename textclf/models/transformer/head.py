@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
+from transformers.initialization import guard_torch_init_functions
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,10 @@ def match_head(
 def _renew(model: PreTrainedModel, weights: Sequence[str], seed: int) -> None:
     """Give these weights new values, as the architecture begins with."""
     torch.manual_seed(seed)
-    for owner in dict.fromkeys(name.rpartition(".")[0] for name in weights):
-        module = model.get_submodule(owner)
-        for part in (module, *module.parameters(recurse=False)):
-            vars(part).pop("_is_hf_initialized", None)  # what was loaded is not given first values
-        model._init_weights(module)
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        vars(value)["_is_hf_initialized"] = name not in weights  # what is marked so keeps its values
+    owners = dict.fromkeys(name.rpartition(".")[0] for name in weights)
+    with guard_torch_init_functions():
+        for path in owners:  # some architectures begin the weights of a module, others those of modules inside it
+            for depth in range(path.count(".") + 1, -1, -1):
+                model._init_weights(model.get_submodule(".".join(path.split(".")[:depth])))

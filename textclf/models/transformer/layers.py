@@ -77,7 +77,8 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedMode
             weights[name] = weight
         elif number in numbers:
             weights[f"{stack.path}.{numbers[number]}.{rest}"] = weight
-    with torch.device(model.device), torch.random.fork_rng(devices=[]):
+    empty = any(weight.is_meta for weight in model.parameters())
+    with torch.device("meta" if empty else model.device), torch.random.fork_rng(devices=[]):
         fewer = type(model)(config)
     wanted = {name: weight.shape for name, weight in fewer.state_dict().items()}
     if wanted != {name: weight.shape for name, weight in weights.items()} or _scaled_by_depth(config, layers):
@@ -85,7 +86,7 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedMode
             f"model.keep_layers={list(layers)}: the layers of a {kind} are not alike, and one of these cannot stand in "
             f"its new place. Keep layers from 0 on without a gap, such as {list(range(len(layers)))}."
         )
-    if model.device.type != "meta":
+    if not empty:
         fewer.load_state_dict(weights)
     return fewer.train(model.training)
 
