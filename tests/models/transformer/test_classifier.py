@@ -226,3 +226,13 @@ def test_a_cpu_that_is_fast_at_bf16_predicts_with_weights_in_it_that_are_never_o
     assert np.abs(later - near).max() > 0.02
     classifier.autocast = None
     np.testing.assert_allclose(later, classifier.predict_proba(TEXTS), atol=0.03)
+
+
+def test_an_adapter_is_refused_as_one(hub):
+    folder = hub / "models" / "tests" / "adapter"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "some/base"}')
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    for name in (str(folder), "tests/adapter"):
+        with pytest.raises(ArtifactError, match=r"is a PEFT adapter.*changes to some/base.*merge_and_unload"):
+            open_checkpoint(TransformerModel(name="x", checkpoint=name))

@@ -112,6 +112,12 @@ def _refusal(checkpoint: str, error: Exception) -> str:
             f"Checkpoint {checkpoint!r} was not loaded: its weights are a pickle (.bin) that holds more than tensors "
             f"or is damaged, and code in it is never run. Use a checkpoint with model.safetensors."
         )
+    if "tiktoken" in str(error):  # the last reader that transformers tries, whatever the file is
+        return (
+            f"Checkpoint {checkpoint!r} was not loaded: it has no tokenizer.json, and its vocabulary (spm.model, "
+            f"sentencepiece.bpe.model or the like) is missing or damaged. Fetch it again, or save its tokenizer beside "
+            f"the weights with AutoTokenizer.from_pretrained(…).save_pretrained(FOLDER)."
+        )
     return f"Checkpoint {checkpoint!r} could not be loaded: {' '.join(str(error).split()) or type(error).__name__}"
 
 
