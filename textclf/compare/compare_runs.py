@@ -70,7 +70,7 @@ def compare(
     output = Path(output or f"outputs/comparisons/{datetime.now():%Y-%m-%d/%H-%M-%S}")
     if (output / REPORT).exists():
         raise ArtifactError(f"{output} holds a comparison, which is never overwritten; name another with --output.")
-    found = find_runs([Path(folder) for folder in folders])
+    found = find_runs(folders if isinstance(folders, Mapping) else [Path(folder) for folder in folders])
     comparisons = [Comparison(TestScores(test), options) for test in shared_tests(found.runs)]
     for comparison in comparisons:
         comparison.metric  # noqa: B018  (refuses a metric that cannot be tested, before anything is written)

@@ -152,7 +152,7 @@ def test_every_family_keeps_its_layers_in_one_list(family):
     }.get(family, {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 16})
     config = AutoConfig.for_model(family, vocab_size=40, **sizes)
     model = AutoModelForSequenceClassification.from_config(config)
-    keep_layers(model, [0, 2])
+    model = keep_layers(model, [0, 2])
     logits = model.eval()(input_ids=torch.tensor([[5, 6, 7]])).logits
     assert logits.shape == (1, 2)
     assert model.config.num_hidden_layers == 2
@@ -226,3 +226,13 @@ def test_a_cpu_that_is_fast_at_bf16_predicts_with_weights_in_it_that_are_never_o
     assert np.abs(later - near).max() > 0.02
     classifier.autocast = None
     np.testing.assert_allclose(later, classifier.predict_proba(TEXTS), atol=0.03)
+
+
+def test_an_adapter_is_refused_as_one(hub):
+    folder = hub / "models" / "tests" / "adapter"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "some/base"}')
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    for name in (str(folder), "tests/adapter"):
+        with pytest.raises(ArtifactError, match=r"is a PEFT adapter.*changes to some/base.*merge_and_unload"):
+            open_checkpoint(TransformerModel(name="x", checkpoint=name))

@@ -25,8 +25,8 @@ from textclf.models.options import Attention, LongText, Padding, Truncation
 from textclf.models.saved import read_description, write_description
 from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
 from textclf.models.transformer.encoded import WINDOWS, Lengths, TokenizedTexts, batches_by_length
-from textclf.models.transformer.layers import read_one_token
-from textclf.models.transformer.precision import AUTOCAST, cpu_is_fast_at_bf16, in_bf16
+from textclf.models.transformer.layers import keep_attention, read_one_token
+from textclf.models.transformer.precision import AUTOCAST, cpu_is_fast_at_bf16, follow_autocast, in_bf16
 from textclf.models.transformer.tokenizer import pad, pool_windows, tokenize
 from textclf.system.memory import OutOfMemoryError, brief, is_out_of_memory, release_memory
 from textclf.system.paths import check_contained
@@ -118,6 +118,8 @@ class TransformerClassifier(Classifier):
 
     def __post_init__(self) -> None:
         self._in_prediction = self.model.config._attn_implementation or "eager"
+        follow_autocast(self.model)
+        keep_attention(self.model)
         self.reads_one_token = read_one_token(self.model)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,26 +13,30 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PretrainedConfig
+from transformers.utils import cached_file
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
 from textclf.models.options import Attention, TransformerModel
 from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import Lengths
+from textclf.models.transformer.head import label_names_of, match_head
 from textclf.models.transformer.layers import keep_layers
+from textclf.models.transformer.skeleton import (
+    check_dropout,
+    counts_from_padding,
+    dropouts,
+    longest_input,
+    set_dropout,
+    skeleton,
+    weights_of_labels,
+)
+from textclf.models.transformer.special_tokens import settle_padding_side, settle_special_tokens
 from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, names_a_folder, ways_on
 from textclf.system.paths import check_contained
 
-DROPOUT_NAMES = (
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "dropout",
-    "attention_dropout",
-    "seq_classif_dropout",
-    "summary_last_dropout",
-    "pooler_dropout",
-    "classifier_dropout",
-)
+ADAPTER = "adapter_config.json"
+"""The file by which an adapter of the library peft is known."""
 
 
 def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed: int) -> TransformerClassifier:
@@ -48,20 +53,22 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
     """
     checkpoint = open_checkpoint(options)
     config = checkpoint.config
+    names = label_names_of(config)
     config.id2label = dict(enumerate(label_names))
     config.label2id = {name: label for label, name in enumerate(label_names)}
     config.problem_type = "single_label_classification"
+    if getattr(config, "use_cache", False):
+        config.use_cache = False  # for generating: keys and values of earlier tokens, which nothing reads here
     if options.dropout is not None:
-        for name in DROPOUT_NAMES:
-            if getattr(config, name, None) is not None:
-                setattr(config, name, options.dropout)
-    torch.manual_seed(seed)
+        set_dropout(config, options.dropout)
     with _access(checkpoint.source, options) as access:
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 checkpoint.source, revision=checkpoint.revision, trust_remote_code=False
             )
-            model = AutoModelForSequenceClassification.from_pretrained(
+            settle_special_tokens(tokenizer, config, checkpoint.positions_from_padding, options.checkpoint)
+            torch.manual_seed(seed)
+            model, found = AutoModelForSequenceClassification.from_pretrained(
                 checkpoint.source,
                 revision=checkpoint.revision,
                 config=config,
@@ -69,15 +76,20 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
                 attn_implementation=_attention(options, config),
                 ignore_mismatched_sizes=True,  # another task's head is replaced
                 trust_remote_code=False,
+                output_loading_info=True,
             )
         except (TextclfError, MemoryError):
             raise
         except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
             raise ArtifactError(_refusal(options, access, error)) from error
+    not_loaded = [*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]
+    match_head(model, weights_of_labels(config), not_loaded, names, label_names, seed)
     if options.keep_layers:
-        keep_layers(model, options.keep_layers)
-    if tokenizer.pad_token_id is None:
-        raise ArtifactError(f"Checkpoint {options.checkpoint!r} has no padding token, so its texts cannot be batched.")
+        model = keep_layers(model, options.keep_layers)
+    if options.dropout is not None:
+        for module in dropouts(model):  # those whose rate the architecture does not take from its configuration
+            module.p = options.dropout
+    settle_padding_side(tokenizer, model)
     return TransformerClassifier(
         label_names=tuple(label_names),
         cleaning=tuple(options.text_cleaning),
@@ -115,15 +127,18 @@ def _refusal(options: TransformerModel, access: HubAccess, error: Exception) -> 
             f"Checkpoint {checkpoint!r} was not loaded: its weights are a pickle (.bin) that holds more than tensors "
             f"or is damaged, and code in it is never run. Use a checkpoint with model.safetensors."
         )
+    if "tiktoken" in str(error):  # the last reader that transformers tries, whatever the file is
+        return (
+            f"Checkpoint {checkpoint!r} was not loaded: it has no tokenizer.json, and its vocabulary (spm.model, "
+            f"sentencepiece.bpe.model or the like) is missing or damaged. Fetch it again, or save its tokenizer beside "
+            f"the weights with AutoTokenizer.from_pretrained(…).save_pretrained(FOLDER)."
+        )
     return f"Checkpoint {checkpoint!r} could not be loaded: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def _attention(options: TransformerModel, config: PretrainedConfig) -> str:
     """Return the implementation of attention to use, by what the architecture has."""
-    classes = AutoModelForSequenceClassification._model_mapping
-    if type(config) not in classes:
-        raise ConfigError(f"model.checkpoint={options.checkpoint}: a {config.model_type} cannot classify texts.")
-    architecture: Any = classes[type(config)]
+    architecture: Any = AutoModelForSequenceClassification._model_mapping[type(config)]
     has = {
         Attention.eager: True,
         Attention.sdpa: architecture._supports_sdpa,
@@ -166,14 +181,17 @@ class Checkpoint:
     """A local folder, or `owner/name` on the Hub."""
     revision: str | None
     config: PretrainedConfig
+    positions_from_padding: bool
+    """Whether the model counts positions from the padding's id."""
 
 
 def open_checkpoint(options: TransformerModel) -> Checkpoint:
-    """Find a checkpoint and read its configuration, which is small.
+    """Find a checkpoint, read its configuration, which is small, and hold the options against it.
 
     Raises:
         ArtifactError: If there is no such checkpoint, or it cannot be reached or trusted.
-        ConfigError: If it cannot take texts as long as the options ask for.
+        ConfigError: If its architecture cannot classify texts, has no positions for texts as long as the options ask
+            for, or lacks the layers, the dropout or the attention that they name.
     """
     source = _locate(options)
     what = f"Checkpoint {options.checkpoint!r}"
@@ -184,6 +202,7 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
         try:
             config = AutoConfig.from_pretrained(source, revision=options.revision, trust_remote_code=False)
         except (OSError, ValueError) as error:
+            _refuse_adapter(source, options)
             if local:
                 raise ArtifactError(f"{what} has no usable config.json: {first_line(error)}") from error
             refusal = explain(Repository("model", source, options.revision), access, error)
@@ -195,12 +214,38 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
                 f"{what} could not be read from the Hub: {first_line(error)} Check model.checkpoint (owner/name, or "
                 f"a local folder with a / or . in front) and model.revision."
             ) from error
-    longest = _longest_input(config)
+    model = skeleton(config)
+    longest = longest_input(model)
     if longest is not None and options.max_length > longest:
         raise ConfigError(
             f"model.max_length must be at most {longest} tokens for {options.checkpoint}, got {options.max_length}."
         )
-    return Checkpoint(source, options.revision, config)
+    _attention(options, config)
+    if options.dropout is not None:
+        check_dropout(model)
+    if options.keep_layers:
+        keep_layers(model, options.keep_layers)
+    return Checkpoint(source, options.revision, config, counts_from_padding(model))
+
+
+def _refuse_adapter(source: str, options: TransformerModel) -> None:
+    """Refuse a folder or repository that holds a PEFT adapter and no model, where that is what it holds."""
+    try:
+        found = cached_file(source, ADAPTER, revision=options.revision)
+    except OSError:
+        return
+    if found is None:
+        return
+    try:
+        base = json.loads(Path(found).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        base = None
+    raise ArtifactError(
+        f"Checkpoint {options.checkpoint!r} is a PEFT adapter ({ADAPTER}): changes to {base or 'another model'}, not a "
+        f"model by itself. Put both together once, with the library peft "
+        f"(AutoPeftModelForSequenceClassification.from_pretrained(…).merge_and_unload().save_pretrained(FOLDER), and "
+        f"the tokenizer saved beside it), and set model.checkpoint=FOLDER; or start from the base model."
+    )
 
 
 def _locate(options: TransformerModel) -> str:
@@ -231,13 +276,3 @@ def _check_digest(weights: Path, packaged: PackagedCheckpoint) -> None:
             f"The weights in the package {packaged.package} have sha256 {found}, not {packaged.sha256}. They are "
             f"not the known ones and were not loaded; install the package again from a source you trust."
         )
-
-
-def _longest_input(config: PretrainedConfig) -> int | None:
-    """Return the most tokens that the encoder has positions for; none if it has no such limit."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if not isinstance(positions, int) or positions <= 0:
-        return None
-    if "roberta" in config.model_type:  # positions are counted from the padding index + 1
-        return positions - (config.pad_token_id or 0) - 1
-    return positions

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,3 +25,24 @@ def in_bf16(model: PreTrainedModel) -> PreTrainedModel:
     own = copy.deepcopy(model)
     nn.Module.to(own, torch.bfloat16)
     return own.eval()
+
+
+def follow_autocast(model: PreTrainedModel) -> None:
+    """Let attention that adds biases itself, as DeBERTa's does, compute under autocast in its arithmetic.
+
+    Such biases make queries float32 under autocast while the scores are 16 bits wide; the smallest number of the one,
+    with which scores are masked, is none of the other.
+
+    Args:
+        model: An encoder with a classification head; changed in place. Without autocast it computes as before.
+    """
+    for module in model.modules():
+        if isinstance(getattr(module, "q_bias", None), nn.Parameter) and hasattr(module, "transpose_for_scores"):
+            vars(module)["transpose_for_scores"] = partial(_in_autocast, module)
+
+
+def _in_autocast(module: Any, values: torch.Tensor) -> torch.Tensor:
+    """Return what each head of an attention module sees, in the arithmetic of autocast where that is on."""
+    heads = type(module).transpose_for_scores(module, values)
+    kind = heads.device.type
+    return heads.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else heads

@@ -13,7 +13,7 @@ import numpy as np
 import tokenizers
 import torch
 from numpy.typing import NDArray
-from transformers import BatchEncoding, PreTrainedTokenizerBase, TokenizersBackend
+from transformers import BatchEncoding, PreTrainedTokenizer, PreTrainedTokenizerBase, TokenizersBackend
 from transformers.tokenization_utils_base import PaddingStrategy, TruncationStrategy
 
 from textclf.models.transformer.encoded import (
@@ -115,12 +115,52 @@ class _Row:
 
 def _encoded_by_transformers(
     tokenizer: PreTrainedTokenizerBase, cut: int | None, texts: Sequence[str], text_pairs: Sequence[str] | None
-) -> list[Encoded]:
+) -> Sequence[Encoded]:
     """Return the token ids of texts, or pairs of texts, by way of transformers."""
     pairs = None if text_pairs is None else list(text_pairs)
+    if isinstance(tokenizer, PreTrainedTokenizer):
+        return _encoded_in_python(tokenizer, cut, list(texts), pairs)
     truncation = cut is not None and "longest_first"
     encoded = tokenizer(list(texts), pairs, truncation=truncation, max_length=cut, return_attention_mask=False)
     return [_Row(encoded, row) for row in range(len(texts))]
+
+
+@dataclass(frozen=True)
+class _PythonRow:
+    """One text of what a tokenizer written in Python makes of several."""
+
+    ids: list[int]
+    type_ids: list[int]
+    overflowing: Sequence[object]
+    sequence_ids: list[int | None]
+
+
+def _encoded_in_python(
+    tokenizer: PreTrainedTokenizer, cut: int | None, texts: list[str], text_pairs: list[str] | None
+) -> list[_PythonRow]:
+    """Return the token ids of a tokenizer that does not say which text a token is of, nor whether it cut."""
+
+    def plain(given: list[str]) -> list[list[int]]:
+        return tokenizer(given, add_special_tokens=False, return_attention_mask=False)["input_ids"] if given else []
+
+    own = tokenizer.num_special_tokens_to_add(pair=text_pairs is not None)
+    seconds = [None] * len(texts) if text_pairs is None else plain(text_pairs)
+    rows = []
+    for first, second in zip(plain(texts), seconds, strict=True):
+        over = 0 if cut is None else max(0, len(first) + len(second or []) + own - cut)
+        if over:
+            first, second, _ = tokenizer.truncate_sequences(first, second, over, TruncationStrategy.LONGEST_FIRST)
+        special = tokenizer.get_special_tokens_mask(first, second)
+        order = iter([0] * len(first) + [1] * len(second or []))
+        rows.append(
+            _PythonRow(
+                ids=tokenizer.build_inputs_with_special_tokens(first, second),
+                type_ids=tokenizer.create_token_type_ids_from_sequences(first, second),
+                overflowing=range(over),
+                sequence_ids=[None if own_token else next(order) for own_token in special],
+            )
+        )
+    return rows
 
 
 def pad_ids_of(tokenizer: PreTrainedTokenizerBase) -> PadIds:

@@ -93,7 +93,10 @@ def training_seen_tokens(model: PreTrainedModel, ids: NDArray[np.int32]) -> Iter
     Yields:
         The embedding in training, whose `follow` is to be told of the optimizer; none where all of it is trained.
     """
-    whole = model.get_input_embeddings()
+    try:
+        whole = model.get_input_embeddings()
+    except NotImplementedError:  # CANINE adds up several hashes of each character
+        whole = None
     if type(whole) is not nn.Embedding or model.get_output_embeddings() is not None:
         yield None
         return
