@@ -64,7 +64,8 @@ def looks_like(value: str, known: Iterable[str]) -> str:
     for name in known:
         if name != value and as_seen(name) == as_seen(value):
             shown = repr if name.isascii() and value.isascii() else ascii
-            return f" It looks like the class {shown(name)} and is {shown(value)}: they differ in {difference(value, name)}."
+            way = difference(value, name)
+            return f" It looks like the class {shown(name)} and is {shown(value)}: they differ in {way}."
     return ""
 
 

@@ -17,7 +17,8 @@ from textclf.documents.escape import terminal
 from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
 
-FORMATS = ("jsonl", "csv", "tsv", "parquet", "txt")
+WRITTEN = ("jsonl", "csv", "tsv", "parquet", "txt")
+FORMATS = (*WRITTEN, "xlsx", "arrow", "feather")
 TERMINATED = 143
 
 
@@ -29,8 +30,9 @@ def arguments() -> argparse.Namespace:
         "rows keep their order and their other columns. Added are label, score (the probability of the most probable "
         "class) and probability_CLASS for each class; one whose name the input has already, such as label, is called "
         "predicted_label.",
-        epilog="FILE is JSON Lines (.jsonl), CSV, TSV, plain lines (.txt; each also .gz) or Parquet, and - is stdin or "
-        "stdout. Of a run on pairs, texts are given two by two. The output appears under its name when it is whole.",
+        epilog="FILE is CSV, TSV, JSON (lines or one array), Excel (.xlsx), Parquet, Arrow, Feather or plain lines "
+        "(.txt); those of text also packed as .gz, .bz2, .xz, .zst or .zip. - is stdin or stdout. Of a run on pairs, "
+        "texts are given two by two. The output appears under its name when it is whole.",
     )
     parser.add_argument(
         "run", metavar="RUN", help="a run folder, an MLflow run id, models:/NAME@ALIAS, latest, or best:DATASET"
@@ -39,7 +41,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--input", metavar="FILE|-", help="file to predict")
     parser.add_argument("--output", metavar="FILE|-", help="file to write")
     parser.add_argument("--input-format", choices=FORMATS, help="where the name does not say it; stdin is looked at")
-    parser.add_argument("--output-format", choices=FORMATS, help="where the name does not say it")
+    parser.add_argument("--output-format", choices=WRITTEN, help="where the name does not say it")
+    parser.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="of text, such as cp1252 or utf-16, or auto"
+    )
+    parser.add_argument("--delimiter", metavar="CHAR", help="between the values of a row; the first lines show it")
+    parser.add_argument("--column-names", metavar="A,B", help="where the first line of CSV does not name them")
+    parser.add_argument(
+        "--quoting", choices=("check", "standard", "none"), default="check", help="of CSV: what quotes mean"
+    )
     parser.add_argument("--text-column", metavar="NAME", help="column of the texts; usual names are found")
     parser.add_argument("--text-pair-column", metavar="NAME", help="column of the second texts of pairs")
     parser.add_argument("--title-column", metavar="NAME", help="column put in front of the texts")
@@ -92,6 +102,7 @@ def _predict(given: argparse.Namespace) -> None:
         for prediction in predict_texts(given.run, given.texts, given.threshold, given.device):
             print(terminal(shown(prediction, given.top_k)))
         return
+    from textclf.data.readers.text import form_of
     from textclf.predict.inputs import TextColumns
     from textclf.predict.predict_file import PIPE, Ends, Scoring, predict_file, scores_said, summary
     from textclf.predict.rows import Kind
@@ -104,6 +115,7 @@ def _predict(given: argparse.Namespace) -> None:
         Kind(given.input_format) if given.input_format else None,
         Kind(given.output_format) if given.output_format else None,
         given.force,
+        form_of(given.encoding, given.delimiter, given.column_names, given.quoting),
         given.spreadsheet,
     )
     asked = TextColumns(given.text_column, given.text_pair_column, given.title_column)

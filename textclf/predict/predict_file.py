@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.data.column_names import plain_name
+from textclf.data.readers.text import PLAIN, TextForm
 from textclf.errors import ArtifactError, ConfigError, DataError, listed
 from textclf.models.prediction import check_threshold
 from textclf.models.saved import read_description
 from textclf.predict.familiarity import Seen, familiarity
 from textclf.predict.inputs import TextColumns, WantedTexts
-from textclf.predict.rows import ENDINGS, Batch, Kind, kind_of_name, read_batches
+from textclf.predict.rows import BINARY, ENDINGS, WRITTEN, Batch, Kind, kind_of_name, kind_to_write, read_batches
 from textclf.predict.sniff import sniffed
 from textclf.predict.stream import PredictOptions, Tell, predict_batches
 from textclf.predict.texts import found_run, has_pairs, ready
@@ -52,6 +53,8 @@ class Ends:
     """Format of the output; none takes the one that its name says, and of stdout that of the input."""
     force: bool = False
     """Replace an output that is there."""
+    form: TextForm = PLAIN
+    """How an input of text is written."""
     spreadsheet: bool = False
     """Put a `'` in front of texts that a spreadsheet would take for formulas; else they are written as they are."""
 
@@ -124,8 +127,8 @@ def predict_file(
             input_kind, why, source = sniffed(source, wanted)
             log.warning("stdin is read as %s: %s; --input-format says otherwise", input_kind.value, why)
         assert input_kind is not None
-        output_kind = output_kind or (Kind.jsonl if input_kind is Kind.txt else input_kind)
-        batches = read_batches(source, input_kind, wanted, name=name)
+        output_kind = output_kind or _kind_like(input_kind)
+        batches = read_batches(source, input_kind, wanted, name=name, form=ends.form)
         first = next(batches, None)
         if first is None:
             raise DataError(f"{name}: the file holds no rows.")
@@ -208,17 +211,25 @@ def kinds_of(ends: Ends) -> tuple[Kind | None, Kind | None]:
     if read is None and ends.input != PIPE:
         raise ConfigError(
             f"--input {ends.input}: say of what format {ends.input} is with --input-format "
-            f"{'|'.join(kind.value for kind in Kind)}, or give it an ending ({known}; all but .parquet also with .gz)."
+            f"{'|'.join(kind.value for kind in Kind)}, or give it an ending ({known}; those of text also packed)."
         )
-    written = ends.output_kind or kind_of_name(ends.output)
+    written = ends.output_kind or kind_to_write(ends.output)
     if ends.output == PIPE and written is None and read is not None:
-        written = Kind.jsonl if read is Kind.txt else read
+        written = _kind_like(read)
     if written is None and ends.output != PIPE:
+        endings = listed([f".{kind.value}" for kind in WRITTEN])
         raise ConfigError(
-            f"--output {ends.output}: its ending says no format that textclf writes ({known}; all but .parquet also "
+            f"--output {ends.output}: its ending says no format that textclf writes ({endings}; all but .parquet also "
             f"with .gz); give it one, or say it with --output-format."
         )
     return read, written
+
+
+def _kind_like(read: Kind) -> Kind:
+    """Return the format in which rows of a format are written, where nobody says which."""
+    if read in BINARY:
+        return Kind.jsonl if read is Kind.xlsx else Kind.parquet
+    return Kind.jsonl if read is Kind.txt else read
 
 
 def check_ends(ends: Ends, output_kind: Kind | None) -> None:

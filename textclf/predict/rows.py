@@ -1,4 +1,4 @@
-"""Rows of an input in batches: JSON Lines, CSV, TSV, plain lines (each also packed) and Parquet; files and pipes.
+"""Rows of an input in batches: whatever can be trained on, and plain lines; files and pipes.
 
 for batch in read_batches(Path("reviews.csv"), Kind.csv, WantedTexts()):
     batch.texts, batch.table
@@ -11,28 +11,39 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from textclf.data import rejected
 from textclf.data.readers.csv import SeparatedValues
-from textclf.data.readers.jsonl import JsonLines, one_array
-from textclf.data.readers.source import BadRow, Row, encodable
-from textclf.data.readers.text import open_text
+from textclf.data.readers.excel import Workbook
+from textclf.data.readers.exports import field_names, value_at
+from textclf.data.readers.fasttext import is_labelled, text_and_labels
+from textclf.data.readers.jsonl import JsonLines
+from textclf.data.readers.packed import PACKINGS, packing_of_name, unpacked_name
+from textclf.data.readers.source import BadRow, Lines, Row, encodable, undecoded
+from textclf.data.readers.tables import Table, open_table
+from textclf.data.readers.text import PLAIN, TextForm, open_text
 from textclf.data.rejected import START_CHARACTERS
-from textclf.errors import DataError, first_line
+from textclf.errors import DataError
 from textclf.predict.inputs import MAX_TEXT_CHARACTERS, TextColumns, Texts, WantedTexts, refusal
 from textclf.predict.values import column_of
 
+AHEAD_LINES, AHEAD_CHARACTERS = 20, 65_536
+"""So many lines, or about so many characters, show whether lines begin with labels."""
 WINDOW_ROWS = 16_384
 """Rows that are in memory at once."""
 WINDOW_CHARACTERS = 64_000_000
 """A window ends early where its rows hold about so many characters."""
 LINE_COLUMN = "text"
 """What the lines of a file without columns are called."""
+
+
+LABEL_COLUMN = "label"
+"""What the labels of fastText's lines are called."""
 
 
 class Kind(Enum):
@@ -43,27 +54,41 @@ class Kind(Enum):
     tsv = "tsv"
     parquet = "parquet"
     txt = "txt"
+    xlsx = "xlsx"
+    arrow = "arrow"
+    feather = "feather"
 
 
 ENDINGS = {".jsonl": Kind.jsonl, ".ndjson": Kind.jsonl, ".json": Kind.jsonl, ".csv": Kind.csv, ".tsv": Kind.tsv,
-           ".parquet": Kind.parquet, ".txt": Kind.txt}  # fmt: skip
-OTHER_SEPARATORS = (";", "\t", "|", ",")
-PACKED = (".gz",)
+           ".tab": Kind.tsv, ".parquet": Kind.parquet, ".txt": Kind.txt, ".xlsx": Kind.xlsx, ".arrow": Kind.arrow,
+           ".feather": Kind.feather}  # fmt: skip
+TABLES = (Kind.parquet, Kind.arrow, Kind.feather)
+BINARY = (*TABLES, Kind.xlsx)
+"""Formats that are no text, and are read from their end."""
+WRITTEN = (Kind.jsonl, Kind.csv, Kind.tsv, Kind.parquet, Kind.txt)
+"""Formats that can be written too."""
+PACKED = tuple(packing.ending for packing in PACKINGS)
 """What may follow the ending of a file that is packed."""
 SEPARATORS = {Kind.csv: ",", Kind.tsv: "\t"}
 
 
 def readable_endings() -> list[str]:
     """Return the endings of all files that can be predicted, packed ones last."""
-    packed = [ending + more for ending, kind in ENDINGS.items() if kind is not Kind.parquet for more in PACKED]
+    packed = [ending + more for ending, kind in ENDINGS.items() if kind not in BINARY for more in PACKED]
     return [*ENDINGS, *packed]
 
 
 def kind_of_name(name: str) -> Kind | None:
-    """Return the format that a file's name says, before any `.gz`; none where it says none."""
-    lowered = name.lower()
-    ending = Path(lowered.removesuffix(".gz")).suffix
-    return None if lowered.endswith(".parquet.gz") else ENDINGS.get(ending)
+    """Return the format that a file's name says, before the ending of its packing; none where it says none."""
+    kind = ENDINGS.get(Path(unpacked_name(Path(name)).lower()).suffix)
+    return None if kind in BINARY and packing_of_name(name) is not None else kind
+
+
+def kind_to_write(name: str) -> Kind | None:
+    """Return the format that the name of an output says, which may be packed with gzip; none where it says none."""
+    packing = packing_of_name(name)
+    kind = kind_of_name(name) if packing is None or packing.ending == ".gz" else None
+    return kind if kind in WRITTEN else None
 
 
 @dataclass(frozen=True)
@@ -95,27 +120,32 @@ def read_batches(
     wanted: WantedTexts | None = None,
     size: int = WINDOW_ROWS,
     name: str | None = None,
+    form: TextForm = PLAIN,
 ) -> Iterator[Batch]:
     """Yield the rows of an input in batches; one that is empty comes first where there are no rows.
 
     Args:
-        source: A file, or an open one such as a pipe, packed with gzip or not. Parquet cannot come through a pipe.
+        source: A file, or an open one such as a pipe, packed or not. Tables and workbooks cannot come through a pipe.
         kind: Its format.
         wanted: Which columns hold the texts; none looks for usual names.
         size: Most rows of a batch.
         name: What the input is called, for a person; none takes its path.
+        form: How a text file is written.
 
     Raises:
         DataError: If it cannot be read, holds no rows of this format, or lacks the columns.
     """
     said = name or str(source if isinstance(source, Path) else getattr(source, "name", "the input"))
     wanted = wanted or WantedTexts()
-    if kind is Kind.parquet:
-        yield from read_parquet(source, wanted, size, said)
+    if kind in TABLES:
+        yield from read_table(source, kind, wanted, size, said)
+        return
+    if kind is Kind.xlsx:
+        yield from _workbook(source, wanted, size, said)
         return
     readers: dict[Kind, Callable[..., Iterator[Batch]]] = {Kind.jsonl: _json_lines, Kind.txt: _plain_lines}
-    with _opened(source, said) as (stream, share):
-        yield from readers.get(kind, _separated)(stream, kind, wanted, size, said, share)
+    with _opened(source, said, form) as (stream, share):
+        yield from readers.get(kind, _separated)(stream, kind, wanted, size, said, share, form)
 
 
 def read_column_names(source: BinaryIO, kind: Kind, name: str) -> list[str]:
@@ -129,82 +159,76 @@ def read_column_names(source: BinaryIO, kind: Kind, name: str) -> list[str]:
     Raises:
         DataError: If it cannot be read in this format.
     """
-    if kind is Kind.parquet:
-        try:
-            return pq.read_schema(source).names
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{name}: the file cannot be read as Parquet: {first_line(error)}") from error
-    if kind is Kind.txt:
-        return [LINE_COLUMN]
-    with _opened(source, name) as (stream, _):
+    if kind in TABLES:
+        with open_table(source, f".{kind.value}", name) as table:
+            return table.names
+    if kind is Kind.xlsx:
+        return next(Workbook().values(source, name))[1]
+    with _opened(source, name, PLAIN) as (stream, _):
+        if kind is Kind.txt:
+            labelled = is_labelled(Lines(stream).ahead(AHEAD_LINES, AHEAD_CHARACTERS))
+            return [LINE_COLUMN, LABEL_COLUMN] if labelled else [LINE_COLUMN]
         if kind is Kind.jsonl:
-            first = next(JsonLines().objects(stream, name), None)
+            first = next(JsonLines().objects(stream, name, accepted_only=False), None)
             if isinstance(first, BadRow):
-                raise _no_object(first, name)
-            return [] if first is None else list(first[2])
-        reader = SeparatedValues(SEPARATORS[kind], MAX_TEXT_CHARACTERS)
-        header = next(reader.records(stream, Path(name)))
-        names = list(header.values) if isinstance(header, Row) else []
-        if len(names) == 1 and (other := next((s for s in OTHER_SEPARATORS if s in names[0]), None)):
-            raise DataError(
-                f"{name} names one column, {names[0]!r}, whose name holds {other!r}. If that is what stands between "
-                f"columns, write {SEPARATORS[kind]!r} instead; else take it out of the name."
-            )
-        return names
-
-
-def _no_object(row: BadRow, name: str) -> DataError:
-    """Return the error on a file of JSON Lines that does not begin with an object."""
-    return one_array(name) if row.start.lstrip().startswith("[") else refusal(row)
+                raise refusal(first)
+            return [] if first is None else list(field_names(first[2]))
+        header = next(SeparatedValues(SEPARATORS[kind], MAX_TEXT_CHARACTERS).records(stream, Path(name)))
+        return list(header.values) if isinstance(header, Row) else []
 
 
 @contextmanager
-def _opened(source: Path | BinaryIO, said: str) -> Iterator[tuple[IO[str], Callable[[], float | None]]]:
+def _opened(source: Path | BinaryIO, said: str, form: TextForm) -> Iterator[tuple[IO[str], Callable[[], float | None]]]:
     """Open an input as text, with what tells how much of it was read, 0 to 1."""
     if not isinstance(source, Path):
-        with open_text(Path(said), source) as stream:
+        with open_text(Path(said), source, form.encoding) as stream:
             yield stream, lambda: None
         return
     try:
         file = source.open("rb")
     except OSError as error:
         raise DataError(f"{said}: the file cannot be read: {error.strerror or error}.") from error
-    with file, open_text(Path(said), file) as stream:
+    with file, open_text(Path(said), file, form.encoding) as stream:
         size = os.fstat(file.fileno()).st_size
         yield stream, lambda: file.tell() / size if size else None
 
 
 def _json_lines(
-    stream: IO[str], kind: Kind, wanted: WantedTexts, size: int, said: str, share: Callable[[], float | None]
-) -> Iterator[Batch]:
+    stream: IO[str], kind: Kind, wanted: WantedTexts, size: int, said: str,
+    share: Callable[[], float | None], form: TextForm,
+) -> Iterator[Batch]:  # fmt: skip
     columns: TextColumns | None = None
-    for window in _windows(JsonLines().objects(stream, said), size, lambda row: len(row[1])):
+    objects = JsonLines(form).objects(stream, said, accepted_only=False)
+    for window in _windows(objects, size, lambda row: len(row[1])):
         rows = [({}, row) if isinstance(row, BadRow) else (row[2], row) for row in window]
         names = list(dict.fromkeys(key for content, _ in rows for key in content))
         if columns is None:
             bad = next((row for row in window if isinstance(row, BadRow)), None)
             if not names and bad is not None:
-                raise _no_object(bad, said)
-            columns = wanted.found_in(names, said)
+                raise refusal(bad)
+            inner = dict.fromkeys(name for content, _ in rows[:100] for name in field_names(content))
+            columns = wanted.found_in(list(dict.fromkeys([*names, *inner])), said)
         table = pa.Table.from_arrays([column_of([content.get(key) for content, _ in rows]) for key in names], names)
         found = Texts(columns)
         for content, row in rows:
             if isinstance(row, BadRow):
                 found.add_problem(row)
             else:
-                found.add(said, row[0], content.get)
+                found.add(said, row[0], partial(value_at, content))
         lines = [None if isinstance(row, BadRow) else row[1].strip() for row in window]
         yield Batch(table, found.texts, found.pairs, found.problems, lines, share=share())
 
 
 def _separated(
-    stream: IO[str], kind: Kind, wanted: WantedTexts, size: int, said: str, share: Callable[[], float | None]
-) -> Iterator[Batch]:
-    reader = SeparatedValues(SEPARATORS[kind], MAX_TEXT_CHARACTERS)
-    records = reader.records(stream, Path(said))
+    stream: IO[str], kind: Kind, wanted: WantedTexts, size: int, said: str,
+    share: Callable[[], float | None], form: TextForm,
+) -> Iterator[Batch]:  # fmt: skip
+    records = SeparatedValues(SEPARATORS[kind], MAX_TEXT_CHARACTERS, form).records(stream, Path(said))
     header = next(records)
     names = list(header.values) if isinstance(header, Row) else []
-    columns = wanted.found_in(names, said, reader.remark_on(reader.separator.join(names)))
+    first = ",".join(names)
+    remark = f" Its first line, which must name the columns, is {first[:80]!r}; if that is data, give --column-names."
+    columns = wanted.found_in(names, said, "" if form.column_names else remark)
     at = {name: number for number, name in reversed(list(enumerate(names)))}
     nothing = [""] * len(names)
     some = False
@@ -226,19 +250,44 @@ def _separated(
 
 
 def _plain_lines(
-    stream: IO[str], kind: Kind, wanted: WantedTexts, size: int, said: str, share: Callable[[], float | None]
-) -> Iterator[Batch]:
-    columns = wanted.found_in([LINE_COLUMN], f"{said} (plain lines)")
-    rows = ((number, line.rstrip("\r\n")) for number, line in enumerate(stream, 1))
+    stream: IO[str], kind: Kind, wanted: WantedTexts, size: int, said: str,
+    share: Callable[[], float | None], form: TextForm,
+) -> Iterator[Batch]:  # fmt: skip
+    lines = Lines(stream)
+    labelled = is_labelled(lines.ahead(AHEAD_LINES, AHEAD_CHARACTERS))
+    names = [LINE_COLUMN, LABEL_COLUMN] if labelled else [LINE_COLUMN]
+    columns, cause = wanted.found_in(names, f"{said} (plain lines)"), undecoded(stream)
+    rows = enumerate((line.rstrip("\r\n") for line in chain(lines.first, stream)), 1)
     for window in _windows(rows, size, lambda row: len(row[1])):
-        found = Texts(columns)
+        found, texts, labels = Texts(columns), [], []
         for number, line in window:
+            text, own = text_and_labels(line) if labelled else (line, [])
+            texts.append(text.encode("utf-8", "replace").decode())
+            labels.append(" ".join(own))
             if not encodable(line):
-                found.add_problem(BadRow(said, number, rejected.NOT_UTF8, "", line[:START_CHARACTERS]))
+                found.add_problem(BadRow(said, number, cause, "", line[:START_CHARACTERS]))
             else:
-                found.add(said, number, {LINE_COLUMN: line}.get)
-        lines = [line.encode("utf-8", "replace").decode() for _, line in window]
-        yield Batch(pa.table({LINE_COLUMN: lines}), found.texts, None, found.problems, share=share())
+                found.add(said, number, {LINE_COLUMN: text}.get)
+        table = {LINE_COLUMN: texts} | ({LABEL_COLUMN: labels} if labelled else {})
+        yield Batch(pa.table(table), found.texts, None, found.problems, share=share())
+
+
+def _workbook(source: Path | BinaryIO, wanted: WantedTexts, size: int, said: str) -> Iterator[Batch]:
+    records = Workbook().values(source, said, tell=True)
+    names = next(records)[1]
+    columns = wanted.found_in(names, said)
+    some = False
+    for window in _windows(records, size, lambda row: sum(len(str(value)) for value in row[1])):
+        found = Texts(columns)
+        for number, values in window:
+            found.add(said, number, dict(zip(names, values, strict=True)).get)
+        cells = [column_of(list(column)) for column in zip(*(values for _, values in window), strict=True)]
+        yield Batch(pa.Table.from_arrays(cells, names), found.texts, found.pairs, found.problems)
+        some = True
+    if not some:
+        yield Batch(
+            pa.table({name: pa.array([], pa.string()) for name in names}), [], [] if columns.text_pair else None
+        )
 
 
 def _windows(rows: Iterator[Any], size: int, length: Callable[[Any], int]) -> Iterator[list[Any]]:
@@ -254,47 +303,45 @@ def _windows(rows: Iterator[Any], size: int, length: Callable[[Any], int]) -> It
         yield window
 
 
-def read_parquet(source: Path | BinaryIO, wanted: WantedTexts, size: int, said: str) -> Iterator[Batch]:
-    """Yield the rows of a Parquet file in batches; an empty one where there are none.
+def read_table(
+    source: Path | BinaryIO, kind: Kind, wanted: WantedTexts, size: int, said: str
+) -> Iterator[Batch]:  # fmt: skip
+    """Yield the rows of a Parquet, Arrow or Feather file in batches; an empty one where there are none.
 
     Args:
         source: A file, or an open one that is no pipe.
+        kind: Its format.
         wanted: Which columns hold the texts.
         size: Most rows of a batch.
         said: What the file is called.
 
     Raises:
-        DataError: If it cannot be read as Parquet, or lacks the columns, or they hold no strings.
+        DataError: If it cannot be read in this format, or lacks the columns, or they hold no strings.
     """
-    if not isinstance(source, Path) and not source.seekable():
-        raise DataError(f"{said}: Parquet is read from its end, so it cannot come through a pipe; name the file.")
-    try:
-        with pq.ParquetFile(source, pre_buffer=False) as file:
-            schema = file.schema_arrow
-            columns = wanted.found_in(schema.names, said)
-            named = [name for name in (columns.text, columns.text_pair, columns.title) if name is not None]
-            for name in named:
-                if not _is_text(schema.field(name).type):
-                    raise DataError(
-                        f"{said}: texts must be strings, but column {name!r} holds {schema.field(name).type}. Name "
-                        f"another with --text-column."
-                    )
-            total, done = file.metadata.num_rows, 0
-            groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-            row_bytes = sum(group.total_byte_size for group in groups) / max(total, 1)
-            rows = max(1, min(size, int(WINDOW_CHARACTERS / max(row_bytes, 1))))
-            for batch in file.iter_batches(batch_size=rows):
-                table = pa.Table.from_batches([batch]).replace_schema_metadata(schema.metadata)
-                values = {name: table.column(name).cast(pa.large_string()).to_pylist() for name in set(named)}
-                found = Texts(columns)
-                for number in range(len(table)):
-                    found.add(said, done + number + 1, {name: texts[number] for name, texts in values.items()}.get)
-                done += len(table)
-                yield Batch(table, found.texts, found.pairs, found.problems, share=done / total)
-            if total == 0:
-                yield Batch(schema.empty_table(), [], [] if columns.text_pair else None, share=1.0)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{said}: the file cannot be read as Parquet: {first_line(error)}") from error
+    with open_table(source, f".{kind.value}", said) as table:
+        columns = wanted.found_in(table.names, said)
+        named = {name for name in (columns.text, columns.text_pair, columns.title) if name is not None}
+        for name in named:
+            if not _is_text(table.type_of(name)):
+                raise DataError(
+                    f"{said}: texts must be strings, but column {name!r} holds {table.type_of(name)}. Name another "
+                    f"with --text-column."
+                )
+        yield from _batches_of_table(table, columns, named, size, said)
+
+
+def _batches_of_table(table: Table, columns: TextColumns, named: set[str], size: int, said: str) -> Iterator[Batch]:
+    done = 0
+    for batch in table.batches(max(1, min(size, int(WINDOW_CHARACTERS / max(table.row_bytes, 1))))):
+        whole = pa.Table.from_batches([batch]).replace_schema_metadata(table.schema.metadata)
+        values = {name: table.column(batch, name).cast(pa.large_string()).to_pylist() for name in named}
+        found = Texts(columns)
+        for number in range(len(whole)):
+            found.add(said, done + number + 1, {name: texts[number] for name, texts in values.items()}.get)
+        done += len(whole)
+        yield Batch(whole, found.texts, found.pairs, found.problems, share=done / max(table.rows, 1))
+    if done == 0:
+        yield Batch(table.schema.empty_table(), [], [] if columns.text_pair else None, share=1.0)
 
 
 def _is_text(kind: pa.DataType) -> bool:

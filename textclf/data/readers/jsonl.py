@@ -56,19 +56,22 @@ class JsonLines:
                     number, _, content = found
                     yield Row(name, number, [value_at(content, key) for key in wanted])
 
-    def objects(self, stream: IO[str], name: str) -> Iterator[tuple[int, str, dict[str, Any]] | BadRow]:
-        """Yield each object: the number of its line, its text and what it holds.
+    def objects(
+        self, stream: IO[str], name: str, accepted_only: bool = True
+    ) -> Iterator[tuple[int, str, dict[str, Any]] | BadRow]:
+        """Yield each object: the number of its line, its text on one line, and what it holds.
 
         Args:
             stream: What `open_text` gave.
             name: What it is called, for rows that cannot be read.
+            accepted_only: Whether rows of an export that its annotators did not accept are left out.
 
         Raises:
             DataError: If it is an array that breaks off.
         """
         lines = Lines(stream)
         if _is_array(lines):
-            yield from (_checked(found, name) for found in _elements("".join(lines), name, lines))
+            yield from (_checked(found, name, accepted_only) for found in _elements("".join(lines), name, lines))
             return
         decode = json.JSONDecoder().raw_decode
         for line in lines:
@@ -86,20 +89,25 @@ class JsonLines:
                 detail = f"({error.msg}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
                 yield BadRow(name, lines.number, rejected.NOT_JSON, detail, line[:START_CHARACTERS])
                 continue
-            yield _checked((lines.number, line, content), name)
+            yield _checked((lines.number, line, content), name, accepted_only)
 
     def remark(self, path: Path) -> str:
         """Return nothing: the keys say it all."""
         return ""
 
 
-def _checked(found: tuple[int, str, Any], name: str) -> tuple[int, str, dict[str, Any]] | BadRow:
+def _checked(found: tuple[int, str, Any], name: str, accepted_only: bool) -> tuple[int, str, dict[str, Any]] | BadRow:
     """Return an object as a row of columns, or what is wrong with it."""
     number, line, content = found
     if not isinstance(content, dict):
         return BadRow(name, number, rejected.NOT_AN_OBJECT, "", line[:START_CHARACTERS])
     row = plain_row(content)
-    return BadRow(name, number, row, "", line[:START_CHARACTERS]) if isinstance(row, str) else (number, line, row)
+    if not isinstance(row, str):
+        return number, line, row
+    if accepted_only:
+        return BadRow(name, number, row, "", line[:START_CHARACTERS])
+    data = content.get("data")
+    return number, line, data if isinstance(data, dict) else content
 
 
 def _is_array(lines: Lines) -> bool:
@@ -128,7 +136,8 @@ def _elements(text: str, name: str, lines: Lines) -> Iterator[tuple[int, str, An
                 return
             content, end = decode(text, at)
             number, done = number + text.count("\n", done, at), at
-            yield number, text[at:end], content
+            line = text[at:end]
+            yield number, json.dumps(content, ensure_ascii=False) if "\n" in line or "\r" in line else line, content
             at = end
     except (ValueError, RecursionError) as error:
         line = number + text.count("\n", done, at)

@@ -131,6 +131,18 @@ class WaitedFor(io.RawIOBase):
         """Return that it can be read."""
         return True
 
+    def seekable(self) -> bool:
+        """Return whether it is no pipe."""
+        return self.stream.seekable()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to a place."""
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return where it is."""
+        return self.stream.tell()
+
     def readinto(self, buffer: Any, /) -> int:
         """Read what has come; the first time, all that is asked for."""
         found = self.read_some(len(buffer))

@@ -10,11 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, cast
 
-from textclf.data.options import Quoting
+from textclf.data.options import DELIMITERS, Quoting, is_encoding
 from textclf.data.readers import encoding as encodings
 from textclf.data.readers.encoding import AUTO, UTF8, UTF8_MARK
 from textclf.data.readers.packed import DAMAGED, Packing, WaitedFor, packing_of
-from textclf.errors import DataError
+from textclf.errors import DataError, refuse_unless
 
 HEAD_BYTES = 65_536
 """How much of a file is looked at before it is read."""
@@ -49,6 +49,27 @@ class TextForm:
 
 
 PLAIN = TextForm()
+
+
+def form_of(encoding: str, delimiter: str | None, column_names: str | None, quoting: str) -> TextForm:
+    """Return how a text file is written, as a command line says it.
+
+    Args:
+        encoding: Its encoding, or `auto`.
+        delimiter: One character, or the name of one such as `tab`; none goes by the file.
+        column_names: Names apart by commas; none where the first line names them.
+        quoting: A name of `Quoting`.
+
+    Raises:
+        ConfigError: If the encoding is unknown, or the delimiter is no character.
+    """
+    separator = DELIMITERS.get((delimiter or "").lower(), delimiter)
+    refuse_unless(
+        (is_encoding(encoding), f"--encoding must be one that Python knows, or auto, got {encoding!r}."),
+        (separator is None or len(separator) == 1, f"--delimiter must be one character, or tab, got {delimiter!r}."),
+    )
+    names = tuple(name.strip() for name in (column_names or "").split(",") if name.strip())
+    return TextForm(encoding, separator, names, Quoting(quoting))
 
 
 @contextmanager
