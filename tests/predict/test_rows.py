@@ -1,18 +1,21 @@
 """What is read: every row, its columns, and what is wrong with it."""
 
+import bz2
 import gzip
 import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.predict.factory import rows_of
+from textclf.data.readers.text import TextForm
 from textclf.errors import DataError
-from textclf.predict.inputs import TextColumns
-from textclf.predict.rows import Kind, kind_of_name
+from textclf.predict.inputs import TextColumns, WantedTexts
+from textclf.predict.rows import Kind, kind_of_name, read_batches
 
 ROWS = [{"text": "good\u2028line", "n": 1, "tags": {"a": [1.5]}}, {"text": "bad", "n": 2, "tags": None}]
 
@@ -87,13 +90,13 @@ def test_header_alone_is_no_rows_and_keeps_its_columns(tmp_path):
     [
         ("", "jsonl", "empty"),
         ("\n\n", "csv", "empty"),
-        ('[{"text": "a"}]', "jsonl", "one JSON array"),
+        ('[{"text": "a"},', "jsonl", "the JSON array breaks off"),
         ("not json\n", "jsonl", ":1: invalid JSON"),
         ('{"a": "b"}\n', "jsonl", "no column 'text'.*--text-column"),
-        ("a;text\nb;c\n", "csv", "seem to be apart by ';'"),
+        ("a;words\nb;c\n", "csv", "no column 'text'; it has a, words"),
         ("text,text\na,b\n", "csv", "more than once"),
         ('text\n"open\nmore\n', "csv", "not closed"),
-        ("text\na".encode("utf-16"), "csv", "UTF-16"),
+        ("text\na".encode("utf-16"), "csv", "looks like utf-16.*--encoding utf-16"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "csv", "PNG"),
         (gzip.compress(b"text\n" + b"x\n" * 9999, mtime=0)[:40], "csv", "cut off or damaged"),
         ("text\nx\n", "parquet", "cannot be read as Parquet"),
@@ -182,3 +185,50 @@ def test_columns_that_do_not_fit(tmp_path, names, wanted, message):
 def test_plain_lines_hold_no_pairs(tmp_path):
     with pytest.raises(DataError, match="pairs"):
         rows_of(write(Path(tmp_path) / "a.txt", "x\n"), "txt", has_pairs=True)
+
+
+FORMS = {  # what a file holds, its format, and how it is written
+    "semicolons": ("id;text\n1;fine\n2;awful\n", "csv", TextForm()),
+    "latin": ("text,x\nfine é,1\nawful,2\n".encode("cp1252"), "csv", TextForm("auto")),
+    "wide": ("text\nfine\nawful\n".encode("utf-16"), "csv", TextForm("utf-16")),
+    "headless": ("1,fine\n2,awful\n", "csv", TextForm(column_names=("id", "text"))),
+    "array": ('[{"text": "fine"},\n {"text":\n  "awful"}]', "jsonl", TextForm()),
+    "studio": ('[{"data": {"text": "fine"}, "annotations": []}, {"data": {"text": "awful"}, "annotations": '
+               '[{"was_cancelled": true}]}]', "jsonl", TextForm()),
+    "rejected": ('{"text": "fine", "answer": "reject", "_input_hash": 1}\n{"text": "awful"}\n', "jsonl", TextForm()),
+    "fasttext": ("__label__a fine\n__label__b awful\n", "txt", TextForm()),
+    "bzip2": (bz2.compress(b"text\nfine\nawful\n"), "csv", TextForm()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_that_is_trained_on_is_predicted(tmp_path, form):
+    content, kind, written = FORMS[form]
+    path = tmp_path / f"mine.{kind}{'.bz2' if form == 'bzip2' else ''}"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for source in (path, io.BytesIO(path.read_bytes())):
+        batches = list(read_batches(source, Kind(kind), name=str(path), form=written))
+        texts = [text for batch in batches for text in batch.texts]
+        assert [text.removesuffix(" é") for text in texts] == ["fine", "awful"]
+        assert not any(batch.problems for batch in batches)
+        assert not any("\n" in line for batch in batches for line in batch.lines or ())
+
+
+def test_workbooks_tables_and_archives_are_predicted(tmp_path):
+    frame = pd.DataFrame({"text": ["fine", "awful"], "n": [1, 2.5]})
+    frame.to_excel(tmp_path / "a.xlsx", index=False)
+    frame.to_feather(tmp_path / "a.feather")
+    frame.to_csv(tmp_path / "a.zip", index=False, compression={"method": "zip", "archive_name": "inside.csv"})
+    for name in ("a.xlsx", "a.feather", "a.zip"):
+        kind = kind_of_name(str(tmp_path / name))
+        assert kind is not None
+        batches = list(read_batches(tmp_path / name, kind))
+        assert [text for batch in batches for text in batch.texts] == ["fine", "awful"]
+        assert batches[0].table.column_names == ["text", "n"]
+
+
+def test_fields_within_fields_are_named_by_their_path(tmp_path):
+    path = tmp_path / "deep.jsonl"
+    path.write_text('{"review": {"body": "fine"}}\n{"review": {"body": "awful"}}\n')
+    wanted = WantedTexts(TextColumns("review.body"), has_pairs=False)
+    assert [text for batch in read_batches(path, Kind.jsonl, wanted) for text in batch.texts] == ["fine", "awful"]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.predict.factory import counting, rows_of
 from textclf.errors import ArtifactError, DataError
-from textclf.predict.rows import Kind
+from textclf.predict.rows import WRITTEN, Kind
 from textclf.predict.stream import PredictOptions, predict_batches
 from textclf.predict.writers import open_writer
 
@@ -174,7 +174,7 @@ def test_a_killed_process_leaves_nothing_under_the_name(tmp_path):
 
 
 def test_an_open_stream_stays_open(tmp_path):
-    for kind in Kind:
+    for kind in WRITTEN:
         stream = io.BytesIO()
         (tmp_path / "a.txt").write_text("gg\n")
         with open_writer(stream, kind) as writer:

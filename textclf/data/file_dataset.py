@@ -25,7 +25,7 @@ from textclf.data.readers.fasttext import FastText
 from textclf.data.readers.folders import LabelFolders
 from textclf.data.readers.jsonl import JsonLines
 from textclf.data.readers.packed import PACKINGS, packing_of_name, unpacked_name
-from textclf.data.readers.saved import is_saved, read_saved
+from textclf.data.readers.saved_dataset import is_saved, read_saved
 from textclf.data.readers.source import BadRow, Reader, Row
 from textclf.data.readers.tables import TableFiles
 from textclf.data.readers.text import TextForm, encoding_of
