@@ -135,3 +135,22 @@ def test_a_classifier_keeps_the_columns_that_it_was_fitted_to(tmp_path):
     assert read_description(tmp_path).columns == TextColumns("review")
     frame = pd.DataFrame({"text": ["x"] * 3, "review": TEXTS})
     np.testing.assert_array_equal(load_classifier(tmp_path).predict_proba(frame), classifier.predict_proba(TEXTS))
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_a_transformer_reads_a_frame_row_by_row(tiny_checkpoint, monkeypatch, dtype):
+    import torch
+
+    from tests.tracking.mlflow.serving_factory import transformer
+
+    classifier = transformer(tiny_checkpoint)
+    if dtype is not None:
+        monkeypatch.setattr("textclf.models.transformer.classifier.cpu_is_fast_at_bf16", lambda: True)
+        classifier.autocast = getattr(torch, dtype)
+    frame = pd.DataFrame({"id": [1, 2, 3], "text": TEXTS}, index=[5, 1, 3])
+    expected = classifier.predict_proba(TEXTS)
+    assert expected.shape == (3, 2)
+    for given in (frame, frame["text"], Dataset.from_pandas(frame)):
+        np.testing.assert_array_equal(classifier.predict_proba(given), expected)
+    with pytest.raises(DataError, match="columns id, words; this classifier reads 'text'"):
+        classifier.predict(frame.rename(columns={"text": "words"}))

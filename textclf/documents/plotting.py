@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+
+log = logging.getLogger(__name__)
 
 DPI = 130
 COMPRESSION = 3
@@ -35,12 +41,67 @@ STYLE: Any = {
         color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
     ),
 }
+FIRST_FONT = "DejaVu Sans"
+"""Comes with matplotlib: Latin, Greek, Cyrillic and more."""
+FURTHER_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans CJK TC", "Noto Sans SC", "Noto Sans JP",
+    "Noto Sans KR", "Source Han Sans SC", "Source Han Sans CN", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
+    "Droid Sans Fallback", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB", "Hiragino Sans", "Yu Gothic",
+    "MS Gothic", "IPAexGothic", "Malgun Gothic", "Apple SD Gothic Neo", "NanumGothic", "Noto Sans Arabic",
+    "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "Noto Sans Hebrew", "Nirmala UI",
+    "Leelawadee UI", "Arial Unicode MS", "Unifont",
+)  # fmt: skip
+"""Where the first has no glyph, these are asked in turn, as far as they are installed."""
+MISSING_GLYPH = re.compile(r"Glyph (\d+) ")
+_told: set[str] = set()
+
+
+def font_families(installed: Iterable[str] | None = None) -> list[str]:
+    """Return the fonts that words in figures are drawn with, each asked where those before it have no glyph.
+
+    Args:
+        installed: Names of the fonts that there are; none asks matplotlib.
+    """
+    there = set(installed if installed is not None else _installed())
+    return [FIRST_FONT, *(name for name in FURTHER_FONTS if name in there)]
+
+
+@cache
+def _installed() -> frozenset[str]:
+    """Return the names of the fonts that matplotlib has found."""
+    from matplotlib.font_manager import fontManager
+
+    return frozenset(font.name for font in fontManager.ttflist)
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Draw in the style of all plots; that there is no glyph for a character is told once, not at each drawing."""
+    fonts = logging.getLogger("matplotlib.font_manager")
+    level = fonts.level
+    fonts.setLevel(logging.ERROR)  # it would tell of each font that has no bold of its own
+    try:
+        with warnings.catch_warnings(record=True) as caught, mpl.rc_context({**STYLE, "font.family": font_families()}):
+            warnings.simplefilter("always")
+            yield
+    finally:
+        fonts.setLevel(level)
+    for one in caught:
+        if (glyph := MISSING_GLYPH.match(str(one.message))) is None:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        elif not _told:
+            _told.add(glyph[1])
+            log.warning(
+                "figures show boxes for characters such as %r, since no installed font has them; install one, such as "
+                "Noto Sans CJK (fonts-noto-cjk) for Chinese, Japanese and Korean",
+                chr(int(glyph[1])),
+            )
 
 
 @contextmanager
 def figure(path: Path, width: float = 5.6, height: float = 4.4) -> Iterator[Axes]:
     """Open a figure of one plot and write it to `path` on leaving."""
-    with mpl.rc_context(STYLE):
+    with _styled():
         canvas = FigureCanvasAgg(Figure(figsize=(width, height), dpi=DPI, layout="constrained"))
         yield canvas.figure.add_subplot()
         _write(canvas, path)
@@ -55,7 +116,7 @@ def stacked_figure(path: Path, heights: Sequence[float], width: float = 5.6) -> 
         heights: Height of each plot in inches, from the top.
         width: Width of all in inches.
     """
-    with mpl.rc_context(STYLE):
+    with _styled():
         canvas = FigureCanvasAgg(Figure(figsize=(width, sum(heights)), dpi=DPI, layout="constrained"))
         plots = canvas.figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights))
         yield list(plots[:, 0])

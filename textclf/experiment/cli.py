@@ -96,13 +96,12 @@ def composed(overrides: Iterable[str]) -> DictConfig:
 def _beside_another_hydra() -> Iterator[None]:
     """Make the options known to Hydra for a while, and then leave it as it was: a program may use it itself.
 
-    Hydra has one state a process: what is initialized, its version base, and the schemas, of which a program may have
-    some of the same name.
+    Hydra has one state a process: what is initialized, its version base, and the schemas: a program's own,
+    which may have the same names, are out of sight here.
     """
     store, version = ConfigStore.instance(), VersionBase.instance()
     schemas, initialized, base = store.repo, GlobalHydra.instance().hydra, version.version_base
-    store.repo = {name: dict(node) if isinstance(node, dict) and name != "hydra" else node
-                  for name, node in schemas.items()}  # fmt: skip
+    store.repo = {name: node for name, node in schemas.items() if name == "hydra" or name.startswith("_")}
     GlobalHydra.instance().clear()
     try:
         register()
