@@ -5,6 +5,7 @@ import json
 
 import pandas as pd
 import pytest
+from openpyxl import Workbook
 
 from textclf.app import uploads
 from textclf.app.classifiers import load
@@ -22,7 +23,11 @@ def as_file(kind):
     if kind in BINARY:
         out = io.BytesIO()
         if kind is Kind.xlsx:
-            frame.to_excel(out, index=False)
+            book = Workbook()
+            for row in [list(frame), *frame.values.tolist()]:
+                book.active.append(row)
+            book.active["B3"].data_type = "s"  # a text that is no formula
+            book.save(out)
         else:
             (frame.to_parquet if kind is Kind.parquet else frame.to_feather)(out)
         return out.getvalue()
