@@ -99,7 +99,7 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path):
 
 
 def test_a_study_sweeps_without_a_flag_and_the_command_line_has_the_last_word(tmp_path):
-    done = run("study=baseline_vs_transformer", "model=majority", "seed=3,4", *FAST, cwd=tmp_path)
+    done = run("study=baseline_vs_transformer", "model=tfidf_svm", "seed=3,4", *FAST, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "study baseline_vs_transformer: 2 jobs" in done.stdout
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")

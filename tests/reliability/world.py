@@ -30,8 +30,8 @@ class World:
         return ["dataset=files", f"dataset.train={self.train}", "dataset.name=small"]
 
     def classical(self, *more: str, tracker: str = "none") -> list[str]:
-        """Return the overrides of a run that scikit-learn fits."""
-        return [*self.data(), "model=naive_bayes", f"tracker={tracker}", *FAST, *more]
+        """Return the overrides of a run that scikit-learn fits, and that draws from its seed."""
+        return [*self.data(), "model=naive_bayes", "model.imbalance=oversample", f"tracker={tracker}", *FAST, *more]
 
     def transformer(self, engine: str, *more: str, tracker: str = "none") -> list[str]:
         """Return the overrides of a run that an engine trains, with a checkpoint every other step."""

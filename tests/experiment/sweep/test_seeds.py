@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import open_dict
 
 from textclf.experiment import config
 from textclf.experiment.arguments import CONF
@@ -52,8 +53,8 @@ def test_a_seed_that_decides_something_else_is_kept():
 def test_a_search_runs_the_seeds_that_matter_to_any_of_its_trials():
     def seeds(*params):
         cfg = compose("config", ["study=tune_naive_bayes"], return_hydra_config=True)
-        for key, value in params:
-            cfg.hydra.sweeper.params[key] = value
+        with open_dict(cfg.hydra.sweeper.params):
+            cfg.hydra.sweeper.params.update(dict(params))
         return planned_search(cfg).space.seeds
 
     assert seeds(("seed", "1,2")) == ["1"]

@@ -69,7 +69,8 @@ class OpenSweep:
         self.parent = TrackedRun()
         study = config.hydra.runtime.choices.get("study")
         plan = planned_sweep(config)
-        self.jobs = plan.jobs
+        resuming = [given for given in task_overrides(config) if given.startswith(OPTIONS)]
+        self.jobs = [[*job, *resuming] for job in plan.jobs]
         if str(config.hydra.sweeper._target_) == HYDRAS_OWN:
             config.hydra.sweeper._target_ = PLANNED
         self.lease = self._lead(config.resume)
