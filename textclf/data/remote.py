@@ -106,10 +106,10 @@ def _open(address: str, said: str) -> tuple[Any, str]:
     except ImportError as error:
         package = str(known_implementations.get(protocol, {}).get("class", "")).partition(".")[0]
         missing = getattr(error.__cause__ or error, "name", None) if package in ("", "fsspec") else package
+        why = first_line(error).rstrip(".")
         raise ConfigError(
             f"{said}: {protocol}:// is read with the package {missing or 'that fsspec names'}, which is not installed "
-            f"({first_line(error)}). Install it (pip install {missing or protocol}), or download the file and give its "
-            f"path."
+            f"({why}). Install it (pip install {missing or protocol}), or download the file and give its path."
         ) from error
     except ValueError as error:
         known = sorted(set(fsspec.available_protocols()))
@@ -192,7 +192,7 @@ def _why(error: Exception) -> str:
     cause = (
         error.__cause__ if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception) else error
     )
-    return redacted(first_line(cause) or type(cause).__name__)
+    return redacted(first_line(cause).rstrip(".") or type(cause).__name__)
 
 
 def _refusal(said: str, option: str, error: Exception) -> str:
