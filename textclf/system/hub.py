@@ -72,10 +72,14 @@ class Repository:
     """`owner/name`."""
     revision: str | None
     """A commit, tag or branch; none for `main`."""
+    named_by: str = ""
+    """The option whose address it is part of; empty where it has the option that is for it."""
 
     @property
     def option(self) -> str:
         """The option that names it."""
+        if self.named_by:
+            return self.named_by
         return "model.checkpoint" if self.kind == "model" else "dataset.path"
 
     @property
@@ -202,13 +206,14 @@ def explain(repository: Repository, access: HubAccess, error: BaseException) -> 
             return f"{repository} is gated: its owner decides who may read it ({repository.page}), {how}."
         case RevisionNotFoundError():
             revision = repository.option.partition(".")[0] + ".revision"
+            revision = f"what follows @ in {repository.option}" if repository.named_by else revision
             return (
                 f"{repository} has no revision {repository.revision!r}. Set {revision} to a branch, tag or full "
                 f"commit that it has ({repository.page}/tree/main lists them), or leave it out for the newest."
             )
         case DisabledRepoError():
             return f"{repository} was disabled by the Hub ({repository.page}). Choose another, {kept}."
-        case RemoteEntryNotFoundError() if repository.kind == "model":
+        case RemoteEntryNotFoundError() if repository.kind == "model" and not repository.named_by:
             return (
                 f"{repository} lacks a file that a checkpoint of transformers has ({cause.response.url.path}). Choose "
                 f"a repository with config.json, a tokenizer and model.safetensors, {kept}."
