@@ -38,7 +38,7 @@ class TrainingMonitor:
         data: TextData,
         options: TrainerOptions,
         context: RunContext,
-        steps_per_epoch: int,
+        epochs: int,
         sum_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ):
         """Follow a run.
@@ -46,16 +46,16 @@ class TrainingMonitor:
         Args:
             classifier: The classifier in training.
             data: Validated on `data.validation`.
-            options: Number of epochs, patience, and how often to log.
+            options: Patience, and how often to log.
             context: The objective, and where metrics are logged.
-            steps_per_epoch: Optimizer steps of an epoch.
+            epochs: Most epochs, the last of which may be cut short.
             sum_over_processes: Adds a tensor up over data-parallel processes; none for a single one.
         """
         self.classifier = classifier
         self.data = data
         self.options = options
         self.context = context
-        self.steps_per_epoch = steps_per_epoch
+        self.num_epochs = epochs
         self.total = sum_over_processes or (lambda value: value)
         self.is_main = context.is_main
         self.interruptible = nullcontext if sum_over_processes else signals.at_once
@@ -88,7 +88,7 @@ class TrainingMonitor:
     @property
     def over(self) -> bool:
         """Whether there is nothing left to train."""
-        if self.has_best or len(self.epochs) >= self.options.epochs:
+        if self.has_best or len(self.epochs) >= self.num_epochs:
             return True
         patience = self.options.patience
         return self.best is not None and patience is not None and len(self.epochs) - self.best.epoch >= patience
@@ -104,7 +104,7 @@ class TrainingMonitor:
         self._bar = tqdm(
             total=len(self.data.train),
             initial=self.epoch_examples,
-            desc=f"epoch {len(self.epochs) + 1}/{self.options.epochs}",
+            desc=f"epoch {len(self.epochs) + 1}/{self.num_epochs}",
             unit=" examples",
             disable=None if self.is_main else True,  # None: only where a person watches
             leave=False,
@@ -204,14 +204,14 @@ class TrainingMonitor:
         if improved:
             self.best = result
             self.best_probabilities = validation.predictions.probabilities
-            if result.epoch < self.options.epochs:  # nothing follows the last epoch, so the model keeps its weights
+            if result.epoch < self.num_epochs:  # nothing follows the last epoch, so the model keeps its weights
                 self.best_weights = {
                     name: weight.detach().to("cpu", copy=True)
                     for name, weight in self.classifier.model.state_dict().items()
                 }
         self._log({"train/epoch_loss": train_loss, **metrics})
         self._announce(result, improved)
-        if self.over and result.epoch < self.options.epochs:
+        if self.over and result.epoch < self.num_epochs:
             log.info("no better %s for %d epochs: training stops early", self.context.objective, self.options.patience)
 
     def _score(self, result: EpochResult) -> float:
@@ -227,7 +227,7 @@ class TrainingMonitor:
         log.info(
             "epoch %d/%d: train loss %.4f, %s %s%s, %.0f examples/s, %.1f s",
             result.epoch,
-            self.options.epochs,
+            self.num_epochs,
             result.train_loss,
             self.context.objective,
             "undefined" if value is None else f"{value:.4f}",
