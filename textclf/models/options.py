@@ -120,8 +120,8 @@ class TransformerModel(ModelOptions):
     """A pretrained encoder with a classification head, fine-tuned as a whole."""
 
     checkpoint: str = MISSING
-    """`owner/name` on the Hub, or a local folder. The head of one that was fine-tuned is kept where its classes are those
-    of the data by name, in any order."""
+    """`owner/name` on the Hub, or a local folder. The head of one that was fine-tuned is kept where its classes are
+    those of the data by name, in any order."""
     revision: str | None = None
     """A commit, tag or branch to pin."""
     max_length: int = 128
