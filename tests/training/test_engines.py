@@ -68,6 +68,31 @@ def test_both_engines_take_the_same_steps(parts, smoothing, tiny_checkpoint):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
 
 
+def test_both_engines_stop_after_so_many_steps(tiny_checkpoint):
+    """7 steps in epochs of 5: the second epoch has 2, and the learning rate falls to 0 with the last of them."""
+    options = {"epochs": 4, "max_steps": 7, "warmup_steps": 2, "gradient_accumulation": 2}
+    (one, first, logged), (two, second, _) = (fit(engine, tiny_checkpoint, **options) for engine in ENGINES)
+    for result in (first, second):
+        assert [step for step, _ in result.step_losses] == [1, 2, 3, 4, 5, 6, 7]
+        assert [epoch.step for epoch in result.epochs] == [5, 7]
+        assert result.train_examples == 70 + 2 * 16
+    rates = [values["train/learning_rate"] for _, values in logged if "train/learning_rate" in values]
+    assert rates == pytest.approx([rate * 3e-3 for rate in (0, 0.5, 1, 0.8, 0.6, 0.4, 0.2)])
+    np.testing.assert_allclose(losses(first), losses(second), rtol=1e-4, atol=1e-5)
+    for (name, a), b in zip(one.model.state_dict().items(), two.model.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("steps", [3, 10])
+def test_steps_are_those_of_the_epochs_that_they_make(engine, steps, tiny_checkpoint):
+    """Less than an epoch, and two whole ones, which end to the digit as two epochs do."""
+    _, result, _ = fit(engine, tiny_checkpoint, epochs=4, max_steps=steps)
+    assert [epoch.step for epoch in result.epochs] == ([3] if steps == 3 else [5, 10])
+    if steps == 10:
+        assert losses(result).tolist() == losses(fit(engine, tiny_checkpoint, epochs=2)[1]).tolist()
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_cutting_a_batch_into_parts_changes_nothing_but_rounding(engine, tiny_checkpoint):
     (_, whole, _), (_, parts, _) = (fit(engine, tiny_checkpoint, dropout=0.0, gradient_accumulation=n) for n in (1, 4))

@@ -42,6 +42,14 @@ def test_constant_schedule_stays_at_its_peak():
     assert rates(make_schedule(optimizer, options, 5), optimizer, 5) == [0.5] * 5
 
 
+def test_a_warm_up_of_so_many_steps():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    options = TorchTrainer(schedule=Schedule.constant, warmup_steps=4)
+    assert rates(make_schedule(optimizer, options, 6), optimizer, 6) == [0, 0.125, 0.25, 0.375, 0.5, 0.5]
+    with pytest.raises(ConfigError, match="warmup_steps must be below the 4 steps of this training, got 4"):
+        make_schedule(optimizer, options, 4)
+
+
 def test_biases_and_norms_do_not_decay(tiny_checkpoint):
     options = TransformerModel(name="x", checkpoint=str(tiny_checkpoint), max_length=32)
     model = load_checkpoint(options, ("a", "b"), 1).model
@@ -71,6 +79,11 @@ def test_parts_of_the_loss_add_up_to_the_mean(smoothing):
         ({"learning_rate": 0.0}, "learning_rate must lie between"),
         ({"warmup_fraction": 1.0}, "warmup_fraction must be in"),
         ({"batch_size": 10, "gradient_accumulation": 4}, r"batch_size \(10\) must be a multiple"),
+        ({"max_steps": 0}, "max_steps must be at least 1"),
+        ({"warmup_steps": -1}, "warmup_steps must be 0 or more"),
+        ({"max_steps": 9, "epochs": 2}, "epochs=2 contradicts max_steps=9"),
+        ({"warmup_steps": 9, "warmup_fraction": 0.1}, "warmup_fraction=0.1 contradicts warmup_steps=9"),
+        ({"warmup_steps": 9, "max_steps": 9}, r"warmup_steps \(9\) must be below max_steps \(9\)"),
         ({"precision": Precision.fp16, "device": Device.cpu}, "needs a CUDA GPU and contradicts device=cpu"),
         ({"min_steps": -1}, "min_steps must be 0 "),
         ({"patience": 0}, "patience must be at least 1"),

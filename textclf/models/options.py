@@ -120,7 +120,8 @@ class TransformerModel(ModelOptions):
     """A pretrained encoder with a classification head, fine-tuned as a whole."""
 
     checkpoint: str = MISSING
-    """`owner/name` on the Hub, or a local folder."""
+    """`owner/name` on the Hub, or a local folder. The head of one that was fine-tuned is kept where its classes are
+    those of the data by name, in any order."""
     revision: str | None = None
     """A commit, tag or branch to pin."""
     max_length: int = 128
@@ -140,9 +141,11 @@ class TransformerModel(ModelOptions):
     attention: Attention = Attention.auto
     """auto takes sdpa where the architecture has it, else eager."""
     dropout: float | None = None
-    """Dropout of hidden states and attention, 0 to 1; none keeps the checkpoint's own."""
+    """Rate, 0 to 1, of all the dropout that the architecture has, of hidden states, attention and head; none keeps the
+    checkpoint's own."""
     keep_layers: list[int] = field(default_factory=list)
-    """Layers of the encoder to keep, by number from 0; empty keeps all."""
+    """Layers of the encoder to keep, by number from 0; empty keeps all. Encoders whose layers are no single list (T5,
+    BART, Funnel, ALBERT) refuse it, and so do layers that cannot stand in each other's places."""
 
     def __post_init__(self) -> None:
         """Refuse lengths and rates that no encoder has."""

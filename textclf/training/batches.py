@@ -40,7 +40,8 @@ class BatchPlan(Sampler[list[int]]):
     sorted by length and cut into batches, whose order is then shuffled. Every example occurs
     once. An incomplete batch comes last, so that only the last step of an epoch has fewer
     examples or fewer micro-batches than the others. With `balanced`, an epoch has as many examples as
-    there are, but draws each class equally often, in each epoch afresh.
+    there are, but draws each class equally often, in each epoch afresh. Where the options say how many steps are taken,
+    the last epoch ends after the last of them.
     """
 
     def __init__(
@@ -91,13 +92,31 @@ class BatchPlan(Sampler[list[int]]):
         return -(-self.examples // self.options.batch_size)
 
     @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole training, if it is not stopped early."""
+        return self.options.max_steps or self.steps * self.options.planned_epochs(self.steps)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole training, the last of which may be cut short."""
+        return -(-self.total_steps // self.steps)
+
+    def steps_of(self, epoch: int) -> int:
+        """Return the optimizer steps of an epoch, counted from 1."""
+        if self.options.max_steps is None:
+            return self.steps
+        return min(self.steps, self.total_steps - (max(epoch, 1) - 1) * self.steps)
+
+    @property
     def parts_per_step(self) -> int:
         """Micro-batches of a whole optimizer step."""
         return -(-self.options.batch_size // self.micro_batch_size)
 
     def __len__(self) -> int:
         """Micro-batches of what is left of the epoch."""
-        whole, rest = divmod(self.examples - self.done * self.options.batch_size, self.options.batch_size)
+        size = self.options.batch_size
+        examples = min(self.examples, self.steps_of(self.epoch) * size)
+        whole, rest = divmod(examples - self.done * size, size)
         return whole * self.parts_per_step + -(-rest // self.micro_batch_size)
 
     def examples_of(self, step: int) -> int:
@@ -122,7 +141,7 @@ class BatchPlan(Sampler[list[int]]):
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         whole = [batch for batch in batches if len(batch) == size]
         generator.shuffle(whole)
-        return whole + [batch for batch in batches if len(batch) < size]
+        return (whole + [batch for batch in batches if len(batch) < size])[: self.steps_of(self.epoch)]
 
     def parts(self, batch: NDArray[np.int64]) -> Iterator[list[int]]:
         """Yield this process's part of each micro-batch of an optimizer step.

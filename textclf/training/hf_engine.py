@@ -75,13 +75,13 @@ def fit_with_transformers(
         labels = labels_of(data.train)
         loss_of = make_loss(balance, options.label_smoothing, labels, data.num_labels, classifier.device)
         total = _sum_over_processes if several else None
-        monitor = TrainingMonitor(classifier, data, options, context, plan.steps, total)
+        monitor = TrainingMonitor(classifier, data, options, context, plan.epochs, total)
         monitor.stability.expect(plan, loss_of)
         with apply_speedups(classifier, batches.tokens.ids, options) as speedups:
             optimizer = make_optimizer(classifier.model, options)
             allocate_moments(optimizer)
             speedups.follow(optimizer)
-            schedule = make_schedule(optimizer, options, total_steps=plan.steps * monitor.planned_epochs)
+            schedule = make_schedule(optimizer, options, plan.total_steps)
             log.info(
                 "training with transformers.Trainer on %s in %s, %d steps an epoch%s",
                 describe_device(device),
@@ -89,7 +89,7 @@ def fit_with_transformers(
                 plan.steps,
                 f", {processes.size} processes" if several else "",
             )
-            monitor.announce_plan()
+            monitor.announce_plan(plan.steps)
             log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
             torch.manual_seed(context.seed + processes.rank)  # each process drops out other units
             training = TrainingState(monitor, plan, optimizer, schedule, speedups.seen, _scaler(precision))
@@ -122,14 +122,16 @@ def _take_steps(
     loss_of: Loss,
     micro_batcher: MicroBatcher,
 ) -> None:
-    """Let a Trainer take steps from where training stands: to the end of an epoch that was begun, or else to the last.
+    """Let a Trainer take steps from where training stands, to the end of an epoch that was begun or is cut short.
+
+    Else it goes to the end of the last whole epoch.
 
     Whatever it raises, the steps that the monitor counted are done and the next call continues after them, with the
     plan's size of parts at that moment.
     """
     monitor, plan = training.monitor, batches.plan
     plan.epoch, plan.done = len(monitor.epochs) + 1, monitor.steps_done
-    if plan.done == plan.steps:  # nothing of this epoch is left but its validation
+    if plan.done == plan.steps_of(plan.epoch):  # nothing of this epoch is left but its validation
         monitor.start_epoch()
         checkpointer.end_epoch()
         return
@@ -145,7 +147,8 @@ def _take_steps(
         return loss
 
     own = copy(arguments)
-    own.num_train_epochs = 1 if plan.done else monitor.planned_epochs - len(monitor.epochs)
+    whole = plan.total_steps // plan.steps - len(monitor.epochs)  # epochs that are not cut short
+    own.num_train_epochs = 1 if plan.done else max(whole, 1)
     own.per_device_train_batch_size = plan.micro_batch_size
     own.gradient_accumulation_steps = plan.parts_per_step
     random = random_state(monitor.classifier.device)  # which the Trainer seeds again

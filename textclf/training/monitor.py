@@ -38,7 +38,7 @@ class TrainingMonitor:
         data: TextData,
         options: TrainerOptions,
         context: RunContext,
-        steps_per_epoch: int,
+        epochs: int,
         sum_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ):
         """Follow a run.
@@ -46,17 +46,16 @@ class TrainingMonitor:
         Args:
             classifier: The classifier in training.
             data: Validated on `data.validation`.
-            options: Number of epochs, patience, and how often to log.
+            options: Patience, and how often to log.
             context: The objective, and where metrics are logged.
-            steps_per_epoch: Optimizer steps of an epoch.
+            epochs: Most epochs, the last of which may be cut short.
             sum_over_processes: Adds a tensor up over data-parallel processes; none for a single one.
         """
         self.classifier = classifier
         self.data = data
         self.options = options
         self.context = context
-        self.steps_per_epoch = steps_per_epoch
-        self.planned_epochs = options.planned_epochs(steps_per_epoch)
+        self.planned_epochs = epochs
         self.total = sum_over_processes or (lambda value: value)
         self.is_main = context.is_main
         self.interruptible = nullcontext if sum_over_processes else signals.at_once
@@ -94,15 +93,15 @@ class TrainingMonitor:
         patience = self.options.patience
         return self.best is not None and patience is not None and len(self.epochs) - self.best.epoch >= patience
 
-    def announce_plan(self) -> None:
+    def announce_plan(self, steps_per_epoch: int) -> None:
         """Say how long training is planned to be, where that is not what it usually is."""
         options, planned = self.options, self.planned_epochs
-        if self.is_main and options.epochs is None and planned > USUAL_EPOCHS:
+        if self.is_main and options.epochs is None and options.max_steps is None and planned > USUAL_EPOCHS:
             log.info(
                 "little data: %d epochs of %d steps instead of %d, for at least %d steps (trainer.min_steps); the best "
                 "on validation is kept",
                 planned,
-                self.steps_per_epoch,
+                steps_per_epoch,
                 USUAL_EPOCHS,
                 options.min_steps,
             )

@@ -30,8 +30,19 @@ def make_optimizer(model: nn.Module, options: TrainerOptions) -> torch.optim.Ada
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, options: TrainerOptions, total_steps: int) -> LambdaLR:
-    """Return the course of the learning rate: a linear warm-up, then decay to 0 or nothing."""
-    warmup = math.ceil(options.warmup_fraction * total_steps)
+    """Return the course of the learning rate: a linear warm-up, then decay to 0 or nothing.
+
+    Raises:
+        ConfigError: If the warm-up that is asked for takes all of the steps.
+    """
+    warmup = options.warmup_steps
+    if warmup is None:
+        warmup = math.ceil(options.warmup_fraction * total_steps)
+    elif warmup >= total_steps:
+        raise ConfigError(
+            f"trainer.warmup_steps must be below the {total_steps} steps of this training, got {warmup}: the learning "
+            f"rate would never get to its peak. Set fewer, or trainer.warmup_fraction instead."
+        )
 
     def factor(step: int) -> float:
         if step < warmup:

@@ -11,6 +11,8 @@ from textclf.errors import refuse_unless
 USUAL_EPOCHS = 4
 """Passes over data that are enough for them (Devlin et al. 2019, appendix A.3)."""
 NEVER = "never"
+WARMUP_FRACTION = 0.06
+"""Share of the steps in which the learning rate rises where neither that nor steps are asked for."""
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 FORMS = "a number of steps such as 500, a duration such as 90s, 10min or 1h, or never"
 
@@ -95,6 +97,9 @@ class TrainerOptions:
     min_steps: int = 50
     """Fewest optimizer steps that are planned where `epochs` is not given, since few steps leave little data unused; 0
     for none. The best epoch on validation is kept."""
+    max_steps: int | None = None
+    """Optimizer steps to take, in place of epochs: as many passes as that needs, the last one cut short; none for whole
+    epochs."""
     batch_size: int = 16
     """Examples per optimizer step, over all devices."""
     gradient_accumulation: int = 1
@@ -103,8 +108,10 @@ class TrainerOptions:
     """Peak learning rate of AdamW, reached at the end of the warm-up."""
     weight_decay: float = 0.01
     """Decoupled weight decay; biases and normalisation weights are left out."""
-    warmup_fraction: float = 0.06
+    warmup_fraction: float = WARMUP_FRACTION
     """Share of all steps, 0 to 1, over which the learning rate rises from 0."""
+    warmup_steps: int | None = None
+    """Steps over which it rises, in place of that share; none for the share."""
     schedule: Schedule = Schedule.linear
     """What follows the warm-up: linear or cosine decay to 0, or constant."""
     max_grad_norm: float = 1.0
@@ -142,6 +149,7 @@ class TrainerOptions:
                     ("batch_size", self.batch_size),
                     ("gradient_accumulation", self.gradient_accumulation),
                     ("log_every", self.log_every),
+                    ("max_steps", 1 if self.max_steps is None else self.max_steps),
                     ("patience", 1 if self.patience is None else self.patience),
                 ]
             ),
@@ -156,6 +164,24 @@ class TrainerOptions:
             (
                 0 <= self.warmup_fraction < 1,
                 f"warmup_fraction must be in [0, 1), got {self.warmup_fraction}.",
+            ),
+            (
+                self.warmup_steps is None or self.warmup_steps >= 0,
+                f"warmup_steps must be 0 or more, got {self.warmup_steps}.",
+            ),
+            (
+                self.max_steps is None or self.epochs is None,
+                f"epochs={self.epochs} contradicts max_steps={self.max_steps}, which stands in for epochs; set one.",
+            ),
+            (
+                self.warmup_steps is None or self.warmup_fraction == WARMUP_FRACTION,
+                f"warmup_fraction={self.warmup_fraction} contradicts warmup_steps={self.warmup_steps}, which stands in "
+                f"for it; set one.",
+            ),
+            (
+                self.warmup_steps is None or self.max_steps is None or self.warmup_steps < self.max_steps,
+                f"warmup_steps ({self.warmup_steps}) must be below max_steps ({self.max_steps}), or the learning rate "
+                f"never gets to its peak.",
             ),
             (
                 0 <= self.label_smoothing < 1,

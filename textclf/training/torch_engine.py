@@ -63,16 +63,16 @@ def fit_with_torch(
     batches = training_batches(classifier, data, options, context.seed, balance)
     plan = batches.plan
     loss_of = make_loss(balance, options.label_smoothing, labels_of(data.train), data.num_labels, device)
-    monitor = TrainingMonitor(classifier, data, options, context, plan.steps)
+    monitor = TrainingMonitor(classifier, data, options, context, plan.epochs)
     monitor.stability.expect(plan, loss_of)
     with apply_speedups(classifier, batches.tokens.ids, options) as speedups, signals.deferred():
         optimizer = make_optimizer(model, options)
         allocate_moments(optimizer)
         speedups.follow(optimizer)
-        schedule = make_schedule(optimizer, options, total_steps=plan.steps * monitor.planned_epochs)
+        schedule = make_schedule(optimizer, options, plan.total_steps)
         scaler = torch.amp.GradScaler("cuda", enabled=precision is Precision.fp16)
         log.info("training on %s in %s, %d steps an epoch", describe_device(device), precision.value, plan.steps)
-        monitor.announce_plan()
+        monitor.announce_plan(plan.steps)
         log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
 
         torch.manual_seed(context.seed)

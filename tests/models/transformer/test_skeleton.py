@@ -89,6 +89,12 @@ def test_dropout_of_an_architecture_without_any_is_refused(checkpoint, monkeypat
         open_checkpoint(options(checkpoint("llama"), dropout=0.1))
 
 
+def test_what_cannot_classify_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}')
+    with pytest.raises(ConfigError, match=r"model.checkpoint=.*: a clip cannot classify texts"):
+        open_checkpoint(options(tmp_path))
+
+
 KEEPING = ["bert", "distilbert", "roberta", "mpnet", "longformer", "xlnet", "deberta", "deberta-v3", "electra"]
 
 

@@ -108,23 +108,24 @@ def test_an_end_that_the_tokenizer_does_not_have_is_refused(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("pairs", [None, ["it is", "a lamp", "so"]])
-def test_a_tokenizer_in_python_cuts_as_others_do(pairs, tmp_path):
+def test_a_tokenizer_in_python_cuts_as_others_do(tmp_path):
     """CANINE's: a token a character."""
     classifier = load(make_checkpoint("canine", tmp_path), max_length=16)
-    tokenizer = classifier.tokenizer
-    expected = tokenizer(TEXTS, pairs, truncation="longest_first", max_length=16)["input_ids"]
-    tokens = classifier.tokenize(TEXTS, pairs)
-    assert [tokens.ids[a:b].tolist() for a, b in zip(tokens.offsets, tokens.offsets[1:], strict=False)] == expected
-    assert tokens.num_cut == (1 if pairs is None else 3) - (pairs is not None)
-    lengths = classifier.lengths
-    for changes in ({"truncation": Truncation.head_tail}, {"long_text": LongText.sliding_window, "window_overlap": 4}):
-        classifier.lengths = type(lengths)(max_length=16, **changes)
+    tokenizer, lengths = classifier.tokenizer, classifier.lengths
+    for pairs, cut, last in ((None, 1, "y"), (["it is", "a lamp", "so"], 2, "o")):
+        classifier.lengths = lengths
+        expected = tokenizer(TEXTS, pairs, truncation="longest_first", max_length=16)["input_ids"]
         tokens = classifier.tokenize(TEXTS, pairs)
-        assert np.diff(tokens.offsets).max() == 16
-        assert chr(tokens.ids[tokens.offsets[-1] - 2]) == (
-            "y" if pairs is None else "o"
-        )  # the end of the last is there
+        assert [tokens.ids[a:b].tolist() for a, b in zip(tokens.offsets, tokens.offsets[1:], strict=False)] == expected
+        assert tokens.num_cut == cut
+        for changes in (
+            {"truncation": Truncation.head_tail},
+            {"long_text": LongText.sliding_window, "window_overlap": 4},
+        ):
+            classifier.lengths = type(lengths)(max_length=16, **changes)
+            tokens = classifier.tokenize(TEXTS, pairs)
+            assert np.diff(tokens.offsets).max() == 16
+            assert chr(tokens.ids[tokens.offsets[-1] - 2]) == last  # the end of the last text is there
 
 
 @pytest.fixture(scope="module")

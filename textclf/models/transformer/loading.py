@@ -47,6 +47,8 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         label_names: Names of the classes, in label order.
         seed: Seed of the head's initial weights.
 
+    A head that the checkpoint has for classes of the same names is kept.
+
     Raises:
         ArtifactError: If the checkpoint cannot be had.
         ConfigError: If the architecture does not have what the options ask for.
@@ -214,6 +216,10 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
                 f"{what} could not be read from the Hub: {first_line(error)} Check model.checkpoint (owner/name, or "
                 f"a local folder with a / or . in front) and model.revision."
             ) from error
+    if type(config) not in AutoModelForSequenceClassification._model_mapping:
+        raise ConfigError(
+            f"model.checkpoint={options.checkpoint}: a {config.model_type} cannot classify texts. Choose another one."
+        )
     model = skeleton(config)
     longest = longest_input(model)
     if longest is not None and options.max_length > longest:

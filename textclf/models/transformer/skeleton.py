@@ -18,13 +18,7 @@ NO_DROPOUT = re.compile(r"layer_?drop")
 
 
 def skeleton(config: PretrainedConfig) -> PreTrainedModel:
-    """Return the classifier that a configuration describes, all of its weights without memory or values.
-
-    Raises:
-        ConfigError: If there is no classifier of texts of this kind.
-    """
-    if type(config) not in AutoModelForSequenceClassification._model_mapping:
-        raise ConfigError(f"model.checkpoint: a {config.model_type} cannot classify texts. Choose another checkpoint.")
+    """Return the classifier that a configuration describes, all of its weights without memory or values."""
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         return AutoModelForSequenceClassification.from_config(config)
 
