@@ -10,6 +10,8 @@ import pytest
 from huggingface_hub import constants
 
 from textclf.data import remote
+from textclf.data.load import load
+from textclf.data.options import FilesDataset
 from textclf.data.remote import fetch, is_address
 from textclf.errors import ConfigError, DataError
 
@@ -181,3 +183,10 @@ def test_refusals_of_the_hub_get_their_advice(hub, monkeypatch, place, message):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(DataError, match=message):
         fetch(f"hf://datasets/{place}/train.csv", "dataset.train")
+
+
+def test_a_run_trains_on_a_file_at_an_address(memory):
+    rows = "".join(f"{'good' if i % 2 else 'bad'} lamp {i},{i % 2}\n" for i in range(60))
+    memory.pipe("/box/mine.csv", b"text,label\n" + rows.encode())
+    data = load(FilesDataset(train="memory://box/mine.csv"))
+    assert (data.name, len(data.train) + len(data.validation) + len(data.test)) == ("mine", 60)

@@ -30,6 +30,7 @@ from textclf.data.readers.source import BadRow, Reader, Row
 from textclf.data.readers.tables import TableFiles
 from textclf.data.readers.text import TextForm, encoding_of
 from textclf.data.rejected import RejectedRows
+from textclf.data.remote import fetch, is_address
 from textclf.errors import DataError, listed
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,8 @@ def parts_of(file: str, option: str) -> list[Part]:
     Raises:
         DataError: If there is none.
     """
+    if is_address(file) and LANGUAGE not in file:
+        return [Part(fetch(file, option))]
     path = resolve(file)
     if LANGUAGE in file:
         before, _, after = str(path).partition(LANGUAGE)

@@ -262,7 +262,8 @@ class FilesDataset(DatasetOptions):
     Excel (.xlsx), Parquet, Arrow or Feather, fastText's .txt, or an export of Label Studio, Prodigy or doccano. A
     pattern such as `data/*.csv` names several of one kind. A folder holds one folder of text files per label, or is
     one that `save_to_disk` of `datasets` wrote. `bundled:reviews/train.jsonl` names a file that comes with textclf;
-    `%language%` in a name stands for one file per language, as in `train.%language%.jsonl`."""
+    `%language%` in a name stands for one file per language, as in `train.%language%.jsonl`. An address such as
+    `hf://datasets/OWNER/NAME/train.csv` or `https://…` is fetched into a cache."""
     validation: str | None = None
     """File to select on; none takes a stratified slice of train."""
     test: str | None = None

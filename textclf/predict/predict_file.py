@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from textclf.data.column_names import plain_name
 from textclf.data.readers.text import PLAIN, TextForm
+from textclf.data.remote import fetch, is_address
 from textclf.errors import ArtifactError, ConfigError, DataError, listed
 from textclf.models.prediction import check_threshold
 from textclf.models.saved import read_description
@@ -110,6 +111,8 @@ def predict_file(
     Raises:
         TextclfError: With what is wrong; wherever it can be known, before the classifier is loaded.
     """
+    if is_address(ends.input):
+        ends = replace(ends, input=str(fetch(ends.input, "--input")))
     input_kind, output_kind = kinds_of(ends)
     check_ends(ends, output_kind)
     scoring = scoring or Scoring()
