@@ -141,7 +141,7 @@ def test_a_finished_run_is_never_overwritten(tmp_path):
     ("changes", "message"),
     [
         ({"objective": "test/accuracy"}, "would select on the test split"),
-        ({"model": replace(TINY, checkpoint="tests/absent")}, "'tests/absent' could not be read"),
+        ({"model": replace(TINY, checkpoint="tests/absent")}, "'tests/absent' is not on the Hub"),
         ({"trainer": replace(TRAINER, precision=Precision.fp16)}, "fp16 needs a CUDA GPU"),
         ({"model": replace(TINY, max_length=500)}, "at most 64 tokens"),
     ],
