@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset
 
 from tests.predict.factory import rows_of
 from textclf.data.readers.text import TextForm
@@ -232,3 +233,15 @@ def test_fields_within_fields_are_named_by_their_path(tmp_path):
     path.write_text('{"review": {"body": "fine"}}\n{"review": {"body": "awful"}}\n')
     wanted = WantedTexts(TextColumns("review.body"), has_pairs=False)
     assert [text for batch in read_batches(path, Kind.jsonl, wanted) for text in batch.texts] == ["fine", "awful"]
+
+
+def test_folders_of_labels_and_saved_datasets_are_predicted(tmp_path):
+    for name, text in {"pos/1": "fine é", "neg/2": "awful"}.items():
+        (tmp_path / "texts" / name).parent.mkdir(parents=True)
+        (tmp_path / "texts" / name).write_bytes(text.encode("latin-1"))
+    batches = list(read_batches(tmp_path / "texts", Kind.folder, form=TextForm("latin-1")))
+    assert [text for batch in batches for text in batch.texts] == ["awful", "fine é"]
+    assert batches[0].table.column("label").to_pylist() == ["neg", "pos"]
+    Dataset.from_list([{"text": "fine"}, {"text": "awful"}]).save_to_disk(str(tmp_path / "saved"))
+    saved = list(read_batches(tmp_path / "saved", Kind.folder))
+    assert [text for batch in saved for text in batch.texts] == ["fine", "awful"]

@@ -9,6 +9,7 @@ from datasets import DatasetDict, load_dataset
 
 from textclf.data.options import HubDataset
 from textclf.data.prepare import RawData
+from textclf.data.readers.saved_dataset import is_saved, read_saved
 from textclf.errors import DataError, did_you_mean, first_line, listed
 from textclf.system.hub import Repository, explain, hub_or_cache, names_a_folder, ways_on
 
@@ -46,6 +47,8 @@ def _read(options: HubDataset, source: str) -> DatasetDict:
         local = Path(options.path).expanduser()
         if not local.is_dir():
             raise DataError(f"dataset.path={options.path}: there is no such folder, and it is no Hub id (owner/name).")
+        if is_saved(local):
+            return DatasetDict(read_saved(local))
         return _load(str(local), options, source)
     repository = Repository("dataset", options.path, options.revision)
     with hub_or_cache(None if Path(options.path).is_dir() else repository) as access:

@@ -210,7 +210,7 @@ def kinds_of(ends: Ends) -> tuple[Kind | None, Kind | None]:
         ConfigError: If neither a name nor an option says one.
     """
     known = ", ".join(ENDINGS)
-    read = ends.input_kind or kind_of_name(ends.input)
+    read = ends.input_kind or (Kind.folder if Path(ends.input).is_dir() else kind_of_name(ends.input))
     if read is None and ends.input != PIPE:
         raise ConfigError(
             f"--input {ends.input}: say of what format {ends.input} is with --input-format "
@@ -230,9 +230,9 @@ def kinds_of(ends: Ends) -> tuple[Kind | None, Kind | None]:
 
 def _kind_like(read: Kind) -> Kind:
     """Return the format in which rows of a format are written, where nobody says which."""
-    if read in BINARY:
-        return Kind.jsonl if read is Kind.xlsx else Kind.parquet
-    return Kind.jsonl if read is Kind.txt else read
+    if read in WRITTEN:
+        return Kind.jsonl if read is Kind.txt else read
+    return Kind.parquet if read in BINARY and read is not Kind.xlsx else Kind.jsonl
 
 
 def check_ends(ends: Ends, output_kind: Kind | None) -> None:
@@ -245,8 +245,6 @@ def check_ends(ends: Ends, output_kind: Kind | None) -> None:
     source = Path(ends.input)
     if ends.input != PIPE and not source.exists():
         raise DataError(f"--input {ends.input}: there is no such file (looked at {source.absolute()}).")
-    if ends.input != PIPE and source.is_dir():
-        raise DataError(f"--input {ends.input}: this is a folder; name one file.")
     if ends.output == PIPE:
         if output_kind is Kind.parquet and sys.stdout.isatty():
             raise ArtifactError("Parquet is not for a terminal; name a file with --output.")

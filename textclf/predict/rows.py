@@ -22,13 +22,15 @@ from textclf.data.readers.csv import SeparatedValues
 from textclf.data.readers.excel import Workbook
 from textclf.data.readers.exports import field_names, value_at
 from textclf.data.readers.fasttext import is_labelled, text_and_labels
+from textclf.data.readers.folders import LabelFolders
 from textclf.data.readers.jsonl import JsonLines
 from textclf.data.readers.packed import PACKINGS, packing_of_name, unpacked_name
+from textclf.data.readers.saved_dataset import is_saved, read_saved
 from textclf.data.readers.source import BadRow, Lines, Row, encodable, undecoded
 from textclf.data.readers.tables import Table, open_table
 from textclf.data.readers.text import PLAIN, TextForm, open_text
 from textclf.data.rejected import START_CHARACTERS
-from textclf.errors import DataError
+from textclf.errors import DataError, listed
 from textclf.predict.inputs import MAX_TEXT_CHARACTERS, TextColumns, Texts, WantedTexts, refusal
 from textclf.predict.values import column_of
 
@@ -42,8 +44,8 @@ LINE_COLUMN = "text"
 """What the lines of a file without columns are called."""
 
 
-LABEL_COLUMN = "label"
-"""What the labels of fastText's lines are called."""
+LABEL_COLUMN, FILE_COLUMN = "label", "file"
+"""What the labels of fastText's lines and of folders are called, and the file of a text in a folder."""
 
 
 class Kind(Enum):
@@ -57,6 +59,7 @@ class Kind(Enum):
     xlsx = "xlsx"
     arrow = "arrow"
     feather = "feather"
+    folder = "folder"
 
 
 ENDINGS = {".jsonl": Kind.jsonl, ".ndjson": Kind.jsonl, ".json": Kind.jsonl, ".csv": Kind.csv, ".tsv": Kind.tsv,
@@ -142,6 +145,9 @@ def read_batches(
         return
     if kind is Kind.xlsx:
         yield from _workbook(source, wanted, size, said)
+        return
+    if kind is Kind.folder:
+        yield from _folder(Path(said), wanted, size, form)
         return
     readers: dict[Kind, Callable[..., Iterator[Batch]]] = {Kind.jsonl: _json_lines, Kind.txt: _plain_lines}
     with _opened(source, said, form) as (stream, share):
@@ -288,6 +294,41 @@ def _workbook(source: Path | BinaryIO, wanted: WantedTexts, size: int, said: str
         yield Batch(
             pa.table({name: pa.array([], pa.string()) for name in names}), [], [] if columns.text_pair else None
         )
+
+
+def _folder(folder: Path, wanted: WantedTexts, size: int, form: TextForm) -> Iterator[Batch]:
+    """Yield the texts of a folder of label folders, with the file of each; or the rows of a saved dataset."""
+    if is_saved(folder):
+        splits = read_saved(folder)
+        if len(splits) > 1:
+            raise DataError(f"{folder}: the saved dataset has the splits {listed(splits)}; name the folder of one.")
+        rows = next(iter(splits.values())).with_format("arrow")
+        columns = wanted.found_in(rows.column_names, str(folder))
+        for start in range(0, len(rows), size):
+            yield _of_columns(rows[start : start + size], columns, str(folder), start)
+        return
+    names = [LINE_COLUMN, LABEL_COLUMN]
+    columns = wanted.found_in(names, str(folder))
+    for window in _windows(LabelFolders(form).rows(folder, names), size, lambda row: len(row.values[0])):
+        found = Texts(columns)
+        for row in window:
+            if isinstance(row, BadRow):
+                found.add_problem(row)
+            else:
+                found.add(row.file, None, dict(zip(names, row.values, strict=True)).get)
+        labels = [Path(row.file).parent.name for row in window]
+        table = pa.table({LINE_COLUMN: found.texts, LABEL_COLUMN: labels, FILE_COLUMN: [row.file for row in window]})
+        yield Batch(table, found.texts, None, found.problems)
+
+
+def _of_columns(table: pa.Table, columns: TextColumns, said: str, first: int) -> Batch:
+    """Return some rows of a saved dataset."""
+    named = {name for name in (columns.text, columns.text_pair, columns.title) if name is not None}
+    values = {name: table.column(name).cast(pa.large_string()).to_pylist() for name in named}
+    found = Texts(columns)
+    for number in range(len(table)):
+        found.add(said, first + number + 1, {name: texts[number] for name, texts in values.items()}.get)
+    return Batch(table, found.texts, found.pairs, found.problems)
 
 
 def _windows(rows: Iterator[Any], size: int, length: Callable[[Any], int]) -> Iterator[list[Any]]:

@@ -49,6 +49,13 @@ def test_the_longest_input_is_the_true_one(family, checkpoint):
         open_checkpoint(options(checkpoint(family), max_length=longest + 1))
 
 
+def test_the_usual_length_is_cut_to_what_the_model_takes(checkpoint, caplog):
+    classifier = load_checkpoint(TransformerModel(name="x", checkpoint=str(checkpoint("mpnet"))), NAMES, seed=1)
+    assert classifier.lengths.max_length == 64
+    assert "takes 64 tokens at most, and model.max_length is that" in caplog.text
+    assert classifier.predict_proba(["a lovely film " * 80]).shape == (1, 2)
+
+
 @pytest.mark.parametrize("family", ["bert", "roberta", "mpnet", "longformer", "bart", "gpt2"])
 def test_an_input_of_that_length_has_positions(family, checkpoint):
     classifier = load_checkpoint(options(checkpoint(family), max_length=LONGEST[family]), NAMES, seed=1)

@@ -31,6 +31,8 @@ def plain_row(content: dict[str, Any]) -> dict[str, Any] | str:
             return rejected.NOT_ACCEPTED
         labels = [label for one in done[:1] for label in _chosen(one.get("result"))]
         return content["data"] | {"label": labels or None}
+    if isinstance(content.get("data"), str) and "text" not in content and "label" in content:  # doccano's older form
+        return content | {"text": content["data"]}
     if "answer" in content and ("_input_hash" in content or "accept" in content):
         if content["answer"] != "accept":
             return rejected.NOT_ACCEPTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from textclf.models.transformer.special_tokens import settle_padding_side, settl
 from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, names_a_folder, ways_on
 from textclf.system.paths import check_contained
 
+log = logging.getLogger(__name__)
+
 ADAPTER = "adapter_config.json"
 """The file by which an adapter of the library peft is known."""
 
@@ -55,6 +58,10 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
     """
     checkpoint = open_checkpoint(options)
     config = checkpoint.config
+    if checkpoint.max_length < options.max_length:
+        log.warning(
+            "%s takes %d tokens at most, and model.max_length is that", options.checkpoint, checkpoint.max_length
+        )
     names = label_names_of(config)
     config.id2label = dict(enumerate(label_names))
     config.label2id = {name: label for label, name in enumerate(label_names)}
@@ -98,7 +105,7 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         model=model,
         tokenizer=tokenizer,
         lengths=Lengths(
-            options.max_length, options.truncation, options.long_text, options.window_overlap, options.max_windows
+            checkpoint.max_length, options.truncation, options.long_text, options.window_overlap, options.max_windows
         ),
         padding=options.padding,
         attention=options.attention,
@@ -185,6 +192,9 @@ class Checkpoint:
     config: PretrainedConfig
     positions_from_padding: bool
     """Whether the model counts positions from the padding's id."""
+    max_length: int
+    """The longest input that is kept, in tokens: as asked, or all that the model takes where that is less than the
+    usual length."""
 
 
 def open_checkpoint(options: TransformerModel) -> Checkpoint:
@@ -222,7 +232,10 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
         )
     model = skeleton(config)
     longest = longest_input(model)
-    if longest is not None and options.max_length > longest:
+    max_length = options.max_length
+    if longest is not None and longest < max_length == TransformerModel.max_length:
+        max_length = longest
+    elif longest is not None and max_length > longest:
         raise ConfigError(
             f"model.max_length must be at most {longest} tokens for {options.checkpoint}, got {options.max_length}."
         )
@@ -231,7 +244,7 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
         check_dropout(model)
     if options.keep_layers:
         keep_layers(model, options.keep_layers)
-    return Checkpoint(source, options.revision, config, counts_from_padding(model))
+    return Checkpoint(source, options.revision, config, counts_from_padding(model), max_length)
 
 
 def _refuse_adapter(source: str, options: TransformerModel) -> None:
