@@ -77,6 +77,14 @@ def pytest_sessionfinish():
     _SERVING.__exit__(None, None, None)
 
 
+@pytest.fixture(autouse=True)
+def no_experiment_of_another_test():
+    """`mlflow.set_experiment` leaves its experiment in the environment, where textclf would heed it."""
+    yield
+    for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def hub():
     """The repositories of the loopback Hub: a checkpoint, a dataset with and one without validation."""

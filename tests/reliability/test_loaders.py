@@ -45,6 +45,8 @@ LOADS = {
 }
 """Whose `load` is not to be used."""
 ALLOWED = {
+    ("textclf/__init__.py", "import_module"),  # of the package's own modules, by a list of them
+    ("textclf/__main__.py", "import_module"),  # likewise
     ("textclf/models/classical/pipeline.py", "import_module"),  # of scikit-learn's estimators and textclf's own
     ("textclf/models/classical/pipeline.py", "skops.io.load"),  # with the list of trusted types
     ("textclf/evaluation/metrics.py", "evaluate.load"),  # dataset.metrics, which is asked for by name

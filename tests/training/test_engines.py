@@ -70,7 +70,7 @@ def test_both_engines_take_the_same_steps(parts, smoothing, tiny_checkpoint):
 
 def test_both_engines_stop_after_so_many_steps(tiny_checkpoint):
     """7 steps in epochs of 5: the second epoch has 2, and the learning rate falls to 0 with the last of them."""
-    options = {"epochs": 4, "max_steps": 7, "warmup_steps": 2, "gradient_accumulation": 2}
+    options = {"epochs": None, "max_steps": 7, "warmup_steps": 2, "gradient_accumulation": 2}
     (one, first, logged), (two, second, _) = (fit(engine, tiny_checkpoint, **options) for engine in ENGINES)
     for result in (first, second):
         assert [step for step, _ in result.step_losses] == [1, 2, 3, 4, 5, 6, 7]
@@ -87,7 +87,7 @@ def test_both_engines_stop_after_so_many_steps(tiny_checkpoint):
 @pytest.mark.parametrize("steps", [3, 10])
 def test_steps_are_those_of_the_epochs_that_they_make(engine, steps, tiny_checkpoint):
     """Less than an epoch, and two whole ones, which end to the digit as two epochs do."""
-    _, result, _ = fit(engine, tiny_checkpoint, epochs=4, max_steps=steps)
+    _, result, _ = fit(engine, tiny_checkpoint, epochs=None, max_steps=steps)
     assert [epoch.step for epoch in result.epochs] == ([3] if steps == 3 else [5, 10])
     if steps == 10:
         assert losses(result).tolist() == losses(fit(engine, tiny_checkpoint, epochs=2)[1]).tolist()

@@ -243,6 +243,8 @@ def check_ends(ends: Ends, output_kind: Kind | None) -> None:
         ArtifactError: If the output is there already, is the input, or cannot be written.
     """
     source = Path(ends.input)
+    if ends.input != PIPE and source.is_dir() and ends.input_kind not in (None, Kind.folder):
+        raise DataError(f"--input {ends.input}: this is a folder; leave --input-format out, or name one file.")
     if ends.input != PIPE and not source.exists():
         raise DataError(f"--input {ends.input}: there is no such file (looked at {source.absolute()}).")
     if ends.output == PIPE:
