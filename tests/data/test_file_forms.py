@@ -133,6 +133,7 @@ def test_folders_of_texts_without_endings_keep_every_row_of_latin_1(tmp_path, ca
 
 SENTENCES = {
     "cp1252": "Un été très réussi à la forêt; l'hôtel était déjà complet, où ça ? Très déçu du séjour, accueil médiocre.",
+    "cp1257": "Labai blogas viešbutis, maistas buvo šaltas, personalas nemandagus. Žąsų ąžuolas ėjo į mišką, čia šilta.",
     "cp1251": "Очень плохой отель, мы пожалели о поездке. Еда была отвратительная, персонал грубый.",
     "cp1250": "Bardzo zły hotel, żałuję wyjazdu. Jedzenie było wstrętne, obsługa niemiła, łóżko twarde i głośno.",
     "cp932": "とても悪いホテルでした。食事は冷たく、スタッフは不親切でした。",
@@ -259,3 +260,13 @@ def test_numbers_as_texts_are_warned_of(tmp_path, caplog):
     found = [load(FilesDataset(train=str(tmp_path / f"mine.{ending}"))) for ending in ("csv", "parquet")]
     assert found[0].fingerprint == found[1].fingerprint
     assert caplog.text.count("column 'text' holds numbers (such as ") == 2
+
+
+def test_french_in_latin_1_is_advised_to_be_read_as_cp1252(tmp_path):
+    """Its few accents are letters in Baltic and Central European encodings too."""
+    lines = ["text,label", *(f"{row['text']} café déjà,{row['label']}" for row in ROWS)]
+    (tmp_path / "mine.csv").write_bytes("\n".join(lines).encode("latin-1"))
+    with pytest.raises(DataError, match="like cp1252 .*dataset.encoding=cp1252"):
+        load(FilesDataset(train=str(tmp_path / "mine.csv")))
+    data = load(FilesDataset(train=str(tmp_path / "mine.csv"), encoding="auto"))
+    assert all("café déjà" in text for text in texts_of(data.test)[0])

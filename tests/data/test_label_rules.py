@@ -140,3 +140,12 @@ def test_names_that_yaml_made_true_and_false_are_told_of(caplog):
 def test_a_slice_made_larger_by_its_classes_is_told_of(caplog):
     load(memory([f"c{i % 30}" for i in range(120)], validation_fraction=0.05))
     assert "the test slice is of 30 examples rather than 24" in caplog.text
+
+
+def test_leaving_rare_classes_out_must_leave_two():
+    with pytest.raises(
+        DataError, match="leaves 1 of 3 classes, and at least two are needed; the largest have 40, 3, 3"
+    ):
+        load(memory(["a"] * 40 + ["b", "c"] * 3, min_class_examples=5))
+    with pytest.raises(DataError, match="2 classes have too few(?!.*min_class_examples)"):
+        load(memory(["a"] * 40 + ["b", "c"] * 2))

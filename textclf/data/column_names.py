@@ -141,7 +141,8 @@ def proposed_names(rows: Sequence[Sequence[str]]) -> list[str]:
     words = [sum(len(value.split()) for value in column) / len(whole) for column in columns]
     kinds = [len(set(column)) for column in columns]
     text, label = words.index(max(words)), kinds.index(min(kinds))
-    if text == label or kinds[label] > len(whole) / 2 or words[text] < 2:
+    is_data = len(rows[0][text].split()) > 1  # else the first row may well be one of names
+    if text == label or kinds[label] > len(whole) / 2 or words[text] < 2 or not is_data:
         return []
     named = {text: "text", label: "label"}
     titles = [number for number, count in enumerate(words) if number not in named and count >= 2]

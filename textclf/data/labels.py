@@ -285,12 +285,17 @@ def without_rare(
     rare = [number for number, count in enumerate(counts.tolist()) if count < least]
     if not rare:
         return classes, dict(labels)
+    kept = [number for number in range(len(classes.names)) if number not in set(rare)]
+    if len(kept) < 2:
+        raise DataError(
+            f"{source}: dataset.min_class_examples={least} leaves {len(kept)} of {len(classes.names)} classes, and at "
+            f"least two are needed; the largest have {listed(sorted(counts.tolist(), reverse=True)[:5])} examples."
+        )
     said = [f"{cut(classes.names[number])} ({counts[number]})" for number in rare]
     log.warning(
         "%s: dataset.min_class_examples=%d leaves out %d of %d classes: %s",
         source, least, len(rare), len(classes.names), listed(said, 200),
     )  # fmt: skip
-    kept = [number for number in range(len(classes.names)) if number not in set(rare)]
     new = np.full(len(classes.names) - OTHERS, RARE)  # what stands for no class is counted from the end
     new[kept] = np.arange(len(kept))
     new[OTHERS:] = range(OTHERS, 0)

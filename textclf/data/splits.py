@@ -159,10 +159,12 @@ def _refuse_rare(labels: NDArray[np.int64], label_names: Sequence[str], purposes
         return
     said = [f"{cut(repr(label_names[label]))} has {counts[label]}" for label in rare]
     plural = "classes have" if len(rare) > 1 else "class has"
+    others = np.count_nonzero(counts >= least)
+    leave = f", or leave such classes out with dataset.min_class_examples={least}" if others > 1 else ""
     raise DataError(
         f"{len(rare)} {plural} too few examples in train: {listed(said, 100)}. A stratified slice for "
-        f"{' and one for '.join(purposes)} needs at least {least} of each. Add examples, name splits of your own, or "
-        f"leave such classes out with dataset.min_class_examples={least}."
+        f"{' and one for '.join(purposes)} needs at least {least} of each. Add examples, name splits "
+        f"of your own{leave}."
     )
 
 

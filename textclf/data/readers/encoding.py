@@ -26,8 +26,8 @@ GUESSED = (
 """Encodings that files are still written in. Others differ from these in a few characters, and are rare."""
 SURE = 0.1
 """A guess is sure where charset-normalizer finds less mess than this, 0 to 1, in the text that it gives."""
-CLEARLY = 0.05
-"""Another encoding than cp1252 is taken where it is better by so much."""
+CLEARLY = 0.03
+"""Another encoding than cp1252 is taken where its text is by so much, of 0 to 1, more like that of a language."""
 SAMPLE_BYTES = 100_000
 BLOCK_BYTES = 1 << 20
 
@@ -54,10 +54,7 @@ def guess(bad: bytes) -> Guess:
         return Guess(None, False)
     best = found[0]
     western = next((match for match in found if "cp1252" in (match.encoding, *match.could_be_from_charset)), None)
-    if western is not None and not (
-        best.chaos <= western.chaos - CLEARLY
-        or (best.chaos <= western.chaos and best.coherence >= western.coherence + CLEARLY)
-    ):
+    if western is not None and western.chaos < SURE and best.coherence < western.coherence + CLEARLY:
         return Guess("cp1252", western.chaos < SURE)
     return Guess(best.encoding, best.chaos < SURE)
 
