@@ -136,3 +136,13 @@ def test_texts_are_set_beside_those_of_the_test(folder):
     assert "100% of the words" in other
     assert other.endswith("may be predicted worse than the test scores say")
     assert familiarity(Seen(), None) is None
+
+
+def test_labels_in_lists_of_one_and_in_fields_within_fields_are_found(run, folder, tmp_path):  # noqa: F811
+    rows = [{"text": t, "meta": {"label": [label]}} for t, label in zip(TEXTS, RIGHT, strict=True)]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    ends = ["--input", "in.jsonl", "--output", "o.jsonl", "--label-column", "meta.label"]
+    assert "of 6 rows have the label in column 'meta.label'" in run(folder, *ends)[2]
+    pd.DataFrame({"text": TEXTS, "label": [json.dumps([label]) for label in RIGHT]}).to_csv("in.csv", index=False)
+    code, err = asked(run, folder)
+    assert (code, "of 6 rows have the label in column 'label'" in err) == (0, True)

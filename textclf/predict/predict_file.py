@@ -30,7 +30,7 @@ from textclf.predict.rows import BINARY, ENDINGS, WRITTEN, Batch, Kind, kind_of_
 from textclf.predict.sniff import sniffed
 from textclf.predict.stream import PredictOptions, Tell, predict_batches
 from textclf.predict.texts import found_run, has_pairs, ready
-from textclf.predict.true_labels import SURE_NAMES, TrueLabels, label_column
+from textclf.predict.true_labels import SURE_NAMES, TrueLabels, label_column, names_in
 from textclf.predict.writers import SeparatedWriter, check_target, open_writer
 from textclf.tracking.find_runs import RunReference
 
@@ -180,7 +180,7 @@ def true_labels(
     Raises:
         DataError: If a column is named that is not there, or a report is asked for without labels.
     """
-    names = first.table.column_names
+    names = names_in(first)
     trained = located.record.config.get("dataset", {}).get("label_column") if located.record else None
     try:
         texts = wanted.found_in(names, "the input")

@@ -26,7 +26,7 @@ from textclf.data.readers.folders import LabelFolders
 from textclf.data.readers.jsonl import JsonLines
 from textclf.data.readers.packed import PACKINGS, packing_of_name, unpacked_name
 from textclf.data.readers.saved_dataset import is_saved, read_saved
-from textclf.data.readers.source import BadRow, Lines, Row, encodable, undecoded
+from textclf.data.readers.source import SAMPLED_ROWS, BadRow, Lines, Row, encodable, undecoded
 from textclf.data.readers.tables import Table, open_table
 from textclf.data.readers.text import PLAIN, TextForm, open_text
 from textclf.data.rejected import START_CHARACTERS
@@ -212,8 +212,8 @@ def _json_lines(
             bad = next((row for row in window if isinstance(row, BadRow)), None)
             if not names and bad is not None:
                 raise refusal(bad)
-            inner = dict.fromkeys(name for content, _ in rows[:100] for name in field_names(content))
-            columns = wanted.found_in(list(dict.fromkeys([*names, *inner])), said)
+            fields = dict.fromkeys(name for content, _ in rows[:SAMPLED_ROWS] for name in field_names(content))
+            columns = wanted.found_in(list(fields), said)
         table = pa.Table.from_arrays([column_of([content.get(key) for content, _ in rows]) for key in names], names)
         found = Texts(columns)
         for content, row in rows:

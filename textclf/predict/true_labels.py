@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.data.column_names import LABELS, plain_name
+from textclf.data.readers.exports import field_names, one_label, value_at
 from textclf.errors import DataError, cut, did_you_mean, listed, looks_like
 from textclf.predict.rows import Batch
 from textclf.predict.values import as_fields
@@ -59,6 +61,10 @@ def label_column(
     return sure[0] if len(sure) == 1 else usual[0] if len(usual) == 1 else None
 
 
+LOOKED_AT = 20
+"""Rows of JSON that are looked at for fields within fields."""
+
+
 @dataclass
 class TrueLabels:
     """True labels beside the predictions of rows that went by."""
@@ -96,10 +102,8 @@ class TrueLabels:
             probabilities: Each class's probability of each row, float32 (n, num_labels).
             abstained: Which rows have no class that was sure enough, bool (n,).
         """
-        there = self.column in batch.table.column_names
-        values = [value.strip() for value in as_fields(batch.table.column(self.column))] if there else []
-        values = values or [""] * len(batch)
-        exact = as_fields(batch.table.column(self.column)) if there else values
+        exact = _labels_in(batch, self.column)
+        values = [value.strip() for value in exact]
         if not self.confusions.any() and not self.unknown:
             self.by_number = self._are_numbers(values)
         numbers = {name: label for label, name in enumerate(self.label_names)}
@@ -217,3 +221,21 @@ class TrueLabels:
             "  " + "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
             for row in cells
         ]
+
+
+def names_in(batch: Batch) -> list[str]:
+    """Return the names of a batch's columns, and of fields within fields of JSON."""
+    rows = [json.loads(line) for line in (batch.lines or ())[:LOOKED_AT] if line is not None]
+    inner = dict.fromkeys(name for row in rows if isinstance(row, dict) for name in field_names(row))
+    return list(dict.fromkeys([*batch.table.column_names, *inner]))
+
+
+def _labels_in(batch: Batch, column: str) -> list[str]:
+    """Return the labels of a batch's rows, those in lists of one as training reads them; empty where there is none."""
+    if column in batch.table.column_names:
+        values = as_fields(batch.table.column(column))
+        return [str(one_label(value)) if value.startswith(("[", "{")) else value for value in values]
+    if batch.lines is None or "." not in column:
+        return [""] * len(batch)
+    found = [None if line is None else one_label(value_at(json.loads(line), column)) for line in batch.lines]
+    return ["" if value is None else str(value) for value in found]

@@ -67,13 +67,14 @@ def field_names(content: Mapping[str, Any], prefix: str = "", depth: int = SHOWN
 
 
 def one_label(value: Any) -> Any:
-    """Return the label in a list of one, or in Label Studio's `{"choices": [...]}`; a list of several as it is.
+    """Return the label in a list of one, also one written as JSON, or in Label Studio's `{"choices": [...]}`.
 
-    An empty list is no label.
+    A list of several stays one; an empty one is no label.
     """
-    if isinstance(value, str) and value.startswith('{"' + CHOICES):
+    if isinstance(value, str) and value.startswith(('{"' + CHOICES, '["')):
         try:
-            value = json.loads(value)[CHOICES]
+            found = json.loads(value)
+            value = found[CHOICES] if isinstance(found, dict) else found
         except (ValueError, KeyError, TypeError):
             return value
     if isinstance(value, (list, tuple)):
