@@ -64,6 +64,14 @@ def test_a_collapsed_setup_is_neither_cheaper_nor_best_nor_unbeaten(tmp_path):
         assert pareto_front(comparison.rows, "accuracy", cost) == ["trained"]
 
 
+def test_setups_that_have_all_collapsed_are_still_compared(tmp_path):
+    labels = np.array([0] * 110 + [1] * 90)
+    for number, name in enumerate(("stuck", "fixed")):
+        write(tmp_path / "runs", name, np.full(200, number), labels, num_parameters=10.0 + number)
+    compare([tmp_path / "runs"], CompareOptions(), tmp_path / "out")
+    assert "collapsed" in (tmp_path / "out" / "report.md").read_text("utf-8")
+
+
 def said_of(tmp_path, first, second):
     labels = labels_of(200)
     write(tmp_path, "first", guess(labels, 0.8, 1), labels, **first)

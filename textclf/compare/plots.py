@@ -161,8 +161,14 @@ def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, M
     width, height = 7.6 + 0.075 * max(map(len, key), default=0), max(5.4, 0.8 + 0.21 * len(key))
     with picture(path, title, width, height) as axes:
         front = frame[frame["front"]].sort_values(cost)
-        at, best = [*front[cost], right], [*front["mean"], front["mean"].iloc[-1]]
-        axes.step(at, best, where="post", color="#777777", linewidth=1.2, label="not beaten at lower cost", zorder=1)
+        lines = [np.column_stack([prices, low, prices, high])]
+        if len(front):  # none where every setup has collapsed
+            at, best = [*front[cost], right], [*front["mean"], front["mean"].iloc[-1]]
+            axes.step(
+                at, best, where="post", color="#777777", linewidth=1.2, label="not beaten at lower cost", zorder=1
+            )
+            lines.append(np.column_stack([at[:-1], best[:-1], at[1:], best[:-1]]))
+            lines.append(np.column_stack([at[1:], best[:-1], at[1:], best[1:]]))
         for row, name in enumerate(frame["setup"]):
             mark = marks[name]
             axes.vlines(prices[row], low[row], high[row], color=mark.colour, linewidth=1.3, alpha=0.6)
@@ -175,12 +181,8 @@ def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, M
         axes.set_xticks(list(ticks), list(ticks.values()))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set(xlabel=COSTS[cost].words, ylabel=f"{metric_label(metric)}, 95 % interval")
-        axes.figure.legend(loc="outside right upper" if numbered else "outside lower center")
-        lines = [
-            np.column_stack([prices, low, prices, high]),
-            np.column_stack([at[:-1], best[:-1], at[1:], best[:-1]]),
-            np.column_stack([at[1:], best[:-1], at[1:], best[1:]]),
-        ]
+        if len(front) or numbered:
+            axes.figure.legend(loc="outside right upper" if numbered else "outside lower center")
         labels = [str(row + 1) for row in range(len(texts))] if numbered else texts
         place_labels(axes, list(prices), list(means), labels, np.concatenate(lines))
     return True
