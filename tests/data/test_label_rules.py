@@ -149,3 +149,16 @@ def test_leaving_rare_classes_out_must_leave_two():
         load(memory(["a"] * 40 + ["b", "c"] * 3, min_class_examples=5))
     with pytest.raises(DataError, match="2 classes have too few(?!.*min_class_examples)"):
         load(memory(["a"] * 40 + ["b", "c"] * 2))
+
+
+@pytest.mark.parametrize("form", ["['{}']", '["{}"]', '{{"choices": ["{}"]}}', "{}"])
+def test_a_label_in_a_list_of_one_is_that_label(form):
+    data = load(memory([form.format("ab"[i % 2]) for i in range(60)]))
+    assert data.label_names == ("a", "b")
+
+
+def test_several_choices_are_no_label(tmp_path):
+    labels = ['{"choices": ["a", "b"]}' if i == 7 else "ab"[i % 2] for i in range(120)]
+    pd.DataFrame({"text": TEXTS, "label": labels}).to_csv(tmp_path / "mine.csv", index=False)
+    data = load(FilesDataset(train=str(tmp_path / "mine.csv")))
+    assert (data.label_names, data.rejected) == (("a", "b"), {"train": {"no label": 1}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -67,15 +68,15 @@ def field_names(content: Mapping[str, Any], prefix: str = "", depth: int = SHOWN
 
 
 def one_label(value: Any) -> Any:
-    """Return the label in a list of one, also one written as JSON, or in Label Studio's `{"choices": [...]}`.
+    """Return the label in a list of one; a list of several stays one, and an empty one is no label.
 
-    A list of several stays one; an empty one is no label.
+    Lists that are written out as JSON or as Python does, and Label Studio's `{"choices": [...]}`, are read too.
     """
-    if isinstance(value, str) and value.startswith(('{"' + CHOICES, '["')):
+    if isinstance(value, str) and value.startswith(('{"' + CHOICES, '["', "['")):
         try:
-            found = json.loads(value)
+            found = ast.literal_eval(value) if value.startswith("['") else json.loads(value)
             value = found[CHOICES] if isinstance(found, dict) else found
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, SyntaxError):
             return value
     if isinstance(value, (list, tuple)):
         return value[0] if len(value) == 1 else list(value) or None
