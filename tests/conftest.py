@@ -78,11 +78,16 @@ def pytest_sessionfinish():
 
 
 @pytest.fixture(autouse=True)
-def no_experiment_of_another_test():
-    """`mlflow.set_experiment` leaves its experiment in the environment, where textclf would heed it."""
+def mlflow_environment():
+    """`mlflow.set_experiment` and `mlflow.set_tracking_uri` leave theirs in the environment, where textclf heeds it."""
+    names = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI")
+    before = {name: os.environ.get(name) for name in names}
     yield
-    for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
-        os.environ.pop(name, None)
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -85,7 +85,9 @@ def test_type_checkers_know_the_names(tmp_path):
     )
     settings = {"extraPaths": [str(ROOT)], "venvPath": str(Path(sys.prefix).parent), "venv": Path(sys.prefix).name}
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
-    done = subprocess.run(["pyright", "--outputjson", "-p", str(tmp_path)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "-p", str(tmp_path)], capture_output=True, text=True
+    )
     found = json.loads(done.stdout)["generalDiagnostics"]
     assert [one["range"]["start"]["line"] for one in found if one["severity"] == "error"] == [5], found
 
