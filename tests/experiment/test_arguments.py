@@ -98,6 +98,7 @@ def test_an_unknown_primary_config_says_what_is_meant_by_one(tmp_path):
     assert "study/NAME.yaml" in done.stderr
 
 
+@pytest.mark.slow  # a whole command
 def test_a_run_with_own_configs_says_how_it_is_run_again(own, tmp_path):
     done = run(
         "--config-dir", "conf", "study=trees", "dataset.max_train_examples=60", "analysis.attributions=0", cwd=tmp_path
@@ -119,6 +120,7 @@ def test_options_of_swept_groups_wait_for_the_jobs():
     assert swept_groups(["model=bert"], {"model": "a,b", "seed": "1,2"}) == {"model"}
 
 
+@pytest.mark.slow  # a whole command
 def test_an_option_that_all_swept_models_have_is_theirs(tmp_path):
     done = run(
         "-m", "model=nb_svm,tfidf_logreg", "model.vectorizer.min_df=2", "dataset.max_train_examples=60", cwd=tmp_path

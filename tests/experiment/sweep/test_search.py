@@ -111,6 +111,7 @@ def test_seeds_are_run_in_every_trial():
         search_space({}, ["objective=validation/ece,validation/log_loss"])
 
 
+@pytest.mark.slow  # a whole command
 def test_a_search_for_the_least_ends_with_the_least(tmp_path):
     command = [
         "study=tune_naive_bayes", "objective=validation/log_loss", "hydra.sweeper.n_trials=3", "tracker=none",

@@ -61,6 +61,7 @@ def test_a_search_runs_the_seeds_that_matter_to_any_of_its_trials():
     assert seeds(("seed", "1,2"), ("model.imbalance", "none,oversample")) == ["1", "2"]
 
 
+@pytest.mark.slow  # a whole command
 def test_a_sweep_runs_once_what_its_seed_does_not_change(tmp_path):
     done = subprocess.run(
         [
