@@ -138,7 +138,7 @@ def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Anal
     if (run_dir / records.CLASSIFIER).is_dir():
         log.info('predict with it: python -m textclf.predict %s "a text"', shlex.quote(_from_here(run_dir)))
     if url := record.tracking["url"]:
-        log.info("in MLflow (textclf ui): %s", url)
+        log.info("in MLflow (python -m textclf.ui): %s", url)
 
 
 def scores_said(record: RunRecord) -> str:

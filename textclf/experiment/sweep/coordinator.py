@@ -205,7 +205,7 @@ class OpenSweep:
             self._compare()
         print(f"runs, figures and reports: {self.folder}")
         if self.parent.url:
-            print(f"side by side in MLflow:    textclf ui, then {comparison_url(self.parent.url)}")
+            print(f"side by side in MLflow:    python -m textclf.ui, then {comparison_url(self.parent.url)}")
             print(f"the sweep itself:          {self.parent.url}")
         self._tell_what_is_missing(failures, lost, unreadable)
         wrong = len(failures) + len(lost) + len(unreadable)
