@@ -270,3 +270,19 @@ def test_french_in_latin_1_is_advised_to_be_read_as_cp1252(tmp_path):
         load(FilesDataset(train=str(tmp_path / "mine.csv")))
     data = load(FilesDataset(train=str(tmp_path / "mine.csv"), encoding="auto"))
     assert all("café déjà" in text for text in texts_of(data.test)[0])
+
+
+def test_folders_of_other_things_than_texts_are_no_labels(tmp_path, caplog):
+    for name in ("2024/a.csv", "2025/b.csv", "train/pos/1.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("text,label\na,b\n")
+    with pytest.raises(
+        DataError, match=r"Name the folder of one split, as in dataset.train=.*/train\. To read several"
+    ):
+        load(FilesDataset(train=str(tmp_path)))
+    for i, row in enumerate(ROWS):
+        path = tmp_path / "mixed" / row["label"] / (f"{i}.txt" if i else "0")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(row["text"])
+    load(FilesDataset(train=str(tmp_path / "mixed")))
+    assert "1 files do not end in .txt beside 99 that do, and are not read" in caplog.text

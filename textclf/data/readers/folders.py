@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from textclf.data.readers.text import PLAIN, TextForm
 from textclf.data.rejected import START_CHARACTERS
 from textclf.errors import DataError, listed
 
+log = logging.getLogger(__name__)
+
 ENDING = ".txt"
+NO_TEXTS = (
+    ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".gz", ".bz2",
+    ".xz", ".zst", ".zip", ".pkl", ".png", ".jpg", ".jpeg", ".gif", ".pdf",
+)  # fmt: skip
+"""Endings of files that hold something else than one text."""
 UTF8_SIGNED = "utf-8-sig"
 """UTF-8, with or without a mark in front."""
 MAX_SAMPLED = 500
@@ -37,7 +45,7 @@ class LabelFolders:
 
     def rows(self, path: Path, wanted: Sequence[str]) -> Iterator[Row | BadRow]:
         """Yield a row for each file, by label and name."""
-        files = self.files(path)
+        files = self.files(path, tell=True)
         encoding = self._encoding(path, files)
         cause = rejected.NOT_UTF8 if encodings.is_utf8(encoding) else rejected.NOT_DECODED
         for file in files:
@@ -52,8 +60,12 @@ class LabelFolders:
             row = {"text": text, "label": file.parent.name}
             yield Row(str(file), None, [row[column] for column in wanted])
 
-    def files(self, path: Path) -> list[Path]:
+    def files(self, path: Path, tell: bool = False) -> list[Path]:
         """Return the files that are texts, by label and name.
+
+        Args:
+            path: The folder.
+            tell: Whether to log which files are not read.
 
         Raises:
             DataError: If there are none.
@@ -62,12 +74,20 @@ class LabelFolders:
         folders = [folder for folder in inside if folder.is_dir() and not folder.name.startswith(".")]
         found = [file for folder in folders for file in sorted(folder.iterdir()) if _is_text(file)]
         named = [file for file in found if file.suffix == ENDING]
+        if tell and named and len(named) < len(found):
+            other = next(file for file in found if file.suffix != ENDING)
+            log.warning(
+                "%s: %d files do not end in .txt beside %d that do, and are not read (such as %s)",
+                path, len(found) - len(named), len(named), other,
+            )  # fmt: skip
         if named or found:
             return named or found
+        splits = [folder.name for folder in folders if any(inner.is_dir() for inner in folder.iterdir())]
+        hint = f" Name the folder of one split, as in dataset.train={path}/{splits[0]}." if splits else ""
         raise DataError(
             f"{path}: the folder must hold one folder of text files for each label, as in {path}/positive/1.txt; it "
-            f"holds {listed((f.name for f in inside), 5) or 'nothing'}. To read several files of rows, name them by a "
-            f"pattern, as in {path}/*.csv."
+            f"holds {listed((f.name for f in inside), 5) or 'nothing'}.{hint} To read several files of rows, name them "
+            f"by a pattern, as in {path}/*.csv."
         )
 
     def remark(self, path: Path) -> str:
@@ -91,7 +111,7 @@ class LabelFolders:
 
 
 def _is_text(file: Path) -> bool:
-    return file.is_file() and not file.name.startswith(".")
+    return file.is_file() and not file.name.startswith(".") and file.suffix.lower() not in NO_TEXTS
 
 
 def _decoded(raw: bytes, names: Sequence[str]) -> str | None:
