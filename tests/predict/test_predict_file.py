@@ -1,8 +1,10 @@
 """The command, from the run to the file, in one process."""
 
+import bz2
 import gzip
 import io
 import json
+import re
 import shlex
 import sys
 
@@ -111,6 +113,8 @@ def test_pipes(run, single):
         (b'\n{"text": "fine"}\n{"text": "awful"}\n', "jsonl", 2),
         (b'{"text": "fine"}', "jsonl", 1),
         (b"\xef\xbb\xbfid,review\n1,fine\n2,awful\n", "csv", 2),
+        (bz2.compress(b"id,review\n1,fine\n"), "csv", 1),
+        (b'[\n {\n  "text": "fine"\n },\n {"text": "awful"}\n]\n', "jsonl", 2),
         (gzip.compress(b"id\treview\n1\tfine\n", mtime=0), "tsv", 1),
         (b"text\nfine\n", "csv", 1),
         (b"fine, text\nan awful lamp, that is\n", "csv", 1),
@@ -124,7 +128,15 @@ def test_stdin_says_its_format_by_how_it_begins(run, single, caplog, stdin, kind
     code, out, _ = run(single, "--input", "-", "--output", "-", "--output-format", "jsonl", stdin=stdin)
     assert code == 0
     assert len(out.splitlines()) == rows
-    assert f"stdin is read as {kind}: its first line" in caplog.text or "its second line" in caplog.text
+    assert re.search(rf"stdin is read as {kind}: (its (first|second) line|it begins like an array)", caplog.text)
+
+
+def test_stdin_is_looked_at_in_its_encoding_and_as_it_is_said_to_be_written(run, single):
+    ends = ("--input", "-", "--output", "-", "--output-format", "jsonl")
+    wide = "id,text\n1,fine\n".encode("utf-16")
+    assert json.loads(run(single, *ends, "--encoding", "utf-16", stdin=wide)[1])["text"] == "fine"
+    named = run(single, *ends, "--column-names", "id,text", stdin=b"1,fine\n2,awful\n")[1]
+    assert [json.loads(line)["text"] for line in named.splitlines()] == ["fine", "awful"]
 
 
 def test_stdin_goes_out_as_it_came(run, single):

@@ -127,7 +127,7 @@ def predict_file(
     wanted = wanted_texts(located, asked)
     with _source(ends) as (source, name):
         if input_kind is None and not isinstance(source, Path):
-            input_kind, why, source = sniffed(source, wanted)
+            input_kind, why, source = sniffed(source, wanted, ends.form)
             log.warning("stdin is read as %s: %s; --input-format says otherwise", input_kind.value, why)
         assert input_kind is not None
         output_kind = output_kind or _kind_like(input_kind)

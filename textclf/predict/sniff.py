@@ -5,9 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import zlib
+import re
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from textclf.data.readers.encoding import AUTO, UTF8, UTF8_MARK, guess_of_head
+from textclf.data.readers.packed import DAMAGED, packing_of
+from textclf.data.readers.text import PLAIN, TextForm
 from textclf.errors import DataError
 from textclf.predict.inputs import WantedTexts
 from textclf.predict.rows import Kind
@@ -16,7 +21,7 @@ SEPARATORS = {",": Kind.csv, "\t": Kind.tsv, ";": Kind.csv, "|": Kind.csv}
 """What may stand between columns; a reader says so where it does not take one."""
 HEAD_BYTES = 65_536
 """How much is looked at."""
-GZIP, PARQUET, UTF8_MARK = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
+PARQUET = b"PAR1"
 MOST_NAME_CHARACTERS = 64
 """A column's name is no longer; a text may be."""
 
@@ -43,15 +48,16 @@ class Peeked(io.RawIOBase):
         return len(found)
 
 
-def sniffed(stream: BinaryIO, wanted: WantedTexts) -> tuple[Kind, str, BinaryIO]:
+def sniffed(stream: BinaryIO, wanted: WantedTexts, form: TextForm = PLAIN) -> tuple[Kind, str, BinaryIO]:
     """Look at how a stream begins.
 
     A first line that is a JSON object (or begins an array) makes it JSON Lines; one that names the columns of texts
     which the classifier reads makes it CSV or TSV, if the next line has as many fields; else it is plain lines.
 
     Args:
-        stream: What is read, packed with gzip or not.
+        stream: What is read, packed or not.
         wanted: The columns that hold the texts.
+        form: How a person says that it is written; one who names columns or a delimiter means CSV.
 
     Returns:
         The format, why it is taken for that, and the whole stream.
@@ -59,15 +65,19 @@ def sniffed(stream: BinaryIO, wanted: WantedTexts) -> tuple[Kind, str, BinaryIO]
     head = b""
     while len(head) < HEAD_BYTES and (some := getattr(stream, "read1", stream.read)(HEAD_BYTES)):
         head += some
-        lines = _lines(head)
+        lines = _lines(head, form.encoding)
         if len(lines) > 2 or (lines[0] and len(lines) > 1 and not _header(lines[0], wanted)):
             break
     whole = cast(BinaryIO, io.BufferedReader(Peeked(head, stream), HEAD_BYTES))
     if head.startswith(PARQUET):
         return Kind.parquet, "it begins like Parquet", whole
-    lines = _lines(head)
+    lines = _lines(head, form.encoding)
     first = lines[0] if lines else ""
-    if first.startswith(("{", "[{")) and _is_json(first, whole=len(lines) > 1):
+    if form.column_names or form.delimiter:
+        return Kind.csv, "its columns or what separates them are given", whole
+    if re.match(r"\[\s*\{", "".join(lines)):
+        return Kind.jsonl, "it begins like an array of JSON objects", whole
+    if first.startswith("{") and _is_json(first, whole=len(lines) > 1):
         return Kind.jsonl, "its first line is a JSON object", whole
     found = _header(first, wanted)
     if found is None:
@@ -79,14 +89,18 @@ def sniffed(stream: BinaryIO, wanted: WantedTexts) -> tuple[Kind, str, BinaryIO]
     return SEPARATORS[separator], f"its first line names the column {column!r}", whole
 
 
-def _lines(head: bytes) -> list[str]:
+def _lines(head: bytes, encoding: str) -> list[str]:
     """Return the lines of a beginning, unpacked, from the first that is not blank; the last may be cut off."""
-    if head.startswith(GZIP):
-        try:
-            head = zlib.decompressobj(31).decompress(head, HEAD_BYTES)
-        except zlib.error:
-            head = b""
-    text = head.removeprefix(UTF8_MARK).decode("utf-8", "replace").lstrip("\r\n\t ")
+    packing = packing_of(Path("stdin"), head[:6], is_named=False)
+    raw = head if packing is None else b""
+    if packing is not None:
+        with suppress(*DAMAGED, OSError):  # it is cut off somewhere
+            stream = packing.unpack(io.BytesIO(head))
+            while len(raw) < HEAD_BYTES and (some := getattr(stream, "read1", stream.read)(4096)):
+                raw += some
+    if encoding == AUTO:
+        encoding = guess_of_head(raw) or UTF8
+    text = raw.removeprefix(UTF8_MARK).decode(encoding, "replace").lstrip("\r\n\t \ufeff")
     return text.splitlines(keepends=True) + ([""] if text.endswith("\n") else []) or [""]
 
 
@@ -95,7 +109,7 @@ def _is_json(line: str, whole: bool) -> bool:
     try:
         json.loads(line)
     except ValueError:
-        return not whole or line.startswith("[{")
+        return not whole
     return True
 
 
