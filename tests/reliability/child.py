@@ -1,4 +1,7 @@
-"""What the children of the zygote do. It imports little, and above all not `tests.conftest`, which starts a server."""
+"""What the children of the zygote do. It imports little, and above all not `tests.conftest`, which starts a server.
+
+python -m tests.reliability.child OVERRIDE …      the same in a fresh process
+"""
 
 from __future__ import annotations
 
@@ -46,3 +49,17 @@ def soak(jobs: int, *arguments: str) -> list[tuple[int, int, int]]:
     SweepCallback.on_job_end = measured  # type: ignore[method-assign]
     command("-m", *arguments, f"seed={','.join(str(seed) for seed in range(1, jobs + 1))}")
     return found
+
+
+def main() -> None:
+    """Do a run; an argument `mutation:NAME` puts a defect into it first."""
+    names = [given for given in sys.argv[1:] if given.startswith("mutation:")]
+    for name in names:
+        from tests.reliability.mutations import MUTATIONS
+
+        MUTATIONS[name.partition(":")[2]]()
+    command(*(given for given in sys.argv[1:] if given not in names))
+
+
+if __name__ == "__main__":
+    main()

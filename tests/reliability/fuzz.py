@@ -10,15 +10,20 @@ import gzip
 import io
 import json
 import random
+import shutil
 import string
+import subprocess
+import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import sentences
+from tests.conftest import pytest_sessionfinish, sentences
 from textclf.data.load import load
 from textclf.errors import TextclfError
 
+ROOT = Path(__file__).parents[2]
 KINDS = ("overrides", "file")
 SECONDS = 20
 """No input may take longer."""
@@ -256,3 +261,38 @@ def _check_left(out: Path) -> None:
 
 
 TRIES = {"overrides": try_overrides, "file": try_file}
+
+
+def try_in_a_process(kind: str, seeds: range, folder: Path) -> list[tuple[int, str]]:
+    """Try these seeds in a process of its own, and return what went wrong, by seed.
+
+    Raises:
+        RuntimeError: If the process itself ended otherwise than with an answer.
+    """
+    command = [sys.executable, "-m", "tests.reliability.fuzz", kind, str(seeds.start), str(seeds.stop), str(folder)]
+    most = SECONDS * len(seeds)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=most, errors="replace")
+    if ended.returncode:
+        raise RuntimeError(f"{kind} {seeds}: exit {ended.returncode}\n{ended.stderr[-3000:]}")
+    return [(seed, said) for seed, said in json.loads(ended.stdout.splitlines()[-1])]
+
+
+def main() -> None:
+    """Try the seeds that the command line names, and print what went wrong as JSON."""
+    kind, first, after, folder = sys.argv[1:]
+    wrong = []
+    for seed in range(int(first), int(after)):
+        began = time.monotonic()
+        try:
+            TRIES[kind](seed, Path(folder) / str(seed))
+        except AssertionError as error:
+            wrong.append((seed, str(error)))
+        shutil.rmtree(Path(folder) / str(seed), ignore_errors=True)
+        if (seconds := time.monotonic() - began) > SECONDS:
+            wrong.append((seed, f"it took {seconds:.0f} s"))
+    print("\n" + json.dumps(wrong))
+    pytest_sessionfinish()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 
 def in_place() -> None:
@@ -66,6 +67,20 @@ def leaking() -> None:
     SweepCallback.on_job_end = on_job_end  # type: ignore[method-assign]
 
 
+def addresses_kept() -> None:
+    """Write a pipeline as scikit-learn holds it: with a number that is an address in memory."""
+    from textclf.models.classical import pipeline as module
+
+    write = module.write_pipeline
+
+    def with_address(pipeline: Any, path: Path) -> None:
+        write(pipeline, path)
+        with ZipFile(path, "a") as archive:
+            archive.writestr(ZipInfo("stop_words_id"), str(id(pipeline)))
+
+    module.write_pipeline = with_address
+
+
 MUTATIONS = {
     mutation.__name__: mutation
     for mutation in (
@@ -75,5 +90,6 @@ MUTATIONS = {
         lease_always_granted,
         leftovers_kept,
         leaking,
+        addresses_kept,
     )
 }

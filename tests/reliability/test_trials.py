@@ -122,6 +122,16 @@ def test_the_comparison_finds_every_changed_byte_and_file(trials):
     shutil.rmtree(cwd)
 
 
+def test_an_address_in_memory_would_be_found(trials):
+    """All children of one process have the same addresses, so that only a fresh process can tell."""
+    classical = case(trials, "classical")
+    cwd = trials.folder()
+    assert trials.attempt(classical, cwd, mutation="addresses_kept").status == 0
+    same = trials.fresh(classical, "addresses_kept")
+    assert any("pipeline.skops" in said for said in differences(same, cwd / "run"))
+    shutil.rmtree(cwd)
+
+
 def test_memory_that_grows_would_be_found():
     flat = [(200_000_000 + 50_000 * (job % 3), 40, 5) for job in range(40)]
     assert slopes(flat)[0] < BYTES_PER_JOB

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.reliability.attacks import Attacker
 from tests.reliability.comparing import contents, differences
 from tests.reliability.faults import Fault
 from tests.reliability.world import RUN, World
@@ -16,6 +19,8 @@ from tests.reliability.zygote import Ended, Zygote
 
 ATTEMPTS = 6
 """A run that is not finished after so many resumes is lost."""
+OTHER_MACHINE = {"PYTHONHASHSEED": "4711", "LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONUTF8": "0"}
+"""What a fresh process does differently, beside its umask and its home."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,12 @@ class Trials:
         zygote: What forks the attempts.
         world: Data and checkpoint.
         scratch: Where the runs are written.
+        attacker: What tries attacks; several trials may share one.
     """
 
-    def __init__(self, zygote: Zygote, world: World, scratch: Path):
+    def __init__(self, zygote: Zygote, world: World, scratch: Path, attacker: Attacker | None = None):
         self.zygote, self.world, self.scratch = zygote, world, scratch
+        self.attacker = attacker or Attacker(world, scratch / "attacks")
         self.count = 0
         self.expected: dict[str, dict[str, bytes]] = {}
         self.seconds: dict[str, float] = {}
@@ -92,14 +99,55 @@ class Trials:
                 raise RuntimeError(f"the uninterrupted run of {case.name} failed: {ended}")
             self.operations[key] = ended.report["operations"]
             self.seconds[case.name] = ended.seconds
+            if case.name not in self.expected:
+                self.expected[case.name] = self.fresh(case)
             trace = self.zygote.scratch / f"attempt{self.zygote.count}" / "trace"
             self.traces[key] = [line.split(" ", 2) for line in trace.read_text(errors="replace").splitlines()]
-            found = contents(cwd / "run")
-            if case.name in self.expected and (wrong := differences(self.expected[case.name], cwd / "run")):
+            if wrong := differences(self.expected[case.name], cwd / "run"):
                 raise RuntimeError(f"two uninterrupted runs of {case.name} differ: {wrong}")
-            self.expected[case.name] = found
             shutil.rmtree(cwd)
         return self.operations[key]
+
+    def fresh(self, case: Case, mutation: str | None = None) -> dict[str, bytes]:
+        """Return what the uninterrupted run leaves that is done in a process of its own.
+
+        Raises:
+            RuntimeError: If it fails.
+        """
+        cwd = self.folder()
+        self.fresh_process(case, cwd, mutation)
+        found = contents(cwd / "run")
+        shutil.rmtree(cwd)
+        return found
+
+    def fresh_process(self, case: Case, cwd: Path, mutation: str | None = None, **environment: str) -> None:
+        """Do the uninterrupted run in a process of its own.
+
+        Children of one zygote share its memory layout and its hashes, so that what depends on them looks alike. This
+        process shares nothing, and its locale, time zone, umask and home are others too.
+
+        Args:
+            case: The run.
+            cwd: Where it runs; its folder is `run` below it.
+            mutation: A defect of `mutations.py` that is put into it first.
+            environment: Variables of its own, past those of `OTHER_MACHINE`.
+
+        Raises:
+            RuntimeError: If it fails.
+        """
+        home = cwd / "home"
+        home.mkdir(mode=0o500)
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG"))}
+        mine = {"HOME": str(home), "MPLCONFIGDIR": str(cwd / "matplotlib")}
+        command = [sys.executable, "-m", "tests.reliability.child", *case.overrides, f"hydra.run.dir={cwd / 'run'}"]
+        command += [f"mutation:{mutation}"] if mutation else []
+        ended = subprocess.run(
+            command, cwd=cwd, env={**kept, **self.zygote.environment, **OTHER_MACHINE, **mine, **environment},
+            umask=0o077, text=True, capture_output=True, timeout=300,
+        )  # fmt: skip
+        home.chmod(0o700)
+        if ended.returncode:
+            raise RuntimeError(f"the run of {case.name} in a fresh process failed: {ended.stdout}\n{ended.stderr}")
 
     def number_of(self, case: Case, part: str, which: int = 0, event: str = "", level: str = "python") -> int:
         """Return the number of the operation, of those on paths that hold `part`, that comes as `which`th."""

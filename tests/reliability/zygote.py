@@ -90,6 +90,8 @@ class Zygote:
         mine = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
                 "MLFLOW_DISABLE_TELEMETRY": "true", "MPLCONFIGDIR": str(scratch / "matplotlib"), "MPLBACKEND": "agg",
                 "HF_HOME": str(scratch / "hf_home")}  # fmt: skip
+        self.environment = {**mine, **environment}
+        """What all attempts have, but for the faults in C."""
         if library is not None:
             mine["LD_PRELOAD"] = str(library)
         self.process = subprocess.Popen(
