@@ -66,6 +66,14 @@ def test_the_audit_is_no_part_of_the_tests_and_fails_where_it_cannot_know():
     assert "exit 1" in recipe("audit")
 
 
+@pytest.mark.slow  # it looks at each line of some 600 files
+def test_no_secret_is_tracked():
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout")
+    said = subprocess.run(["make", "secrets"], cwd=ROOT, capture_output=True, text=True)
+    assert "no secrets in the tracked files" in said.stdout, said.stderr
+
+
 class Foreign:
     def __init__(self, marker):
         self.marker = marker

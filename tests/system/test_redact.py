@@ -29,7 +29,7 @@ TOKEN = "hf_" + "Ab1" * 12
         f'{{"api_key": "{PASSWORD}", "x": 1}}',
         f"client_secret: {PASSWORD}",
         f"the key {TOKEN}.",
-        "-----BEGIN PRIVATE KEY-----\n" + PASSWORD,
+        "-----BEGIN PRIVATE KEY-----\n" + PASSWORD,  # pragma: allowlist secret
     ],
 )
 def test_secrets_do_not_pass(text):

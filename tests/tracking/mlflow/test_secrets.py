@@ -9,7 +9,7 @@ from tests.tracking.mlflow.conftest import history
 from textclf.tracking.mlflow.store import address_of, without_secrets
 from textclf.tracking.start import start_run
 
-PASSWORD = "s3cret-Pa55word"
+PASSWORD = "correct-horse-battery"
 TOKEN = "tok-5f0e9a7c11d24b6e"
 
 
