@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 import re
 import runpy
 import shlex
@@ -309,6 +310,13 @@ def measured(report, *place):
             if cells[: len(names)] == names and set(columns) <= set(header):
                 return cells[header.index(columns[-1])]
     raise AssertionError(f"{report} has no {columns[-1]} of {row}")
+
+
+def test_what_was_tried_and_lost_is_what_was_counted():
+    from tests.reliability.torture import in_words
+
+    said = in_words(json.loads((RESULTS / "torture.json").read_text()))
+    assert said in " ".join((ROOT / "README.md").read_text().split())
 
 
 @pytest.mark.parametrize("page", FIGURE_PAGES)

@@ -20,10 +20,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import pytest_sessionfinish
 from tests.reliability import crowd, fuzz
@@ -233,6 +234,17 @@ class Torture:
 
         numbers = range(self.seed, self.seed + (3 if self.quick else 60))
         self.each([(f"password {number}", leak(number)) for number in numbers])
+
+
+def in_words(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return in a sentence what was tried in all parts, as the README says it."""
+    total = Counter[str]()
+    for part in PARTS:
+        total.update({what: count for what, count in parts[part].items() if isinstance(count, int)})
+    what = ("fault points", "kills", "bad inputs", "attacks", "passwords", "jobs")
+    tried = [f"{total[name]:,} {name}" for name in what]
+    lost = total["lost"]
+    return f"{', '.join(tried[:-1])} and {tried[-1]}: {lost:,} {'thing was' if lost == 1 else 'things were'} lost"
 
 
 def say(text: str) -> None:
