@@ -154,7 +154,9 @@ def main() -> None:
     wants_traceback = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise; what is shown is decided below
     try:
-        if FROM_RUN in sys.argv and not {"--help", "-h"} & set(sys.argv):
+        if any(argument.partition("=")[0] == FROM_RUN for argument in sys.argv) and not {"--help", "-h"} & set(
+            sys.argv
+        ):
             sys.argv[1:], invocation.again = arguments_from_run(sys.argv[1:])
         given = parsed(sys.argv[1:])
         if given.help:

@@ -3,6 +3,7 @@
 python -m textclf.sync
 python -m textclf.sync outputs/2026-11-20/12-00-00 outputs/sweeps/mine
 python -m textclf.sync --tracking-uri http://127.0.0.1:5000
+python -m textclf.sync --trust http://127.0.0.1:5000      where that is the server that the runs name
 """
 
 from __future__ import annotations
@@ -30,6 +31,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="send to this store or server, not to that which each run names"
     )
+    parser.add_argument(
+        "--trust",
+        metavar="URI",
+        action="append",
+        default=[],
+        help="a store or server that a run may be sent to because its folder names it; one below the working folder, "
+        "and that of MLFLOW_TRACKING_URI, need no such word",
+    )
     return parser.parse_args()
 
 
@@ -48,7 +57,7 @@ def main() -> None:
 
         folders = journals_below(given.folders or [Path("outputs")])
         done = problems = 0
-        for sent in send_late(folders, given.tracking_uri):
+        for sent in send_late(folders, given.tracking_uri, given.trust):
             print(sent.describe(), flush=True)
             done += 1
             problems += bool(sent.problems)

@@ -1,13 +1,15 @@
 """A record alone is enough to run it again."""
 
+from dataclasses import replace
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.tracking.test_record import RECORD
-from textclf.errors import ArtifactError
+from textclf.errors import ArtifactError, ConfigError
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.provenance import resolved_options
-from textclf.experiment.rerun import changes_since, compare_with, overrides_of, value_said
+from textclf.experiment.rerun import changes_since, check_places, compare_with, overrides_of, value_said
 from textclf.system.environment import environment
 
 VALUES = [
@@ -41,6 +43,42 @@ def test_options_of_unknown_code_are_refused():
     record = RECORD.__class__(**{**vars(RECORD), "config": {"model": {"_target_": "os.system", "command": "ls"}}})
     with pytest.raises(ArtifactError, match=r"'os\.system'"):
         overrides_of(record)
+
+
+def test_keys_of_a_record_are_data_too():
+    hostile = "good:${oc.env:HOME},bad"
+    for key in (hostile, "${oc.env:HOME}", "a b", "a,b:c", "(a)=[b]", "back\\slash"):
+        said = OverridesParser.create().parse_override(f"++x={value_said({key: 'y'})}").value()
+        assert said == {key: "y"}
+    for key in ("it's", "größe", "a\nb", ""):
+        with pytest.raises(ArtifactError, match="cannot be said"):
+            value_said({key: "y"})
+
+
+def test_places_of_a_record_that_are_not_at_hand_are_refused(tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere" / "run"
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    config = {
+        "dataset": {"train": "/home/me/private.csv", "test": "test.csv"},
+        "tracker": {"tracking_uri": "http://evil", "directory": "../store"},
+        "model": {"checkpoint": str(folder / "checkpoint")},
+    }
+    record = replace(RECORD, config=config)
+    with pytest.raises(ConfigError) as refused:
+        check_places(record, folder, [], [])
+    said = str(refused.value)
+    assert "--trust /home/me/private.csv --trust http://evil --trust ../store" in said
+    assert "test.csv" not in said
+    assert str(folder) not in said
+    check_places(record, folder, [], ["/home/me/private.csv", "http://evil", "../store"])
+    check_places(record, folder, ["dataset.train=mine.csv", "++tracker.tracking_uri=null"], ["../store"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://evil")
+    check_places(record, folder, ["dataset=reviews"], ["../store"])
+    with pytest.raises(ConfigError):
+        check_places(record, folder, ["dataset=reviews"], [])
 
 
 def test_what_differs_is_said():

@@ -15,16 +15,14 @@ import shutil
 import string
 import subprocess
 import sys
-import threading
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import write_jsonl
+from tests.listening import Server, listening
 from tests.reliability.payloads import Marker, source
 from tests.reliability.world import World
 
@@ -43,48 +41,6 @@ CREDENTIALS = {
 UNCLEAN = ("Traceback (most recent call last)", "nan")
 QUICK = ("analysis.attributions=1", "analysis.attributed_words=4")
 FAST = (*QUICK, "tracker=none")
-
-
-@dataclass
-class Server:
-    """A server on loopback that notes what it is asked, and answers each request with the same status."""
-
-    status: int = 200
-    requests: list[str] = field(default_factory=list)
-    """Method, path, headers and body of each."""
-    url: str = ""
-
-
-@contextmanager
-def listening(status: int = 200) -> Iterator[Server]:
-    """Yield a server that listens."""
-    noted = Server(status)
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            noted.requests.append(f"{self.command} {self.path}\n{self.headers}\n{body!r}")
-            self.send_response(status)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(b"{}")
-
-        do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = answer
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    noted.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield noted
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @dataclass(frozen=True)
@@ -167,7 +123,7 @@ def sync_to_a_strangers_server(scene: Scene) -> list[str]:
 @attack(refused=True)
 def sync_to_a_store_outside(scene: Scene) -> list[str]:
     outside = scene.folder.parent / "outside"
-    _journal_of(scene, address=f"sqlite:///{outside}/{PRIVATE}.db", directory=str(outside))
+    _journal_of(scene, address=f"sqlite:///{outside}/mlflow.db", directory=str(outside))
     return ["textclf.sync", str(scene.run)]
 
 
@@ -473,13 +429,14 @@ class Attacker:
                 Marker(home / "code-ran"),
             )  # fmt: skip
             arguments = attack.prepare(scene)
-            before = _holding(home, PRIVATE)
+            before, beside = _holding(home, PRIVATE), _beside(folder)
             try:
                 ended = self.run(folder, arguments, **CREDENTIALS)
             except subprocess.TimeoutExpired:
                 return [f"{attack.name}: no answer within {SECONDS} s"]
             problems = [f"a request reached the stranger's server:\n{request[:600]}" for request in server.requests[:1]]
         said = self.said[attack.name] = ended.stdout + ended.stderr
+        problems += [f"{path} was written" for path in _beside(folder) - beside if path != scene.marker.path]
         problems += ["planted code was run"] * scene.marker.fired()
         problems += [f"the private text is in {path}" for path in _holding(home, PRIVATE) - before]
         problems += ["the private text is on the screen"] * (PRIVATE in said.replace(str(home), ""))
@@ -498,6 +455,11 @@ class Attacker:
         return [f"{attack.name}: {problem}" for problem in problems] + [
             f"{attack.name}: it said: {said[-1500:]}; the folder is {home}"
         ]
+
+
+def _beside(folder: Path) -> set[Path]:
+    """Return what there is beside the working folder, and below that."""
+    return {path for path in folder.parent.rglob("*") if folder not in (path, *path.parents)}
 
 
 def _holding(folder: Path, text: str) -> set[Path]:

@@ -55,7 +55,8 @@ textclf: which model is worth its cost on your texts?
   python -m textclf.run study=STUDY [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
   … --config-dir FOLDER                model/, dataset/ and study/ there add choices of your own
   … resume=true                        the same command again: finished runs are kept, interrupted ones resumed
-  python -m textclf.run --from-run RUN   run again what the record of a run says
+  python -m textclf.run --from-run RUN   run again what the record of a run says; --trust PLACE … where it names
+                                         files elsewhere or addresses
 
 Choices:
 {choices}

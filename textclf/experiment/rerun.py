@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
-from textclf.errors import ArtifactError
+from textclf.errors import ArtifactError, ConfigError, listed
 from textclf.experiment.config import SCHEMAS
 from textclf.experiment.options import RunOptions
 from textclf.system.environment import environment
+from textclf.system.places import TRUST, AtHand, places_in
 from textclf.system.redact import MASK
 from textclf.tracking.record import RunRecord
 from textclf.tracking.run_start import code_digest, differences
+
+SAYABLE_KEY = re.compile(r"[A-Za-z0-9_\-./\\(){}\[\]:=, +$%*@?|]+")
+"""Keys that Hydra's grammar can be told, some of the signs behind a backslash."""
 
 
 def overrides_of(record: RunRecord) -> list[str]:
@@ -53,7 +60,7 @@ def overrides_of(record: RunRecord) -> list[str]:
 def value_said(value: Any) -> str:
     """Return a plain value in the words of Hydra's overrides."""
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{value_said(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ",".join(f"{_key_said(key)}:{value_said(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(value_said, value)) + "]"
     if not isinstance(value, str):
@@ -61,6 +68,45 @@ def value_said(value: Any) -> str:
     value = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # a record is data: nothing in it is looked up
     quoted = value.replace("\\'", "\\\\'").replace("'", "\\'")
     return "'" + quoted + ("\\" if quoted.endswith("\\") else "") + "'"
+
+
+def _key_said(key: Any) -> str:
+    """Return a key of a mapping in the words of Hydra's overrides, which know no quotes for keys."""
+    if not SAYABLE_KEY.fullmatch(str(key)):
+        raise ArtifactError(
+            f"The record has a mapping with the key {str(key)!r}, which cannot be said to Hydra on a command line. "
+            f"Give the options in its config.yaml yourself, from a config of your own (--config-dir)."
+        )
+    return re.sub(r"([\\(){}\[\]:=, ])", r"\\\1", str(key))
+
+
+def check_places(record: RunRecord, folder: Path, given: Sequence[str], trusted: Sequence[str]) -> None:
+    """Refuse a record that names files or addresses by itself which are not at hand.
+
+    Args:
+        record: The record.
+        folder: Its folder, whose files are at hand, as are those of the working folder.
+        given: The overrides beside it; an option given there is the person's own.
+        trusted: Addresses and paths that the person names.
+
+    Raises:
+        ConfigError: With each such place.
+    """
+    own = {re.sub(r"^[+~]+", "", override).partition("=")[0] for override in given}
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    at_hand = AtHand((Path.cwd(), folder), (*trusted, *([server] if server else [])))
+    far = [
+        (name, place)
+        for name, place in places_in(record.config)
+        if name not in own and name.partition(".")[0] not in own and not at_hand.holds(place)
+    ]
+    if far:
+        named = " ".join(f"{TRUST} {shlex.quote(place)}" for place in dict.fromkeys(place for _, place in far))
+        raise ConfigError(
+            f"The record of {record.name} names {listed(f'{name}={place}' for name, place in far)}. A record alone "
+            f"leads to files below its own folder and the working folder, and to no address; nothing was read or sent. If "
+            f"you know these and want them, add {named}; else give others, such as {far[0][0]}=…."
+        )
 
 
 def changes_since(record: RunRecord) -> list[str]:

@@ -16,6 +16,7 @@ from textclf.experiment.config import RunConfig, build_experiment
 from textclf.experiment.sweep.status import SWEEP_FILE, Sweep, read_sweep
 from textclf.system.files import folders_with
 from textclf.system.imports import importing
+from textclf.system.places import TRUST
 from textclf.tracking.find_runs import OUTPUTS, RUN_HELP, resolve_run
 from textclf.tracking.record import STARTED_FILE, RunRecord, command_line
 
@@ -108,20 +109,37 @@ def arguments_from_run(arguments: list[str]) -> tuple[list[str], RunRecord]:
         arguments: Those of the command line; overrides among them have the last word.
 
     Raises:
-        TextclfError: If no run is named, or it cannot be run again.
+        TextclfError: If no run is named, it cannot be run again, or it names places that nobody trusts.
     """
-    position = arguments.index(FROM_RUN)
-    if position + 1 == len(arguments):
-        raise ConfigError(f"{FROM_RUN} must be followed by {RUN_HELP}.")
-    from textclf.experiment.rerun import changes_since, overrides_of
+    rest, named = _taken(arguments, FROM_RUN, RUN_HELP)
+    rest, trusted = _taken(rest, TRUST, "an address, a file or a folder that the record names")
+    from textclf.experiment.rerun import changes_since, check_places, overrides_of
 
-    record = resolve_run(arguments[position + 1]).record
+    found = resolve_run(named[-1])
+    record = found.record
     if record is None:
-        raise ArtifactError(f"{arguments[position + 1]} is a classifier without the record of its run.")
+        raise ArtifactError(f"{named[-1]} is a classifier without the record of its run.")
+    check_places(record, found.folder or found.classifier, rest, trusted)
     print(f"again: {record.name}, as run {record.started}")
     for change in changes_since(record):
         print(f"  changed since: {change}")
-    return [*overrides_of(record), *arguments[:position], *arguments[position + 2 :]], record
+    return [*overrides_of(record), *rest], record
+
+
+def _taken(arguments: list[str], flag: str, help: str) -> tuple[list[str], list[str]]:
+    """Return the arguments without those that a flag takes, and these."""
+    rest, taken = [], []
+    waiting = iter(arguments)
+    for argument in waiting:
+        name, is_joined, value = argument.partition("=")
+        if name != flag:
+            rest.append(argument)
+            continue
+        found = value if is_joined else next(waiting, None)
+        if not found:
+            raise ConfigError(f"{flag} must be followed by {help}.")
+        taken.append(found)
+    return rest, taken
 
 
 def resume_command() -> str:

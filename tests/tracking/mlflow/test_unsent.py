@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from tests.listening import listening
 from tests.tracking.mlflow.conftest import history
 from textclf import sync
 from textclf.tracking.start import start_run, start_sweep
@@ -88,12 +89,52 @@ def test_what_was_not_told_is_sent_once(untold, command, client, store, tiny_dat
 
 def test_a_store_that_is_still_down_is_told_and_nothing_lost(untold, command, client, store):
     shutil.copytree(untold, untold.parent / "other")
-    status, said = command(".")
+    status, said = command(".", "--trust", DOWN)
     assert status == 1
     assert said.count(f"not sent: the rest, since {DOWN} is unreachable") == 2
     assert "Traceback" not in said
     assert command("--tracking-uri", store)[0] == 0
     assert len(runs(client)) == 1  # a copy is the same run
+
+
+def test_a_server_that_only_the_folder_names_is_not_spoken_to(untold, command, monkeypatch, caplog, tmp_path):
+    """Whoever wrote the folder would get the person's credentials."""
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "correct-horse-battery")
+    with listening(500) as server:
+        journal = untold / "tracking.jsonl"
+        journal.write_text(journal.read_text().replace(DOWN, server.url))
+        before = journal.read_bytes()
+        status, said = command(".")
+        assert (status, server.requests) == (1, [])
+        assert f"--trust {server.url}" in said
+        assert journal.read_bytes() == before
+        assert command(".", "--trust", "http://127.0.0.1")[0] == 1
+        assert server.requests == []
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        assert "is unreachable" in command(".", "--trust", server.url)[1]
+        assert server.requests
+        server.requests.clear()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)  # the person's own word
+        assert "is unreachable" in command(".")[1]
+        assert server.requests
+
+
+def test_a_store_elsewhere_is_not_made_because_a_folder_names_it(untold, command, tmp_path):
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    journal = untold / "tracking.jsonl"
+    head, _, rest = journal.read_text().partition("\n")
+    said = json.loads(head) | {"address": f"sqlite:///{outside}/mlflow.db", "directory": str(outside)}
+    journal.write_text(f"{json.dumps(said)}\n{rest}")
+    status, answer = command(".")
+    assert (status, outside.exists()) == (1, False)
+    assert f"--trust {outside}" in answer
+    assert command(".", "--trust", outside)[0] == 0
+    assert (outside / "mlflow.db").exists()
+
+
+def test_the_command_that_sends_the_rest_is_complete(untold, caplog):
+    said = [record.getMessage() for record in caplog.get_records("setup")]
+    assert any(f"{untold} --trust {DOWN}" in line for line in said)
 
 
 def test_a_journal_cut_off_anywhere_is_sent_without_gap_or_double(untold, command, client, store):

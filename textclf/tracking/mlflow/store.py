@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -25,6 +25,7 @@ from mlflow.tracking import MlflowClient
 from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line, listed
 from textclf.models.saved import DESCRIPTION
 from textclf.system.files import new_file
+from textclf.system.places import AtHand
 from textclf.system.redact import redacted
 from textclf.tracking.options import RUN_EXPERIMENT, VIEW, MlflowTracker
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE
@@ -157,6 +158,19 @@ def named_store(options: MlflowTracker) -> str | None:
 def address_of(options: MlflowTracker) -> str:
     """Return where the store is, without the secrets that the address may have."""
     return without_secrets(named_store(options) or f"sqlite:///{Path(options.directory).absolute() / 'mlflow.db'}")
+
+
+def far_store(options: MlflowTracker, trusted: Sequence[str] = ()) -> str | None:
+    """Return the store of some options where a run folder alone does not lead to it; none where it does.
+
+    It leads to stores below the working folder, and to that of the environment. `trusted` names others.
+    """
+    place = options.tracking_uri or str(options.directory)
+    if options.tracking_uri is None:
+        known = Path(place).absolute() == Path(MlflowTracker.directory).absolute()  # a link to a larger disk, perhaps
+    else:
+        known = place == os.environ.get("MLFLOW_TRACKING_URI")
+    return None if known or AtHand((Path.cwd(),), tuple(trusted)).holds(place) else place
 
 
 def without_secrets(uri: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,16 @@ from textclf.errors import ArtifactError
 from textclf.system.redact import redacted, redacted_tree
 from textclf.tracking.mlflow.journal import LOCK_SECONDS, Journal, now, numbers
 from textclf.tracking.mlflow.sender import SenderThread
-from textclf.tracking.mlflow.store import address_of, check_store, chosen_experiment, fault, named_store, person
+from textclf.tracking.mlflow.store import (
+    address_of,
+    check_store,
+    chosen_experiment,
+    far_store,
+    fault,
+    named_store,
+    person,
+    without_secrets,
+)  # fmt: skip
 from textclf.tracking.mlflow.system_metrics import FIRST_METRIC, watch_machine
 from textclf.tracking.mlflow.upload import LOCAL, TEMPORARY
 from textclf.tracking.options import MlflowTracker, TrackedRun
@@ -144,10 +154,10 @@ class MlflowRun(TrackedRun):
                 self.thread.join(1)
                 shutil.rmtree(self.journal.folder, ignore_errors=True)
         else:
-            log.warning(
-                "MLflow does not have all of this run yet; send the rest later: python -m textclf.sync %s",
-                self.journal.folder,
-            )
+            place = far_store(self.thread.sender.options)
+            trust = ["--trust", without_secrets(place)] if place else []
+            command = shlex.join(["python", "-m", "textclf.sync", str(self.journal.folder), *trust])
+            log.warning("MLflow does not have all of this run yet; send the rest later: %s", command)
 
     def _append(self, kind: str, **content: Any) -> None:
         self.journal.append(kind, **content)

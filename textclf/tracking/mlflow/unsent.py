@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from textclf.errors import ArtifactError, TextclfError, listed
+from textclf.system.places import TRUST
 from textclf.tracking.mlflow.journal import BusyJournalError, Journal, State, read_state
 from textclf.tracking.mlflow.sender import JournalSender
-from textclf.tracking.mlflow.store import address_of, fault, passes, without_secrets
+from textclf.tracking.mlflow.store import address_of, far_store, fault, passes, without_secrets
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import TRACKING_FILE
 
@@ -69,12 +71,16 @@ def journals_below(folders: Sequence[Path]) -> list[Path]:
     return sorted(found, key=lambda path: (len(path.parts), path))
 
 
-def send_late(folders: Sequence[Path], tracking_uri: str | None = None) -> Iterator[Sent]:
+def send_late(folders: Sequence[Path], tracking_uri: str | None = None, trusted: Sequence[str] = ()) -> Iterator[Sent]:
     """Send the journals of some folders, and yield what came of each that was not sent already.
+
+    A journal is data of whoever wrote it: a store that it names by itself is written only where it lies below the
+    working folder, is that of the environment, or is trusted. MLflow's credentials go wherever its client does.
 
     Args:
         folders: Run folders and folders of sweeps, sweeps first.
         tracking_uri: Another store or server than the one that each run names.
+        trusted: Stores and servers that a person names.
     """
     down: dict[str, str] = {}
     for folder in folders:
@@ -88,6 +94,14 @@ def send_late(folders: Sequence[Path], tracking_uri: str | None = None) -> Itera
         options = _options_of(state, tracking_uri)
         address = address_of(options)
         if not state.unsent(address) or (tracking_uri is None and state.is_somewhere):
+            continue
+        if tracking_uri is None and (place := far_store(options, trusted)):
+            problem = (
+                f"all of it, since only its journal names {place}. If you know and want this store, add "
+                f"{TRUST} {shlex.quote(place)}; MLflow's credentials go there if you have set some. --tracking-uri URI "
+                f"sends it elsewhere"
+            )
+            yield Sent(folder, problems=(problem,))
             continue
         if address in down:
             yield Sent(folder, problems=(down[address],))
