@@ -104,8 +104,8 @@ def check_places(record: RunRecord, folder: Path, given: Sequence[str], trusted:
         named = " ".join(f"{TRUST} {shlex.quote(place)}" for place in dict.fromkeys(place for _, place in far))
         raise ConfigError(
             f"The record of {record.name} names {listed(f'{name}={place}' for name, place in far)}. A record alone "
-            f"leads to files below its own folder and the working folder, and to no address; nothing was read or sent. If "
-            f"you know these and want them, add {named}; else give others, such as {far[0][0]}=…."
+            f"leads to files below its own folder and the working folder, and to no address; nothing was read or sent. "
+            f"If you know these and want them, add {named}; else give others, such as {far[0][0]}=…."
         )
 
 
