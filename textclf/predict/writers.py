@@ -54,10 +54,12 @@ class JsonWriter(Writer):
     def write(self, batch: Batch) -> None:
         """Write an object for each row."""
         table = batch.table
-        own = [] if batch.lines is not None else [name for name in table.column_names if name not in batch.added]
+        added = set(batch.added)
+        own = [] if batch.lines is not None else [name for name in table.column_names if name not in added]
         names = [*own, *batch.added] if own else list(batch.added)
         keys = [json.dumps(name, ensure_ascii=False) + ": " for name in names]
-        columns = [as_json(table.column(table.column_names.index(name))) for name in names]
+        places = {name: number for number, name in reversed(list(enumerate(table.column_names)))}
+        columns = [as_json(table.column(places[name])) for name in names]
         tails = [", ".join(map("".join, zip(keys, row, strict=True))) for row in zip(*columns, strict=True)]
         if batch.lines is None:
             lines = [f"{{{tail}}}\n" for tail in tails]
@@ -171,12 +173,13 @@ def _aligned(table: pa.Table, names: list[str], kind: Kind) -> list[pa.ChunkedAr
     """Return the columns in the order of the first batch; nulls where one is missing."""
     if table.column_names == names:
         return table.columns
-    if new := [name for name in table.column_names if name not in names]:
+    known, there = set(names), set(table.column_names)
+    if new := [name for name in table.column_names if name not in known]:
         raise DataError(
             f"Rows further down have a column {new[0]!r}, which the first rows do not have, and the columns of "
             f"{kind.value} are fixed by then. Write JSON Lines."
         )
-    return [table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(len(table))])
+    return [table.column(name) if name in there else pa.chunked_array([pa.nulls(len(table))])
             for name in names]  # fmt: skip
 
 
