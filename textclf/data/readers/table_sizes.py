@@ -7,8 +7,8 @@ gigabytes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,8 @@ DELTAS = {"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "BYTE_STREAM_SPLIT"}
 """Encodings that are not read as dictionaries."""
 REPEATS = ("DELTA_BYTE_ARRAY",)
 """Those in which a value can repeat one before it."""
+MOST_ROWS = 1024
+"""Rows that are read at once where only a few columns are."""
 INDEX_BYTES = 4
 WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 """Bytes of a value by its physical type."""
@@ -168,3 +170,29 @@ def pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
     half = len(batch) // 2
     yield from pieces(batch.slice(0, half), most)
     yield from pieces(batch.slice(half), most)
+
+
+def read_few_columns(source: BinaryIO, wanted: Sequence[str], most: int) -> pa.Table:
+    """Return those of some columns that a Parquet file has, and nothing of the others.
+
+    Args:
+        source: An open file.
+        wanted: Names of columns.
+        most: Bytes that their values may take together.
+
+    Raises:
+        ValueError: If they take more.
+        pyarrow.ArrowException: If the file is damaged; so is an `OSError`.
+    """
+    opened = pq.ParquetFile(source)
+    names = [name for name in wanted if name in opened.schema_arrow.names]
+    schema = pa.schema([opened.schema_arrow.field(name) for name in names])
+    file = pq.ParquetFile(source, metadata=opened.metadata, read_dictionary=parquet_dictionaries(opened.metadata))
+    rows = int(min(MOST_ROWS, max(most // max(parquet_row_bytes(opened.metadata), 1), 1)))
+    found, size = [], 0
+    for batch in file.iter_batches(rows, columns=names):
+        size += plain_bytes(batch)
+        if size > most:
+            raise ValueError(f"its texts take more than {most // 1_000_000} MB once they are read.")
+        found.append(batch.select(names).cast(schema))
+    return pa.Table.from_batches(found, schema)
