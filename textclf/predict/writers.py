@@ -11,12 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from textclf.documents.escape import csv_cell, is_formula
+from textclf.documents.escape import csv_cell, is_formula, terminal
 from textclf.errors import ArtifactError, DataError, first_line
 from textclf.predict.rows import SEPARATORS, Batch, Kind
 from textclf.predict.values import as_fields, as_json
@@ -167,6 +167,30 @@ WRITERS = {
     Kind.parquet: ParquetWriter,
     Kind.txt: LineWriter,
 }
+
+
+class ForTerminal(io.RawIOBase):
+    """Writes text to a terminal, which shows what would move its cursor, set its title or colour it, and does not obey.
+
+    Into pipes and files the same bytes go as they are.
+    """
+
+    def __init__(self, binary: IO[bytes]):
+        """Take where the terminal's bytes go."""
+        self.binary = binary
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Write whole lines of UTF-8."""
+        self.binary.write(terminal(bytes(data).decode("utf-8", "replace")).encode())
+        return len(data)
+
+    def flush(self) -> None:
+        """Show what was written."""
+        self.binary.flush()
 
 
 def _aligned(table: pa.Table, names: list[str], kind: Kind) -> list[pa.ChunkedArray]:
