@@ -2,12 +2,13 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 from streamlit import config
 
 from textclf.app.__main__ import settings_of
-from textclf.app.server import SCRIPT, address, free_port, streamlit_flags
+from textclf.app.server import LOOPBACK, SCRIPT, address, free_port, refuse_other_pages, streamlit_flags
 from textclf.app.settings import Settings
 from textclf.errors import ConfigError
 
@@ -83,3 +84,59 @@ def test_without_streamlit_it_says_what_to_install(monkeypatch, capsys):
         command.main()
     assert ended.value.code == 1
     assert 'pip install "textclf[app]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "let_in"),
+    [
+        ("http://localhost:8501", "localhost:8501", True),
+        ("http://127.0.0.1:8501", "127.0.0.1:8501", True),
+        ("http://[::1]:8501", "[::1]:8501", True),
+        (None, "localhost:8501", True),
+        ("http://localhost:9999", "localhost:8501", False),
+        ("http://127.0.0.1:8501", "localhost:8501", False),
+        ("http://localhost", "localhost:8501", False),
+        ("http://0.0.0.0:8501", "localhost:8501", False),
+        ("https://evil.example", "localhost:8501", False),
+        ("null", "localhost:8501", False),
+        ("http://evil.example:8501", "evil.example:8501", False),
+    ],
+)
+def test_a_page_of_another_origin_opens_no_session(origin, host, let_in, monkeypatch):
+    from streamlit.web.server.starlette import starlette_websocket
+
+    def never(*args):
+        raise AssertionError("a server on the Internet is asked")
+
+    before = starlette_websocket.is_url_from_allowed_origins
+    monkeypatch.setattr(starlette_websocket, "is_url_from_allowed_origins", before)
+    monkeypatch.setattr("streamlit.net_util.get_external_ip", never)
+    monkeypatch.setattr(config, "get_option", lambda name, known=config.get_option: (
+        list(LOOPBACK) if name == "server.allowedHosts" else known(name)
+    ))  # fmt: skip
+    refuse_other_pages()
+    assert starlette_websocket._is_origin_allowed(origin, host) is let_in
+
+
+@pytest.mark.slow
+def test_the_command_itself_lets_in_its_own_pages_alone(outputs):
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    port = free_port("127.0.0.1", 0)
+    command = [sys.executable, "-m", "textclf.app", "--outputs", str(outputs), "--port", str(port)]
+    app = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert app.stdout is not None
+        assert str(port) in app.stdout.readline()
+        own = f"localhost:{port}"
+        for origin, let_in in ((f"http://{own}", True), (None, True), ("http://localhost:9999", False)):
+            ends = nullcontext() if let_in else pytest.raises(InvalidStatus, match="403")
+            with (
+                ends,
+                connect(f"ws://{own}/_stcore/stream", origin=origin, subprotocols=["streamlit"], open_timeout=30),
+            ):
+                pass
+    finally:
+        app.terminate()
+        app.wait(30)

@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+from time import perf_counter
 
 import pandas as pd
 import pytest
@@ -116,9 +117,71 @@ def test_a_file_that_cannot_be_predicted_says_why(data, kind, said, loaded):
 
 
 def test_a_packed_file_cannot_fill_the_memory(loaded, monkeypatch):
-    monkeypatch.setattr(uploads, "MOST_CHARACTERS", 10_000)
-    with pytest.raises(DataError, match="10,000 characters"):
-        predicted(loaded, gzip.compress(b"text\n" + b"fine " * 5000 + b"\n"), Kind.csv)
+    monkeypatch.setattr(uploads, "MOST_BYTES", 10_000)
+    for data in (b"text\n" + b"fine " * 5000 + b"\n", b"text,other\n" + b"fine,the same again\n" * 90):
+        with pytest.raises(DataError, match=r"holds more than .* once it is read, all columns together"):
+            predicted(loaded, gzip.compress(data * (1 + 20_000 // len(data))), Kind.csv)
+    book = io.BytesIO()
+    frame = pd.DataFrame({"text": ["fine"] * 90, "other": ["the same again " * 20] * 90})
+    frame.to_excel(book, index=False)
+    with pytest.raises(DataError, match="once it is read"):
+        predicted(loaded, book.getvalue(), Kind.xlsx)
+
+
+@pytest.mark.parametrize("kind", [Kind.parquet, Kind.arrow])
+def test_other_columns_count_before_they_are_read(kind, loaded):
+    """A file of a few kilobytes whose other column would take 4 GB."""
+    import pyarrow as pa
+    import pyarrow.feather as feather
+    import pyarrow.parquet as pq
+
+    other = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), ["x" * 200_000])
+    table, out = pa.table({"text": pa.array(["fine"] * 20_000), "other": other}), io.BytesIO()
+    if kind is Kind.parquet:
+        pq.write_table(table, out, store_schema=False, compression="zstd")
+    else:
+        feather.write_feather(table, out, compression="zstd")
+    assert len(out.getvalue()) < 60_000
+    before = pa.total_allocated_bytes()
+    with pytest.raises(DataError, match="all columns together"):
+        predicted(loaded, out.getvalue(), kind, most=20_000)
+    assert pa.total_allocated_bytes() - before < 2 * uploads.MOST_BYTES
+
+
+def test_a_packed_table_is_not_unpacked_to_learn_its_size(loaded, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.feather as feather
+
+    out = io.BytesIO()
+    feather.write_feather(pa.table({"text": ["fine"] * 1000, "other": ["x" * 1000] * 1000}), out, compression="zstd")
+    monkeypatch.setattr(uploads, "MOST_BYTES", 500_000)
+    before = pa.total_allocated_bytes()
+    with pytest.raises(DataError, match="all columns together"):
+        uploads.column_names(out.getvalue(), Kind.arrow, "up.arrow")
+    monkeypatch.undo()
+    assert pa.total_allocated_bytes() - before < 500_000
+    assert uploads.column_names(out.getvalue(), Kind.arrow, "up.arrow") == ["text", "other"]
+
+
+def test_many_columns_take_no_longer_than_they_are_many(loaded, monkeypatch):
+    """Each was once looked for among all: 30,000 took a minute."""
+    names = ["text", *(f"c{n}" for n in range(20_000))]
+    data = (",".join(names) + "\n" + ",".join(["fine"] * len(names)) + "\n").encode()
+    with pytest.raises(DataError, match="up.csv has 20,001 columns, and this page takes 2,000"):
+        predicted(loaded, data, Kind.csv)
+    monkeypatch.setattr(uploads, "MOST_COLUMNS", 100_000)
+    found = predicted(loaded, data, Kind.csv)
+    start = perf_counter()
+    assert json.loads(found.as_jsonl())["c19999"] == "fine"
+    assert found.as_csv().count(b",") > 40_000
+    assert found.frame(10).shape == (1, uploads.SHOWN_COLUMNS + 4)
+    assert perf_counter() - start < 15
+
+
+def test_rows_that_each_have_columns_of_their_own_are_refused(loaded):
+    data = "".join(json.dumps({"text": "fine", f"c{n}": 1}) + "\n" for n in range(2100)).encode()
+    with pytest.raises(DataError, match=r"columns, and this page takes 2,000"):
+        predicted(loaded, data, Kind.jsonl, most=5000)
 
 
 def test_what_the_page_takes_is_what_can_be_predicted(loaded):

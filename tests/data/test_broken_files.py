@@ -263,3 +263,31 @@ def test_the_cache_of_a_failed_read_is_not_taken_for_a_whole_one(tmp_path, monke
     for _ in range(2):
         with pytest.raises(DataError, match="cut off or damaged"):
             load(FilesDataset(train=path))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("[" * 5000 + "]" * 5000, "it is nested too deeply"), ("9" * 5000, "a number has more than 4,300 digits")],
+)
+def test_json_that_no_reader_can_hold_is_told_of(tmp_path, value, said):
+    from textclf.data.readers.jsonl import JsonLines
+
+    row = json.dumps({"text": "fine"})
+    (tmp_path / "a.jsonl").write_text(f'{row}\n{{"text": {value}}}\n{row}\n')
+    found = list(JsonLines().rows(tmp_path / "a.jsonl", ["text"]))
+    assert [type(one).__name__ for one in found] == ["Row", "BadRow", "Row"]
+    assert said in found[1].detail
+    (tmp_path / "a.json").write_text(f'[{row},\n{{"text": {value}}}]')
+    with pytest.raises(DataError, match=said):
+        list(JsonLines().rows(tmp_path / "a.json", ["text"]))
+
+
+def test_a_label_that_is_nested_too_deeply_is_a_label():
+    from textclf.data.readers.exports import one_label
+    from textclf.predict import sniff
+
+    for start in ('["', "['", '{"choices'):
+        deep = start + "x" + start[-1] + ("," if start[0] == "[" else ":") + "[" * 100_000
+        assert one_label(deep) == deep
+        assert one_label(deep + "]" * 100_000) == deep + "]" * 100_000
+    assert not sniff._is_json("[" * 100_000 + "]" * 100_000, whole=True)

@@ -113,19 +113,61 @@ def test_direction_of_objectives():
     assert not higher_is_better("validation/log_loss")
 
 
-def test_a_further_metric_comes_from_the_hub_and_a_broken_one_only_warns(hub, caplog):
+SEVEN = (
+    "import datasets\nimport evaluate\n\n"
+    "class Seven(evaluate.Metric):\n"
+    "    def _info(self):\n"
+    "        features = datasets.Features({'predictions': datasets.Value('int64'), 'references': datasets.Value('int64')})\n"
+    "        return evaluate.MetricInfo(description='', citation='', inputs_description='', features=features)\n"
+    "    def _compute(self, predictions, references):\n"
+    "        return {'seven': 7.0}\n"
+)
+"""A metric of the Hub's."""
+
+
+@pytest.fixture
+def seven(hub):
+    """The name of a metric on the loopback Hub."""
     space = hub / "spaces" / "evaluate-metric" / "always_seven"
-    space.mkdir(parents=True)
-    (space / "always_seven.py").write_text(
-        "import datasets\nimport evaluate\n\n"
-        "class Seven(evaluate.Metric):\n"
-        "    def _info(self):\n"
-        "        features = datasets.Features({'predictions': datasets.Value('int64'), 'references': datasets.Value('int64')})\n"
-        "        return evaluate.MetricInfo(description='', citation='', inputs_description='', features=features)\n"
-        "    def _compute(self, predictions, references):\n"
-        "        return {'seven': 7.0}\n"
-    )
+    space.mkdir(parents=True, exist_ok=True)
+    (space / "always_seven.py").write_text(SEVEN)
+    return "always_seven"
+
+
+def test_a_further_metric_comes_from_the_hub_and_a_broken_one_only_warns(seven, caplog):
     fine = predictions([0, 1], [[0.9, 0.1], [0.1, 0.9]], ("a", "b"))
-    assert evaluate_predictions(fine, ["always_seven"])["seven"] == 7.0
+    assert evaluate_predictions(fine, [seven])["seven"] == 7.0
     assert set(evaluate_predictions(fine, ["no_such_metric"])) == set(METRICS)
     assert "metric 'no_such_metric' could not be computed" in caplog.text
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_no_code_of_the_working_folder_runs_for_a_metric(seven, tmp_path, monkeypatch, online):
+    """`evaluate` looks there for a folder of the metric's name, and of its full id; Python for modules to import."""
+    fine = predictions([0, 1], [[0.9, 0.1], [0.1, 0.9]], ("a", "b"))
+    evaluate_predictions(fine, [seven])  # fills the cache of metrics
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", not online)
+    ran = tmp_path / "ran"
+    evil = f"open({str(ran)!r}, 'a').write(__file__)\n"
+    (package := tmp_path / "here" / "evaluate_modules").mkdir(parents=True)
+    for planted in (
+        f"{seven}/{seven}.py",
+        f"evaluate-metric/{seven}/{seven}.py",
+        f"evaluate-metric--{seven}/evaluate-metric--{seven}.py",
+        "no_such_metric/no_such_metric.py",
+        "evaluate-metric/no_such_metric/no_such_metric.py",
+        "evaluate.py",
+    ):
+        path = tmp_path / "here" / planted
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(evil + SEVEN.replace("7.0", "666.0"))
+    (package / "__init__.py").write_text(evil)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))  # as python -m does
+    for name in [name for name in sys.modules if name.split(".")[0] == "evaluate_modules"]:
+        monkeypatch.delitem(sys.modules, name)
+    found = evaluate_predictions(fine, [seven, "no_such_metric"])
+    assert found["seven"] == 7.0
+    assert set(found) == {*METRICS, "seven"}
+    assert not ran.exists()
+    assert sys.path[0] == str(tmp_path / "here")

@@ -157,7 +157,21 @@ def test_a_model_that_the_run_has_logged_is_not_logged_again(world, classifiers,
 
 
 @pytest.mark.parametrize(
-    ("name", "alias"), [("a/b", "x"), ("a@b", "x"), ("", "x"), ("a", "v3"), ("a", "latest"), ("a", "a b")]
+    ("name", "alias"),
+    [
+        ("a/b", "x"),
+        ("a@b", "x"),
+        ("", "x"),
+        ("a", "v3"),
+        ("a", "latest"),
+        ("a", "a b"),
+        ("a\x1b[31mb", "x"),
+        ("a\nb", "x"),
+        ("a\x9bb", "x"),
+        ("a\u202eb", "x"),
+        ("a", "x\x1b"),
+        ("a", "x\n"),
+    ],
 )
 def test_names_that_no_address_could_hold_are_refused(world, classifiers, name, alias):
     with pytest.raises(ConfigError, match="--name|--alias"):

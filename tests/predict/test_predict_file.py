@@ -1,6 +1,7 @@
 """The command, from the run to the file, in one process."""
 
 import bz2
+import csv
 import gzip
 import io
 import json
@@ -11,6 +12,7 @@ import sys
 import pytest
 
 from tests.conftest import make_data
+from textclf.documents.escape import terminal
 from textclf.experiment.cli import composed
 from textclf.experiment.config import build
 from textclf.predict.__main__ import main
@@ -255,3 +257,37 @@ def test_a_class_cannot_order_a_terminal_about(run, tmp_path, monkeypatch):
     monkeypatch.setattr(texts, "shown", lambda prediction, top_k: "\x1b[2Jpositive\r")
     folder = fitted(tmp_path / "c", pairs=False)
     assert run(folder, "a lovely film")[1] == "\ufffd[2Jpositive\ufffd\n"
+
+
+class Screen(io.TextIOWrapper):
+    """A terminal, or a pipe, that keeps what was written."""
+
+    def __init__(self, is_terminal):
+        super().__init__(io.BytesIO(), encoding="utf-8")
+        self.is_terminal = is_terminal
+
+    def isatty(self):
+        return self.is_terminal
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "txt"])
+def test_a_terminal_obeys_no_text_and_a_pipe_gets_it_as_it_is(run, single, kind, monkeypatch):
+    texts = ["fine \x1b]0;title\x07\x1b[2J\x9b31m", "a good\u202e film", "so so\r over", "日本語 é 🎬"]
+    out = io.StringIO()
+    csv.writer(out).writerows([["text"], *([text] for text in texts)])
+    seen = {}
+    for is_terminal in (True, False):
+        screen = Screen(is_terminal)
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", screen)
+            arguments = ("--input", "-", "--input-format", "csv", "--output", "-", "--output-format", kind)
+            assert run(single, *arguments, stdin=out.getvalue().encode())[0] == 0
+        screen.flush()
+        seen[is_terminal] = screen.buffer.getvalue().decode()
+    assert not set("\x1b\x07\x9b\u202e") & set(seen[True])
+    assert "\r" not in seen[True].replace("\r\n", "\n")
+    assert len(seen[True].splitlines()) >= 4
+    if kind == "csv":
+        assert "\x1b]0;title\x07" in seen[False]
+        assert "日本語 é 🎬" in seen[True]
+        assert seen[True] == terminal(seen[False])

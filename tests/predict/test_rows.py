@@ -245,3 +245,12 @@ def test_folders_of_labels_and_saved_datasets_are_predicted(tmp_path):
     Dataset.from_list([{"text": "fine"}, {"text": "awful"}]).save_to_disk(str(tmp_path / "saved"))
     saved = list(read_batches(tmp_path / "saved", Kind.folder))
     assert [text for batch in saved for text in batch.texts] == ["fine", "awful"]
+
+
+def test_objects_that_each_have_keys_of_their_own_come_in_small_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr("textclf.predict.rows.WINDOW_CELLS", 100)
+    path = tmp_path / "wide.jsonl"
+    path.write_text("".join(json.dumps({"text": f"fine {n}", f"key {n}": n}) + "\n" for n in range(64)))
+    batches = list(read_batches(path, Kind.jsonl))
+    assert max(batch.table.num_rows * batch.table.num_columns for batch in batches) <= 100
+    assert [text for batch in batches for text in batch.texts] == [f"fine {n}" for n in range(64)]

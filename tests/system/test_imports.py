@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from textclf.system.imports import importing, left_out
+from textclf.system.imports import importing, left_out, without_working_folder
 
 
 def test_nothing_is_collected_inside_and_all_is_as_before_afterwards():
@@ -79,3 +79,15 @@ def test_what_is_left_out_looks_absent_and_can_be_had_afterwards(monkeypatch):
 
     assert colorsys.rgb_to_hls
     assert json.loads("1") == 1
+
+
+def test_the_working_folder_is_left_out_and_put_back_where_it_was(tmp_path, monkeypatch):
+    (tmp_path / "a_module_of_the_working_folder.py").write_text("raise AssertionError('it ran')")
+    monkeypatch.chdir(tmp_path)
+    before = [str(tmp_path), *sys.path, ""]
+    monkeypatch.setattr(sys, "path", list(before))
+    with without_working_folder():
+        with pytest.raises(ModuleNotFoundError):
+            import a_module_of_the_working_folder  # noqa: F401  # pyright: ignore[reportMissingImports]
+        sys.path.append("added")
+    assert sys.path == [*before, "added"]

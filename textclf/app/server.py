@@ -122,10 +122,25 @@ def announce(host: str, port: int, line: str) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+def refuse_other_pages() -> None:
+    """Let no page of another origin open a session, which holds uploads and predictions.
+
+    Streamlit takes a page on any port of this machine for its own, and asks a server on the Internet for the machine's
+    outer address before it refuses others. A page of the app's own, whose origin is the host that it asks, and one of
+    `server.corsAllowedOrigins` are let in; so is a program, which names no origin.
+    """
+    from streamlit.web.server.server_util import is_allowed_origin
+    from streamlit.web.server.starlette import starlette_websocket
+
+    assert hasattr(starlette_websocket, "is_url_from_allowed_origins")
+    starlette_websocket.is_url_from_allowed_origins = is_allowed_origin
+
+
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve the app until it is interrupted."""
     from streamlit.web import cli
 
+    refuse_other_pages()
     os.environ.update(settings.as_environment())
     event_log_of(settings.events_file, settings.log_texts)
     sys.argv = ["streamlit", "run", str(SCRIPT), *streamlit_flags(settings, host, port)]

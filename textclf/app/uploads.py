@@ -6,14 +6,26 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from textclf.app.classifiers import Loaded
+from textclf.data.readers.packed import unpacked_bytes, unzipped_bytes
+from textclf.data.readers.table_sizes import plain_bytes
+from textclf.data.readers.tables import open_table
 from textclf.documents.escape import csv_cell
 from textclf.errors import DataError, listed
 from textclf.predict.inputs import TextColumns, WantedTexts
-from textclf.predict.rows import Batch, Kind, kind_of_name, read_batches, read_column_names, readable_endings, refusal
+from textclf.predict.rows import (
+    TABLES,
+    Batch,
+    Kind,
+    kind_of_name,
+    read_batches,
+    read_column_names,
+    readable_endings,
+    refusal,
+)
 from textclf.predict.stream import PredictOptions, predict_batches
 from textclf.predict.values import as_fields
 from textclf.predict.writers import open_writer
@@ -26,8 +38,11 @@ if TYPE_CHECKING:
 
 WINDOW = 256
 """Rows that are predicted between two steps of the progress bar."""
-MOST_CHARACTERS = 200_000_000
-"""Characters of all rows together; a packed file can hold far more than its size says."""
+MOST_BYTES = 200_000_000
+"""Bytes of all values together, in whatever column; a packed file can hold far more than its size says."""
+MOST_COLUMNS = 2_000
+SHOWN_COLUMNS = 100
+"""Columns of the file that are shown beside the predictions; the downloads have all."""
 MANY_CLASSES = 50
 """With more classes only the most probable ones are written, instead of the probability of each."""
 TOP_CLASSES = 5
@@ -63,9 +78,9 @@ class Predicted:
     @property
     def columns(self) -> list[str]:
         """The columns of all rows, those of the predictions last."""
-        added = self.batches[0].added if self.batches else ()
+        added = set(self.batches[0].added) if self.batches else set()
         names = dict.fromkeys(name for batch in self.batches for name in batch.table.column_names)
-        return [*(name for name in names if name not in added), *added]
+        return [*(name for name in names if name not in added), *(self.batches[0].added if self.batches else ())]
 
     def label_counts(self) -> list[tuple[str, int]]:
         """Return how often each label was predicted, the most frequent first; rows without one are left out."""
@@ -76,9 +91,7 @@ class Predicted:
 
     def fields(self, batch: Batch) -> list[list[str]]:
         """Return the columns of a batch as texts, in the order of `columns`."""
-        empty = [""] * len(batch)
-        there = set(batch.table.column_names)
-        return [as_fields(batch.table.column(name)) if name in there else empty for name in self.columns]
+        return _fields(batch, self.columns)
 
     def as_csv(self) -> bytes:
         """Return the rows as CSV; no cell is a formula to a spreadsheet."""
@@ -99,20 +112,31 @@ class Predicted:
         return out.getvalue()
 
     def frame(self, most: int) -> pd.DataFrame:
-        """Return the first rows for a table, the predictions beside the text."""
+        """Return the first rows for a table, the predictions beside the text; of many columns, the first ones."""
         import pandas as pd
 
+        added = list(self.batches[0].added) if self.batches else []
+        columns = [*self.columns[: -len(added) or None][:SHOWN_COLUMNS], *added]
         taken, rows = [], 0
         for batch in self.batches:
             if rows < most:
-                taken.append(pd.DataFrame(dict(zip(self.columns, self.fields(batch), strict=True)), dtype=str))
+                there = set(batch.table.column_names)
+                few = batch.table.slice(0, most).select([name for name in columns if name in there])
+                rows_of = replace(batch, table=few, texts=batch.texts[:most])
+                taken.append(pd.DataFrame(dict(zip(columns, _fields(rows_of, columns), strict=True)), dtype=str))
                 rows += len(batch)
-        whole = pd.concat(taken, ignore_index=True).head(most) if taken else pd.DataFrame(columns=self.columns)
-        added = list(self.batches[0].added) if self.batches else []
+        whole = pd.concat(taken, ignore_index=True).head(most) if taken else pd.DataFrame(columns=columns)
         for name in added:
             if name.rpartition("predicted_")[2].startswith(("score", "probability_")):
                 whole[name] = pd.to_numeric(whole[name], errors="coerce").round(4)
         return whole[[*added[:2], *(name for name in whole.columns if name not in added), *added[2:]]]
+
+
+def _fields(batch: Batch, columns: Sequence[str]) -> list[list[str]]:
+    """Return columns of a batch as texts; empty ones where it lacks one."""
+    empty = [""] * len(batch)
+    there = set(batch.table.column_names)
+    return [as_fields(batch.table.column(name)) if name in there else empty for name in columns]
 
 
 def kind_of(name: str) -> Kind:
@@ -131,12 +155,50 @@ def column_names(data: bytes, kind: Kind, name: str) -> list[str]:
     """Return the names of a file's columns.
 
     Raises:
-        DataError: If it cannot be read in this format, or has none.
+        DataError: If it cannot be read in this format, has none, or is too large once it is read.
     """
+    check_size(data, kind, name)
     names = read_column_names(io.BytesIO(data), kind, name)
     if not names:
         raise DataError(f"{name} has no rows to predict.")
+    _check_columns(len(names), name)
     return names
+
+
+def check_size(data: bytes, kind: Kind, name: str) -> None:
+    """Refuse a file that is far larger once it is read, before it is.
+
+    Tables declare their sizes, workbooks those of their parts; what is packed is unpacked once and counted.
+
+    Raises:
+        DataError: If it takes more than `MOST_BYTES`, or cannot be read.
+    """
+    if kind in TABLES:
+        with open_table(io.BytesIO(data), f".{kind.value}", name) as table:
+            found = table.declared_bytes()
+    elif kind is Kind.xlsx:
+        found = unzipped_bytes(data)
+    else:
+        found = unpacked_bytes(data, name, MOST_BYTES)
+    if found > MOST_BYTES:
+        raise _too_large(name)
+
+
+def _too_large(name: str) -> DataError:
+    return DataError(
+        f"{name} holds more than {MOST_BYTES // 1_000_000} MB once it is read, all columns together, the most that "
+        f"this page takes. Leave out columns that are not needed, upload it in parts, or predict it with python -m "
+        f"textclf.predict, which takes files of any size."
+    )
+
+
+def _check_columns(count: int, name: str) -> None:
+    """Refuse more columns than a page can show and a browser can choose from."""
+    if count > MOST_COLUMNS:
+        raise DataError(
+            f"{name} has {count:,} columns, and this page takes {MOST_COLUMNS:,}. Leave out those that are not "
+            f"needed, or predict it with python -m textclf.predict."
+        )
 
 
 def usual_columns(
@@ -166,20 +228,23 @@ def read_rows(data: bytes, kind: Kind, name: str, columns: TextColumns, most_row
         DataError: If it cannot be read, has no rows, or too many.
     """
     wanted = WantedTexts(asked=columns, has_pairs=columns.text_pair is not None)
+    check_size(data, kind, name)
     batches: list[Batch] = []
-    rows = characters = 0
+    names: set[str] = set()
+    rows = size = 0
     for batch in read_batches(io.BytesIO(data), kind, wanted, WINDOW, name):
         rows += len(batch)
-        characters += sum(map(len, batch.texts)) + sum(map(len, batch.text_pairs or []))
+        size += plain_bytes(batch.table)
         if rows > most_rows:
             raise DataError(
                 f"{name} has more than {most_rows:,} rows, the most that this page takes. Upload it in parts, or "
                 f"predict it with python -m textclf.predict, which takes files of any size."
             )
-        if characters > MOST_CHARACTERS:
-            raise DataError(
-                f"{name} holds more than {MOST_CHARACTERS:,} characters; predict it with python -m textclf.predict."
-            )
+        if size > MOST_BYTES:
+            raise _too_large(name)
+        if not names.issuperset(batch.table.column_names):
+            names.update(batch.table.column_names)
+            _check_columns(len(names), name)
         batches.append(batch)
     if not rows:
         raise DataError(f"{name} has no rows to predict.")

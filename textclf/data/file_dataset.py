@@ -16,6 +16,7 @@ from datasets import Dataset
 from textclf.data.column_names import check_columns, find_columns, plain_name, text_columns, wanted_columns
 from textclf.data.dataset import SPLITS
 from textclf.data.options import LANGUAGE, LANGUAGE_COLUMN, FilesDataset
+from textclf.data.origins import is_outside
 from textclf.data.prepare import RawData
 from textclf.data.readers.arrow import ReadRows, batches_of, cached, in_memory, remark_encoding, schema_of
 from textclf.data.readers.csv import SeparatedValues
@@ -170,10 +171,20 @@ def parts_of(file: str, option: str) -> list[Part]:
         known = sorted(str(p.relative_to(BUNDLED)) for p in BUNDLED.rglob("*.jsonl"))
         raise DataError(f"{option}={file}: no such bundled file; there are {listed(known)}.")
     if glob.has_magic(file):
-        if found := sorted(glob.glob(str(path), recursive=True)):
-            return [Part(Path(name)) for name in found]
+        if found := [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]:
+            _tell_links(found, path, f"{option}={file}")
+            return [Part(name) for name in found]
         raise DataError(f"{option}={file}: no file fits this pattern (looked for {path.absolute()}).")
     raise DataError(f"{option}={file}: there is no such file (looked at {path.absolute()}).")
+
+
+def _tell_links(found: Sequence[Path], pattern: Path, said: str) -> None:
+    """Say which of the files that fit a pattern are links that lead out of its folder; they are read all the same."""
+    start = next(number for number, part in enumerate(pattern.parts) if glob.has_magic(part))
+    folder = Path(*pattern.parts[:start])
+    if led := [path for path in found if path.is_symlink() and is_outside(path, folder)]:
+        more = f" (and {len(led) - 1:,} more)" if len(led) > 1 else ""
+        log.warning("%s: %s is a link to %s, out of the folder of the pattern%s", said, led[0], led[0].resolve(), more)
 
 
 def kind_of(parts: Sequence[Part], said: str) -> str:

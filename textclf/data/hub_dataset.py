@@ -6,12 +6,14 @@ import logging
 from pathlib import Path
 
 from datasets import DatasetDict, load_dataset
+from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 
 from textclf.data.options import HubDataset
+from textclf.data.origins import own_files_only
 from textclf.data.prepare import RawData
 from textclf.data.readers.saved_dataset import is_saved, read_saved
-from textclf.errors import DataError, did_you_mean, first_line, listed
-from textclf.system.hub import Repository, explain, hub_or_cache, names_a_folder, ways_on
+from textclf.errors import DataError, cut, did_you_mean, first_line, listed
+from textclf.system.hub import Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +45,26 @@ def read_hub(options: HubDataset) -> RawData:
 
 def _read(options: HubDataset, source: str) -> DatasetDict:
     """Return every split of the dataset as it is."""
-    if names_a_folder(options.path):
-        local = Path(options.path).expanduser()
-        if not local.is_dir():
-            raise DataError(f"dataset.path={options.path}: there is no such folder, and it is no Hub id (owner/name).")
+    local = local_folder(options.path, "dataset.path")
+    if local is not None:
         if is_saved(local):
             return DatasetDict(read_saved(local))
-        return _load(str(local), options, source)
-    repository = Repository("dataset", options.path, options.revision)
-    with hub_or_cache(None if Path(options.path).is_dir() else repository) as access:
+        path = str(local) if names_a_folder(str(local)) else f"./{local}"  # no name of a reader of datasets, as `csv`
         try:
-            return _load(options.path, options, source)
+            return _load(path, options, source, local)
+        except OSError as error:  # it holds no data files, or not those that it names
+            raise DataError(f"dataset.path={options.path} could not be read: {cut(first_line(error))}") from error
+    if names_a_folder(options.path):
+        raise DataError(f"dataset.path={options.path}: there is no such folder, and it is no Hub id (owner/name).")
+    if options.path in _PACKAGED_DATASETS_MODULES:
+        raise DataError(
+            f"dataset.path={options.path}: to the library datasets this is a kind of files, and it would read what it "
+            f"finds in the working folder. Name the files, as in dataset=files dataset.train=train.csv."
+        )
+    repository = Repository("dataset", options.path, options.revision)
+    with hub_or_cache(repository) as access:
+        try:
+            return _load(options.path, options, source, options.path)
         except OSError as error:  # all that datasets and the Hub's client raise about files is one
             refusal = explain(repository, access, error)
             if refusal is not None:
@@ -64,10 +75,11 @@ def _read(options: HubDataset, source: str) -> DatasetDict:
             raise DataError(ways_on(f"Dataset {source!r}", "dataset.path", bundled)) from error
 
 
-def _load(path: str, options: HubDataset, source: str) -> DatasetDict:
-    """Call `load_dataset`, its own refusals made plain."""
+def _load(path: str, options: HubDataset, source: str, root: Path | str) -> DatasetDict:
+    """Call `load_dataset` for what is below the root, its own refusals made plain."""
     try:
-        found = load_dataset(path, options.config, revision=options.revision)
+        with own_files_only(root, f"dataset.path={options.path}"):
+            found = load_dataset(path, options.config, revision=options.revision)
     except ValueError as error:  # an unknown or missing configuration
         raise DataError(f"{source} could not be loaded: {first_line(error)}") from error
     except RuntimeError as error:

@@ -39,6 +39,11 @@ def terminal(text: str) -> str:
     return MOVES.sub("�", shown(text))
 
 
+def is_plain(text: str) -> bool:
+    """Say whether a text is one line that a terminal shows as it is: no control character and no line break."""
+    return terminal(text) == text and not re.search(r"[\t\r\n]", text)
+
+
 def markdown(text: str) -> str:
     """Return a text on one line in which Markdown finds no markup."""
     return MARKUP.sub(r"\\\g<0>", shown(" ".join(text.split())))

@@ -20,12 +20,15 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from textclf.errors import listed
+from textclf.errors import first_line, listed
 from textclf.evaluation.calibration import expected_calibration_error
 from textclf.evaluation.metric_names import METRICS
 from textclf.system.hub import hub_or_cache
+from textclf.system.imports import without_working_folder
 
 if TYPE_CHECKING:
+    from evaluate import EvaluationModule
+
     from textclf.evaluation.predictions import Predictions
 
 log = logging.getLogger(__name__)
@@ -133,15 +136,41 @@ def undefined_metrics(predictions: Predictions, metrics: Iterable[str]) -> str:
 
 def _further(name: str, predicted: list[int], labels: list[int]) -> dict[str, float]:
     """Compute a metric of the Hub's by name."""
-    import evaluate  # takes five seconds, which other runs need not wait for
-
     try:
-        with hub_or_cache():
-            result = evaluate.load(name, keep_in_memory=True).compute(predictions=predicted, references=labels)
+        with without_working_folder(), hub_or_cache() as access:
+            result = _own_metric(name, access.online).compute(predictions=predicted, references=labels)
     except Exception as error:  # code from elsewhere; its faults must not cost a finished training
-        log.warning("metric %r could not be computed: %s", name, str(error).split("\n")[0])
+        log.warning("metric %r could not be computed: %s", name, first_line(error))
         return {}
     return {key: float(value) for key, value in (result or {}).items() if isinstance(value, (int, float, np.number))}
+
+
+def _own_metric(name: str, online: bool) -> EvaluationModule:
+    """Load a metric of `evaluate` itself, by its full id on the Hub or from the cache of metrics that came from there.
+
+    `evaluate.load` looks for `./NAME/NAME.py` first, and for `./evaluate-metric/NAME/NAME.py` by the full id, so the
+    steps behind it are taken here.
+
+    Raises:
+        FileNotFoundError: If there is none of that name, or it is not in the cache and the Hub may not be asked.
+    """
+    from evaluate import loading  # takes five seconds, which other runs need not wait for
+
+    unpacked = loading.DownloadConfig(extract_compressed_file=True, force_extract=True)
+    try:
+        if not online:
+            raise FileNotFoundError("the Hub may not be asked")
+        module = loading.HubEvaluationModuleFactory(f"evaluate-metric/{name}", download_config=unpacked).get_module()
+    except (ConnectionError, FileNotFoundError):
+        try:
+            module = loading.CachedEvaluationModuleFactory(f"evaluate-metric--{name}").get_module()
+        except FileNotFoundError:
+            where = "has none of that name, or cannot be reached" if online else "may not be asked"
+            raise FileNotFoundError(f"evaluate-metric/{name} is not in the cache, and the Hub {where}") from None
+    metric: Any = loading.import_main_class(module.module_path)
+    loaded = metric(keep_in_memory=True, hash=module.hash)
+    loaded.download_and_prepare()
+    return loaded
 
 
 def class_figures(predictions: Any, references: Any, num_labels: int) -> dict[str, NDArray[np.float64]]:

@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Any
 
 from textclf.data.options import DatasetOptions
+from textclf.documents.escape import is_plain
+from textclf.errors import refuse_unless
 from textclf.evaluation.options import AnalysisOptions
 from textclf.models.options import ModelOptions, TransformerModel
 from textclf.system.redact import redacted
@@ -54,6 +56,21 @@ class Experiment(RunOptions):
     trainer: TrainerOptions = field(default_factory=TorchTrainer, metadata=METRICS)
     tracker: TrackerOptions = field(default_factory=NullTracker, metadata=NOTHING)
     analysis: AnalysisOptions = field(default_factory=AnalysisOptions, metadata=FILES)
+
+    def __post_init__(self) -> None:
+        """Refuse names that a terminal would obey: they stand in logs, tables and lists of runs."""
+        names = {
+            "dataset.name": self.dataset.name,
+            "model.name": self.model.name,
+            "experiment": self.experiment,
+            "run_name": self.run_name or "",
+        }
+        refuse_unless(
+            *(
+                (is_plain(name), f"{option}={name!r}: a name is one line without control characters.")
+                for option, name in names.items()
+            )
+        )
 
     @property
     def title(self) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from textclf.documents.escape import is_plain, shown
 from textclf.errors import ConfigError, TextclfError
 from textclf.export.champion import Candidate, Judgement, judge
 from textclf.models.saved import read_description
@@ -111,7 +112,7 @@ def _tags(run: RunReference, known_as: str) -> dict[str, str]:
         tags |= {key: f"{value:.4f}" for key, value in record.metrics.items() if key.startswith("test/")}
         tags["test_fingerprint"] = str(record.data.get("test_fingerprint", ""))
     tags["run_folder"] = str((run.folder or run.classifier).resolve())
-    return {_tag_name(key): value[:4000] for key, value in tags.items()}
+    return {_tag_name(key): shown(value)[:4000] for key, value in tags.items()}
 
 
 def _tag_name(key: str) -> str:
@@ -139,6 +140,8 @@ def _check_names(name: str, alias: str) -> None:
         raise ConfigError(
             f"--name {name!r}: the name of a model is any word without / : @ and quotes, such as reviews."
         )
+    if not is_plain(name):
+        raise ConfigError(f"--name {name!r}: a name is one line without control characters, such as reviews.")
     if not ALIAS.fullmatch(alias) or RESERVED.fullmatch(alias):
         raise ConfigError(
             f"--alias {alias!r}: an alias has letters, digits, - and _, such as champion; latest and v1, v2 … are "

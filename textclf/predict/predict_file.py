@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from textclf.predict.sniff import sniffed
 from textclf.predict.stream import PredictOptions, Tell, predict_batches
 from textclf.predict.texts import found_run, has_pairs, ready
 from textclf.predict.true_labels import SURE_NAMES, TrueLabels, label_column, names_in
-from textclf.predict.writers import SeparatedWriter, check_target, open_writer
+from textclf.predict.writers import ForTerminal, SeparatedWriter, check_target, open_writer
 from textclf.tracking.find_runs import RunReference
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,8 @@ def predict_file(
         seen = Seen()
         classifier = ready(located, device)
         begun = time.perf_counter()
-        sink = sys.stdout.buffer if ends.output == PIPE else Path(ends.output)
+        shown = ForTerminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
+        sink = cast(BinaryIO, shown) if ends.output == PIPE else Path(ends.output)
         with open_writer(sink, output_kind, ends.force) as writer, _bar(progress) as tell:
             if isinstance(writer, SeparatedWriter):
                 writer.is_for_spreadsheets = ends.spreadsheet

@@ -40,6 +40,8 @@ WINDOW_ROWS = 16_384
 """Rows that are in memory at once."""
 WINDOW_CHARACTERS = 64_000_000
 """A window ends early where its rows hold about so many characters."""
+WINDOW_CELLS = 8_000_000
+"""A window of objects is divided where their table would have more cells."""
 LINE_COLUMN = "text"
 """What the lines of a file without columns are called."""
 
@@ -205,9 +207,10 @@ def _json_lines(
 ) -> Iterator[Batch]:  # fmt: skip
     columns: TextColumns | None = None
     objects = JsonLines(form).objects(stream, said, accepted_only=False)
-    for window in _windows(objects, size, lambda row: len(row[1])):
+    windows = _windows(objects, size, lambda row: len(row[1]))
+    for window in chain.from_iterable(_narrow(window) for window in windows):
         rows = [({}, row) if isinstance(row, BadRow) else (row[2], row) for row in window]
-        names = list(dict.fromkeys(key for content, _ in rows for key in content))
+        names = _keys(window)
         if columns is None:
             bad = next((row for row in window if isinstance(row, BadRow)), None)
             if not names and bad is not None:
@@ -223,6 +226,21 @@ def _json_lines(
                 found.add(said, row[0], partial(value_at, content))
         lines = [None if isinstance(row, BadRow) else row[1].strip() for row in window]
         yield Batch(table, found.texts, found.pairs, found.problems, lines, share=share())
+
+
+def _keys(window: Sequence[Any]) -> list[str]:
+    """Return the keys of some objects, each once."""
+    return list(dict.fromkeys(key for row in window if not isinstance(row, BadRow) for key in row[2]))
+
+
+def _narrow(window: list[Any]) -> Iterator[list[Any]]:
+    """Yield objects in parts whose tables are not large: where each has keys of its own, a table is mostly empty."""
+    if len(window) <= 1 or len(window) * len(_keys(window)) <= WINDOW_CELLS:
+        yield window
+        return
+    half = len(window) // 2
+    yield from _narrow(window[:half])
+    yield from _narrow(window[half:])
 
 
 def _separated(

@@ -108,7 +108,7 @@ def _is_json(line: str, whole: bool) -> bool:
     """Whether a line is JSON; one that is cut off is taken for it."""
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return not whole
     return True
 

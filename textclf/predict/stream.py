@@ -87,7 +87,8 @@ def predict_batches(
         if batch.problems and not options.keep_bad_rows:
             raise refusal(batch.problems[min(batch.problems)], KEEP_THEM)
         names = names or added_names(batch.table.column_names, classifier.label_names, options)
-        if clash := [name for name in names if name in batch.table.column_names]:
+        own = set(batch.table.column_names)
+        if clash := [name for name in names if name in own]:
             raise DataError(
                 f"Rows further down have a column {clash[0]!r}, which the first rows do not have and which holds a "
                 f"prediction by now. Name the predictions otherwise with --prefix."
@@ -109,10 +110,10 @@ def added_names(columns: Sequence[str], label_names: Sequence[str], options: Pre
     Raises:
         DataError: If the input has columns of these names too.
     """
-    names = [options.prefix + name for name in options.column_names(label_names)]
+    names, taken = [options.prefix + name for name in options.column_names(label_names)], set(columns)
     if not options.prefix:
-        names = [PREDICTED + name if name in columns else name for name in names]
-    if clash := [name for name in names if name in columns]:
+        names = [PREDICTED + name if name in taken else name for name in names]
+    if clash := [name for name in names if name in taken]:
         raise DataError(f"The input has columns {listed(clash)} already; name the predictions otherwise with --prefix.")
     return names
 

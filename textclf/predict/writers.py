@@ -11,12 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from textclf.documents.escape import csv_cell, is_formula
+from textclf.documents.escape import csv_cell, is_formula, terminal
 from textclf.errors import ArtifactError, DataError, first_line
 from textclf.predict.rows import SEPARATORS, Batch, Kind
 from textclf.predict.values import as_fields, as_json
@@ -54,10 +54,12 @@ class JsonWriter(Writer):
     def write(self, batch: Batch) -> None:
         """Write an object for each row."""
         table = batch.table
-        own = [] if batch.lines is not None else [name for name in table.column_names if name not in batch.added]
+        added = set(batch.added)
+        own = [] if batch.lines is not None else [name for name in table.column_names if name not in added]
         names = [*own, *batch.added] if own else list(batch.added)
         keys = [json.dumps(name, ensure_ascii=False) + ": " for name in names]
-        columns = [as_json(table.column(table.column_names.index(name))) for name in names]
+        places = {name: number for number, name in reversed(list(enumerate(table.column_names)))}
+        columns = [as_json(table.column(places[name])) for name in names]
         tails = [", ".join(map("".join, zip(keys, row, strict=True))) for row in zip(*columns, strict=True)]
         if batch.lines is None:
             lines = [f"{{{tail}}}\n" for tail in tails]
@@ -167,16 +169,41 @@ WRITERS = {
 }
 
 
+class ForTerminal(io.RawIOBase):
+    """Writes text to a terminal, which shows what would move its cursor, set its title or colour it, and does not obey.
+
+    Into pipes and files the same bytes go as they are.
+    """
+
+    def __init__(self, binary: IO[bytes]):
+        """Take where the terminal's bytes go."""
+        self.binary = binary
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Write whole lines of UTF-8."""
+        self.binary.write(terminal(bytes(data).decode("utf-8", "replace")).encode())
+        return len(data)
+
+    def flush(self) -> None:
+        """Show what was written."""
+        self.binary.flush()
+
+
 def _aligned(table: pa.Table, names: list[str], kind: Kind) -> list[pa.ChunkedArray]:
     """Return the columns in the order of the first batch; nulls where one is missing."""
     if table.column_names == names:
         return table.columns
-    if new := [name for name in table.column_names if name not in names]:
+    known, there = set(names), set(table.column_names)
+    if new := [name for name in table.column_names if name not in known]:
         raise DataError(
             f"Rows further down have a column {new[0]!r}, which the first rows do not have, and the columns of "
             f"{kind.value} are fixed by then. Write JSON Lines."
         )
-    return [table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(len(table))])
+    return [table.column(name) if name in there else pa.chunked_array([pa.nulls(len(table))])
             for name in names]  # fmt: skip
 
 

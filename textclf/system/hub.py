@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Iterator
@@ -275,6 +276,33 @@ def _answer_behind(error: BaseException) -> HfHubHTTPError | None:
 def names_a_folder(name: str) -> bool:
     """Whether a name can only be a local folder's, and not `owner/name` on the Hub."""
     return name.startswith((".", "~")) or Path(name).is_absolute() or name.count("/") > 1
+
+
+def local_folder(name: str, option: str) -> Path | None:
+    """Return the folder that an option names, none where there is no such folder.
+
+    A name without a `/` or `.` in front may also be a repository's; that the folder of this name is taken is said.
+
+    Args:
+        name: A path, or `owner/name`.
+        option: The option, such as `dataset.path`.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return None
+    if not names_a_folder(name):
+        _say_that_it_is_local(f"{option}={name}", str(folder.absolute()))
+    return folder
+
+
+@functools.cache
+def _say_that_it_is_local(said: str, folder: str) -> None:
+    """Say, once a process, that a name is taken for a folder's."""
+    log.warning(
+        "%s: the folder %s is read, not the repository of this name on the Hub. Put ./ in front to say so; for the "
+        "repository, rename the folder or work elsewhere",
+        said, folder,
+    )  # fmt: skip
 
 
 def ways_on(what: str, option: str, bundled: str) -> str:

@@ -1,5 +1,6 @@
 """A packed classifier, read again and asked through MLflow's own server application, in this process."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mlflow.pyfunc import scoring_server
 from starlette.testclient import TestClient
@@ -130,6 +133,25 @@ BAD = [
     ([TEXT], "Received a list"),
     (b"nonsense", "valid JSON"),
     (b"\xff", "valid JSON"),
+    (b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+    (b'{"inputs": ' + b'{"a":' * 3000 + b"1" + b"}" * 3000 + b"}", "nested too deeply"),
+    (b'{"inputs": [' + b"9" * 5000 + b"]}", "more than 4,300 digits"),
+    (b'{"inputs": ["fine"], "params": {"threshold": -' + b"9" * 5000 + b"}}", "more than 4,300 digits"),
+    (b'{"inputs": ["fine"], "params": {"threshold": ' + b"9" * 400 + b"}}", "threshold"),
+    (b'{"inputs": ["fine"], "params": {"threshold": NaN}}', "must lie between 0 and 1, got nan"),
+    (b'{"inputs": ["fine"], "params": {"threshold": -Infinity}}', "must lie between 0 and 1, got -inf"),
+    (b'{"inputs": [NaN, 1e999]}', "text of row 0 must be a string"),
+    (b'{"inputs": [' + b"9" * 400 + b"]}", "text of row 0 must be a string"),
+    ({"inputs": ["fine"], "params": [1]}, "Parameters must be a dictionary"),
+    ({"inputs": ["fine"], "params": {"threshold": [0.5]}}, "threshold"),
+    ({"dataframe_split": 5}, "split format must be a dictionary"),
+    ({"dataframe_split": {"columns": 5, "data": [[1]]}}, ""),
+    ({"dataframe_split": {"columns": ["text", "text"], "data": [["a", "b"]]}}, ""),
+    ({"dataframe_records": "text"}, ""),
+    ({"dataframe_records": [5]}, ""),
+    ({"dataframe_records": [[[[]]]]}, ""),
+    ({"messages": [{"role": "user", "content": "fine"}]}, ""),
+    ({"input": "fine"}, ""),
 ]
 
 
@@ -141,6 +163,37 @@ def test_bad_requests_are_the_clients_fault_and_say_what_is_wrong(single, ask):
     assert post(b"{}", "application/xml").status_code == 415
     unnamed = post({"inputs": [TEXT]}, None)
     assert (unnamed.status_code, "Content-Type" in unnamed.text) == (415, True)
+
+
+def parquet(**columns):
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out, store_schema=False, compression="zstd")
+    return out.getvalue()
+
+
+def test_of_parquet_the_texts_alone_are_read(single, ask, monkeypatch):
+    post = ask(single)
+    one = {"inputs": [TEXT, "dull"]}
+    other = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), ["x" * 200_000])  # 4 GB
+    for name, texts in (("other", pa.array(["fine"] * 20_000)), ("text", None)):
+        data = parquet(**({"text": texts} if texts is not None else {}), **{name: other})
+        assert len(data) < 20_000
+        before = pa.total_allocated_bytes()
+        answer = post(data, scoring_server.CONTENT_TYPE_PARQUET)
+        assert pa.total_allocated_bytes() - before < 100_000_000
+        if texts is None:
+            assert (answer.status_code, "more than 200 MB" in answer.text) == (400, True)
+        else:
+            assert (answer.status_code, len(answer.json()["predictions"])) == (200, 20_000)
+    assert post(parquet(id=[1, 2], text=[TEXT, "dull"]), scoring_server.CONTENT_TYPE_PARQUET).json() == post(one).json()
+    for data, said in ((parquet(id=[1]), "missing inputs"), (b"PAR1", "cannot be read"), (b"", "cannot be read")):
+        answer = post(data, scoring_server.CONTENT_TYPE_PARQUET)
+        assert (answer.status_code, said in answer.json()["message"]) == (400, True), answer.text
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00", b"text\n\x00\n", b'"', b"text,text\na,b\n", b"text\n" + b'"' * 9])
+def test_no_csv_makes_the_server_fail(single, ask, body):
+    assert ask(single)(body, "text/csv").status_code in (200, 400)
 
 
 def test_pairs_need_both_texts(pairs, ask):

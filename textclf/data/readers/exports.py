@@ -76,7 +76,7 @@ def one_label(value: Any) -> Any:
         try:
             found = ast.literal_eval(value) if value.startswith("['") else json.loads(value)
             value = found[CHOICES] if isinstance(found, dict) else found
-        except (ValueError, KeyError, TypeError, SyntaxError):
+        except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError):  # also of deep nesting
             return value
     if isinstance(value, (list, tuple)):
         return value[0] if len(value) == 1 else list(value) or None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from textclf.data import rejected
+from textclf.data.origins import check_inside
 from textclf.data.readers import encoding as encodings
 from textclf.data.readers.encoding import AUTO, UTF8
 from textclf.data.readers.source import BadRow, Row
@@ -68,11 +69,14 @@ class LabelFolders:
             tell: Whether to log which files are not read.
 
         Raises:
-            DataError: If there are none.
+            DataError: If there are none, or one is a link that leads out of the folder.
         """
         inside = sorted(path.iterdir())
         folders = [folder for folder in inside if folder.is_dir() and not folder.name.startswith(".")]
         found = [file for folder in folders for file in sorted(folder.iterdir()) if _is_text(file)]
+        for entry in (*folders, *found):
+            if entry.is_symlink():
+                check_inside(entry, path, str(path))
         named = [file for file in found if file.suffix == ENDING]
         if tell and named and len(named) < len(found):
             other = next(file for file in found if file.suffix != ENDING)

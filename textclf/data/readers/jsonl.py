@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -87,6 +88,7 @@ class JsonLines:
                 if line.isspace():
                     continue
                 detail = f"({error.msg}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+                detail = detail or f"({_why(error)})"
                 yield BadRow(name, lines.number, rejected.NOT_JSON, detail, line[:START_CHARACTERS])
                 continue
             yield _checked((lines.number, line, content), name, accepted_only)
@@ -141,5 +143,13 @@ def _elements(text: str, name: str, lines: Lines) -> Iterator[tuple[int, str, An
             at = end
     except (ValueError, RecursionError) as error:
         line = number + text.count("\n", done, at)
-        said = f"{error.msg}" if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
-        raise DataError(f"{name}:{line}: the JSON array breaks off or is damaged here: {said}.") from None
+        raise DataError(f"{name}:{line}: the JSON array breaks off or is damaged here: {_why(error)}.") from None
+
+
+def _why(error: Exception) -> str:
+    """Return what is wrong with JSON that cannot be read."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return f"a number has more than {sys.get_int_max_str_digits():,} digits"

@@ -57,6 +57,9 @@ DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZi
 """What is raised where a packed file is cut off or damaged; so is an `OSError` without a number."""
 
 
+PART_BYTES = 1_000_000
+
+
 def packing_of_name(name: str) -> Packing | None:
     """Return the packing that a file's name says, none where it says none."""
     return next((packing for packing in PACKINGS if name.lower().endswith(packing.ending)), None)
@@ -118,6 +121,39 @@ def _only_member(archive: zipfile.ZipFile) -> str:
     if archive.getinfo(names[0]).flag_bits & 1:
         raise DataError("the zip archive is locked with a password. Unpack it, and name what to read.")
     return names[0]
+
+
+def unpacked_bytes(data: bytes, name: str, most: int) -> int:
+    """Return how many bytes a packed file holds, counted up to a little over `most`; of one that is not, its own.
+
+    Args:
+        data: The file.
+        name: What it is called.
+        most: Bytes from which on it does not matter how many more there are.
+
+    Raises:
+        DataError: If it is a zip archive of several files.
+    """
+    packing = packing_of(Path(name), data[:6], is_named=False)
+    if packing is None:
+        return len(data)
+    found = 0
+    try:
+        with packing.unpack(io.BytesIO(data)) as stream:
+            while found <= most and (part := stream.read(PART_BYTES)):
+                found += len(part)
+    except (*DAMAGED, OSError):
+        pass  # reading it says what is wrong, and gets no further
+    return found
+
+
+def unzipped_bytes(data: bytes) -> int:
+    """Return how many bytes the members of a zip archive, such as a workbook, declare together; 0 of no archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile:
+        return 0  # reading it says what is wrong
 
 
 class WaitedFor(io.RawIOBase):

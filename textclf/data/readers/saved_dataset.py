@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_from_disk
 
+from textclf.data.origins import check_saved
 from textclf.errors import DataError, first_line
 
 ONE, SEVERAL = "state.json", "dataset_dict.json"
@@ -21,8 +22,9 @@ def read_saved(folder: Path) -> dict[str, Dataset]:
     """Return the splits of a saved dataset by name; one without splits as `train`.
 
     Raises:
-        DataError: If it is damaged.
+        DataError: If it is damaged, or names files outside of it.
     """
+    check_saved(folder)
     try:
         found = load_from_disk(str(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

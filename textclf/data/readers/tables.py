@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,13 +16,28 @@ import pyarrow.parquet as pq
 from textclf.data.column_names import text_columns, wanted_columns
 from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions
 from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN
+from textclf.data.readers.table_sizes import (
+    arrow_bytes,
+    parquet_bytes,
+    parquet_dictionaries,
+    parquet_row_bytes,
+    pieces,
+)
 from textclf.errors import DataError, first_line, listed
 
 BATCH_ROWS = 8192
 PARQUET = ".parquet"
 ENDINGS = {PARQUET: "Parquet", ".arrow": "Arrow", ".feather": "Feather"}
 ARROW_FILE = b"ARROW1"
+STREAM_START = 8
+"""Where an Arrow file's stream of messages begins."""
 FEATHER_1 = b"FEA1"
+FEWEST_ROWS = 4
+"""Rows that are read at once however long they may be."""
+
+
+BATCH_BYTES = 64_000_000
+"""A batch ends early where its values, each counted as often as it occurs, take about so many bytes."""
 
 
 class Table:
@@ -29,20 +45,47 @@ class Table:
 
     def __init__(self, source: Path | BinaryIO, ending: str):
         """Open a file, or an open one that is no pipe; `ending` says of which kind it is."""
-        self.file: pq.ParquetFile | pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader | pa.Table
+        self.source = source
+        self.parquet: pq.ParquetFile | None = None
         if ending == PARQUET:
             mapped = isinstance(source, Path)
-            self.file = pq.ParquetFile(source, memory_map=mapped, pre_buffer=False)
-            self.schema, self.rows = self.file.schema_arrow, self.file.metadata.num_rows
-            groups = [self.file.metadata.row_group(number) for number in range(self.file.num_row_groups)]
-            self.row_bytes = sum(group.total_byte_size for group in groups) / max(self.rows, 1)
+            opened = pq.ParquetFile(source, memory_map=mapped, pre_buffer=False)
+            self.schema, metadata = opened.schema_arrow, opened.metadata
+            dictionaries = parquet_dictionaries(metadata)
+            self.parquet = pq.ParquetFile(
+                source, metadata=metadata, read_dictionary=dictionaries, memory_map=mapped, pre_buffer=False
+            )
         else:
-            self.file = _arrow_of(source)
-            self.schema = self.file.schema
-            if isinstance(self.file, (pa.ipc.RecordBatchStreamReader, pa.ipc.RecordBatchFileReader)):
-                self.file = self.file.read_all()
-            self.rows = self.file.num_rows
-            self.row_bytes = self.file.nbytes / max(self.rows, 1)
+            self._arrow = _arrow_of(source)
+            self.schema = self._arrow.schema
+
+    @cached_property
+    def _whole(self) -> pa.Table:
+        """All of an Arrow file."""
+        return self._arrow if isinstance(self._arrow, pa.Table) else self._arrow.read_all()
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self._whole.num_rows if self.parquet is None else self.parquet.metadata.num_rows
+
+    @property
+    def row_bytes(self) -> float:
+        """About how many bytes a row takes."""
+        if self.parquet is None:
+            return self._whole.nbytes / max(self.rows, 1)
+        metadata = self.parquet.metadata
+        sizes = (metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+        return sum(sizes) / max(self.rows, 1)
+
+    def declared_bytes(self) -> int:
+        """Return how many bytes the table takes once it is read, as far as that is known before."""
+        if self.parquet is not None:
+            return parquet_bytes(self.parquet.metadata)
+        if isinstance(self._arrow, pa.Table):
+            return self._arrow.nbytes
+        with _stream_of(self.source) as stream:
+            return arrow_bytes(pa.ipc.MessageReader.open_stream(stream))
 
     @property
     def names(self) -> list[str]:
@@ -60,18 +103,36 @@ class Table:
         return kind
 
     def batches(self, size: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in batches of at most `size`, with the wanted columns, or all of them as they are."""
+        """Yield the rows in batches of at most `size`, with the wanted columns, or all of them as they are.
+
+        Batches of long values are smaller, so that what a file says once and repeats is never in memory as a whole.
+
+        Raises:
+            ValueError: If values of an Arrow file lie outside of it.
+        """
         whole = None if columns is None else list(dict.fromkeys(self._owner(name) for name in columns))
-        if isinstance(self.file, pq.ParquetFile):
-            found = self.file.iter_batches(size, columns=whole)
-        else:
-            found = (self.file if whole is None else self.file.select(whole)).to_batches(max_chunksize=size)
-        for batch in found:
-            if columns is None:
-                yield batch
-            else:
-                arrays = [self.column(batch, name) for name in columns]
-                yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+        for batch in self._read(size, whole):
+            for piece in pieces(batch, BATCH_BYTES):
+                if len(piece) < len(batch) and any(map(pa.types.is_nested, piece.schema.types)):
+                    piece = piece.take(pa.array(range(len(piece))))  # a cast would take all that the lists are cut from
+                fields = [self.schema.field(name) for name in piece.schema.names]
+                plain = piece.cast(pa.schema(fields)) if self.parquet is not None else piece
+                if columns is None:
+                    yield plain
+                else:
+                    arrays = [self.column(plain, name) for name in columns]
+                    yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+    def _read(self, size: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as they are stored; those of Parquet with dictionaries, which copy nothing."""
+        if self.parquet is not None:
+            longest = BATCH_BYTES // max(parquet_row_bytes(self.parquet.metadata), 1)
+            yield from self.parquet.iter_batches(min(size, max(longest, FEWEST_ROWS)), columns=columns)
+            return
+        table = self._whole if columns is None else self._whole.select(columns)
+        for batch in table.to_batches(max_chunksize=size):
+            batch.validate(full=True)
+            yield batch
 
     def column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
         """Return a column of a batch, or a field within one."""
@@ -86,12 +147,28 @@ class Table:
 
 def _arrow_of(source: Path | BinaryIO) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader | pa.Table:
     """Return an Arrow file, stream or old Feather file, opened."""
+    if isinstance(source, Path):
+        opened = pa.memory_map(str(source))
+        start = opened.read(len(ARROW_FILE))
+        opened.seek(0)
+        if start == ARROW_FILE:
+            return pa.ipc.open_file(opened)
+    else:
+        source.seek(0)
+        start = source.read(len(ARROW_FILE))
+        source.seek(0)
+        opened = pa.PythonFile(source, mode="r")
+    if start.startswith(FEATHER_1):
+        return feather.read_table(opened)
+    return pa.ipc.open_stream(_stream_of(source))
+
+
+def _stream_of(source: Path | BinaryIO) -> pa.NativeFile:
+    """Return the stream of messages that an Arrow file holds, or is."""
     opened = pa.memory_map(str(source)) if isinstance(source, Path) else pa.PythonFile(source, mode="r")
-    start = opened.read(len(ARROW_FILE))
     opened.seek(0)
-    if start == ARROW_FILE:
-        return pa.ipc.open_file(opened)
-    return feather.read_table(opened) if start.startswith(FEATHER_1) else pa.ipc.open_stream(opened)
+    opened.seek(STREAM_START if opened.read(len(ARROW_FILE)) == ARROW_FILE else 0)
+    return opened
 
 
 def _names_of(field: pa.Field) -> list[str]:

@@ -33,7 +33,7 @@ from textclf.models.transformer.skeleton import (
     weights_of_labels,
 )
 from textclf.models.transformer.special_tokens import settle_padding_side, settle_special_tokens
-from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, names_a_folder, ways_on
+from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on
 from textclf.system.paths import check_contained
 
 log = logging.getLogger(__name__)
@@ -277,10 +277,10 @@ def _locate(options: TransformerModel) -> str:
             _check_digest(folder / "model.safetensors", packaged)
             return str(folder)
     name = options.checkpoint
-    folder = Path(name).expanduser()
-    if names_a_folder(name) and not folder.is_dir():
+    folder = local_folder(name, "model.checkpoint")
+    if names_a_folder(name) and folder is None:
         raise ArtifactError(f"model.checkpoint={name}: there is no such folder, and it is no Hub id (owner/name).")
-    return str(folder) if folder.is_dir() else name
+    return name if folder is None else str(folder)
 
 
 def _check_digest(weights: Path, packaged: PackagedCheckpoint) -> None:

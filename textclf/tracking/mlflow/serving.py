@@ -4,8 +4,8 @@ Whatever family the classifier is of, the schema is the same: text[, text_pair] 
 probabilities out.
 
 Where a request says `inputs` or `instances`, MLflow 3.17 reads null as the text 'None' and 5 as the text '5',
-and answers fewer rows than were asked where some lack the column; a request without a content type is
-answered as if the server had failed. The model sees none of this, so in a process that MLflow started to
+and answers fewer rows than were asked where some lack the column; a request without a content type, or nested
+too deeply, is answered as if the server had failed. The model sees none of this, so in a process that MLflow started to
 serve a model the two functions that read requests are replaced. The model itself checks the texts.
 
 A server on loopback also answers only to the names of this machine: a page in a browser can make a name of its own
@@ -15,8 +15,10 @@ lead here (DNS rebinding), and would then read the answers.
 from __future__ import annotations
 
 import functools
+import io
 import ipaddress
 import itertools
+import json
 import logging
 import os
 import re
@@ -27,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 from mlflow.pyfunc import PyFuncModel, scoring_server
@@ -34,8 +38,9 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types import Schema
 from mlflow.utils.proto_json_utils import MlflowInvalidInputException
 
+from textclf.data.readers.table_sizes import read_few_columns
 from textclf.data.text_columns import TextColumns
-from textclf.errors import DataError
+from textclf.errors import DataError, cut, first_line
 from textclf.models.base import Classifier
 from textclf.models.families import load_classifier
 from textclf.models.given_texts import given_texts
@@ -51,6 +56,8 @@ THRESHOLD = "threshold"
 """The parameter below which a prediction abstains; 0 never does."""
 ALLOWED_HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
 """MLflow's own variable: further names that a server answers to, with commas; * for any."""
+MOST_BYTES = 200_000_000
+"""Bytes of the texts of a request in Parquet, which can be far smaller than what it holds."""
 _answer = scoring_server.invocations
 _parse = scoring_server.infer_and_parse_data
 
@@ -189,7 +196,54 @@ def answer(data: bytes, content_type: str | None, model: Any, input_schema: Sche
     if content_type is None:
         said = f"Say what the request holds by a header, such as Content-Type: {scoring_server.CONTENT_TYPE_JSON}."
         return scoring_server.InvocationsResponse(response=said, status=415, mimetype="text/plain")
-    return _answer(data, content_type, model, input_schema)
+    try:
+        return _answer(_checked(data, content_type), content_type, model, input_schema)
+    except MlflowException:
+        raise
+    except Exception as error:  # the model's own are MLflow's by now: what is left is of reading the request
+        log.info("a request could not be read", exc_info=True)
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else first_line(error)
+        raise MlflowInvalidInputException(f"The request cannot be read: {cut(why)}") from error
+
+
+def _checked(data: bytes, content_type: str) -> Any:
+    """Return what a request holds in a form that can be read without harm: JSON decoded, of Parquet the texts alone.
+
+    Raises:
+        MlflowException: As a client's error (400) where it is nested too deeply, holds a number that is none to any
+            reader, or is far larger once it is read.
+    """
+    kind = content_type.partition(";")[0].strip()
+    if kind == scoring_server.CONTENT_TYPE_PARQUET:
+        return texts_of_parquet(data)
+    if kind != scoring_server.CONTENT_TYPE_JSON:
+        return data
+    try:
+        found = json.loads(data)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return data  # MLflow says what is wrong
+    except RecursionError as error:
+        raise MlflowInvalidInputException("The JSON is nested too deeply; texts stand in a list or a table.") from error
+    except ValueError as error:
+        raise MlflowInvalidInputException(
+            f"The JSON holds a number of more than {sys.get_int_max_str_digits():,} digits; give texts, as strings."
+        ) from error
+    return found if isinstance(found, dict) else data
+
+
+def texts_of_parquet(data: bytes) -> bytes:
+    """Return a Parquet file with the columns of texts alone; what others hold is not read.
+
+    Raises:
+        MlflowException: As a client's error (400) where it cannot be read, or the texts take too much once they are.
+    """
+    try:
+        table = read_few_columns(io.BytesIO(data), (TEXT, TEXT_PAIR), MOST_BYTES)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise MlflowInvalidInputException(f"The Parquet file cannot be read: {cut(first_line(error))}") from error
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
 
 
 def table_of(data: dict[str, Any], schema: Schema) -> Any:
