@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -24,12 +25,12 @@ from textclf.models.base import Classifier
 from textclf.models.options import Attention, LongText, Padding, Truncation
 from textclf.models.saved import read_description, write_description
 from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
+from textclf.models.transformer.containment import check_config, check_folder
 from textclf.models.transformer.encoded import WINDOWS, Lengths, TokenizedTexts, batches_by_length
 from textclf.models.transformer.layers import keep_attention, read_one_token
 from textclf.models.transformer.precision import AUTOCAST, cpu_is_fast_at_bf16, follow_autocast, in_bf16
 from textclf.models.transformer.tokenizer import pad, pool_windows, tokenize
 from textclf.system.memory import OutOfMemoryError, brief, is_out_of_memory, release_memory
-from textclf.system.paths import check_contained
 
 log = logging.getLogger(__name__)
 
@@ -231,12 +232,16 @@ def load_transformer(directory: Path) -> TransformerClassifier:
     """
     description = read_description(directory, FAMILY)
     options = description.options
-    check_contained(Path(directory))
+    check_folder(Path(directory))
     try:
+        config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        check_config(config, str(directory))
         model = AutoModelForSequenceClassification.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            directory, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True
         )
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except (TextclfError, MemoryError):
+        raise
     except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
         raise ArtifactError(f"{directory} does not hold a usable transformer: {error}") from error
     default = Lengths()
