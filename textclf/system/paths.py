@@ -38,12 +38,13 @@ def link_out_of(path: Path, root: Path) -> Path | None:
 def refuse_links_out(folder: Path) -> None:
     """Refuse a folder of which a file is a link to somewhere else.
 
-    The cache of the Hub consists of links, to the blobs of the same repository; these are no way out.
+    The cache of the Hub consists of links, to the blobs of the same repository; these are no way out, and neither is a
+    link from the classifier of a run to another file of that run.
 
     Raises:
         ArtifactError: With the first such file.
     """
-    homes = [folder.resolve(), *_blobs_of(folder)]
+    homes = _homes_of(folder.resolve())
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not path.is_symlink() or path.is_dir():
             continue
@@ -58,11 +59,14 @@ def refuse_links_out(folder: Path) -> None:
             )
 
 
-def _blobs_of(folder: Path) -> list[Path]:
-    """Return where the cache of the Hub keeps the files of a snapshot; nothing for other folders."""
-    real = folder.resolve()
-    blobs = real.parent.parent / "blobs"
-    return [blobs] if real.parent.name == "snapshots" and blobs.is_dir() and not blobs.is_symlink() else []
+def _homes_of(folder: Path) -> list[Path]:
+    """Return the folders in which the files of a folder may be: itself, and what it is a part of."""
+    homes, above = [folder], folder.parent
+    if above.name == "snapshots" and (blobs := above.parent / "blobs").is_dir() and not blobs.is_symlink():
+        homes.append(blobs)
+    if folder.name == "classifier" and (above / "run.json").is_file():
+        homes.append(above)
+    return homes
 
 
 def refuse_larger(path: Path, most: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import make_tiny_bert
+from tests.conftest import make_tiny_bert, unlisted
 from textclf.errors import ArtifactError
 from textclf.models.families import load_classifier
 from textclf.models.options import TransformerModel
@@ -38,6 +38,8 @@ WAYS = {"checkpoint": as_checkpoint, "classifier": load_classifier}
 def opened(request, originals, tmp_path):
     """Return a folder of either kind, and what reads it."""
     shutil.copytree(originals / request.param, tmp_path / "folder")
+    if request.param == "classifier":
+        unlisted(tmp_path / "folder")
     return tmp_path / "folder", WAYS[request.param]
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import is_peft_available
 
-from textclf.errors import ArtifactError, cut
+from textclf.errors import ArtifactError, cut, listed
 from textclf.system.paths import MEGABYTE, is_plain_name, read_object, refuse_larger, refuse_links_out
 
 CONFIG = "config.json"
@@ -105,6 +105,34 @@ def check_tokenizer(content: dict[str, Any], what: str, folder: Path | None = No
             )
 
 
+def check_tokenizer_files(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Refuse a tokenizer that transformers made of nothing, which knows its special tokens alone.
+
+    Args:
+        tokenizer: What was loaded.
+        folder: Where it was loaded from; one that is not there is on the Hub, of which no files are asked for.
+
+    Raises:
+        ArtifactError: If none of the files of its kind is there, or there are no words in it.
+    """
+    kind = type(tokenizer)
+    names = {name for name in kind.vocab_files_names.values() if name}
+    if not names:
+        return  # it reads characters or bytes, and needs no files
+    there = not folder.is_dir() or any((folder / name).is_file() for name in names) or _other_words(folder)
+    if not there or len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
+        raise ArtifactError(
+            f"{folder} has no tokenizer: a {kind.__name__} is read from {listed(sorted(names))}, and without words of "
+            f"its own it would answer all the same. Copy the whole folder again, or save its tokenizer beside the "
+            f"weights (AutoTokenizer.from_pretrained(…).save_pretrained(FOLDER))."
+        )
+
+
+def _other_words(folder: Path) -> bool:
+    """Whether a folder has words under a name that several kinds of tokenizers take."""
+    return any(path.name.startswith(("tokenizer.", "tekken.", "tiktoken.")) for path in folder.iterdir())
+
+
 def _refuse_other_files(name: str, content: dict[str, Any], what: str) -> None:
     """Refuse a file that leads on to others which are not beside it."""
     others = content.get(VERSIONED[name])
@@ -112,7 +140,7 @@ def _refuse_other_files(name: str, content: dict[str, Any], what: str) -> None:
         return
     if not isinstance(others, list) or not all(map(is_plain_name, others)):
         raise ArtifactError(
-            f"{what} names {cut(repr(others))} as {VERSIONED[name]}, which lie outside of its folder; it was not loaded."
+            f"{what} names {cut(repr(others))} as {VERSIONED[name]}, which lie outside of its folder; not loaded."
         )
 
 
