@@ -56,6 +56,15 @@ def write_jsonl(path, rows):
     return path
 
 
+def unlisted(folder):
+    """Take the list of files out of a saved classifier, as it was before there was one, or as a stranger would."""
+    path = Path(folder) / "classifier.json"
+    about = json.loads(path.read_text())
+    about.pop("files", None)
+    path.write_text(json.dumps(about))
+    return folder
+
+
 def make_tiny_bert(folder):
     """Write a random two-layer BERT with a tokenizer of letters and a few words."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ def test_description_round_trip(tmp_path):
         ("{", "is damaged"),
         ("[]", "is damaged"),
         (json.dumps({"format": 99, "family": "classical", "label_names": [], "options": {}}), "is of format 99"),
-        (json.dumps({"format": 1, "family": "os.system", "label_names": [], "options": {}}), "family 'os.system'"),
+        (json.dumps({"format": 1, "family": "os.system", "label_names": ["a"], "options": {}}), "family 'os.system'"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, content, message):

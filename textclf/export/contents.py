@@ -14,6 +14,7 @@ from typing import Any
 
 from textclf.errors import ArtifactError
 from textclf.models.base import Classifier
+from textclf.models.belonging import checked_files, list_files
 from textclf.models.families import load_classifier
 from textclf.models.saved import DESCRIPTION, Description, read_description
 from textclf.system.hub import names_a_folder
@@ -41,7 +42,8 @@ KEPT = (
     "*.onnx.data",
     "*.onnx_data",
 )
-"""Names of the files that classifiers of all families are read from; any other file stays where it is."""
+"""Names of the files that classifiers of all families are read from; any other file stays where it is, unless
+the classifier lists it."""
 MODEL_CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SOURCES = ("_name_or_path", "name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file")
@@ -74,15 +76,24 @@ def copy_classifier(located: RunReference, target: Path) -> Classifier:
         ArtifactError: If a file is missing, damaged, or a link to somewhere else.
     """
     description = read_description(located.classifier)
+    listed = description.files or {}
     target.mkdir(parents=True, exist_ok=True)
     root = located.folder or located.classifier
     for path in sorted(located.classifier.iterdir()):
-        if any(fnmatch.fnmatchcase(path.name, pattern) for pattern in KEPT):
+        if path.name in listed or path.name == DESCRIPTION or (not listed and _is_kept(path.name)):
             copy_file(path, target / path.name, root)
+    with checked_files(target, description):
+        pass
     _describe(target, description, located)
     if (target / MODEL_CONFIG).is_file() and description.family == "transformer":
         _prepare_for_transformers(target, description)
+    list_files(target, listed)
     return load_classifier(target)
+
+
+def _is_kept(name: str) -> bool:
+    """Whether a file belongs to a classifier that does not list its own."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in KEPT)
 
 
 def copy_file(source: Path, target: Path, root: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textclf.errors import ArtifactError, first_line
+from textclf.models.belonging import list_files
 from textclf.models.onnx_folder import FAMILY, LOGITS, MODEL, PROBABILITIES, TOKENIZER, open_session
 from textclf.models.saved import write_description
 
@@ -77,6 +78,7 @@ def write_pipeline(classifier: ClassicalClassifier, folder: Path) -> None:
     save_model(model, str(folder / MODEL))
     options = {"kind": "pipeline", "lowercase": lowercase, "features": len(vectorizer.vocabulary_)}
     write_description(folder, FAMILY, classifier, options)
+    list_files(folder)
 
 
 def _refuse_unsupported(vectorizer: Any) -> None:
@@ -220,6 +222,7 @@ def write_transformer(classifier: TransformerClassifier, folder: Path) -> None:
             "max_windows": lengths.max_windows,
         },
     )
+    list_files(folder)
 
 
 def _logits_alone(model: torch.nn.Module, inputs: list[str]) -> torch.nn.Module:
@@ -255,3 +258,4 @@ def quantise(folder: Path) -> None:
     finally:
         log.setLevel(level)
         whole.unlink()
+    list_files(folder)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textclf.errors import ArtifactError, listed
+from textclf.errors import ArtifactError, TextclfError, cut, first_line, listed
+from textclf.models.belonging import checked_files
 from textclf.models.saved import DESCRIPTION, read_description
 from textclf.system.imports import importing
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier  # with numpy, which the command line can do without
+
+TRIED = "a text"
+"""What a classifier is asked about when it was read."""
+ROUNDING = 1e-2
+"""Most that the sum of probabilities may differ from 1, in any arithmetic."""
 
 
 def load_classifier(directory: Path | str) -> Classifier:
@@ -20,12 +26,20 @@ def load_classifier(directory: Path | str) -> Classifier:
         directory: A folder with a `classifier.json`, or a run folder with such a `classifier/` in it.
 
     Raises:
-        ArtifactError: If it holds no classifier, or one that is damaged or of an unknown family.
+        ArtifactError: If it holds no classifier, or one that is damaged, incomplete or of an unknown family.
     """
     directory = Path(directory)
     if not (directory / DESCRIPTION).exists() and (directory / "classifier" / DESCRIPTION).exists():
         directory = directory / "classifier"
-    family = read_description(directory).family
+    description = read_description(directory)
+    with checked_files(directory, description):
+        classifier = _of_family(description.family, directory)
+        _check_answer(classifier, directory)
+    return classifier
+
+
+def _of_family(family: str, directory: Path) -> Classifier:
+    """Read a classifier by what reads its family."""
     if family == "transformer":
         with importing():
             from textclf.models.transformer.classifier import load_transformer
@@ -44,3 +58,33 @@ def load_classifier(directory: Path | str) -> Classifier:
     raise ArtifactError(
         f"{directory} holds a classifier of family {family!r}; known: {listed(['transformer', 'classical', 'onnx'])}."
     )
+
+
+def _check_answer(classifier: Classifier, directory: Path) -> None:
+    """Refuse a classifier whose parts do not belong together, by a text that it is asked about.
+
+    Raises:
+        ArtifactError: If it has no answer, or one that is not a probability for each of its classes.
+    """
+    import numpy as np
+
+    try:
+        found = classifier.probabilities([TRIED], [TRIED] if classifier.has_pairs else None)
+    except (TextclfError, MemoryError):
+        raise
+    except Exception as error:  # whatever does not fit fails in its own way
+        if classifier.has_pairs is None:
+            classifier.has_pairs = True
+            try:
+                return _check_answer(classifier, directory)
+            finally:
+                classifier.has_pairs = None
+        raise ArtifactError(
+            f"{directory} is damaged: its classifier cannot predict ({type(error).__name__}: {first_line(error)})"
+        ) from error
+    right = found.shape == (1, len(classifier.label_names)) and bool(np.isfinite(found).all())
+    if not right or found.min() < 0 or abs(float(found.sum()) - 1) > ROUNDING:
+        raise ArtifactError(
+            f"{directory} is damaged: for a text it gives {cut(str(found.tolist()))}, which are no probabilities of "
+            f"its {len(classifier.label_names):,} classes."
+        )

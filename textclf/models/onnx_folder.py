@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.errors import ArtifactError
+from textclf.errors import ArtifactError, cut, listed
 from textclf.models.base import Classifier
-from textclf.models.options import LongText, Padding, Truncation
-from textclf.models.saved import read_description
+from textclf.models.options import Padding
+from textclf.models.saved import DESCRIPTION, Fields, read_description
 from textclf.models.transformer.encoded import (
     WINDOWS,
     Lengths,
@@ -23,8 +23,10 @@ from textclf.models.transformer.encoded import (
     batches_by_length,
     encoded_by_backend,
     padded,
+    read_lengths,
     tokenized,
 )
+from textclf.system.paths import MEGABYTE, refuse_larger, refuse_links_out
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 FAMILY = "onnx"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""All that a transformer's graph may take."""
+MOST_FEATURES = 1 << 31
+MOST_OF_A_TOKENIZER = 256 * MEGABYTE
 LOGITS = "logits"
 """The output of a transformer's graph."""
 PROBABILITIES = "probabilities"
@@ -114,34 +120,54 @@ def load_onnx(directory: Path) -> Classifier:
     Raises:
         ArtifactError: If onnxruntime is not installed, or a file is missing or damaged.
     """
+    directory = Path(directory)
     description = read_description(directory, FAMILY)
-    options = description.options
-    session = open_session(Path(directory) / MODEL)
-    if options["kind"] == "pipeline":
+    given = Fields(description.options, directory / DESCRIPTION)
+    refuse_links_out(directory)
+    kind = given.text("kind")
+    if kind == "pipeline":
+        lowercase, features = given.flag("lowercase"), given.count("features", 1, MOST_FEATURES)
+        session = open_session(directory / MODEL)
+        _check_graph(session, PROBABILITIES, None, directory)
         return OnnxPipeline(
-            **description.common,
-            folder=Path(directory),
-            session=session,
-            lowercase=bool(options["lowercase"]),
-            features=int(options["features"]),
+            **description.common, folder=directory, session=session, lowercase=lowercase, features=features
         )
-    lengths = Lengths(
-        max_length=int(options["max_length"]),
-        truncation=Truncation(options["truncation"]),
-        long_text=LongText(options["long_text"]),
-        window_overlap=int(options["window_overlap"]),
-        max_windows=int(options["max_windows"]),
-    )
+    if kind != "transformer":
+        raise ArtifactError(f"{given.path} is damaged: kind must be pipeline or transformer, got {cut(kind)!r}.")
+    lengths, padding = read_lengths(given), given.choice("padding", Padding)
+    side, inputs = given.text("padding_side"), given.texts("inputs")
+    pad_ids = PadIds(given.count("pad_id", 0, MOST_FEATURES), given.count("pad_type_id", 0, MOST_FEATURES), side)
+    if side not in ("left", "right"):
+        raise ArtifactError(f"{given.path} is damaged: padding_side must be left or right, got {cut(side)!r}.")
+    if not {"input_ids"} <= set(inputs) <= set(INPUTS):
+        raise ArtifactError(f"{given.path} is damaged: inputs must be of {listed(INPUTS)}, got {listed(inputs)}.")
+    session = open_session(directory / MODEL)
+    _check_graph(session, LOGITS, inputs, directory)
     return OnnxTransformer(
         **description.common,
-        folder=Path(directory),
+        folder=directory,
         session=session,
-        tokenizer=read_tokenizer(Path(directory) / TOKENIZER, lengths),
-        pad_ids=PadIds(int(options["pad_id"]), int(options["pad_type_id"]), str(options["padding_side"])),
-        inputs=tuple(options["inputs"]),
+        tokenizer=read_tokenizer(directory / TOKENIZER, lengths),
+        pad_ids=pad_ids,
+        inputs=inputs,
         lengths=lengths,
-        padding=Padding(options["padding"]),
+        padding=padding,
     )
+
+
+def _check_graph(session: InferenceSession, output: str, inputs: tuple[str, ...] | None, directory: Path) -> None:
+    """Refuse a graph that takes or gives something else than its description says.
+
+    Raises:
+        ArtifactError: If it does.
+    """
+    takes, gives = [node.name for node in session.get_inputs()], [node.name for node in session.get_outputs()]
+    if output not in gives or (len(takes) != 1 if inputs is None else sorted(takes) != sorted(inputs)):
+        wanted = "one input" if inputs is None else listed(inputs)
+        raise ArtifactError(
+            f"{MODEL} and {DESCRIPTION} in {directory} do not belong together: the graph takes {listed(takes)} and "
+            f"gives {listed(gives)}, where {wanted} and {output} are said. Export it again."
+        )
 
 
 def open_session(path: Path) -> InferenceSession:
@@ -175,7 +201,10 @@ def read_tokenizer(path: Path, lengths: Lengths) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
+        refuse_larger(path, MOST_OF_A_TOKENIZER)
         tokenizer = Tokenizer.from_file(str(path))
+    except ArtifactError:
+        raise
     except Exception as error:  # tokenizers raises nothing narrower
         raise ArtifactError(f"{path} holds no usable tokenizer: {error}") from error
     tokenizer.no_padding()

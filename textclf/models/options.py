@@ -84,6 +84,12 @@ class ModelOptions:
         return Balance(self.imbalance, self.focal_gamma)
 
 
+LEAST_TOKENS = 4
+"""The shortest input that a text is cut to."""
+MOST_TOKENS = 1 << 20
+"""The longest input that may be asked for; no published encoder takes a tenth of it."""
+
+
 class Padding(Enum):
     """How far the texts of a batch are padded."""
 
@@ -163,7 +169,10 @@ class TransformerModel(ModelOptions):
             if self.long_text is LongText.sliding_window
             else (True, ""),
             (self.max_windows >= 1, f"max_windows must be at least 1, got {self.max_windows}."),
-            (self.max_length >= 4, f"max_length must be at least 4 tokens, got {self.max_length}."),
+            (
+                LEAST_TOKENS <= self.max_length <= MOST_TOKENS,
+                f"max_length must be at least {LEAST_TOKENS} tokens and at most {MOST_TOKENS}, got {self.max_length}.",
+            ),
             (
                 self.dropout is None or 0 <= self.dropout < 1,
                 f"dropout must be 0 or more and below 1, got {self.dropout}.",

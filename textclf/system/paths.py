@@ -1,4 +1,4 @@
-"""Paths that a checkpoint may name: nothing outside of its folder, and no code."""
+"""Paths that a file may name: nothing outside of its folder, not by a link either, and nothing too large to read."""
 
 from __future__ import annotations
 
@@ -9,34 +9,9 @@ from typing import Any
 
 from textclf.errors import ArtifactError
 
-CONFIG = "config.json"
-INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
-"""Under these names a config can ask for kernels, which are code from the Hub."""
-ATTENTION_KINDS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
-
-
-def check_contained(folder: Path) -> None:
-    """Refuse a local checkpoint whose description leads out of its folder or to code from elsewhere.
-
-    Raises:
-        ArtifactError: With the file, and what it asks for.
-    """
-    config = _read(folder / CONFIG)
-    for name in ATTENTION:
-        asked = config.get(name)
-        if isinstance(asked, str) and asked not in ATTENTION_KINDS:
-            raise ArtifactError(
-                f"{folder / CONFIG} asks for {asked!r} as {name}, which is code from elsewhere; it was not loaded. "
-                f"Take the line out if you trust the rest."
-            )
-    for name in INDEXES:
-        files = _read(folder / name).get("weight_map", {})
-        for file in files.values() if isinstance(files, dict) else ():
-            if not is_plain_name(file):
-                raise ArtifactError(
-                    f"{folder / name} names the weights {file!r}, which lie outside of its folder; it was not loaded."
-                )
+MEGABYTE = 1 << 20
+MOST_OF_A_DESCRIPTION = 16 * MEGABYTE
+"""Bytes of a JSON file that describes something; the names of 100,000 classes take a third of it."""
 
 
 def is_plain_name(name: Any) -> bool:
@@ -60,8 +35,64 @@ def link_out_of(path: Path, root: Path) -> Path | None:
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one where there is none, or none that can be read: the loader says so itself."""
+def refuse_links_out(folder: Path) -> None:
+    """Refuse a folder of which a file is a link to somewhere else.
+
+    The cache of the Hub consists of links, to the blobs of the same repository; these are no way out, and neither is a
+    link from the classifier of a run to another file of that run.
+
+    Raises:
+        ArtifactError: With the first such file.
+    """
+    homes = _homes_of(folder.resolve())
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not path.is_symlink() or path.is_dir():
+            continue
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError):
+            continue  # in a circle, so that nothing can be read of it
+        if not any(real.is_relative_to(home) for home in homes):
+            raise ArtifactError(
+                f"{path} is a link to {real}, which lies outside of its folder; it was not read. If it is yours and "
+                f"belongs there, copy the folder with its links followed (cp -rL) and use the copy."
+            )
+
+
+def _homes_of(folder: Path) -> list[Path]:
+    """Return the folders in which the files of a folder may be: itself, and what it is a part of."""
+    homes, above = [folder], folder.parent
+    if above.name == "snapshots" and (blobs := above.parent / "blobs").is_dir() and not blobs.is_symlink():
+        homes.append(blobs)
+    if folder.name == "classifier" and (above / "run.json").is_file():
+        homes.append(above)
+    return homes
+
+
+def refuse_larger(path: Path, most: int) -> None:
+    """Refuse a file of more bytes than it can honestly have, before it is read; one that is not there passes.
+
+    Raises:
+        ArtifactError: If it is larger.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return
+    if size > most:
+        raise ArtifactError(
+            f"{path} has {size / MEGABYTE:,.0f} MB, and at most {most / MEGABYTE:,.0f} MB are read of such a file; "
+            f"it is damaged, or not what its name says."
+        )
+
+
+def read_object(path: Path, most: int = MOST_OF_A_DESCRIPTION) -> dict[str, Any]:
+    """Read a JSON object; an empty one where there is none, or none that can be read: the loader says so itself.
+
+    Raises:
+        ArtifactError: If the file is larger than so many bytes.
+    """
+    refuse_larger(path, most)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

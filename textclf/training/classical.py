@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from textclf.data.dataset import MappedTexts, TextData, labels_of, texts_of
-from textclf.errors import ConfigError, DataError
+from textclf.errors import ConfigError, DataError, first_line
 from textclf.models.classical.hashed_tfidf import HashedTfidf
 from textclf.models.classical.pipeline import ClassicalClassifier, WordOverlap, make_parts, pipeline_inputs
 from textclf.models.classical.vectorizing import FeatureIndex, fit_transform, transform
@@ -91,6 +91,11 @@ def fit_classical(
                 fit_balanced(classifier, inputs, labels, options.balance, context.seed)
         except ValueError as error:
             raise DataError(f"{options.name} could not be fitted to {data.name}: {error}") from error
+        except (TypeError, AttributeError, IndexError, NotImplementedError) as error:
+            raise ConfigError(
+                f"{options.name} could not be fitted to {data.name}: {first_line(error)} The parts that "
+                f"model.vectorizer and model.classifier name do not fit texts or each other."
+            ) from error
     pipeline = Pipeline([("features", features), ("classifier", classifier)])
     seconds = time.perf_counter() - start
     for message in dict.fromkeys(str(w.message).split("\n")[0] for w in caught if w.category is ConvergenceWarning):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skops.io
 
-from tests.conftest import make_data
+from tests.conftest import make_data, unlisted
 from textclf import load_classifier
 from textclf.data.dataset import labels_of, texts_of
 from textclf.errors import ArtifactError, ConfigError, DataError
@@ -135,7 +135,7 @@ def test_vocabularies_are_kept_as_lists_and_put_back(pairs, tmp_path):
 @pytest.mark.parametrize("content", [None, "{", "[]", "3", "[5]"])
 def test_vocabularies_that_are_missing_or_damaged_are_told(tiny_data, tmp_path, content):
     fitted(configured("naive_bayes"), tiny_data)[0].save(tmp_path)
-    path = tmp_path / "vocabularies.json"
+    path = unlisted(tmp_path) / "vocabularies.json"
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(ArtifactError, match=r"vocabularies\.json is missing or damaged"):
         load_classifier(tmp_path)
@@ -144,7 +144,7 @@ def test_vocabularies_that_are_missing_or_damaged_are_told(tiny_data, tmp_path, 
 def test_a_folder_from_before_vocabularies_were_kept_apart_is_read(tiny_data, tmp_path):
     classifier, _ = fitted(configured("naive_bayes"), tiny_data)
     classifier.save(tmp_path)
-    (tmp_path / "vocabularies.json").unlink()
+    (unlisted(tmp_path) / "vocabularies.json").unlink()
     skops.io.dump(classifier.pipeline, tmp_path / "pipeline.skops")
     texts = ["it is a lovely film"]
     np.testing.assert_array_equal(load_classifier(tmp_path).predict_proba(texts), classifier.predict_proba(texts))

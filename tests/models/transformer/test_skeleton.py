@@ -1,13 +1,20 @@
 """Options held against a model without weights: lengths, dropout, layers."""
 
+import json
+import shutil
+import time
+
 import pytest
 import torch
+from transformers import BertConfig
 
+from tests.conftest import unlisted
 from tests.tiny_checkpoints import FAMILIES, make_checkpoint
-from textclf.errors import ConfigError
+from textclf.errors import ArtifactError, ConfigError
 from textclf.models.families import load_classifier
 from textclf.models.options import TransformerModel
 from textclf.models.transformer.loading import load_checkpoint, open_checkpoint
+from textclf.models.transformer.skeleton import check_values, skeleton
 
 NAMES = ("negative", "positive")
 LONGEST = {
@@ -139,3 +146,52 @@ def test_each_layer_keeps_its_kind(checkpoint):
     assert len(set(whole)) == 2
     kept = load_checkpoint(options(folder, keep_layers=[0, 3, 1]), NAMES, seed=1).model
     assert kept.config.layer_types == [whole[0], whole[3], whole[1]]
+
+
+def changed(folder, to, **changes):
+    shutil.copytree(folder, to)
+    config = json.loads((to / "config.json").read_text())
+    (to / "config.json").write_text(json.dumps({**config, **changes}))
+    return to
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "said"),
+    [
+        ("bert", {"num_hidden_layers": 100_000}, "of 100,000 layers"),
+        ("albert", {"num_hidden_layers": 100_000}, "of 100,000 layers"),
+        ("gpt2", {"n_layer": 100_000}, "of 100,000 layers"),
+        ("bart", {"encoder_layers": 100_000}, "of 100,000 layers"),
+        ("bart", {"decoder_layers": 100_000}, "more than .* tensors"),
+        ("bert", {"num_hidden_layers": 900}, "more than .* tensors"),
+        ("bert", {"vocab_size": 10**9}, "do not belong together"),
+        (
+            "bert",
+            {"hidden_size": 10**15, "num_attention_heads": 1},
+            "no model that can be built|do not belong together",
+        ),
+        ("bert", {"num_attention_heads": 0}, "no model that can be built|no usable config"),
+        ("bert", {"hidden_size": "x"}, "no model that can be built|no usable config"),
+    ],
+)
+def test_a_configuration_of_more_than_its_weights_is_refused_at_once(checkpoint, tmp_path, family, changes, said):
+    folder = changed(checkpoint(family), tmp_path / "changed", **changes)
+    start = time.monotonic()
+    with pytest.raises(ArtifactError, match=said):
+        load_checkpoint(options(folder), NAMES, seed=1)
+    assert time.monotonic() - start < 10
+
+
+def test_a_saved_classifier_of_too_many_layers_is_refused_at_once(checkpoint, tmp_path):
+    load_checkpoint(options(checkpoint("bert")), NAMES, seed=1).save(tmp_path / "saved")
+    for layers in (900, 100_000):
+        folder = changed(tmp_path / "saved", tmp_path / str(layers), num_hidden_layers=layers)
+        with pytest.raises(ArtifactError, match=r"layers, and at most|more than .* tensors"):
+            load_classifier(unlisted(folder))
+
+
+def test_weights_of_the_hub_are_counted_before_more_is_made_of_them():
+    model = skeleton(BertConfig(num_hidden_layers=40))
+    with pytest.raises(ArtifactError, match="do not belong together"):
+        check_values(model, [1000, 1000])
+    check_values(model, [weight.numel() for weight in model.parameters()][: len(list(model.parameters())) // 2])

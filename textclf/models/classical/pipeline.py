@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, is_classifier
 from sklearn.pipeline import Pipeline
 
-from textclf.errors import ArtifactError, ConfigError, did_you_mean, listed
+from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line, listed
 from textclf.models.base import Classifier
-from textclf.models.classical.saving import read_into, write_pipeline, written_apart
+from textclf.models.belonging import list_files
+from textclf.models.classical.harmless import LEFT_OUT, strange_option, strange_part
+from textclf.models.classical.saving import check_archive, read_into, write_pipeline, written_apart
 from textclf.models.classical.vectorizing import FeatureIndex, index_of, pays, transform
 from textclf.models.options import ClassicalModel
-from textclf.models.saved import read_description, write_description
+from textclf.models.saved import DESCRIPTION, read_description, write_description
 from textclf.system.imports import left_out
+from textclf.system.paths import refuse_links_out
 
 with left_out(*(f"sklearn.externals.array_api_compat.{library}" for library in ("torch", "cupy", "dask"))):
     import skops.io  # walks through all of scikit-learn, which would import these whole libraries
@@ -76,6 +79,7 @@ class ClassicalClassifier(Classifier):
         write_description(directory, FAMILY, self, {})
         with written_apart(self.pipeline, directory):
             write_pipeline(self.pipeline, directory / PIPELINE)
+        list_files(directory)
 
 
 def pipeline_inputs(texts: Sequence[str], text_pairs: Sequence[str] | None) -> Sequence[str] | NDArray[np.object_]:
@@ -92,7 +96,9 @@ def load_classical(directory: Path) -> ClassicalClassifier:
         ArtifactError: If a file is missing or damaged, or holds a type that is not trusted.
     """
     description = read_description(directory, FAMILY)
+    refuse_links_out(Path(directory))
     path = Path(directory) / PIPELINE
+    check_archive(path)
     try:
         unknown = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED)
         if unknown:
@@ -108,8 +114,29 @@ def load_classical(directory: Path) -> ClassicalClassifier:
         raise ArtifactError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(pipeline, Pipeline):
         raise ArtifactError(f"{path} holds a {type(pipeline).__name__}, not a pipeline.")
+    if strange := strange_part(pipeline):
+        raise ArtifactError(
+            f"{path} could do more than compute, and was not loaded: {strange}. textclf writes no such pipeline; train "
+            f"it again, or use one of people you trust."
+        )
     read_into(pipeline, Path(directory))
+    _check_classes(pipeline, len(description.label_names), path)
     return ClassicalClassifier(**description.common, pipeline=pipeline)
+
+
+def _check_classes(pipeline: Pipeline, num_labels: int, path: Path) -> None:
+    """Refuse a pipeline that was not fitted to as many classes as the description names.
+
+    Raises:
+        ArtifactError: If it was not, or has no classes.
+    """
+    classes = getattr(pipeline.steps[-1][1], "classes_", None) if pipeline.steps else None
+    if not (isinstance(classes, np.ndarray) and np.array_equal(classes, np.arange(num_labels))):
+        had = len(classes) if isinstance(classes, np.ndarray) and classes.ndim == 1 else "no"
+        raise ArtifactError(
+            f"{path} was fitted to {had} classes and {DESCRIPTION} names {num_labels:,}: they do not belong together. "
+            f"Copy the whole folder again from where it was saved."
+        )
 
 
 def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
@@ -122,7 +149,7 @@ def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
     classifier = _make(options.classifier, "model.classifier")
     if not hasattr(vectorizer, "transform"):
         raise ConfigError(f"model.vectorizer: a {type(vectorizer).__name__} does not turn texts into features.")
-    if not hasattr(classifier, "predict"):
+    if not (hasattr(classifier, "predict") and is_classifier(classifier)):
         raise ConfigError(f"model.classifier: a {type(classifier).__name__} does not predict classes.")
     return vectorizer, classifier
 
@@ -143,6 +170,11 @@ def _make(node: Mapping[str, Any], option: str) -> BaseEstimator:
     if not (isinstance(cls, type) and issubclass(cls, BaseEstimator)):
         raise ConfigError(f"{option}._target_={target} is no scikit-learn estimator.")
     arguments = {key: _argument(value, f"{option}.{key}") for key, value in node.items() if key != "_target_"}
+    if f"{cls.__module__}.".startswith(LEFT_OUT):
+        raise ConfigError(f"{option}._target_={target} calls functions, and a config is data: it has none.")
+    for key, value in arguments.items():
+        if strange := strange_option(str(key), value):
+            raise ConfigError(f"{option}.{key} {strange}.")
     try:
         known = set(cls._get_param_names())
         for key in arguments:
@@ -153,16 +185,18 @@ def _make(node: Mapping[str, Any], option: str) -> BaseEstimator:
                 )
         estimator = cls(**arguments)
         estimator._validate_params()
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{option}: {error}") from error
+    except ConfigError:
+        raise
+    except Exception as error:  # a class that is none to be used by itself fails in whatever it lacks
+        raise ConfigError(f"{option}._target_={target} cannot be used so: {first_line(error)}") from error
     return estimator
 
 
 def _argument(value: Any, option: str) -> Any:
-    """Return an argument as scikit-learn wants it: lists as tuples, nested estimators made."""
+    """Return an argument as scikit-learn wants it: lists as tuples but for stop words, nested estimators made."""
     if isinstance(value, Mapping):
         return _make(value, option) if "_target_" in value else dict(value)
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(value) if isinstance(value, list) and not option.endswith(".stop_words") else value
 
 
 class WordOverlap(TransformerMixin, BaseEstimator):

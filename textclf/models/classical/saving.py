@@ -13,17 +13,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, ZipInfo
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from textclf.errors import ArtifactError
+from textclf.system.paths import MEGABYTE, refuse_larger
 
 SCHEMA = "schema.json"
 STAMP = (1980, 1, 1, 0, 0, 0)
 FILE = "vocabularies.json"
 """A list for each vectorizer: its words, in the order of their features."""
+
+
+MOST_OF_A_SCHEMA = 64 * MEGABYTE
+"""The trees of a large forest take 50 MB."""
+MOST_OF_ALL_WORDS = 1024 * MEGABYTE
+UNPACKED = 10
+"""Times its own size that an archive may take when it is read; textclf packs nothing more tightly than it was."""
+
+
+def check_archive(path: Path) -> None:
+    """Refuse an archive of skops that says it holds far more than a pipeline does, before it is read.
+
+    Raises:
+        ArtifactError: If it is too large unpacked, or no archive.
+    """
+    try:
+        with ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (OSError, BadZipFile, ValueError, NotImplementedError) as error:
+        raise ArtifactError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
+    whole, schema = sum(part.file_size for part in parts), sum(p.file_size for p in parts if p.filename == SCHEMA)
+    if schema > MOST_OF_A_SCHEMA or whole > UNPACKED * path.stat().st_size + MEGABYTE:
+        raise ArtifactError(
+            f"{path} would take {whole / MEGABYTE:,.0f} MB unpacked, {schema / MEGABYTE:,.0f} MB of it for {SCHEMA}, "
+            f"which no pipeline of its size does; it was not read."
+        )
 
 
 def write_pipeline(pipeline: Pipeline, path: Path) -> None:
@@ -88,11 +115,16 @@ def read_into(pipeline: Pipeline, directory: Path) -> None:
     if not vectorizers:
         return
     path = directory / FILE
+    refuse_larger(path, MOST_OF_ALL_WORDS)
     try:
         words = json.loads(path.read_text(encoding="utf-8"))
         for vectorizer, own in zip(vectorizers, words, strict=True):
-            vectorizer.vocabulary_ = {str(word): feature for feature, word in enumerate(own)}
-    except (OSError, ValueError, TypeError) as error:
+            vectorizer.vocabulary_ = {word: feature for feature, word in enumerate(own)}
+            if not (isinstance(own, list) and all(isinstance(word, str) for word in own)):
+                raise ValueError("it must hold lists of words")
+            if len(vectorizer.vocabulary_) != len(own):
+                raise ValueError("a word occurs twice in it")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{path} is missing or damaged: {error}") from error
 
 

@@ -7,29 +7,35 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
-from textclf.errors import ArtifactError, TextclfError
+from textclf.errors import ArtifactError, TextclfError, first_line, listed
 from textclf.models.base import Classifier
-from textclf.models.options import Attention, LongText, Padding, Truncation
-from textclf.models.saved import read_description, write_description
+from textclf.models.belonging import list_files
+from textclf.models.options import Attention, Padding
+from textclf.models.saved import DESCRIPTION, Description, Fields, read_description, write_description
 from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
-from textclf.models.transformer.encoded import WINDOWS, Lengths, TokenizedTexts, batches_by_length
+from textclf.models.transformer.containment import check_config, check_folder, check_tokenizer_files
+from textclf.models.transformer.encoded import WINDOWS, Lengths, TokenizedTexts, batches_by_length, read_lengths
+from textclf.models.transformer.head import label_names_of
 from textclf.models.transformer.layers import keep_attention, read_one_token
 from textclf.models.transformer.precision import AUTOCAST, cpu_is_fast_at_bf16, follow_autocast, in_bf16
+from textclf.models.transformer.skeleton import check_size, longest_input, skeleton
 from textclf.models.transformer.tokenizer import pad, pool_windows, tokenize
 from textclf.system.memory import OutOfMemoryError, brief, is_out_of_memory, release_memory
-from textclf.system.paths import check_contained
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +211,7 @@ class TransformerClassifier(Classifier):
     def save(self, directory: Path) -> None:
         """Write weights (safetensors), tokenizer and description."""
         self.model.save_pretrained(directory)
-        self.tokenizer.save_pretrained(directory)
+        of_tokenizer = self.tokenizer.save_pretrained(directory)
         precision = next(name for name, dtype in AUTOCAST.items() if dtype is self.autocast)
         write_description(
             directory,
@@ -221,6 +227,7 @@ class TransformerClassifier(Classifier):
                 "precision": precision,
             },
         )
+        list_files(directory, [Path(name).name for name in of_tokenizer])
 
 
 def load_transformer(directory: Path) -> TransformerClassifier:
@@ -229,31 +236,68 @@ def load_transformer(directory: Path) -> TransformerClassifier:
     Raises:
         ArtifactError: If a file is missing or damaged.
     """
+    directory = Path(directory)
     description = read_description(directory, FAMILY)
-    options = description.options
-    check_contained(Path(directory))
+    given = Fields(description.options, directory / DESCRIPTION)
+    lengths = read_lengths(given)
+    padding, precision = given.choice("padding", Padding), given.text("precision")
+    if precision not in AUTOCAST:
+        raise ArtifactError(f"{given.path} is damaged: precision must be one of {listed(AUTOCAST)}, got {precision!r}.")
+    check_folder(directory)
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        check_config(config, str(directory))
+        check_size(config)
+        longest = longest_input(skeleton(config, directory))
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            directory,
+            config=config,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except (TextclfError, MemoryError):
+        raise
     except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
-        raise ArtifactError(f"{directory} does not hold a usable transformer: {error}") from error
-    default = Lengths()
+        raise ArtifactError(f"{directory} does not hold a usable transformer: {first_line(error)}") from error
+    _check_weights(config, found, description, directory)
+    check_tokenizer_files(tokenizer, directory)
+    if longest is not None and lengths.max_length > longest:
+        raise ArtifactError(
+            f"{given.path} is damaged: max_length is {lengths.max_length:,} tokens and the model takes {longest:,} at "
+            f"most. Copy it again from where it was saved."
+        )
     return TransformerClassifier(
         **description.common,
         model=model,
         tokenizer=tokenizer,
-        lengths=Lengths(
-            max_length=int(options["max_length"]),
-            truncation=Truncation(options.get("truncation", default.truncation.value)),
-            long_text=LongText(options.get("long_text", default.long_text.value)),
-            window_overlap=int(options.get("window_overlap", default.window_overlap)),
-            max_windows=int(options.get("max_windows", default.max_windows)),
-        ),
-        padding=Padding(options["padding"]),
-        autocast=AUTOCAST[options["precision"]],
+        lengths=lengths,
+        padding=padding,
+        autocast=AUTOCAST[precision],
     )
+
+
+def _check_weights(config: PretrainedConfig, found: dict[str, Any], description: Description, directory: Path) -> None:
+    """Refuse weights that are not those of the configuration, or of the classes of the description.
+
+    Raises:
+        ArtifactError: If some are missing or left over, or the classes are others.
+    """
+    for said, names in (("lack", found["missing_keys"]), ("also hold", found["unexpected_keys"])):
+        if names:
+            raise ArtifactError(
+                f"The weights in {directory} {said} {listed(sorted(map(str, names)), 3)}: they are not those of the "
+                f"config.json beside them. Copy the whole folder again from where it was saved."
+            )
+    names = label_names_of(config)
+    other = sorted(names) == sorted(description.label_names) and names != description.label_names
+    if config.num_labels != len(description.label_names) or other:
+        raise ArtifactError(
+            f"config.json and {DESCRIPTION} in {directory} do not belong together: {listed(names, 5)} against "
+            f"{listed(description.label_names, 5)}. Copy the whole folder again from where it was saved."
+        )
 
 
 def _attempt(predict: Predict, rows: NDArray[np.int64]) -> NDArray[np.float32] | str:

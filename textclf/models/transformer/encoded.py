@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.models.options import LongText, Truncation
+from textclf.models.options import LEAST_TOKENS, MOST_TOKENS, LongText, Truncation
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from textclf.models.saved import Fields
 
 CHUNK = 1000
 """Texts that are tokenised in one call."""
@@ -44,6 +46,25 @@ class Lengths:
     def cutting_side(self) -> str:
         """The side on which the tokenizer cuts: `left` or `right`."""
         return "left" if self.truncation is Truncation.tail else "right"
+
+
+def read_lengths(given: Fields) -> Lengths:
+    """Return the lengths that a saved classifier is to be used with; what older ones do not say is the usual.
+
+    Raises:
+        ArtifactError: If one is none that a model could be trained with.
+    """
+    usual = Lengths()
+    max_length = given.count("max_length", LEAST_TOKENS, MOST_TOKENS)
+    long_text = given.choice("long_text", LongText, usual.long_text)
+    most = max_length // 2 if long_text is LongText.sliding_window else MOST_TOKENS
+    return Lengths(
+        max_length=max_length,
+        truncation=given.choice("truncation", Truncation, usual.truncation),
+        long_text=long_text,
+        window_overlap=given.count("window_overlap", 0, most, usual.window_overlap),
+        max_windows=given.count("max_windows", 1, MOST_TOKENS, usual.max_windows),
+    )
 
 
 @dataclass(frozen=True)

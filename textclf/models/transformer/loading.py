@@ -14,32 +14,39 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PretrainedConfig
-from transformers.utils import cached_file
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
 from textclf.models.options import Attention, TransformerModel
 from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
 from textclf.models.transformer.classifier import TransformerClassifier
+from textclf.models.transformer.containment import (
+    ADAPTER,
+    check_config,
+    check_folder,
+    check_tokenizer,
+    check_tokenizer_files,
+)
 from textclf.models.transformer.encoded import Lengths
 from textclf.models.transformer.head import label_names_of, match_head
 from textclf.models.transformer.layers import keep_layers
 from textclf.models.transformer.skeleton import (
     check_dropout,
+    check_size,
+    check_values,
     counts_from_padding,
     dropouts,
     longest_input,
     set_dropout,
     skeleton,
+    weights_in,
     weights_of_labels,
 )
 from textclf.models.transformer.special_tokens import settle_padding_side, settle_special_tokens
 from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on
-from textclf.system.paths import check_contained
 
 log = logging.getLogger(__name__)
-
-ADAPTER = "adapter_config.json"
-"""The file by which an adapter of the library peft is known."""
 
 
 def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed: int) -> TransformerClassifier:
@@ -72,9 +79,14 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         set_dropout(config, options.dropout)
     with _access(checkpoint.source, options) as access:
         try:
+            if not Path(checkpoint.source).is_dir():  # one that is was looked at when it was opened
+                said = get_tokenizer_config(checkpoint.source, revision=checkpoint.revision)
+                check_tokenizer(said, f"Checkpoint {options.checkpoint!r}")
+                _check_weights(checkpoint)
             tokenizer = AutoTokenizer.from_pretrained(
                 checkpoint.source, revision=checkpoint.revision, trust_remote_code=False
             )
+            check_tokenizer_files(tokenizer, Path(checkpoint.source))
             settle_special_tokens(tokenizer, config, checkpoint.positions_from_padding, options.checkpoint)
             torch.manual_seed(seed)
             model, found = AutoModelForSequenceClassification.from_pretrained(
@@ -110,6 +122,18 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         padding=options.padding,
         attention=options.attention,
     )
+
+
+def _check_weights(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint of the Hub whose weights are far fewer than its configuration asks for."""
+    file = cached_file(
+        checkpoint.source,
+        SAFE_WEIGHTS_NAME,
+        revision=checkpoint.revision,
+        _raise_exceptions_for_missing_entries=False,
+    )
+    if file is not None and (sizes := weights_in(Path(file))):
+        check_values(skeleton(checkpoint.config), sizes)
 
 
 BUNDLED = "model=minilm or model=tfidf_logreg"
@@ -209,11 +233,13 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
     what = f"Checkpoint {options.checkpoint!r}"
     local = Path(source).is_dir()
     if local:
-        check_contained(Path(source))
+        check_folder(Path(source))
     with _access(source, options) as access:
         try:
             config = AutoConfig.from_pretrained(source, revision=options.revision, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+        except (TextclfError, MemoryError):
+            raise
+        except Exception as error:  # of the classes of configurations, each of which checks its options in its own way
             _refuse_adapter(source, options)
             if local:
                 raise ArtifactError(f"{what} has no usable config.json: {first_line(error)}") from error
@@ -226,11 +252,13 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
                 f"{what} could not be read from the Hub: {first_line(error)} Check model.checkpoint (owner/name, or "
                 f"a local folder with a / or . in front) and model.revision."
             ) from error
+    check_config(config, what)
+    check_size(config)
     if type(config) not in AutoModelForSequenceClassification._model_mapping:
         raise ConfigError(
             f"model.checkpoint={options.checkpoint}: a {config.model_type} cannot classify texts. Choose another one."
         )
-    model = skeleton(config)
+    model = skeleton(config, Path(source) if local else None)
     longest = longest_input(model)
     max_length = options.max_length
     if longest is not None and longest < max_length == TransformerModel.max_length:

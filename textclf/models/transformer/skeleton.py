@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
-from textclf.errors import ConfigError
+from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
 
 DROPOUT = re.compile(r"dropout|pdrop")
 """Names of the rates of dropout in a configuration."""
@@ -17,10 +24,106 @@ NO_DROPOUT = re.compile(r"layer_?drop")
 """Leaves out whole layers, which is something else."""
 
 
-def skeleton(config: PretrainedConfig) -> PreTrainedModel:
-    """Return the classifier that a configuration describes, all of its weights without memory or values."""
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        return AutoModelForSequenceClassification.from_config(config)
+MOST_LAYERS = 1000
+"""The deepest published models have some 200 layers."""
+MOST_WEIGHTS = 50_000
+"""Tensors of a model of which no weights are at hand; the largest published mixtures of experts have about as many."""
+PER_WEIGHT = 4
+"""Tensors of a model for each that its files hold, and values likewise: a new head and a missing decoder are fewer."""
+MORE_WEIGHTS, MORE_VALUES = 1000, 50_000_000
+"""What a model may have beside those of its files."""
+
+
+def skeleton(config: PretrainedConfig, folder: Path | None = None) -> PreTrainedModel:
+    """Return the classifier that a configuration describes, all of its weights without memory or values.
+
+    Args:
+        config: The configuration.
+        folder: Where its weights are; what it describes must then be about as large as they are.
+
+    Raises:
+        ArtifactError: If it describes no model, or one that its weights cannot fill.
+    """
+    files = sorted(folder.glob("*.safetensors")) if folder is not None else []
+    sizes = [size for file in files for size in weights_in(file)]
+    most = PER_WEIGHT * len(sizes) + MORE_WEIGHTS if sizes else MOST_WEIGHTS
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]), _at_most(most):
+            model = AutoModelForSequenceClassification.from_config(config)
+    except (TextclfError, MemoryError):
+        raise
+    except Exception as error:  # each architecture fails in its own way at what it cannot be
+        raise ArtifactError(
+            f"The configuration of this {config.model_type} describes no model that can be built: {first_line(error)}"
+        ) from error
+    if sizes:
+        check_values(model, sizes)
+    return model
+
+
+def weights_in(file: Path) -> list[int]:
+    """Return how many values each tensor in a file of safetensors has; nothing where it cannot be read."""
+    try:
+        with safe_open(file, "pt") as weights:
+            return [math.prod(weights.get_slice(name).get_shape()) for name in weights.keys()]  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError):
+        return []
+
+
+def check_values(model: PreTrainedModel, sizes: list[int]) -> None:
+    """Refuse a skeleton that is far larger than the weights which are to fill it, since the rest would be made up.
+
+    Args:
+        model: The skeleton.
+        sizes: Values of each tensor in the files of its weights.
+
+    Raises:
+        ArtifactError: If it is.
+    """
+    needed, held = sum(weight.numel() for weight in model.parameters()), sum(sizes)
+    if needed > PER_WEIGHT * held + MORE_VALUES:
+        raise ArtifactError(
+            f"config.json describes a {model.config.model_type} of {needed:,} weights, and the files beside it hold "
+            f"{held:,}. They do not belong together, and it was not loaded."
+        )
+
+
+def check_size(config: PretrainedConfig) -> None:
+    """Refuse a configuration of more layers than any model has, before anything is made of it.
+
+    Raises:
+        ArtifactError: With the number of layers.
+    """
+    for part in (config, *(part for part in vars(config).values() if isinstance(part, PretrainedConfig))):
+        layers = getattr(part, "num_hidden_layers", None)
+        if isinstance(layers, int) and layers > MOST_LAYERS:
+            raise ArtifactError(
+                f"config.json describes a {config.model_type} of {layers:,} layers, and at most {MOST_LAYERS:,} are "
+                f"built; it was not loaded."
+            )
+
+
+@contextmanager
+def _at_most(count: int) -> Iterator[None]:
+    """Stop at the first weight beyond a number of them that is made inside the context."""
+    here, made = threading.get_ident(), 0
+
+    def seen(module: nn.Module, name: str, weight: nn.Parameter | None) -> None:
+        nonlocal made
+        if threading.get_ident() != here or weight is None:
+            return
+        made += 1
+        if made > count:
+            raise ArtifactError(
+                f"config.json describes a model of more than {count:,} tensors, far more than the files of its weights "
+                f"hold; it was not loaded."
+            )
+
+    hook = register_module_parameter_registration_hook(seen)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def longest_input(model: PreTrainedModel) -> int | None:
