@@ -1,20 +1,22 @@
 """A scikit-learn pipeline as a file of which every byte depends on the pipeline alone.
 
-skops names the parts of its archive by their addresses in memory and stamps them with the time, so that the same
-pipeline, written twice, gives two files. Here the parts are numbered in the order in which they occur, and the time is
-the earliest that an archive can bear.
+skops names the parts of its archive by their addresses in memory and stamps them with the time, and scikit-learn's
+vectorizers keep the address of their stop words, so that the same pipeline, written twice, gives two files. Here the
+parts are numbered in the order in which they occur, the time is the earliest that an archive can bear, and addresses
+are left out. A pipeline that was written with them is read as before.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
@@ -25,6 +27,8 @@ SCHEMA = "schema.json"
 STAMP = (1980, 1, 1, 0, 0, 0)
 FILE = "vocabularies.json"
 """A list for each vectorizer: its words, in the order of their features."""
+ADDRESSES = ("_stop_words_id",)
+"""Attributes in which scikit-learn keeps an address in memory; where one is missing, it is made again."""
 
 
 MOST_OF_A_SCHEMA = 64 * MEGABYTE
@@ -57,6 +61,7 @@ def write_pipeline(pipeline: Pipeline, path: Path) -> None:
     """Write a pipeline with skops, never pickle; the same pipeline always gives the same bytes."""
     import skops.io  # where saving and reading classifiers begins, it is imported with care
 
+    _forget_addresses(pipeline, set())
     written = io.BytesIO()
     skops.io.dump(pipeline, written)
     numbers: dict[str, int] = {}
@@ -67,6 +72,26 @@ def write_pipeline(pipeline: Pipeline, path: Path) -> None:
             if name != SCHEMA:
                 target.writestr(ZipInfo(f"{numbers[stem]}{dot}{ending}", STAMP), source.read(name))
         target.writestr(ZipInfo(SCHEMA, STAMP), json.dumps(schema, indent=2))
+
+
+def _forget_addresses(part: Any, seen: set[int]) -> None:
+    """Take the addresses out of an estimator and all estimators in it."""
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    if isinstance(part, Mapping):
+        inner: Iterable[Any] = part.values()
+    elif isinstance(part, (list, tuple)):
+        inner = part
+    elif isinstance(part, BaseEstimator) or type(part).__module__.startswith("sklearn."):
+        own = getattr(part, "__dict__", {})  # what is written in C may have none
+        for name in ADDRESSES:
+            own.pop(name, None)
+        inner = own.values()
+    else:
+        return
+    for value in inner:
+        _forget_addresses(value, seen)
 
 
 def _numbered(node: Any, numbers: dict[str, int]) -> Any:
