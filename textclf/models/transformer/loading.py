@@ -86,7 +86,8 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
             tokenizer = AutoTokenizer.from_pretrained(
                 checkpoint.source, revision=checkpoint.revision, trust_remote_code=False
             )
-            check_tokenizer_files(tokenizer, Path(checkpoint.source))
+            if Path(checkpoint.source).is_dir():
+                check_tokenizer_files(tokenizer, Path(checkpoint.source))
             settle_special_tokens(tokenizer, config, checkpoint.positions_from_padding, options.checkpoint)
             torch.manual_seed(seed)
             model, found = AutoModelForSequenceClassification.from_pretrained(
@@ -99,6 +100,7 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
+            check_tokenizer_files(tokenizer, Path(checkpoint.source))  # of a cache without any, the weights said why
         except (TextclfError, MemoryError):
             raise
         except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
