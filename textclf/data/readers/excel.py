@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -62,7 +63,7 @@ class Workbook:
                 names = ["" if value is None else str(value).strip() for value in header[1]]
                 while names and not names[-1]:
                     names.pop()
-                if twice := [name for name in dict.fromkeys(names) if name and names.count(name) > 1]:
+                if twice := [name for name, count in Counter(names).items() if name and count > 1]:
                     raise DataError(f"{said}: the header names {listed(twice)} more than once; names must be distinct.")
                 yield header[0], names
                 for number, row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -193,8 +194,8 @@ def open_table(source: Path | BinaryIO, ending: str, said: str) -> Iterator[Tabl
         raise DataError(f"{said}: {kind} is read from its end, so it cannot come through a pipe; name the file.")
     try:
         table = Table(source, ending)
-        names = table.schema.names
-        if clash := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        counts = Counter(table.schema.names)
+        if clash := [name for name, count in counts.items() if count > 1]:
             raise DataError(f"{said}: columns {listed(clash)} occur more than once; names must be distinct.")
         yield table
     except (pa.ArrowException, OSError, ValueError) as error:  # damaged names are no UTF-8
