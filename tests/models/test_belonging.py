@@ -130,15 +130,16 @@ def test_a_checkpoint_without_its_tokenizer_is_not_trained(originals, tmp_path):
         load_checkpoint(TransformerModel(name="x", checkpoint=str(folder), max_length=32), ("a", "b"), seed=1)
 
 
-def test_of_a_large_file_the_size_and_both_ends_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(belonging, "LARGE", 100)
-    monkeypatch.setattr(belonging, "END", 10)
+def test_of_a_large_file_the_size_and_parts_from_end_to_end_count(tmp_path, monkeypatch):
+    for name, value in (("LARGE", 100), ("PARTS", 3), ("PART", 10)):
+        monkeypatch.setattr(belonging, name, value)
     path, found = tmp_path / "x", set()
-    for content in (b"a" * 200, b"a" * 201, b"b" + b"a" * 199, b"a" * 199 + b"b"):
+    middle = b"a" * 100 + b"b" + b"a" * 99
+    for content in (b"a" * 200, b"a" * 201, b"b" + b"a" * 199, b"a" * 199 + b"b", middle):
         path.write_bytes(content)
         found.add(digest_of(path))
-    assert len(found) == 4
-    assert all(digest.startswith("sha256-of-ends:") for digest in found)
+    assert len(found) == 5
+    assert all(digest.startswith("sha256-of-parts:") for digest in found)
 
 
 def test_files_of_another_name_are_listed_where_they_are_told(tmp_path):

@@ -1,11 +1,18 @@
 """Secrets do not pass, whatever they stand in; and what is none is left alone."""
 
+import html
 import json
 import logging
+import re
+import shlex
+import sys
+from urllib.parse import quote
 
 import pytest
 import yaml
 
+from tests.reliability.attacks import AWKWARD, password_of
+from textclf.system import redact
 from textclf.system.redact import MASK, LogFormatter, names_secret, redact_files, redacted, redacted_tree
 
 PASSWORD = "correct-horse-battery"
@@ -123,3 +130,42 @@ def test_no_text_takes_long(text):
     begun = time.process_time()
     redacted(text)
     assert time.process_time() - begun < 3
+
+
+@pytest.fixture
+def nothing_remembered(monkeypatch):
+    monkeypatch.setattr(redact, "_remembered", set())
+
+
+@pytest.mark.parametrize("seed", range(len(AWKWARD)))
+def test_a_password_with_any_sign_in_it_is_hidden_however_it_is_written(seed, nothing_remembered):
+    password = password_of(seed)
+    address = f"http://bob:{password}@host:5000/x?y=z"
+    assert redact.without_login(address) == "http://host:5000/x?y=z"
+    pieces = re.findall(r"[a-zA-Z0-9]{7,}", password)
+    shown = [
+        address, repr(address), json.dumps({"uri": address}), yaml.safe_dump({"uri": address}, width=30), shlex.quote(address),
+        html.escape(address), quote(address), f"no host bob:{pieces[0]}", f"path {password[9:]}@host", repr([repr(address)]),
+    ]  # fmt: skip
+    for text in shown:
+        assert not [piece for piece in pieces if piece in redacted(text)], text
+
+
+def test_what_the_command_line_gives_is_known_before_anything_is_composed(nothing_remembered, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run", r"tracker.tracking_uri='http://bob:it\'s a#secret word@host'"])
+    assert redacted("cannot resolve bob:it's a#secret") == "cannot resolve bob:it's a#REDACTED"
+    assert "secret" not in redacted(r"tracker.tracking_uri='http://bob:it\'s a#secret word@host' refused")
+
+
+def test_addresses_without_a_password_stay(nothing_remembered):
+    for address in (
+        "sqlite:////home/a@b.db",
+        "http://127.0.0.1:5000/#/runs/a@b",
+        "models:/name@champion",
+        "mail me@host",
+    ):
+        assert redacted(f"see {address} there") == f"see {address} there"
+    assert (
+        redact.redacted_tree({"text": "not an address, but see http://bob:reviews@host", "name": "reviews"})["name"]
+        == "reviews"
+    )

@@ -13,7 +13,7 @@ from textclf.system.imports import importing
 if TYPE_CHECKING:
     from textclf.models.base import Classifier  # with numpy, which the command line can do without
 
-TRIED = "a text"
+TRIED = ("a text", "a text that is longer than the other, which is padded to its length")
 """What a classifier is asked about when it was read."""
 ROUNDING = 1e-2
 """Most that the sum of probabilities may differ from 1, in any arithmetic."""
@@ -61,7 +61,7 @@ def _of_family(family: str, directory: Path) -> Classifier:
 
 
 def _check_answer(classifier: Classifier, directory: Path) -> None:
-    """Refuse a classifier whose parts do not belong together, by a text that it is asked about.
+    """Refuse a classifier whose parts do not belong together, by two texts that it is asked about.
 
     Raises:
         ArtifactError: If it has no answer, or one that is not a probability for each of its classes.
@@ -69,7 +69,7 @@ def _check_answer(classifier: Classifier, directory: Path) -> None:
     import numpy as np
 
     try:
-        found = classifier.probabilities([TRIED], [TRIED] if classifier.has_pairs else None)
+        found = classifier.probabilities(TRIED, TRIED if classifier.has_pairs else None)
     except (TextclfError, MemoryError):
         raise
     except Exception as error:  # whatever does not fit fails in its own way
@@ -82,9 +82,9 @@ def _check_answer(classifier: Classifier, directory: Path) -> None:
         raise ArtifactError(
             f"{directory} is damaged: its classifier cannot predict ({type(error).__name__}: {first_line(error)})"
         ) from error
-    right = found.shape == (1, len(classifier.label_names)) and bool(np.isfinite(found).all())
-    if not right or found.min() < 0 or abs(float(found.sum()) - 1) > ROUNDING:
+    right = found.shape == (len(TRIED), len(classifier.label_names)) and bool(np.isfinite(found).all())
+    if not right or found.min() < 0 or float(abs(found.sum(axis=1) - 1).max()) > ROUNDING:
         raise ArtifactError(
-            f"{directory} is damaged: for a text it gives {cut(str(found.tolist()))}, which are no probabilities of "
+            f"{directory} is damaged: for two texts it gives {cut(str(found.tolist()))}, which are no probabilities of "
             f"its {len(classifier.label_names):,} classes."
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
@@ -164,7 +163,7 @@ class Fields:
     def number(self, name: str, low: float, high: float, default: float | None = None) -> float:
         """Return a number between bounds."""
         value = self.content.get(name, default)
-        if not _is_number(value) or not math.isfinite(value) or not low <= value <= high:
+        if not _is_number(value) or not low <= value <= high:  # which NaN is not either
             raise self._refused(name, f"a number from {low:g} to {high:g}")
         return float(value)
 

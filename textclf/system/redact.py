@@ -1,19 +1,25 @@
 """Take secrets out of what is written or shown: one function for logs, records, reports and errors.
 
-A secret is known by its shape (a password in an address, a token of a known service, a value under a name
-such as `password`) or because it is the value of an environment variable with such a name.
+A secret is known by its shape (a password in an address, a token of a known service, a value under a name such as
+`password`), because it is the value of an environment variable with such a name, or because it was the password of an
+address that the command line, the environment or an option gave. Where such an address stands by itself, its password
+ends at the last `@`, whatever signs are in it. In a text that can no longer be seen, and less where a client has cut
+the address at a `#` or a quote was escaped. So it is remembered, with its parts and its spellings.
 """
 
 from __future__ import annotations
 
 import functools
+import html
+import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from textclf.documents.escape import terminal
 from textclf.system.files import write_text
@@ -33,8 +39,14 @@ _NO_SECRETS = re.compile(
     r"|(?i:(?:^|[_.])(?:pad|mask|cls|sep|unk|bos|eos|decoder_start|forced_bos|special|added)_token$)"
 )
 _SCHEME = r"\b[a-z][a-z0-9+.-]{0,30}://"
+_ADDRESS = re.compile(_SCHEME, re.IGNORECASE)
+_PORT = re.compile(r"\d{1,5}[/?#]")
+_WORD = re.compile(r"\S+")
+_CUTS = re.compile(r"[\s'\"`\\/?#@:,;&<>\[\]{}()|^%+!*=$~]+")
+"""Signs at which a client cuts an address, or that some spelling writes otherwise."""
+_remembered: set[str] = set()
+"""Passwords of addresses that options gave in this process."""
 _LOOKS = [  # what stands in the group `keep` stays
-    re.compile(rf"(?P<keep>{_SCHEME}[^\s/?#:@'\"]*:)[^\s/?#'\"]*(?=@)", re.IGNORECASE),  # up to the last @
     re.compile(rf"(?P<keep>{_SCHEME})[^\s/?#:@'\"]{{16,}}(?=@)", re.IGNORECASE),
     re.compile(r"(?P<keep>)-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}KEY-----|\Z)", re.DOTALL),
     re.compile(r"(?P<keep>\bauthorization['\"]?\s?[:=]\s?['\"]?(?:basic|bearer|token)\s)[^\s'\",;]+", re.IGNORECASE),
@@ -76,6 +88,8 @@ def redacted(text: str) -> str:
     values = _values_pattern(tuple(_secret_values()))
     if values is not None:
         text = values.sub(MASK, text)
+    if "://" in text and "@" in text:
+        text = _WORD.sub(_masked_word, text)
     for pattern in _LOOKS:
         text = pattern.sub(lambda match: match["keep"] + MASK, text)
     return _NAMED.sub(_without_value, text)
@@ -89,15 +103,31 @@ def redacted_tree(value: Any, name: str = "") -> Any:
         name: The name under which the value stands; a secret's name hides it whole, if it is a text.
 
     Returns:
-        The same shape; keys, numbers and what is no secret are left as they were.
+        The same shape; keys, numbers and what is no secret are left. Passwords of addresses are remembered.
     """
     if isinstance(value, Mapping):
         return {key: redacted_tree(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(redacted_tree(inner, name) for inner in value)
     if isinstance(value, str):
+        remember(value)
         return MASK if value and names_secret(name) else redacted(value)
     return value
+
+
+def without_login(address: str) -> str:
+    """Return an address without user and password, whatever signs are in these; the password is remembered."""
+    remember(address)
+    scheme, joined, rest = address.partition("://")
+    if any(_passwords(address)) or "@" in re.split(r"[/?#]", rest, maxsplit=1)[0]:
+        return redacted(f"{scheme}{joined}{rest.rpartition('@')[2]}")
+    return redacted(address)
+
+
+def remember(address: str) -> None:
+    """Keep the password of an address as a secret from now on; a text that is no address is nothing to keep."""
+    if _ADDRESS.match(address):
+        _remembered.update(_passwords(address))
 
 
 class LogFormatter(logging.Formatter):
@@ -138,14 +168,62 @@ def _without_value(match: re.Match[str]) -> str:
     return f"{name}{join}{quote_mark}{MASK}{quote_mark}"
 
 
+def _passwords(given: str) -> Iterator[str]:
+    """Yield the passwords of the addresses that a text consists of, each up to the last `@` before the next address."""
+    return (given[begin:end] for begin, end in _password_spans(given))
+
+
+def _password_spans(given: str) -> Iterator[tuple[int, int]]:
+    found = list(_ADDRESS.finditer(given))
+    ends = [*(match.start() for match in found[1:]), len(given)]
+    for begin, end in zip((match.end() for match in found), ends, strict=False):
+        at = given.rfind("@", begin, end)
+        colon = given.find(":", begin, max(begin, at))
+        if colon >= 0 and not _PORT.match(given, colon + 1, at):
+            yield colon + 1, at
+
+
+def _masked_word(match: re.Match[str]) -> str:
+    """Return a word of a text, the passwords of addresses in it hidden."""
+    word = match[0]
+    if "://" not in word or "@" not in word:
+        return word
+    for begin, end in reversed(list(_password_spans(word))):
+        word = word[:begin] + MASK + word[end:]
+    return word
+
+
+@functools.lru_cache(maxsize=64)
+def _spellings(secret: str) -> frozenset[str]:
+    """Return how a password may be written, and its parts that are long enough to be looked for."""
+    plain = {secret, unquote(secret), secret.replace("\\'", "'").replace("\\\\", "\\")}
+    once = {spelled for text in plain for spelled in _spelled(text)}
+    found = {spelled for text in once for spelled in _spelled(text)}
+    found |= {part for text in plain for part in _CUTS.split(text)}
+    return frozenset(text for text in found if len(text) >= SHORTEST_VALUE)
+
+
+def _spelled(text: str) -> tuple[str, ...]:
+    """Return a text in the spellings of URLs, JSON, Python, YAML, shells, Hydra and HTML."""
+    escaped = text.replace("\\", "\\\\")
+    return (
+        text, quote(text, safe=""), quote(text, safe="/"), quote(text, safe="!#$%&'()*+,/:;=?@[]~"),
+        json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1],
+        text.replace("'", "''"), text.replace("'", "'\"'\"'"), escaped.replace("'", "\\'"), html.escape(text),
+    )  # fmt: skip
+
+
 def _secret_values() -> list[str]:
-    """Return the values of environment variables with a secret's name, longest first, as typed and as in URLs."""
-    found = {
+    """Return what is to be hidden, longest first: values of the environment, and passwords in addresses."""
+    named = {
         written
         for name, value in os.environ.items()
         if len(value) >= SHORTEST_VALUE and names_secret(name) and not os.path.exists(value)
         for written in (value, quote(value, safe=""))
     }
+    given = [text for text in (*sys.argv[1:], *os.environ.values()) if "@" in text and "://" in text]
+    passwords = _remembered.union(*map(_passwords, given))
+    found = named.union(*(_spellings(password) for password in passwords))
     return sorted(found, key=lambda value: (-len(value), value))
 
 

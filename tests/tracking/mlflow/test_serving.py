@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from mlflow.pyfunc import scoring_server
 from starlette.testclient import TestClient
 
 from tests.tracking.mlflow.serving_factory import classical, finished_run, transformer
+from textclf.models.classical.pipeline import ClassicalClassifier
 from textclf.models.options import Truncation
 from textclf.tracking.mlflow import serving
 from textclf.tracking.mlflow.model import pack, requirements
@@ -25,17 +27,22 @@ from textclf.tracking.mlflow.model import pack, requirements
 TEXT = "it is a lovely film"
 
 
+def uploaded(model):
+    """Return what a store holds of a packed model: files in place of the links."""
+    return Path(shutil.copytree(model, model.with_name("uploaded")))
+
+
 @pytest.fixture(scope="module")
 def single(tmp_path_factory):
     """The run of a classifier of single texts, and its MLflow model."""
     root = tmp_path_factory.mktemp("single")
-    return pack(finished_run(root / "run", classical()), root / "model")
+    return uploaded(pack(finished_run(root / "run", classical()), root / "model"))
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     root = tmp_path_factory.mktemp("pairs")
-    return pack(finished_run(root / "run", classical(pairs=True)), root / "model")
+    return uploaded(pack(finished_run(root / "run", classical(pairs=True)), root / "model"))
 
 
 @pytest.fixture
@@ -220,10 +227,14 @@ def test_the_threshold_abstains_and_unicode_and_long_texts_are_texts(single, ask
 
 
 def test_the_servers_own_fault_is_no_fault_of_the_client(single, ask, monkeypatch):
-    def fail(*args):
-        raise RuntimeError("out of paper, in /secret/place")
+    predict = ClassicalClassifier.uncalibrated_proba
 
-    monkeypatch.setattr("textclf.models.classical.pipeline.ClassicalClassifier.uncalibrated_proba", fail)
+    def fail(self, texts, pairs):
+        if TEXT in texts:
+            raise RuntimeError("out of paper, in /secret/place")
+        return predict(self, texts, pairs)
+
+    monkeypatch.setattr(ClassicalClassifier, "uncalibrated_proba", fail)
     answer = ask(single)({"inputs": [TEXT]})
     assert answer.status_code == 500
     assert "secret" not in answer.text

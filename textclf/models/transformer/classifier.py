@@ -269,14 +269,19 @@ def load_transformer(directory: Path) -> TransformerClassifier:
             f"{given.path} is damaged: max_length is {lengths.max_length:,} tokens and the model takes {longest:,} at "
             f"most. Copy it again from where it was saved."
         )
-    return TransformerClassifier(
-        **description.common,
-        model=model,
-        tokenizer=tokenizer,
-        lengths=lengths,
-        padding=padding,
-        autocast=AUTOCAST[precision],
-    )
+    try:  # it is run once, to see which tokens it reads
+        return TransformerClassifier(
+            **description.common,
+            model=model,
+            tokenizer=tokenizer,
+            lengths=lengths,
+            padding=padding,
+            autocast=AUTOCAST[precision],
+        )
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise ArtifactError(f"{directory} does not hold a usable transformer: {first_line(error)}") from error
 
 
 def _check_weights(config: PretrainedConfig, found: dict[str, Any], description: Description, directory: Path) -> None:

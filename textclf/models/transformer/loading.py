@@ -44,7 +44,12 @@ from textclf.models.transformer.skeleton import (
     weights_of_labels,
 )
 from textclf.models.transformer.special_tokens import settle_padding_side, settle_special_tokens
+<<<<<<< HEAD
 from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on
+=======
+from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, names_a_folder, ways_on
+from textclf.system.memory import is_out_of_memory
+>>>>>>> model
 
 log = logging.getLogger(__name__)
 
@@ -113,17 +118,29 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         for module in dropouts(model):  # those whose rate the architecture does not take from its configuration
             module.p = options.dropout
     settle_padding_side(tokenizer, model)
-    return TransformerClassifier(
-        label_names=tuple(label_names),
-        cleaning=tuple(options.text_cleaning),
-        model=model,
-        tokenizer=tokenizer,
-        lengths=Lengths(
-            checkpoint.max_length, options.truncation, options.long_text, options.window_overlap, options.max_windows
-        ),
-        padding=options.padding,
-        attention=options.attention,
-    )
+    try:  # it is run once, to see which tokens it reads
+        return TransformerClassifier(
+            label_names=tuple(label_names),
+            cleaning=tuple(options.text_cleaning),
+            model=model,
+            tokenizer=tokenizer,
+            lengths=Lengths(
+                checkpoint.max_length,
+                options.truncation,
+                options.long_text,
+                options.window_overlap,
+                options.max_windows,
+            ),
+            padding=options.padding,
+            attention=options.attention,
+        )
+    except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise ArtifactError(
+            f"Checkpoint {options.checkpoint!r} cannot be used: its config.json describes a {config.model_type} that "
+            f"computes nothing ({first_line(error)})"
+        ) from error
 
 
 def _check_weights(checkpoint: Checkpoint) -> None:

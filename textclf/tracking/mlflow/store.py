@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import mlflow.artifacts
 import psutil
@@ -26,7 +26,7 @@ from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line,
 from textclf.models.saved import DESCRIPTION
 from textclf.system.files import new_file
 from textclf.system.places import AtHand
-from textclf.system.redact import redacted
+from textclf.system.redact import redacted, without_login
 from textclf.tracking.options import RUN_EXPERIMENT, VIEW, MlflowTracker
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE
 
@@ -175,11 +175,7 @@ def far_store(options: MlflowTracker, trusted: Sequence[str] = ()) -> str | None
 
 def without_secrets(uri: str) -> str:
     """Return an address without user, password and tokens; it still names the same store."""
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(uri)
-        if "@" in parts.netloc:
-            uri = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return redacted(uri)
+    return uri if uri.startswith("sqlite:") else without_login(uri)
 
 
 def find_experiment(client: MlflowClient, name: str, artifacts: str | None, known_id: str | None = None) -> str:
