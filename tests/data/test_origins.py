@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,7 @@ from datasets import Dataset, DatasetDict
 from textclf.data.load import load
 from textclf.data.options import FilesDataset, HubDataset
 from textclf.errors import DataError
+from textclf.predict.rows import Kind, read_batches
 from textclf.system import hub as hub_module
 
 ROWS = [{"text": f"a fine text {i}", "label": ["a", "b"][i % 2]} for i in range(40)]
@@ -244,3 +246,17 @@ def test_a_pattern_says_which_links_it_follows(secret, tmp_path, caplog):
     (tmp_path / "given" / "3.jsonl").symlink_to(secret)
     assert len(load(options).test) == 24
     assert f"3.jsonl is a link to {secret.resolve()}" in caplog.text
+
+
+def test_values_of_a_saved_dataset_that_lie_outside_of_it_are_refused(tmp_path):
+    rows = Dataset.from_dict({"text": ["fine", "good"] * 3, "label": [0, 1] * 3})
+    DatasetDict(train=rows, test=rows).save_to_disk(tmp_path / "given")
+    (file,) = (tmp_path / "given" / "train").glob("*.arrow")
+    offsets = struct.pack("<7i", *range(0, 28, 4))
+    data = file.read_bytes()
+    assert data.count(offsets) == 1
+    file.write_bytes(data.replace(offsets, struct.pack("<7i", 0, 4, 8, 12, 16, 20, 9_000_000)))
+    with pytest.raises(DataError, match="column 'text' is damaged"):
+        read(tmp_path / "given")
+    with pytest.raises(DataError, match="the saved dataset is damaged"):
+        list(read_batches(tmp_path / "given" / "train", Kind.folder))

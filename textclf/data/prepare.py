@@ -36,7 +36,7 @@ from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
 from textclf.data.selection import select_rows, take_rows
 from textclf.data.splits import rows_of_splits
 from textclf.data.text_columns import TextColumns
-from textclf.errors import DataError, cut, listed, looks_like
+from textclf.errors import DataError, cut, first_line, listed, looks_like
 
 log = logging.getLogger(__name__)
 CAUSES = (
@@ -81,6 +81,7 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
         if len(rows) + rejects.total(split) == 0:
             raise DataError(f"{said[split]}: the {split} split is empty; it needs at least one example of each class.")
         check_columns(options, rows.column_names, f"{said[split]}: the {split} split")
+        _check_values(options, rows, f"{said[split]}: the {split} split")
     raw = {split: rows.flatten_indices() if rows._indices is not None else rows for split, rows in raw.items()}
     try:
         label_names, labels = _labels(options, raw, said)
@@ -124,6 +125,15 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
         columns=TextColumns(options.text_column, options.text_pair_column, options.title_column),
         **splits,
     )
+
+
+def _check_values(options: DatasetOptions, rows: Dataset, where: str) -> None:
+    """Refuse columns of which values lie outside of their file; Arrow believes it, and would read what lies there."""
+    for name in wanted_columns(options):
+        try:
+            rows.data.column(name).validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{where}: column {name!r} is damaged: {first_line(error)} Write the file anew.") from error
 
 
 def _labels(

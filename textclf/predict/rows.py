@@ -30,7 +30,7 @@ from textclf.data.readers.source import SAMPLED_ROWS, BadRow, Lines, Row, encoda
 from textclf.data.readers.tables import Table, open_table
 from textclf.data.readers.text import PLAIN, TextForm, open_text
 from textclf.data.rejected import START_CHARACTERS
-from textclf.errors import DataError, listed
+from textclf.errors import DataError, first_line, listed
 from textclf.predict.inputs import MAX_TEXT_CHARACTERS, TextColumns, Texts, WantedTexts, refusal
 from textclf.predict.values import column_of
 
@@ -341,6 +341,10 @@ def _folder(folder: Path, wanted: WantedTexts, size: int, form: TextForm) -> Ite
 
 def _of_columns(table: pa.Table, columns: TextColumns, said: str, first: int) -> Batch:
     """Return some rows of a saved dataset."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:  # values that lie outside of the file
+        raise DataError(f"{said}: the saved dataset is damaged: {first_line(error)}") from error
     named = {name for name in (columns.text, columns.text_pair, columns.title) if name is not None}
     values = {name: table.column(name).cast(pa.large_string()).to_pylist() for name in named}
     found = Texts(columns)
