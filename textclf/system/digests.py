@@ -1,9 +1,9 @@
 """Digests of large files, remembered for the person who read them, so that a file is not read twice to be checked.
 
-A file is known by its path, device, inode, size and times. The time of its last change (`st_ctime`) is among them, which
-no program can set back (on Windows it is the time of creation, and the others must do). What is remembered lies below
-`HF_HOME`, and is used only where nobody but its owner can write it: a folder that comes from elsewhere cannot say
-that it was checked. A disk that rots without a write is not noticed until the file is read for what it holds.
+A file is known by its path, device, inode, size and times. The time of its last change (`st_ctime`) is among them,
+which no program can set back (on Windows it is the time of creation, and the others must do). What is remembered lies
+below `HF_HOME`, and is used only where nobody but its owner can write it: a folder that comes from elsewhere cannot
+say that it was checked. A disk that rots without a write is not noticed here; resuming reads every file again.
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def manifest_problem(
 
 
 def _asked(folder: Path, files: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """Return the files that are meant by names of files and folders: those of the manifest, and those that are there."""
+    """Return the files that names of files and folders mean: those of the manifest, and those that are there."""
     found: dict[str, None] = {}
     for name in names:
         below = [file for file in files if file.startswith(f"{name}/")]
