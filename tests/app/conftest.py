@@ -13,6 +13,8 @@ from textclf.evaluation.options import AnalysisOptions
 from textclf.experiment.experiment import run_experiment
 from textclf.experiment.options import Experiment
 from textclf.models.options import ClassicalModel
+from textclf.system.files import write_manifest
+from textclf.tracking.run_folder import NOT_VOUCHED_FOR
 from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
 from textclf.training.result import RunContext
@@ -28,10 +30,11 @@ MODEL = ClassicalModel(
 
 
 def edited_copy(source, target, **changes):
-    """Copy a run folder with other values in its record."""
+    """Copy a run folder with other values in its record, and a manifest that says so."""
     shutil.copytree(source, target)
     record = json.loads((target / "run.json").read_text(encoding="utf-8")) | changes
     (target / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    write_manifest(target, NOT_VOUCHED_FOR)
     return target
 
 

@@ -97,7 +97,7 @@ def test_a_damaged_classifier_is_said_in_a_paragraph(app, settings, outputs, tmp
     (broken / "classifier" / "classifier.json").write_text("{")
     settings(outputs=str(tmp_path / "outputs"))
     at = app.run()
-    assert "is damaged" in html(at)
+    assert "classifier/classifier.json is not what was written" in html(at)
     assert not at.exception
 
 

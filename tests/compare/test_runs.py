@@ -9,6 +9,7 @@ import pytest
 from tests.compare.factory import guess, labels_of, write_run
 from textclf.compare.runs import find_runs, read_run
 from textclf.errors import ArtifactError
+from textclf.system.files import write_manifest
 
 LABELS = labels_of(60)
 
@@ -86,6 +87,52 @@ def test_what_is_damaged_is_named_and_the_rest_compared(run, what, said):
     (problem,) = found.problems
     assert said in problem
     assert str(run) in problem
+
+
+def swap_within_a_class(run):
+    """Give two texts of a class each other's predictions: every score stays what it was."""
+    table = pd.read_parquet(run / "predictions.parquet")
+    mixed = table[table["label"] == "positive"].sort_values("prediction").index
+    swapped = table.copy()
+    swapped.loc[mixed[[0, -1]], table.columns[3:]] = table.loc[mixed[[-1, 0]], table.columns[3:]].to_numpy()
+    assert not swapped.equals(table)
+    swapped.to_parquet(run / "predictions.parquet")
+
+
+def edit_the_record(run):
+    record = json.loads((run / "run.json").read_text())
+    metrics = record["metrics"] | {"test/macro_f1": 0.99}
+    edited = record | {"model": "the cheaper one", "costs": {"num_parameters": 3}, "metrics": metrics}
+    (run / "run.json").write_text(json.dumps(edited))
+
+
+@pytest.mark.parametrize(
+    ("harm", "file"), [(swap_within_a_class, "predictions.parquet"), (edit_the_record, "run.json")]
+)
+def test_what_was_edited_is_named_and_the_rest_compared(run, harm, file):
+    other = write_run(run.parent / "job1", "b", 1, LABELS, guess(LABELS, 0.6, 2))
+    for folder in (run, other):
+        write_manifest(folder)
+    assert len(find_runs([run.parent]).runs) == 2
+    harm(run)
+    found = find_runs([run.parent])
+    assert [good.folder for good in found.runs] == [other]
+    (problem,) = found.problems
+    assert f"{run} is not as it was left: {file} is not what was written" in problem
+    assert "resume=true" in problem
+    with pytest.raises(ArtifactError, match="not what was written"):
+        find_runs([run])
+
+
+def test_runs_without_a_manifest_are_compared_and_told_of_once(run, caplog):
+    other = write_run(run.parent / "job1", "b", 1, LABELS, guess(LABELS, 0.6, 2))
+    assert len(find_runs([run.parent]).runs) == 2
+    assert caplog.text.count("2 of 2 runs have no manifest.json") == 1
+    caplog.clear()
+    for folder in (run, other):
+        write_manifest(folder)
+    find_runs([run.parent])
+    assert caplog.text == ""
 
 
 def test_runs_that_never_finished_are_named(run):

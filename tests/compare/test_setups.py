@@ -1,10 +1,12 @@
 """Which runs are one setup, which share a test set, and what is said of those that do not fit."""
 
 import numpy as np
+import pytest
 
 from tests.compare.factory import guess, labels_of, write_run
 from textclf.compare.runs import find_runs
 from textclf.compare.setups import shared_tests
+from textclf.system.files import write_manifest
 
 LABELS = labels_of(40)
 
@@ -47,6 +49,31 @@ def test_a_seed_counts_once_and_the_first_run_is_kept(tmp_path):
     assert [run.folder.name for run in test.setups[0].runs] == ["1"]
     (problem,) = test.problems
     assert f"{tmp_path}/0 repeats seed 1 of {tmp_path}/1 and differs" in problem
+
+
+def seeds_of(tmp_path, varies, weights=("a", "b", "b")):
+    """Write a run with seed 1, one with seed 2, and a copy of it that says seed 3; its manifest fits."""
+    for seed, kept in zip((1, 2, 3), weights, strict=True):
+        fit = {"device": "cpu"} | ({} if varies is None else {"draws_seed": varies})
+        folder = write_run(tmp_path / str(seed), "a", seed, LABELS, guess(LABELS, 0.7, min(seed, 2)), fit=fit)
+        (folder / "classifier").mkdir()
+        (folder / "classifier" / "model.safetensors").write_text(kept)
+        write_manifest(folder)
+    (test,) = gather(tmp_path)
+    return test.setups[0].seeds, test.problems
+
+
+def test_equal_predictions_under_two_seeds_count_once_and_are_asked_about(tmp_path):
+    seeds, (problem,) = seeds_of(tmp_path, varies=True)
+    assert seeds == (1, 2)
+    assert f"{tmp_path}/3 with seed 3 made the predictions of {tmp_path}/2 with seed 2" in problem
+    assert "is one a copy of the other?" in problem
+
+
+@pytest.mark.parametrize(("varies", "weights"), [(False, "aaa"), (None, "abb"), (True, "abc")])
+def test_honest_runs_with_equal_predictions_are_not_accused(tmp_path, varies, weights):
+    """A model without a seed, a record that does not say, and other weights that predict the same."""
+    assert seeds_of(tmp_path, varies, weights) == ((1, 2, 3), ())
 
 
 def test_other_test_examples_labels_or_classes_are_never_compared(tmp_path):

@@ -52,8 +52,9 @@ def wild(tmp_path_factory):
 
 @pytest.fixture
 def wild_run(wild, tmp_path):
-    """A copy of that run, to be spoiled."""
-    return shutil.copytree(wild / "run", tmp_path / "somewhere" / "run")
+    """A copy of that run without its manifest, to be spoiled."""
+    unsealed = shutil.ignore_patterns("manifest.json", "started.json")
+    return shutil.copytree(wild / "run", tmp_path / "somewhere" / "run", ignore=unsealed)
 
 
 def tiny_transformer(tiny_checkpoint, folder, pairs=False, names=("negative", "positive"), **lengths):

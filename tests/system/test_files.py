@@ -69,6 +69,41 @@ def test_a_manifest_notices(harm, said, tmp_path):
     assert said in str(manifest_problem(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("harm", "names", "said"),
+    [
+        (lambda f: (f / "sub" / "b").write_text("c"), ["a", "none"], "none is missing"),
+        (lambda f: (f / "sub" / "b").write_text("c"), ["a", "sub"], "sub/b is not what was written"),
+        (lambda f: (f / "sub" / "b").unlink(), ["sub"], "sub/b is missing"),
+        (lambda f: (f / "sub" / "c").write_text("c"), ["sub"], "sub/c was added"),
+        (lambda f: (f / "c").write_text("c"), ["c"], "c was added"),
+        (lambda f: (f / "manifest.json").write_text('{"files": {"sub/../../x": {}}}'), ["sub"], "lies outside"),
+        (lambda f: (f / "manifest.json").write_text("[" * 100_000), ["a"], "cannot be read"),
+    ],
+)
+def test_a_manifest_is_asked_for_the_files_that_are_read(harm, names, said, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "sub" / "b").write_text("b")
+    write_manifest(tmp_path)
+    assert manifest_problem(tmp_path, ["a", "sub"]) is None
+    harm(tmp_path)
+    assert said in str(manifest_problem(tmp_path, names))
+    if "a" in names and "[" not in (tmp_path / "manifest.json").read_text()[:1]:
+        assert manifest_problem(tmp_path, ["a"]) is None
+
+
+def test_a_file_that_was_moved_and_linked_is_what_was_written(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a").write_text("a")
+    write_manifest(tmp_path / "run")
+    (tmp_path / "run" / "a").rename(tmp_path / "a")
+    (tmp_path / "run" / "a").symlink_to(tmp_path / "a")
+    assert manifest_problem(tmp_path / "run", ["a"]) is None
+    (tmp_path / "a").write_text("b")
+    assert "not what was written" in str(manifest_problem(tmp_path / "run", ["a"]))
+
+
 def test_hidden_and_left_out_names_are_not_vouched_for(tmp_path):
     for name in ("a", ".hidden", "log", "sub/log", "sub/.x/y", "out/z"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

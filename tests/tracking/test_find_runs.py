@@ -1,5 +1,7 @@
 """A run is found by folder, as the latest, as the best on validation, and through MLflow."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +15,12 @@ from textclf.errors import ArtifactError
 from textclf.experiment.experiment import run_experiment
 from textclf.experiment.options import Experiment
 from textclf.models.options import ClassicalModel
+from textclf.system.files import write_manifest
 from textclf.tracking.find_runs import find_previous_run, link_finished_run, resolve_run
 from textclf.tracking.lease import take_lease
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import read_record, write_record
-from textclf.tracking.run_folder import is_finished
+from textclf.tracking.run_folder import NOT_VOUCHED_FOR, is_finished
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +162,79 @@ def test_the_best_by_an_error_is_the_one_with_the_least(finished, tmp_path, metr
         changes = {"objective": f"validation/{metric}", "metrics": {f"validation/{metric}": value}}
         write_record(tmp_path / name, replace(first, **changes))
     assert resolve_run("best:tiny", tmp_path).folder == tmp_path / "little"
+
+
+def edited(path, *keys, to):
+    """Change a value of a JSON file."""
+    content = json.loads(path.read_text())
+    inner = content
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = to
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def two_runs(finished, tmp_path):
+    """An honest run, and one that is a little worse on validation, both finished."""
+    outputs = tmp_path / "outputs"
+    for name in ("honest", "worse"):
+        shutil.copytree(finished / "outputs" / "first", outputs / name)
+    worse = read_record(outputs / "worse")
+    (outputs / "worse" / "manifest.json").unlink()
+    (outputs / "worse" / "started.json").unlink()
+    write_record(outputs / "worse", replace(worse, metrics=worse.metrics | {"validation/macro_f1": 0.1}))
+    write_manifest(outputs / "worse", NOT_VOUCHED_FOR)
+    assert resolve_run("best:tiny", outputs).folder == outputs / "honest"
+    return outputs
+
+
+def test_an_edited_validation_score_makes_no_run_the_best(two_runs, caplog):
+    edited(two_runs / "worse" / "run.json", "metrics", "validation/macro_f1", to=0.999)
+    assert resolve_run("best:tiny", two_runs).folder == two_runs / "honest"
+    assert "worse is not as it was left: run.json is not what was written" in caplog.text
+    with pytest.raises(ArtifactError, match=r"run.json is not what was written.*resume=true"):
+        resolve_run(two_runs / "worse")
+
+
+@pytest.mark.parametrize("said", ["folder", "classifier", "best:tiny"])
+@pytest.mark.parametrize(
+    ("harm", "file"),
+    [
+        (lambda c: edited(c / "classifier.json", "label_names", to=["1", "0"]), "classifier.json"),
+        (lambda c: (c / "pipeline.skops").unlink(), "pipeline.skops"),
+        (lambda c: (c / "added_tokens.json").write_text("{}"), "added_tokens.json"),
+    ],
+)
+def test_a_classifier_that_was_changed_does_not_answer(two_runs, said, harm, file):
+    honest = two_runs / "honest"
+    reference = {"folder": honest, "classifier": honest / "classifier"}.get(said, said)
+    before = resolve_run(reference, two_runs)
+    assert before.load().label_names == ("0", "1")
+    harm(honest / "classifier")
+    with pytest.raises(ArtifactError, match=rf"{honest} is not as it was left: classifier/{file}.*resume=true"):
+        resolve_run(reference, two_runs)
+
+
+def test_what_is_not_read_may_be_taken_away(two_runs):
+    shutil.rmtree(two_runs / "honest" / "figures")
+    (two_runs / "honest" / "predictions.parquet").unlink()
+    (two_runs / "honest" / "notes.txt").write_text("the one of Monday")
+    assert resolve_run(two_runs / "honest").load().label_names == ("0", "1")
+
+
+def test_a_classifier_by_itself_and_a_copy_without_its_manifest_still_answer(two_runs, tmp_path, caplog):
+    alone = shutil.copytree(two_runs / "honest" / "classifier", tmp_path / "classifier")
+    assert resolve_run(alone).load().label_names == ("0", "1")
+    assert caplog.text == ""
+    for name in ("manifest.json", "started.json"):
+        (two_runs / "honest" / name).unlink()
+    assert resolve_run(two_runs / "honest").load().label_names == ("0", "1")
+    assert caplog.text.count("has no manifest.json") == 1
+
+
+def test_a_run_whose_finish_was_interrupted_is_not_finished(two_runs):
+    (two_runs / "honest" / "manifest.json").unlink()
+    with pytest.raises(ArtifactError, match=r"honest is not finished.*resume=true"):
+        resolve_run(two_runs / "honest")
+    assert resolve_run("latest", two_runs).folder == two_runs / "worse"

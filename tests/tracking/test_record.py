@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from textclf.errors import ArtifactError
+from textclf.system.files import write_manifest
 from textclf.tracking import record as records
 from textclf.tracking.record import RunRecord
 
@@ -49,6 +50,30 @@ def test_what_cannot_be_read_is_named(tmp_path, content, message):
     if content is not None:
         (tmp_path / "run.json").write_text(content)
     with pytest.raises(ArtifactError, match=message):
+        records.read_record(tmp_path)
+
+
+def test_a_record_that_was_edited_is_refused(tmp_path):
+    records.write_record(tmp_path, RECORD)
+    write_manifest(tmp_path)
+    assert records.read_record(tmp_path) == RECORD
+    records.write_record(tmp_path, replace(RECORD, model="the cheaper one"))
+    with pytest.raises(ArtifactError, match=rf"{tmp_path} is not as it was left: run.json.*resume=true hydra.run.dir="):
+        records.read_record(tmp_path)
+
+
+def test_a_run_without_its_manifest_is_not_finished_where_it_has_its_start(tmp_path):
+    records.write_record(tmp_path, RECORD)
+    assert records.read_record(tmp_path) == RECORD  # a copy, such as in MLflow's store
+    (tmp_path / "started.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"is not finished: it has a record but no manifest.json.*resume=true"):
+        records.read_record(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"format": 1, "name": []}', "[]", "3"])
+def test_a_record_of_another_shape_is_damaged(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ArtifactError, match="is damaged"):
         records.read_record(tmp_path)
 
 

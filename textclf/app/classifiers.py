@@ -147,11 +147,15 @@ def load(folder: Path, has_pairs: bool | None = None) -> Loaded:
         has_pairs: Whether the run had pairs, for an older folder that does not say.
 
     Raises:
-        ArtifactError: If it is missing or damaged.
+        ArtifactError: If it is missing or damaged, or not as its run left it.
     """
     from textclf.models.families import load_classifier
+    from textclf.tracking.find_runs import run_of
+    from textclf.tracking.record import CLASSIFIER, refuse_changed
 
     begun = perf_counter()
+    if (run := run_of(folder)) is not None:
+        refuse_changed(run, CLASSIFIER)
     classifier = load_classifier(folder)
     if classifier.has_pairs is None:
         classifier.has_pairs = has_pairs

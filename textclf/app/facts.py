@@ -10,8 +10,9 @@ from typing import Any
 
 from textclf.documents.document import Cell, Column, Table
 from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, thousands
+from textclf.errors import ArtifactError
 from textclf.evaluation.metric_names import METRICS, metric_label
-from textclf.tracking.record import FIGURES, RunRecord
+from textclf.tracking.record import FIGURES, RunRecord, refuse_changed
 
 ANALYSIS_FILE = "analysis.json"
 REPORT_PAGE = "report.html"
@@ -103,6 +104,15 @@ def figures(folder: Path) -> list[Figure]:
     order = list(FIGURE_WORDS)
     found.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
     return [Figure(path, FIGURE_WORDS.get(path.stem, path.stem.replace("_", " "))) for path in found]
+
+
+def changed(folder: Path) -> str | None:
+    """Return in a sentence what of the report, the analysis or the figures of a run is not as the run left it."""
+    try:
+        refuse_changed(folder, ANALYSIS_FILE, REPORT_PAGE, FIGURES)
+    except ArtifactError as error:
+        return str(error)
+    return None
 
 
 def report_page(folder: Path) -> bytes | None:

@@ -20,7 +20,16 @@ from textclf.data.options import LANGUAGE_COLUMN
 from textclf.errors import ArtifactError
 from textclf.evaluation.collapse import collapsed_class
 from textclf.system.files import folders_with
-from textclf.tracking.record import PREDICTIONS_FILE, RUN_FILE, STATUS_FILE, RunRecord, read_record, run_folders
+from textclf.tracking.record import (
+    PREDICTIONS_FILE,
+    RUN_FILE,
+    STATUS_FILE,
+    RunRecord,
+    has_manifest,
+    read_record,
+    refuse_changed,
+    run_folders,
+)
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +110,11 @@ def find_runs(folders: Iterable[Path] | Mapping[Path, str]) -> FoundRuns:
                 except ArtifactError as error:
                     problems.append(str(error).replace(str(path), names.get(path, str(path))))
         problems += unfinished(folder)
+    if unknown := [path for path in runs if path not in names and not has_manifest(path)]:
+        log.warning(
+            "%s of %s have no manifest.json, such as %s: nothing says whether their files are as they were left",
+            f"{len(unknown):,}", f"{len(runs):,} runs", unknown[0],
+        )  # fmt: skip
     if not runs:
         reasons = "\n".join(problems) or "No folder below has a run.json, which a run writes when it is finished."
         raise ArtifactError(f"There is no finished run to compare in {', '.join(map(str, folders))}.\n{reasons}")
@@ -128,10 +142,11 @@ def read_run(folder: Path) -> FinishedRun:
     """Read a run's record and predictions, and hold the one against the other.
 
     Raises:
-        ArtifactError: If either is missing, damaged, or contradicts the other.
+        ArtifactError: If either is missing, damaged, changed after the run, or contradicts the other.
     """
     record = read_record(folder)
     path = folder / PREDICTIONS_FILE
+    refuse_changed(folder, PREDICTIONS_FILE)
     try:
         names = [str(name) for name in record.data["label_names"]]
         counted = int(record.data["examples"]["test"])

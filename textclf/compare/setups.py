@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from textclf.compare.runs import FinishedRun
 from textclf.evaluation.metric_names import direction
-from textclf.tracking.record import flat
+from textclf.tracking.record import flat, weights_of
 
 GROUPS = ("dataset", "model", "trainer", "objective")
 """Groups of a config that define a setup; the seed, the names and the tracker do not."""
@@ -168,7 +168,33 @@ def _once_a_seed(runs: Sequence[FinishedRun], problems: list[str]) -> list[Finis
                 f"{run} repeats seed {run.record.seed} of {first} and {same}: a seed counts once, so the "
                 f"run that started first is compared and this one is left out."
             )
-    return [kept[seed] for seed in sorted(kept)]
+    repeats = _repeats(kept.values(), problems)
+    return [kept[seed] for seed in sorted(kept) if seed not in repeats]
+
+
+def _repeats(runs: Iterable[FinishedRun], problems: list[str]) -> set[int]:
+    """Return the seeds whose runs repeat that of another seed, although their model varies by seed.
+
+    Weights that differ speak for another fit, which may predict the same; a record that does not say whether the
+    model varies by seed is believed.
+    """
+    seen: dict[bytes, FinishedRun] = {}
+    repeats = set()
+    for run in sorted(runs, key=lambda run: (run.record.started, run.record.seed)):
+        if not run.record.fit.get("draws_seed", False):
+            continue
+        first = seen.setdefault(run.predicted.tobytes() + run.log_losses.tobytes(), run)
+        weights, others = weights_of(run.folder), weights_of(first.folder)
+        if first is run or (weights and others and weights != others):
+            continue
+        seed, other = run.record.seed, first.record.seed
+        repeats.add(seed)
+        problems.append(
+            f"{run} with seed {seed} made the predictions of {first} with seed {other}, to the digit, although the "
+            f"model varies by seed: is one a copy of the other? They count as one, and {run} is left out. If it is a "
+            f"copy, take it away; if not, run seed {seed} again."
+        )
+    return repeats
 
 
 def _names(members: Sequence[Sequence[FinishedRun]], options: Sequence[dict[str, Any]]) -> list[str]:

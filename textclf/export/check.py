@@ -16,7 +16,7 @@ from tabulate import tabulate
 from textclf.documents.wording import percent
 from textclf.models.base import Classifier
 from textclf.tracking.find_runs import RunReference
-from textclf.tracking.record import PREDICTIONS_FILE, folder_bytes
+from textclf.tracking.record import PREDICTIONS_FILE, folder_bytes, refuse_changed
 
 ROUNDS = 5
 """Times that both classifiers predict a batch, in turns."""
@@ -118,10 +118,14 @@ def examples_of(located: RunReference, label_names: Sequence[str], count: int) -
         located: The run.
         label_names: Names of the classes, in label order.
         count: Most examples.
+
+    Raises:
+        ArtifactError: If the predictions are not as the run left them.
     """
     path = None if located.folder is None else located.folder / PREDICTIONS_FILE
     if path is None or not path.is_file():
         return None
+    refuse_changed(path.parent, PREDICTIONS_FILE)
     table = pd.read_parquet(path)
     rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))
     chosen = table.iloc[rows]

@@ -20,7 +20,7 @@ from textclf.export.contents import is_on_hub, public_record, scrubbed
 from textclf.models.saved import Description, read_description
 from textclf.system.environment import other_hub
 from textclf.tracking.find_runs import RunReference
-from textclf.tracking.record import METRICS_FILE, RunRecord
+from textclf.tracking.record import METRICS_FILE, RunRecord, refuse_changed
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +66,17 @@ class Evidence:
 
 
 def gather(located: RunReference) -> Evidence:
-    """Read what the run folder holds beside the classifier; what is missing or damaged is left out, with a warning."""
+    """Read what the run folder holds beside the classifier; what is missing or damaged is left out, with a warning.
+
+    Raises:
+        ArtifactError: If a file is not as the run left it, by its manifest.
+    """
     description = read_description(located.classifier)
     if located.record is None or located.folder is None:
         return Evidence(description, None, {}, None, origin=read_origin(located.classifier / EXPORT_FILE))
     if description.has_pairs is None:
         description = replace(description, has_pairs=located.record.data.get("pairs"))
+    refuse_changed(located.folder, METRICS_FILE, ANALYSIS_FILE)
     metrics = _json(located.folder / METRICS_FILE)
     per_class = metrics.get("per_class", {}) if metrics else {}
     known = list(per_class) == list(description.label_names)

@@ -18,7 +18,7 @@ from textclf.models.saved import DESCRIPTION
 from textclf.system.files import write_text
 from textclf.system.hub import PROBE_SECONDS, hub_is_reachable
 from textclf.tracking.find_runs import RunReference
-from textclf.tracking.record import FIGURES
+from textclf.tracking.record import FIGURES, refuse_changed
 
 README = "README.md"
 PICTURES = {
@@ -69,6 +69,7 @@ def _pictures(located: RunReference, output: Path) -> list[Picture]:
         source = (located.folder or located.classifier) / FIGURES / f"{name}.png"
         if located.folder is None or not source.is_file():
             continue
+        refuse_changed(located.folder, f"{FIGURES}/{source.name}")
         target = output / FIGURES / source.name
         target.parent.mkdir(exist_ok=True)
         copy_file(source, target, located.folder)

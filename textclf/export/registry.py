@@ -13,6 +13,7 @@ from textclf.models.saved import read_description
 from textclf.tracking.find_runs import RunReference, resolve_run
 from textclf.tracking.mlflow.model import FINGERPRINT, fingerprint
 from textclf.tracking.mlflow.model_versions import ModelVersions, open_registry
+from textclf.tracking.record import PREDICTIONS_FILE, refuse_changed
 
 ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)
@@ -74,6 +75,8 @@ def register(
 def _registered(versions: ModelVersions, run: RunReference, name: str, alias: str, force: bool) -> Registered:
     """Register a classifier in an open store."""
     run_dir, record = run.folder or run.classifier, run.record
+    if run.folder is not None:
+        refuse_changed(run.folder, PREDICTIONS_FILE)
     known_as = fingerprint(run_dir)
     model = f"{name}@{alias}"
     same, holder = versions.find(name, known_as), versions.holder(name, alias)

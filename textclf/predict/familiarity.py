@@ -5,6 +5,7 @@ Simple figures, each beside the one that the test texts themselves give: no test
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.tracking.record import PREDICTIONS_FILE
+from textclf.errors import ArtifactError
+from textclf.tracking.record import PREDICTIONS_FILE, refuse_changed
 
+log = logging.getLogger(__name__)
 WORD = re.compile(r"\w+")
 SAMPLE = 2000
 """Texts of each side whose words are looked at."""
@@ -54,6 +57,11 @@ def familiarity(seen: Seen, run: Path | None) -> str | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    try:
+        refuse_changed(path.parent, PREDICTIONS_FILE)
+    except ArtifactError as error:
+        log.warning("how far these texts are from the test texts is not said: %s", error)
+        return None
     try:
         names = [name for name in pq.read_schema(path).names if name.startswith("probability_")]
         table = pq.read_table(path, columns=["text", *names])

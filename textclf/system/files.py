@@ -12,14 +12,16 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 MANIFEST_FILE = "manifest.json"
-"""Size and digest of each file of a folder; written last, so that the folder is whole where it holds."""
+"""Size and digest of each file of a folder; written last, so that the folder is whole where it holds.
+
+It is no signature. It tells of accidents and of edits; who changes a file on purpose can write a manifest that fits."""
 CHUNK_BYTES = 1 << 20
 
 
@@ -143,23 +145,48 @@ def write_manifest(folder: Path, without: Iterable[str] = ()) -> None:
     write_json(folder / MANIFEST_FILE, {"files": files})
 
 
-def manifest_problem(folder: Path) -> str | None:
-    """Return in a few words what is wrong with a folder by its manifest; none where every file is as it was written."""
+def manifest_problem(
+    folder: Path, names: Iterable[str] | None = None, digest_of: Callable[[Path], str] = digest
+) -> str | None:
+    """Return in a few words what is wrong with a folder by its manifest; none where every file is as it was written.
+
+    Args:
+        folder: The folder.
+        names: The files to look at, by their path from the folder; of a folder among them all files below it are
+            looked at, and none may have come to it. None looks at every file of the manifest, and lets others come.
+        digest_of: Gives the digest of a file.
+    """
     try:
         files = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["files"]
-        for name, expected in files.items():
+        for name in list(files) if names is None else _asked(folder, files, names):
             path = folder / name
-            if not path.resolve().is_relative_to(folder.resolve()):
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                return f"its manifest names {name!r}, which lies outside it"
+            # A link is followed to what it was, and nowhere else: what is read there has the digest that was written.
+            if names is None and not path.resolve().is_relative_to(folder.resolve()):
                 return f"its manifest names {name!r}, which lies outside it"
             if not path.is_file():
                 return f"{name} is missing"
-            if path.stat().st_size != expected["bytes"] or digest(path) != expected["sha256"]:
+            if name not in files:
+                return f"{name} was added after it was finished"
+            expected = files[name]
+            if path.stat().st_size != expected["bytes"] or digest_of(path) != expected["sha256"]:
                 return f"{name} is not what was written"
     except FileNotFoundError:
         return "it has no manifest, so it was never finished"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"its manifest cannot be read ({type(error).__name__}: {error})"
     return None
+
+
+def _asked(folder: Path, files: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Return the files that names of files and folders mean: those of the manifest, and those that are there."""
+    found: dict[str, None] = {}
+    for name in names:
+        below = [file for file in files if file.startswith(f"{name}/")]
+        there = [f"{name}/{file}" for file in files_below(folder / name)] if (folder / name).is_dir() else []
+        found.update(dict.fromkeys([*below, *there] if below or there else [name]))
+    return list(found)
 
 
 def plain(value: Any) -> Any:

@@ -19,7 +19,16 @@ from textclf.models.families import load_classifier as load_from_folder
 from textclf.models.saved import DESCRIPTION
 from textclf.system.files import MANIFEST_FILE, files_below, manifest_problem
 from textclf.tracking.lease import at_work
-from textclf.tracking.record import CLASSIFIER, RUN_FILE, STARTED_FILE, RunRecord, read_record, run_folders
+from textclf.tracking.record import (
+    CLASSIFIER,
+    RUN_FILE,
+    STARTED_FILE,
+    RunRecord,
+    has_manifest,
+    read_record,
+    refuse_changed,
+    run_folders,
+)
 from textclf.tracking.run_folder import NOT_VOUCHED_FOR
 from textclf.tracking.run_start import RunStart, differences, read_started, write_started
 
@@ -106,7 +115,8 @@ def resolve_run(reference: str | Path, outputs: Path = OUTPUTS, tracking_uri: st
         tracking_uri: MLflow's store or server; none takes MLFLOW_TRACKING_URI, else the local store.
 
     Raises:
-        ArtifactError: If there is no such run, or it holds no classifier.
+        ArtifactError: If there is no such run, it holds no classifier, or its record or its classifier is not as the
+            run left it.
     """
     said = str(reference)
     if Path(said).is_dir():
@@ -143,11 +153,20 @@ def _at(said: str, folder: Path) -> RunReference:
 
 
 def _with_run(said: str, classifier: Path, folder: Path | None, record: RunRecord | None) -> RunReference:
-    """Add the run of a classifier's folder that was named itself."""
-    parent = classifier.resolve().parent
-    if record is None and classifier.resolve().name == CLASSIFIER and (parent / RUN_FILE).is_file():
-        folder, record = parent, read_record(parent)
+    """Add the run of a classifier's folder that was named itself; its files must be as the run left them."""
+    if record is None and (own := run_of(classifier)) is not None:
+        folder, record = own, read_record(own)
+    if folder is not None:
+        refuse_changed(folder, CLASSIFIER)
+        if Path(said).is_dir() and not has_manifest(folder):
+            log.warning("%s has no manifest.json, so nothing says whether its files are as the run left them", folder)
     return RunReference(said, classifier, folder, record)
+
+
+def run_of(classifier: Path) -> Path | None:
+    """Return the run folder that the folder of a classifier is part of; none of one that was exported or copied."""
+    whole = classifier.resolve()
+    return whole.parent if whole.name == CLASSIFIER and (whole.parent / RUN_FILE).is_file() else None
 
 
 def _latest(outputs: Path) -> Path:
@@ -177,12 +196,13 @@ def _best(dataset: str, outputs: Path) -> Path:
 
 
 def _finished(outputs: Path, said: str, wanted: Callable[[RunRecord], bool]) -> list[tuple[Path, RunRecord]]:
-    """Return finished runs that have a classifier, with their records; damaged ones are passed over."""
+    """Return finished runs that have a classifier, with their records; damaged ones are named and passed over."""
     found, datasets = [], set()
     for folder in run_folders(outputs) if outputs.is_dir() else []:
         try:
             record = read_record(folder)
-        except ArtifactError:
+        except ArtifactError as error:
+            log.warning("left out: %s", error)
             continue
         datasets.add(record.dataset)
         if wanted(record) and (folder / CLASSIFIER / DESCRIPTION).is_file():
@@ -242,7 +262,8 @@ def link_finished_run(previous: Path, folder: Path) -> None:
     started = read_started(previous)
     assert started is not None
     folder.mkdir(parents=True, exist_ok=True)
-    for name in [*files_below(previous, NOT_VOUCHED_FOR), MANIFEST_FILE]:
+    files = [name for name in files_below(previous, NOT_VOUCHED_FOR) if name != RUN_FILE]
+    for name in [*files, MANIFEST_FILE, RUN_FILE]:  # the record last: without it, the folder holds no run
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from textclf.errors import ArtifactError
-from textclf.system.files import folders_with, write_json
+from textclf.system.digests import known_digest
+from textclf.system.files import MANIFEST_FILE, folders_with, manifest_problem, write_json
 from textclf.system.redact import redacted, redacted_tree
 
 RUN_FILE = "run.json"
@@ -25,6 +26,8 @@ STARTED_FILE = "started.json"
 STATUS_FILE = "status.json"
 TRACKING_FILE = "tracking.jsonl"
 CHECKPOINTS = "checkpoints"
+WEIGHTS = (".safetensors", ".skops")
+"""How the names of files end that hold what a classifier learned."""
 FORMAT = 1
 """Raised when a record written before can no longer be read."""
 
@@ -80,12 +83,14 @@ def write_record(directory: Path, record: RunRecord) -> None:
 
 
 def read_record(directory: Path) -> RunRecord:
-    """Read `run.json`.
+    """Read `run.json`, which must be as the run left it.
 
     Raises:
-        ArtifactError: If it is missing, damaged, or of a later format.
+        ArtifactError: If it is missing, damaged, of a later format, changed after the run, or of a run whose manifest
+            was not written yet.
     """
     path = Path(directory) / RUN_FILE
+    refuse_changed(Path(directory), RUN_FILE)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("format") != FORMAT:
@@ -94,8 +99,57 @@ def read_record(directory: Path) -> RunRecord:
         return RunRecord(**{f.name: content[f.name] for f in fields(RunRecord) if f.name not in later})
     except FileNotFoundError as error:
         raise ArtifactError(f"{directory} holds no finished run: there is no {RUN_FILE} in it.") from error
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def has_manifest(directory: Path) -> bool:
+    """Whether a run folder says what its files were when it was finished.
+
+    Copies in MLflow's store do not, nor folders put together by hand, nor those from before there were manifests.
+    """
+    return (Path(directory) / MANIFEST_FILE).exists()
+
+
+def refuse_changed(directory: Path, *names: str) -> None:
+    """Refuse to read files of a run folder that are not as the run left them, by its manifest.
+
+    A folder without one is read as it is, unless it has its start (`started.json`): then the manifest is still to come.
+    The manifest is no signature: it tells of accidents and of edits, not of somebody who wrote another manifest too.
+
+    Args:
+        directory: The run folder.
+        names: The files that are about to be read, by their path from the folder; of a folder, such as the
+            classifier's, all files. A file that is not there is passed over: whoever needs it says so.
+
+    Raises:
+        ArtifactError: With the folder, the file, and what to do.
+    """
+    directory = Path(directory)
+    if not has_manifest(directory):
+        if (directory / STARTED_FILE).exists() and (directory / RUN_FILE).exists():
+            raise ArtifactError(
+                f"The run in {directory} is not finished: it has a record but no {MANIFEST_FILE}, which a run writes "
+                f"last. If nobody is at work there, give its command again with resume=true hydra.run.dir={directory}."
+            )
+        return
+    there = [name for name in names if (directory / name).exists()]
+    problem = manifest_problem(directory, there, known_digest) if there else None
+    if problem is not None:
+        raise ArtifactError(
+            f"The run in {directory} is not as it was left: {problem} (by its {MANIFEST_FILE}). Put the file back from "
+            f"a copy, or do the run again there: its command with resume=true hydra.run.dir={directory}."
+        )
+
+
+def weights_of(directory: Path) -> dict[str, str]:
+    """Return the digests of a run's weights by file, as its manifest has them; empty where it does not say."""
+    try:
+        files = json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8"))["files"]
+        own = [name for name in files if name.startswith(f"{CLASSIFIER}/") and name.endswith(WEIGHTS)]
+        return {name: str(files[name]["sha256"]) for name in own}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def run_folders(directory: Path) -> list[Path]:

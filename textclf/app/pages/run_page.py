@@ -7,18 +7,28 @@ import streamlit as st
 from textclf.app import facts, markup
 from textclf.app.feedback import file_name
 from textclf.app.pages import common
+from textclf.app.run_list import Choice
+from textclf.tracking.record import RunRecord
 
 
 def page() -> None:
     """Show the page."""
     st.title("Run", anchor=False)
     choice = common.pick_run(common.found().recorded)
-    if choice is None or choice.record is None:
-        return
-    record = choice.record
+    if choice is not None and choice.record is not None:
+        _show(choice, choice.record)
+    if problems := common.found().problems:
+        st.header("Damaged runs", anchor=False)
+        common.show(markup.bullets(problems))
+
+
+def _show(choice: Choice, record: RunRecord) -> None:
+    """Show one run; what is not as it was left is named and left out."""
+    if problem := facts.changed(choice.folder):
+        common.show(markup.message("error", problem))
     common.show(markup.table(facts.about_table(record)))
     st.code(record.command, language=None, wrap_lines=True)
-    report = facts.report_page(choice.folder)
+    report = None if problem else facts.report_page(choice.folder)
     if report is not None:
         name = f"{file_name(record.name)}.html"
         st.download_button("Download the report (HTML)", report, name, "text/html", on_click="ignore")
@@ -29,13 +39,16 @@ def page() -> None:
     with right:
         common.show(markup.table(facts.costs_table(record)))
     st.header("Where it fails", anchor=False)
-    analysis = facts.read_analysis(choice.folder)
+    analysis = {} if problem else facts.read_analysis(choice.folder)
     said = facts.failing(analysis)
-    common.show(markup.bullets(said) if said else markup.message("note", "This run has no analysis of its errors."))
+    if said:
+        common.show(markup.bullets(said))
+    elif not problem:
+        common.show(markup.message("note", "This run has no analysis of its errors."))
     for table in (facts.confused_table(analysis), facts.mistakes_table(analysis)):
         if table is not None:
             common.show(markup.table(table))
-    figures = facts.figures(choice.folder)
+    figures = [] if problem else facts.figures(choice.folder)
     if figures:
         st.header("Figures", anchor=False)
         columns = st.columns(2)

@@ -11,10 +11,12 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from textclf.errors import TextclfError
+from textclf.errors import ArtifactError, TextclfError
 from textclf.system.paths import is_plain_name, link_out_of
 from textclf.tracking.mlflow.journal import Entry, State
 from textclf.tracking.mlflow.store import LOCAL_UI, PARENT_TAG, fault, find_experiment, passes, person, without_secrets
+from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE, has_manifest, refuse_changed
+from textclf.tracking.run_folder import NOT_VOUCHED_FOR
 
 log = logging.getLogger(__name__)
 
@@ -140,23 +142,29 @@ class RunUpload:
         return 1
 
     def _send_artifacts(self, entries: Sequence[Entry], sure: bool) -> int:
-        missing = []
+        missing, changed = [], []
         for name in entries[0]["names"]:
             path = self._own(entries[0]["folder"], name)
-            if path.is_dir():
+            if name not in NOT_VOUCHED_FOR and (problem := _changed(path.parent, name)):
+                changed.append(problem)
+            elif path.is_dir():
                 self.client.log_artifacts(self.run_id, str(path), name)
             elif path.exists():
                 self.client.log_artifact(self.run_id, str(path))
             else:
                 missing.append(name)
         if missing:
-            raise RefusedError(f"no longer in {self.folder / entries[0]['folder']}: {', '.join(missing)}")
+            changed.append(f"no longer in {self.folder / entries[0]['folder']}: {', '.join(missing)}")
+        if changed:
+            raise RefusedError("; ".join(changed))
         return len(entries[0]["names"])
 
     def _send_model(self, entries: Sequence[Entry], sure: bool) -> int:
         from textclf.tracking.mlflow.model import fingerprint, log_classifier, logged_model
 
         folder = self._own(entries[0]["folder"])
+        if problem := _changed(folder, CLASSIFIER, RUN_FILE, PREDICTIONS_FILE):
+            raise RefusedError(problem)
         try:
             if not sure and logged_model(self.client, self.run_id, fingerprint(folder)) is not None:
                 return 0
@@ -188,6 +196,16 @@ class RunUpload:
     def _send_end(self, entries: Sequence[Entry], sure: bool) -> int:
         self.client.set_terminated(self.run_id, entries[0]["status"], entries[0]["time"])
         return 1
+
+
+def _changed(folder: Path, *names: str) -> str | None:
+    """Return what is not as a finished run left it, by its manifest; nothing of a run under way, or of a sweep."""
+    try:
+        if has_manifest(folder):
+            refuse_changed(folder, *names)
+    except ArtifactError as error:
+        return str(error)
+    return None
 
 
 def open_upload(
