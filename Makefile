@@ -68,6 +68,7 @@ ui: $(INSTALLED) ## Browse the runs of ./mlruns at http://127.0.0.1:5000
 	$(BIN)/python -m textclf.ui
 
 serve: $(INSTALLED) ## Serve MODEL, by default models:/reviews@champion, at http://127.0.0.1:5001
+	@$(BIN)/python -c 'import textclf.system.exits as e, textclf.tracking.mlflow.store as s; e.cli_errors()(s.store_to_read)(None)'
 	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db} MLFLOW_DISABLE_TELEMETRY=true \
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false \
 	MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false \

@@ -45,6 +45,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Send what the command line names; exit with 1 where something could not be sent."""
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
+    logging.getLogger("textclf.tracking.mlflow.database").setLevel(logging.WARNING)
     given = arguments()
     with cli_errors():
         if given.tracking_uri and os.sep in given.tracking_uri and "://" not in given.tracking_uri:

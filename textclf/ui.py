@@ -39,18 +39,17 @@ def arguments() -> argparse.Namespace:
 
 
 def command(given: argparse.Namespace) -> list[str]:
-    """Return the command of MLflow that shows the store; a local one is made where it is not there.
+    """Return the command of MLflow that shows the store; one in SQLite is made where it is not there.
 
     Raises:
-        ConfigError: If the store is a server, which has a page of its own.
+        ConfigError: If the store is a server, which has a page of its own, or one that MLflow never opens.
     """
     uri = given.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if uri is not None and uri.startswith(("http:", "https:")):
         raise ConfigError(f"{redacted(uri)} is a server, which shows its runs itself: open that address in a browser.")
-    if uri is None:
-        from textclf.tracking.mlflow.store import open_store
+    from textclf.tracking.mlflow.store import open_store
 
-        _, uri, _ = open_store(MlflowTracker(tracking_uri=None))
+    _, uri, _ = open_store(MlflowTracker(tracking_uri=uri))
     return [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(given.port)]
 
 

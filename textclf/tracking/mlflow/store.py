@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import mlflow.artifacts
 import psutil
-from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
@@ -24,9 +23,9 @@ from mlflow.tracking import MlflowClient
 
 from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line, listed
 from textclf.models.saved import DESCRIPTION
-from textclf.system.files import new_file
 from textclf.system.places import AtHand
 from textclf.system.redact import redacted, without_login
+from textclf.tracking.mlflow.database import prepare_database
 from textclf.tracking.options import RUN_EXPERIMENT, VIEW, MlflowTracker
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE
 
@@ -111,7 +110,7 @@ def chosen_experiment(experiment: str) -> tuple[str, str | None]:
 
 
 def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
-    """Open the store or server that the options name; the local one is made where it is not there.
+    """Open the store or server that the options name; one in SQLite is made where it is not there.
 
     Returns:
         The client, the store's address, and where the local store keeps its artifacts; none for any other, which
@@ -127,27 +126,15 @@ def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
     uri = named_store(options)
     check_store(uri)
     if uri is not None:
+        prepare_database(uri)
         return MlflowClient(uri, uri), uri, None
     root = Path(options.directory).absolute()
-    root.mkdir(parents=True, exist_ok=True)
-    path = root / "mlflow.db"
-    uri = f"sqlite:///{path}"
-    with FileLock(root / ".mlflow.db.lock", timeout=120):  # parallel first uses would race its migrations
-        if not path.exists():
-            _make_store(path)
-        client = MlflowClient(uri, uri)
-        client.search_experiments(max_results=1)
-        _let_readers_and_writers_be(path)
+    uri = f"sqlite:///{root / 'mlflow.db'}"
+    prepare_database(uri)
+    client = MlflowClient(uri, uri)
+    client.search_experiments(max_results=1)
+    _let_readers_and_writers_be(root / "mlflow.db")
     return client, uri, (root / "artifacts").as_uri()
-
-
-def _make_store(path: Path) -> None:
-    """Make a local store whole or not at all: MLflow takes seconds over its tables, and half of them are of no use."""
-    for left in path.parent.glob(f".*.{path.name}*"):  # by a process that was killed
-        left.unlink()
-    with new_file(path) as temporary:
-        uri = f"sqlite:///{temporary}"
-        MlflowClient(uri, uri).search_experiments(max_results=1)
 
 
 def named_store(options: MlflowTracker) -> str | None:
@@ -274,7 +261,7 @@ def run_folders_of(experiment: str, tracking_uri: str | None = None) -> dict[Pat
     Raises:
         ArtifactError: If there is no such store, experiment, or finished run.
     """
-    uri = _store_to_read(tracking_uri)
+    uri = store_to_read(tracking_uri)
     client = MlflowClient(uri)
     try:
         found = client.get_experiment_by_name(experiment)
@@ -309,22 +296,18 @@ def run_folders_of(experiment: str, tracking_uri: str | None = None) -> dict[Pat
     return folders
 
 
-def _store_to_read(tracking_uri: str | None) -> str:
-    """Return the store or server that is named, else the local store."""
+def store_to_read(tracking_uri: str | None) -> str:
+    """Return the store or server that is named, else the local store; one in SQLite is never made by who reads.
+
+    Raises:
+        ArtifactError: If there is no such store.
+        ConfigError: If MLflow never opens it.
+    """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     check_store(uri)
-    return uri or local_store()
-
-
-def local_store() -> str:
-    """Return the address of the local store."""
-    path = Path(MlflowTracker().directory).absolute() / "mlflow.db"
-    if not path.is_file():
-        raise ArtifactError(
-            f"There is no MLflow store at {path}. Name one with --tracking-uri sqlite:////path/to/mlflow.db, or name "
-            f"run folders instead."
-        )
-    return f"sqlite:///{path}"
+    uri = uri or f"sqlite:///{Path(MlflowTracker().directory).absolute() / 'mlflow.db'}"
+    prepare_database(uri, make=False)
+    return uri
 
 
 def _folder(client: MlflowClient, run_id: str, artifact_uri: str) -> Path | None:
@@ -347,7 +330,7 @@ def run_folder(run_id: str, tracking_uri: str | None = None) -> Path:
     Raises:
         ArtifactError: If there is no such run, or neither folder holds a classifier.
     """
-    uri = _store_to_read(tracking_uri)
+    uri = store_to_read(tracking_uri)
     try:
         run = MlflowClient(uri).get_run(run_id)
     except MlflowException as error:
@@ -381,7 +364,7 @@ def model_folder(name: str, tracking_uri: str | None = None) -> Path:
     Raises:
         ArtifactError: If there is no such model, alias or version, or it is none of textclf's.
     """
-    uri = _store_to_read(tracking_uri)
+    uri = store_to_read(tracking_uri)
     client = MlflowClient(uri, uri)
     try:
         found = Path(mlflow.artifacts.download_artifacts(_source(client, name), tracking_uri=uri))
