@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,10 @@ def describe_disk_trouble(error: BaseException, after: Aftermath = AGAIN) -> str
     """Return a paragraph on a disk that is full or fails: what is kept, and the way on."""
     number = disk_trouble(error)
     assert number is not None
-    names = [one.filename for one in causes(error) if isinstance(one, OSError) and isinstance(one.filename, str)]
+    found = [
+        one.filename2 or one.filename for one in causes(error) if isinstance(one, OSError)
+    ]  # copied to, or written
+    names = [os.fspath(name) for name in found if isinstance(name, (str, os.PathLike))]
     where = f" ({names[0]})" if names else ""
     remedy = REMEDIES.get(number, "Free some space there")
     return f"The disk {FULL[number]}{where}: {after.kept}. {remedy}, {after.way_on}."

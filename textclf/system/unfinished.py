@@ -7,6 +7,7 @@ written by process 4242, begun at that second, on that machine.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -32,6 +33,7 @@ TOLERANCE_SECONDS = 3
 """By how much the start of one process may seem to differ, since it is told by a clock that is set."""
 ABANDONED_SECONDS = 86_400.0
 """After so long without a change, what a process of another machine writes has lost it."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LONGEST_NAME = 180
 """Bytes of a target's name that are kept; file systems take 255 in all."""
 
@@ -70,6 +72,10 @@ def claimed(target: Path, folder: bool = False) -> Iterator[Path]:
             unfinished.touch()
     try:
         yield unfinished
+    except OSError as error:
+        if error.errno in NO_ROOM and error.filename is None:
+            error.filename = str(target)  # which tells a person whose disk it is
+        raise
     finally:
         with contextlib.suppress(OSError):
             _remove(unfinished)
