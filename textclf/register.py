@@ -9,8 +9,14 @@ from __future__ import annotations
 import argparse
 
 from textclf.documents.escape import terminal
+from textclf.system.disk import Aftermath
 from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr, redacted
+
+UNCHANGED = Aftermath(
+    "the run itself is as it was, and the alias is given last",
+    "then give the same command again",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -37,7 +43,7 @@ def main() -> None:
     """Register what the command line names; exit with 1 where that is refused or cannot be done."""
     log_to_stderr()
     given = arguments()
-    with cli_errors():
+    with cli_errors(after=UNCHANGED):
         from textclf.export.registry import register
 
         done = register(given.run, given.name, given.alias, force=given.force, tracking_uri=given.tracking_uri)

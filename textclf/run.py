@@ -50,7 +50,6 @@ log = logging.getLogger("textclf.run")
 
 FAILED = 1
 INTERRUPTED = 130
-TERMINATED = 143
 
 
 class JobFailedError(Exception):
@@ -180,7 +179,7 @@ def main() -> None:
             print(f"{stop}; resume with: {resume_command()}", file=sys.stderr)
         else:
             print("interrupted", file=sys.stderr)
-        sys.exit(TERMINATED if "SIGTERM" in str(stop) else INTERRUPTED)
+        sys.exit(stop.status if isinstance(stop, signals.Stopped) else INTERRUPTED)
     except Exception as error:
         if wants_traceback:
             print(redacted(traceback.format_exc()), file=sys.stderr)

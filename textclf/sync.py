@@ -14,7 +14,13 @@ import os
 import sys
 from pathlib import Path
 
+from textclf.system.disk import Aftermath
 from textclf.system.exits import FAILED, cli_errors
+
+REST_IS_KEPT = Aftermath(
+    "what was sent is noted, and the rest is kept in the run folders",
+    "then give the same command again, which sends the rest",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -47,7 +53,7 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
     logging.getLogger("textclf.tracking.mlflow.database").setLevel(logging.WARNING)
     given = arguments()
-    with cli_errors():
+    with cli_errors(after=REST_IS_KEPT):
         if given.tracking_uri and os.sep in given.tracking_uri and "://" not in given.tracking_uri:
             from textclf.errors import ConfigError
 

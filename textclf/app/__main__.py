@@ -13,7 +13,10 @@ from pathlib import Path
 from textclf.app.server import LOOPBACK, address, announce, check_installed, free_port, serve
 from textclf.app.settings import Settings
 from textclf.errors import ConfigError
+from textclf.system.disk import Aftermath
 from textclf.system.exits import cli_errors
+
+KEPT = Aftermath("feedback that was given is kept", "then start the app again")
 
 
 def arguments() -> argparse.Namespace:
@@ -57,7 +60,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Serve what the command line asks for; exit with 1 where that cannot be done."""
     given = arguments()
-    with cli_errors():
+    with cli_errors(after=KEPT):
         check_installed()
         settings = settings_of(given)
         if given.sign_in:

@@ -19,8 +19,14 @@ from textclf.errors import ConfigError
 from textclf.experiment.arguments import choices_of, use_own_folder
 from textclf.experiment.cli import composed, explain
 from textclf.experiment.config import build
+from textclf.system.disk import Aftermath
 from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
+
+NOTHING_LEFT = Aftermath(
+    "no half-written report is left",
+    "or name another place with --output, then give the same command again",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -52,7 +58,7 @@ def main() -> None:
     log_to_stderr()
     logging.getLogger("textclf.audit").setLevel(logging.INFO)
     given = arguments()
-    with cli_errors(explain):
+    with cli_errors(explain, NOTHING_LEFT):
         if strange := [word for word in given.overrides if "=" not in word]:
             raise ConfigError(f"{' '.join(strange)}: say what to audit as GROUP=CHOICE, such as dataset=imdb.")
         use_own_folder(given.config_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from textclf.documents.document import to_html, to_markdown
 from textclf.documents.escape import csv_table
 from textclf.errors import ArtifactError
 from textclf.models.options import LongText, ModelOptions, TransformerModel
-from textclf.system.files import plain, write_json, write_text
+from textclf.system.files import filled, plain, write_json, write_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -100,15 +101,14 @@ def write_audit(found: Audit, output: Path, command: str = "") -> None:
     """Write the report as Markdown and HTML, the facts as JSON, the pictures, and the list of suspected labels.
 
     Raises:
-        ArtifactError: If the folder holds an audit already.
+        ArtifactError: If the folder holds an audit already, or is being given one.
     """
-    refuse_written(output)
-    output.mkdir(parents=True, exist_ok=True)
-    blocks = audit_blocks(found, draw(found, output / FIGURES), command)
-    write_text(output / PAGE, to_html(f"Audit of {found.data.name}", blocks))
-    csv_table(label_errors_frame(found)).to_csv(output / LABEL_ERRORS, index=False)
-    write_json(output / FACTS, facts(found))
-    write_text(output / REPORT, to_markdown(blocks, output))  # last: where it is, the audit is whole
+    with filled(output, REPORT, partial(refuse_written, output)) as made:
+        blocks = audit_blocks(found, draw(found, made / FIGURES), command)
+        write_text(made / PAGE, to_html(f"Audit of {found.data.name}", blocks))
+        csv_table(label_errors_frame(found)).to_csv(made / LABEL_ERRORS, index=False)
+        write_json(made / FACTS, facts(found))
+        write_text(made / REPORT, to_markdown(blocks, made))
 
 
 def label_errors_frame(found: Audit) -> pd.DataFrame:

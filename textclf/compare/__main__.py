@@ -14,8 +14,14 @@ from pathlib import Path
 
 from textclf.compare.options import Claim, CompareOptions
 from textclf.documents.escape import terminal
+from textclf.system.disk import Aftermath
 from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
+
+NOTHING_LEFT = Aftermath(
+    "no half-written report is left",
+    "or name another place with --output, then give the same command again",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -49,7 +55,7 @@ def main() -> None:
     """Compare what the command line names; exit with 1 where that cannot be done."""
     log_to_stderr()
     given = arguments()
-    with cli_errors():
+    with cli_errors(after=NOTHING_LEFT):
         options = CompareOptions(
             metric=given.metric,
             margin=given.margin,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from textclf.compare.setups import shared_tests
 from textclf.documents.document import Block, Code, Heading, Paragraph, to_html, to_markdown
 from textclf.documents.escape import csv_table, markdown, terminal
 from textclf.errors import ArtifactError
-from textclf.system.files import plain, write_json, write_text
+from textclf.system.files import filled, plain, write_json, write_text
 
 REPORT = "report.md"
 PAGE = "report.html"
@@ -62,19 +63,17 @@ def compare(
         The verdicts, and what could not be compared.
 
     Raises:
-        ArtifactError: If there is nothing to compare, or the folder holds a comparison.
+        ArtifactError: If there is nothing to compare, or the folder holds a comparison or is being given one.
         ConfigError: If the metric asked for cannot be tested.
     """
     folders = [folders] if isinstance(folders, (str, Path)) else folders
     options = options or CompareOptions()
     output = Path(output or f"outputs/comparisons/{datetime.now():%Y-%m-%d/%H-%M-%S}")
-    if (output / REPORT).exists():
-        raise ArtifactError(f"{output} holds a comparison, which is never overwritten; name another with --output.")
+    _refuse_written(output)
     found = find_runs(folders if isinstance(folders, Mapping) else [Path(folder) for folder in folders])
     comparisons = [Comparison(TestScores(test), options) for test in shared_tests(found.runs)]
     for comparison in comparisons:
         comparison.metric  # noqa: B018  (refuses a metric that cannot be tested, before anything is written)
-    output.mkdir(parents=True, exist_ok=True)
 
     setups = sum(len(comparison.rows) for comparison in comparisons)
     counts = f"{len(found.runs):,} runs of {setups:,} setups" + (
@@ -84,16 +83,22 @@ def compare(
     blocks += [Paragraph(options.note)] if options.note else []
     blocks += [Code(command)] if command else []
     prefixes = _prefixes(comparisons)
-    for comparison, prefix in zip(comparisons, prefixes, strict=True):
-        blocks += comparison_blocks(comparison, draw(comparison, output / FIGURES, prefix))
-    blocks += closing_blocks(comparisons, found.problems)
-    write_text(output / PAGE, to_html(title, blocks))
-    _write_tables(comparisons, found.problems, output)
-    if latex:
-        tables = [_latex(comparison) for comparison in comparisons]
-        write_text(output / "setups.tex", "\n\n".join(tables) + "\n")
-    write_text(output / REPORT, to_markdown(blocks, output))  # last: where it is, the comparison is whole
+    with filled(output, REPORT, partial(_refuse_written, output)) as made:
+        for comparison, prefix in zip(comparisons, prefixes, strict=True):
+            blocks += comparison_blocks(comparison, draw(comparison, made / FIGURES, prefix))
+        blocks += closing_blocks(comparisons, found.problems)
+        write_text(made / PAGE, to_html(title, blocks))
+        _write_tables(comparisons, found.problems, made)
+        if latex:
+            tables = [_latex(comparison) for comparison in comparisons]
+            write_text(made / "setups.tex", "\n\n".join(tables) + "\n")
+        write_text(made / REPORT, to_markdown(blocks, made))
     return Outcome(_announce(comparisons, output), found.problems)
+
+
+def _refuse_written(output: Path) -> None:
+    if (output / REPORT).exists():
+        raise ArtifactError(f"{output} holds a comparison, which is never overwritten; name another with --output.")
 
 
 def _prefixes(comparisons: Sequence[Comparison]) -> list[str]:

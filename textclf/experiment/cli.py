@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -30,8 +29,10 @@ from textclf.experiment.arguments import CONF, choices_of, own_folders, quoted
 from textclf.experiment.config import RunConfig, build_experiment, register
 from textclf.experiment.options import GROUPS
 from textclf.system import exits
+from textclf.system.disk import RUN, Aftermath
 from textclf.system.exits import describe_shortage
 from textclf.system.redact import redacted
+from textclf.system.unfinished import new_temporary_folder
 
 if TYPE_CHECKING:
     from textclf.data.options import DatasetOptions
@@ -150,15 +151,15 @@ def is_follower() -> bool:
 
 def follower_overrides() -> list[str]:
     """Return overrides that keep a data-parallel follower from writing or saying anything of its own."""
-    folder = tempfile.mkdtemp(prefix="textclf-follower-")
+    folder = new_temporary_folder("textclf-follower-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return [f"hydra.run.dir={folder}", "hydra.output_subdir=null", "hydra/job_logging=none"]
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException, after: Aftermath = RUN) -> str:
     """Return one paragraph on an error, as `textclf.system.exits.explain`, also where it is Hydra's or OmegaConf's."""
-    said = describe_shortage(error) or (None if isinstance(error, TextclfError) else _explain_config(error))
-    return exits.explain(error) if said is None else terminal(redacted(said))
+    said = describe_shortage(error, after) or (None if isinstance(error, TextclfError) else _explain_config(error))
+    return exits.explain(error, after) if said is None else terminal(redacted(said))
 
 
 def _explain_config(error: BaseException) -> str | None:

@@ -13,6 +13,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from textclf.system.disk import Aftermath
 from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
 from textclf.tracking.find_runs import OUTPUTS, RUN_HELP
@@ -24,6 +25,11 @@ TARGETS = {
     "space": "a Gradio Space that runs as it is",
     "hub": "the folder of a model repository, with its card",
 }
+
+NOTHING_LEFT = Aftermath(
+    "no half-written export is left",
+    "or name another place with --output, then give the same command again",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -60,7 +66,7 @@ def main() -> None:
     log_to_stderr()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     given = arguments()
-    with cli_errors():
+    with cli_errors(after=NOTHING_LEFT):
         from textclf.export.export_run import ExportOptions, export
 
         options = ExportOptions(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from textclf.models.families import load_classifier
 from textclf.models.saved import read_description
 from textclf.system.environment import environment
 from textclf.system.files import write_json
+from textclf.system.unfinished import claimed
 from textclf.tracking.find_runs import OUTPUTS, RunReference
 
 REPORT = "export.json"
@@ -67,12 +67,12 @@ def export(located: RunReference, options: ExportOptions) -> Path:
     """Export the classifier of a run, print its check, and return the folder.
 
     Raises:
-        ArtifactError: If the folder is there already, the classifier has no such form, or the check fails.
+        ArtifactError: If the folder is there already or is being written, the classifier has no such form, or the
+            check fails.
         ConfigError: If pushing is asked for and not possible.
     """
     output = options.output or OUTPUTS / "exports" / f"{_slug(located)}-{options.to}"
-    if output.exists():
-        raise ArtifactError(f"{output} is there already and is never overwritten; name another with --output.")
+    _refuse_what_is_there(output)
     with _whole_or_not_at_all(output) as folder:
         if options.to in ("onnx", "onnx-int8"):
             _export_onnx(located, options, folder)
@@ -195,18 +195,20 @@ def _write_report(located: RunReference, options: ExportOptions, folder: Path, c
     )
 
 
+def _refuse_what_is_there(output: Path) -> None:
+    if output.exists():
+        raise ArtifactError(f"{output} is there already and is never overwritten; name another with --output.")
+
+
 @contextmanager
 def _whole_or_not_at_all(output: Path) -> Iterator[Path]:
     """Give a folder to write to, which gets its name when all is done and vanishes when it fails."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = output.with_name(f".{output.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    try:
+    with claimed(output, folder=True) as unfinished:
+        _refuse_what_is_there(output)
         yield unfinished
+        _refuse_what_is_there(output)
         unfinished.rename(output)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _slug(located: RunReference) -> str:

@@ -8,18 +8,20 @@ zcat reviews.jsonl.gz | python -m textclf.predict RUN --input - --output - | hea
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from textclf.documents.escape import terminal
+from textclf.system.disk import Aftermath
 from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
 
 WRITTEN = ("jsonl", "csv", "tsv", "parquet", "txt")
 FORMATS = (*WRITTEN, "xlsx", "arrow", "feather")
-TERMINATED = 143
+NOTHING_LEFT = Aftermath(
+    "no half-written output is left",
+    "or name another place with --output, then give the same command again",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -89,8 +91,7 @@ def main() -> None:
     """Predict what the command line names; exit with 1 where that cannot be done."""
     given = arguments()
     log_to_stderr()
-    signal.signal(signal.SIGTERM, _terminated)
-    with cli_errors():
+    with cli_errors(after=NOTHING_LEFT):
         _predict(given)
 
 
@@ -128,11 +129,6 @@ def _predict(given: argparse.Namespace) -> None:
     if done.bad_rows:
         rows = f"{done.bad_rows:,} row{'s' * (done.bad_rows > 1)}"
         print(f"warning: {rows} could not be predicted; the column {given.prefix}error says why", file=sys.stderr)
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    """End as asked from outside, what is half done taken away first."""
-    sys.exit(TERMINATED)
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ def predict_file(
                 )
             from textclf.predict.report import write_report  # with matplotlib
 
-            done.page = write_report(scoring.report, done.true, located, name, done.familiar)
+            done.page = write_report(scoring.report, done.true, located, name, done.familiar, ends.force)
         if isinstance(writer, SeparatedWriter) and writer.formula is not None:
             log.warning(
                 "%.60r and maybe more begins as a formula does, and a spreadsheet may compute it; --spreadsheet puts "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from textclf.evaluation.plots import plot_class_scores, plot_confusion_matrix
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.report import mistake_blocks, pair_blocks
 from textclf.predict.true_labels import MOST_PAIRS, TrueLabels
-from textclf.system.files import write_json, write_text
+from textclf.system.files import filled, write_json, write_text
 from textclf.tracking.find_runs import RunReference
 
 PAGE, TEXT, METRICS = "report.html", "report.md", "metrics.json"
@@ -45,7 +46,9 @@ def check_report(folder: Path, force: bool) -> None:
         raise ArtifactError(f"--report {folder}: there is a report already; name another folder, or add --force.")
 
 
-def write_report(folder: Path, true: TrueLabels, located: RunReference, source: str, familiar: str | None) -> Path:
+def write_report(
+    folder: Path, true: TrueLabels, located: RunReference, source: str, familiar: str | None, force: bool = False
+) -> Path:
     """Write `report.html`, `report.md`, `metrics.json` and pictures.
 
     Args:
@@ -54,10 +57,21 @@ def write_report(folder: Path, true: TrueLabels, located: RunReference, source: 
         located: The run that predicted.
         source: What the input is called.
         familiar: How far its texts are from those of the test split, in a sentence.
+        force: Replace a report that is there.
 
     Returns:
         The page.
+
+    Raises:
+        ArtifactError: If there is a report already, or one is being written.
     """
+    with filled(folder, PAGE, partial(check_report, folder, force)) as made:
+        _write(made, true, located, source, familiar)
+    return folder / PAGE
+
+
+def _write(folder: Path, true: TrueLabels, located: RunReference, source: str, familiar: str | None) -> None:
+    """Write the files of a report into a folder."""
     predictions = true.predictions
     metrics = evaluate_predictions(predictions)
     figures = folder / "figures"
@@ -98,7 +112,6 @@ def write_report(folder: Path, true: TrueLabels, located: RunReference, source: 
     write_json(folder / METRICS, {"rows": true.rows, "scored": true.scored, "metrics": metrics})
     write_text(folder / TEXT, to_markdown(blocks, folder))
     write_text(folder / PAGE, to_html(title, blocks))
-    return folder / PAGE
 
 
 def _classes(true: TrueLabels) -> Table:

@@ -9,7 +9,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -20,6 +20,7 @@ from textclf.documents.escape import csv_cell, is_formula, terminal
 from textclf.errors import ArtifactError, DataError, first_line
 from textclf.predict.rows import SEPARATORS, Batch, Kind
 from textclf.predict.values import as_fields, as_json
+from textclf.system.unfinished import claimed
 
 
 class Writer(ABC):
@@ -217,7 +218,7 @@ def open_writer(target: Path | BinaryIO, kind: Kind, force: bool = False) -> Ite
         force: Replace a file that is there.
 
     Raises:
-        ArtifactError: If a file is there already, or cannot be written.
+        ArtifactError: If a file is there already, cannot be written, or another process is writing it.
     """
     if not isinstance(target, Path):
         with _writing(WRITERS[kind](target, kind)) as writer:
@@ -225,30 +226,26 @@ def open_writer(target: Path | BinaryIO, kind: Kind, force: bool = False) -> Ite
         return
     check_target(target, force)
     regular = not target.exists() or target.is_file()  # not /dev/null, nor a named pipe
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part") if regular else target
     try:
-        with temporary.open("wb") as file:
-            binary = gzip.GzipFile("", "wb", 6, file, mtime=0) if target.name.lower().endswith(".gz") else file
-            with _writing(WRITERS[kind](binary, kind)) as writer:  # type: ignore[arg-type]
-                yield writer
-            if binary is not file:
-                binary.close()
+        with claimed(target) if regular else nullcontext(target) as written:
+            with written.open("wb") as file:
+                binary = gzip.GzipFile("", "wb", 6, file, mtime=0) if target.name.lower().endswith(".gz") else file
+                with _writing(WRITERS[kind](binary, kind)) as writer:  # type: ignore[arg-type]
+                    yield writer
+                if binary is not file:
+                    binary.close()
+                if regular:
+                    file.flush()
+                    os.fsync(file.fileno())
             if regular:
-                file.flush()
-                os.fsync(file.fileno())
-        if regular:
-            check_target(target, force)
-            temporary.replace(target)
+                check_target(target, force)
+                written.replace(target)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
         raise ArtifactError(
             f"{target} cannot be written: {error.strerror or error}. Make room, or name another place."
         ) from error
-    finally:
-        if regular:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
 @contextmanager

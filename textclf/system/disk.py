@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from textclf.errors import ResourceError, causes
@@ -17,8 +19,20 @@ CHECKPOINTS = 3
 """Checkpoints that are there at once: two that are kept, and the one that is being written."""
 WEIGHTS_PER_CHECKPOINT = 4
 """Sizes of the weights that a checkpoint may have: the weights, two moments of each, the best weights so far."""
-FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has no room left for you (a quota)", errno.EIO: "fails"}
-MESSAGES = {"no space left on device": errno.ENOSPC, "quota exceeded": errno.EDQUOT, "input/output error": errno.EIO}
+FULL = {
+    errno.ENOSPC: "is full",
+    errno.EDQUOT: "has no room left for you (a quota)",
+    errno.EFBIG: "takes no file of that size (a limit of it, or of the shell's ulimit -f)",
+    errno.EIO: "fails",
+}
+REMEDIES = {errno.EIO: "See to the disk", errno.EFBIG: "Raise that limit"}
+MESSAGES = {
+    "no space left on device": errno.ENOSPC,
+    "database or disk is full": errno.ENOSPC,
+    "quota exceeded": errno.EDQUOT,
+    "file too large": errno.EFBIG,
+    "input/output error": errno.EIO,
+}
 """The system's own words, which libraries in Rust and C++ pass on without the number."""
 
 
@@ -65,18 +79,36 @@ def disk_trouble(error: BaseException) -> int | None:
     return None
 
 
-def describe_disk_trouble(error: BaseException) -> str:
+@dataclass(frozen=True)
+class Aftermath:
+    """What is there when a command could not go on, and the way on from there."""
+
+    kept: str
+    """What is left of its work, as a sentence without its end."""
+    way_on: str
+    """What follows "Free some space there, ", as a sentence without its end."""
+
+
+AGAIN = Aftermath("nothing half-written is left", "then give the same command again")
+"""Of a command that makes its result whole or not at all."""
+RUN = Aftermath(
+    "the run could not be written to its end; what was whole before is kept in the run folder: checkpoints of "
+    "training, and the classifier if it was finished",
+    "then give the same command with resume=true, which resumes from there",
+)
+
+
+def describe_disk_trouble(error: BaseException, after: Aftermath = AGAIN) -> str:
     """Return a paragraph on a disk that is full or fails: what is kept, and the way on."""
     number = disk_trouble(error)
     assert number is not None
-    names = [one.filename for one in causes(error) if isinstance(one, OSError) and isinstance(one.filename, str)]
+    found = [
+        one.filename2 or one.filename for one in causes(error) if isinstance(one, OSError)
+    ]  # copied to, or written
+    names = [os.fspath(name) for name in found if isinstance(name, (str, os.PathLike))]
     where = f" ({names[0]})" if names else ""
-    remedy = "See to the disk" if number == errno.EIO else "Free some space there"
-    return (
-        f"The disk {FULL[number]}{where}, so the run could not be written to its end. What was whole before is kept in "
-        f"the run folder: checkpoints of training, and the classifier if it was finished. {remedy}, then give the "
-        f"same command with resume=true, which resumes from there."
-    )
+    remedy = REMEDIES.get(number, "Free some space there")
+    return f"The disk {FULL[number]}{where}: {after.kept}. {remedy}, {after.way_on}."
 
 
 def _size(count: int) -> str:

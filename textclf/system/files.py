@@ -1,7 +1,7 @@
 """Files that are there whole or not at all, and folders whose content is known by its digests.
 
 A file or folder is made under a temporary name beside its final one, brought to the disk, and renamed. What a killed
-process leaves behind begins with a dot and is never read.
+process leaves behind begins with a dot, is never read, and goes when the same is written again.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
+
+from textclf.system.unfinished import begin, claimed
 
 MANIFEST_FILE = "manifest.json"
 """Size and digest of each file of a folder; written last, so that the folder is whole where it holds.
@@ -35,7 +36,7 @@ def new_file(path: Path) -> Iterator[Path]:
     Yields:
         The name to write to, with the ending of the final one.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    temporary = begin(path)
     try:
         yield temporary
         sync(temporary)
@@ -57,7 +58,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Yields:
         The folder to write to; an exception removes it.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    temporary = begin(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -67,6 +68,40 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync(path.parent)
+
+
+@contextmanager
+def filled(folder: Path, last: str, refuse: Callable[[], None]) -> Iterator[Path]:
+    """Put files into a folder, made where it is not there: all of them when the context ends without an error.
+
+    Args:
+        folder: The folder; what it holds besides stays, and what has the name of a new file is replaced.
+        last: The file that is put there last, so that the others are there where it is.
+        refuse: Raises where the folder holds such files already that may not be replaced; asked first and in the end.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        ArtifactError: If another process is writing the same.
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with claimed(folder / last, folder=True) as made:
+            refuse()
+            yield made
+            refuse()
+            for path in sorted(made.iterdir(), key=lambda path: (path.name == last, path.name)):
+                target = folder / path.name
+                if target.is_dir():
+                    shutil.rmtree(target)
+                path.replace(target)
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # others may have put something there
+                folder.rmdir()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

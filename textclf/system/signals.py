@@ -1,4 +1,8 @@
-"""Stop on SIGTERM or Ctrl-C: at once, or, where work would be lost, at the next safe point."""
+"""Stop on SIGTERM, SIGHUP or Ctrl-C: at once, or, where work would be lost, at the next safe point.
+
+Ctrl-C also stops a command that a shell has put into the background with SIGINT ignored; what nohup began goes on
+when its terminal is closed.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
+)  # Windows has no SIGHUP
 
 
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop, and has."""
+
+    def __init__(self, said: str):
+        """Take what is said of it; `status` is the exit status of a process that was asked so."""
+        super().__init__(said)
+        self.status = 128 + signal.Signals.__members__.get(_state.asked or "", signal.SIGINT)
 
 
 class _State:
@@ -27,17 +38,19 @@ _state = _State()
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM and Ctrl-C raise `Stopped` inside the context, in the main thread; elsewhere nothing changes."""
+    """Let SIGTERM, SIGHUP and Ctrl-C raise `Stopped` inside the context, in the main thread; in others do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _on_signal) for number in SIGNALS}
+    hangup = getattr(signal, "SIGHUP", None)
+    taken = [number for number in SIGNALS if number != hangup or signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _on_signal) for number in taken}
     _state.asked = None
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # none: set by what is not Python
         _state.asked = None
 
 
@@ -66,6 +79,21 @@ def requested() -> str | None:
     return _state.asked
 
 
+def check() -> None:
+    """Stop here where that was asked, and what was raised then was lost in a library that catches everything.
+
+    Raises:
+        Stopped: In the main thread, outside `deferred`.
+    """
+    if _state.asked and not _state.deferring and threading.current_thread() is threading.main_thread():
+        raise stopped()
+
+
+def stopped() -> Stopped:
+    """Return what is raised where this process was asked to stop."""
+    return Stopped(f"stopped by {_state.asked}")
+
+
 def ask(why: str) -> None:
     """Ask this process to stop at the next safe point."""
     _state.asked = _state.asked or why
@@ -74,4 +102,4 @@ def ask(why: str) -> None:
 def _on_signal(number: int, frame: FrameType | None) -> None:
     again, _state.asked = _state.asked is not None, signal.Signals(number).name
     if again or not _state.deferring:
-        raise Stopped(f"stopped by {_state.asked}")
+        raise stopped()

@@ -13,6 +13,7 @@ from pathlib import Path
 from textclf.errors import ArtifactError, DataError
 from textclf.system import signals
 from textclf.system.files import MANIFEST_FILE, manifest_problem, write_manifest
+from textclf.system.unfinished import PREFIX
 from textclf.tracking.lease import LEASE_FILE, Lease, LeaseLostError, take_lease
 from textclf.tracking.record import (
     CHECKPOINTS,
@@ -32,7 +33,7 @@ NOT_VOUCHED_FOR = (CHECKPOINTS, STARTED_FILE, STATUS_FILE, TRACKING_FILE, LEASE_
 """What of a run folder may change after the run, or goes with it."""
 STAGED = ".staged-"
 DAMAGED = ".damaged-"
-LEFT_OVER = re.compile(r"\.staged-.*|\.[0-9a-f]{8}\..*|\.writable")
+LEFT_OVER = re.compile(rf"\.staged-.*|{PREFIX.pattern}.*|\.writable")
 """What a killed process leaves."""
 LATE = ".late-"
 

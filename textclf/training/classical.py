@@ -7,8 +7,6 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -30,6 +28,7 @@ from textclf.models.classical.pipeline import ClassicalClassifier, WordOverlap, 
 from textclf.models.classical.vectorizing import FeatureIndex, fit_transform, transform
 from textclf.models.cleaning import cleaned
 from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance
+from textclf.system.unfinished import temporary_folder
 from textclf.training.imbalance import class_weights, repetitions
 from textclf.training.result import FitResult, RunContext
 
@@ -318,8 +317,8 @@ def fit_streamed(features: Any, classifier: Any, texts: Sequence[str], labels: N
     parts = np.split(order, range(PART, len(texts), PART))
     classes = np.unique(labels)
     epochs = math.ceil(ENOUGH / len(texts))
-    with TemporaryDirectory(prefix="textclf-features-") as folder:
-        paths = [Path(folder) / f"{number}.npz" for number in range(len(parts))]
+    with temporary_folder("textclf-features-") as folder:
+        paths = [folder / f"{number}.npz" for number in range(len(parts))]
         for path, rows in zip(paths, parts, strict=True):
             chosen = _chosen(texts, rows)
             if rows is parts[0]:

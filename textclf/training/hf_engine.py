@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -27,6 +26,7 @@ from textclf.models.transformer.encoded import WINDOWS
 from textclf.models.transformer.precision import AUTOCAST
 from textclf.models.transformer.tokenizer import pool_windows
 from textclf.system import signals
+from textclf.system.unfinished import temporary_folder
 from textclf.training.batches import ProcessGroup, TrainingBatches, training_batches
 from textclf.training.checkpoints.checkpointer import Checkpointer
 from textclf.training.checkpoints.fingerprint import environment_of, identity_of
@@ -63,8 +63,8 @@ def fit_with_transformers(
     device = choose_device(options)
     precision = choose_precision(options, device)
     classifier.autocast = AUTOCAST[precision.value]
-    with tempfile.TemporaryDirectory(prefix="textclf-hf-") as folder, signals.deferred():
-        arguments = _arguments(options, folder, device, precision, context.seed)
+    with temporary_folder("textclf-hf-") as folder:
+        arguments = _arguments(options, str(folder), device, precision, context.seed)
         # A Trainer writes it to the model's config, which must not differ between a resumed run and another.
         arguments.use_cache = getattr(classifier.model.config, "use_cache", False)
         classifier.move_to(arguments.device)
@@ -77,7 +77,7 @@ def fit_with_transformers(
         total = _sum_over_processes if several else None
         monitor = TrainingMonitor(classifier, data, options, context, plan.epochs, total)
         monitor.stability.expect(plan, loss_of)
-        with apply_speedups(classifier, batches.tokens.ids, options) as speedups:
+        with apply_speedups(classifier, batches.tokens.ids, options) as speedups, signals.deferred():
             optimizer = make_optimizer(classifier.model, options)
             allocate_moments(optimizer)
             speedups.follow(optimizer)

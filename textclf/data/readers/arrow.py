@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,8 @@ from textclf.data.readers.exports import one_label
 from textclf.data.readers.source import BadRow, Row, encodable, is_missing
 from textclf.data.rejected import RejectedRows, Rejection, place
 from textclf.errors import DataError, first_line
+from textclf.system.files import write_text
+from textclf.system.unfinished import begin
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +213,7 @@ def cached(
             return _known(path, beside, schema, split, rejects, found)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("%s is damaged (%s); the files are read again", path, first_line(error))
-    temporary = path.with_suffix(f".{os.getpid()}.part")
+    temporary = begin(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
@@ -252,9 +253,7 @@ def _write(path: Path, known: dict[str, Any]) -> None:
     from datetime import datetime
 
     known["written"] = datetime.now().isoformat(" ", "minutes")
-    temporary = path.with_suffix(f".{os.getpid()}.json.part")
-    temporary.write_text(json.dumps(known), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(known))
 
 
 def remark_encoding(split: str, rejects: RejectedRows) -> None:

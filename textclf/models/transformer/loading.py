@@ -44,12 +44,8 @@ from textclf.models.transformer.skeleton import (
     weights_of_labels,
 )
 from textclf.models.transformer.special_tokens import settle_padding_side, settle_special_tokens
-<<<<<<< HEAD
 from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on
-=======
-from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, names_a_folder, ways_on
 from textclf.system.memory import is_out_of_memory
->>>>>>> model
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from textclf.errors import ArtifactError
 from textclf.system.appending import LineFile, json_line
 from textclf.system.files import sync
+from textclf.system.unfinished import begin
 from textclf.tracking.record import TRACKING_FILE
 
 log = logging.getLogger(__name__)
@@ -328,7 +329,7 @@ def _locked(folder: Path, take_over: bool, wait: float) -> FileLock:
             ) from None
     log.warning("%s is open in a process that no longer owns the run; it is taken over", folder / TRACKING_FILE)
     (folder / LOCK_FILE).unlink()
-    journal, temporary = folder / TRACKING_FILE, folder / f".{uuid.uuid4().hex[:8]}.{TRACKING_FILE}"
+    journal, temporary = folder / TRACKING_FILE, begin(folder / TRACKING_FILE)
     if journal.exists():
         temporary.write_bytes(journal.read_bytes())
         sync(temporary)

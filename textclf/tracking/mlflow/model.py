@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -19,6 +18,7 @@ from mlflow.types.schema import Map
 from textclf.models.bundle import libraries_needed
 from textclf.models.saved import DESCRIPTION, read_description
 from textclf.system.environment import version_of
+from textclf.system.unfinished import temporary_folder
 from textclf.tracking.mlflow.serving import TEXT, TEXT_PAIR, THRESHOLD
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE, folder_bytes, read_record
 
@@ -152,8 +152,8 @@ def log_classifier(client: MlflowClient, experiment_id: str, run_id: str | None,
             model_id=logged.model_id,
             run_id=run_id,
         )
-        with tempfile.TemporaryDirectory(prefix="textclf-model-") as folder:
-            client.log_model_artifacts(logged.model_id, str(pack(run_dir, Path(folder) / "model", described)))
+        with temporary_folder("textclf-model-") as folder:
+            client.log_model_artifacts(logged.model_id, str(pack(run_dir, folder / "model", described)))
         if run_id is not None:
             client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
         done = LoggedModelStatus.READY

@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line,
 from textclf.models.saved import DESCRIPTION
 from textclf.system.places import AtHand
 from textclf.system.redact import redacted, without_login
+from textclf.system.unfinished import new_temporary_folder
 from textclf.tracking.mlflow.database import prepare_database
 from textclf.tracking.options import RUN_EXPERIMENT, VIEW, MlflowTracker
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE
@@ -318,7 +318,7 @@ def _folder(client: MlflowClient, run_id: str, artifact_uri: str) -> Path | None
     names = {file.path for file in client.list_artifacts(run_id)}
     if RUN_FILE not in names:
         return None
-    folder = Path(tempfile.mkdtemp(prefix=f"textclf-{run_id}-"))
+    folder = new_temporary_folder(f"textclf-{run_id}-")
     for name in names & {RUN_FILE, PREDICTIONS_FILE}:
         client.download_artifacts(run_id, name, str(folder))
     return folder

@@ -11,7 +11,6 @@ import json
 import logging
 import re
 import shutil
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from textclf.system.files import manifest_problem, new_folder
 from textclf.system.paths import is_plain_name
+from textclf.system.unfinished import PREFIX, begin
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +86,13 @@ def remove_all_but(folder: Path, kept: list[Path]) -> None:
     """Remove the other checkpoints of a folder, and what killed processes left half-written there."""
     names = {path.name for path in kept}
     for path in folder.glob("*step-*"):
-        if path.name not in names and NAMES.fullmatch(re.sub(r"^\.[0-9a-f]{8}\.", "", path.name)):
+        if path.name not in names and NAMES.fullmatch(PREFIX.sub("", path.name, count=1)):
             _remove(path)
 
 
 def _remove(path: Path) -> None:
     """Remove a folder; under a name that is never read first, lest half of it be left under its own."""
-    hidden = path if path.name.startswith(".") else path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    hidden = path if path.name.startswith(".") else begin(path)
     with contextlib.suppress(OSError):
         path.rename(hidden)
         shutil.rmtree(hidden)
