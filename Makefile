@@ -28,7 +28,7 @@ test: $(INSTALLED) ## Set up, then run the tests; no network but loopback
 test-slow: $(INSTALLED) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow -n 0
 
-torture: $(INSTALLED) ## Kill, starve and confuse it for about an hour, and count what is lost
+torture: $(INSTALLED) ## Kill, starve, confuse and attack it for some hours, and count what is lost
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.torture
 
 calibration: $(INSTALLED) ## Simulate how often the tests of a comparison are wrong (20 minutes)
