@@ -131,6 +131,26 @@ def test_other_pages_show_what_there_is(name, settings):
     assert wanted[name] in html(at)
 
 
+def test_damaged_runs_are_named_and_what_was_changed_of_a_run_is_not_shown(settings, outputs, tmp_path):
+    from tests.app.conftest import edited_copy
+
+    first = outputs / "runs" / "first"
+    edited_copy(first, tmp_path / "outputs" / "reworded")
+    (tmp_path / "outputs" / "reworded" / "analysis.json").write_text('{"accuracy": {"count": 1, "total": 1}}')
+    praised = edited_copy(first, tmp_path / "outputs" / "praised")
+    record = json.loads((praised / "run.json").read_text())
+    record["metrics"]["test/macro_f1"] = 0.999
+    (praised / "run.json").write_text(json.dumps(record))
+    settings(outputs=str(tmp_path / "outputs"))
+    at = page_of("run").run()
+    assert not at.exception
+    assert "analysis.json is not what was written" in html(at)
+    assert "0 of 1 test examples are wrong" not in html(at)
+    assert "Damaged runs" in [header.value for header in at.header]
+    assert "0.999" not in html(at)
+    assert "praised is not as it was left: run.json is not what was written" in html(at)
+
+
 class Visitor:
     """Who is there, as Streamlit says after a sign-in."""
 

@@ -2,16 +2,22 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from huggingface_hub import ModelCard, metadata_load
 
 from tests.export.conftest import LABELS, MARK, TOKEN, changed_json
+from textclf.errors import ArtifactError
 from textclf.export.card import checked, differences, front_matter, model_card
+from textclf.export.check import examples_of
 from textclf.export.contents import is_on_hub, public_command, scrubbed
 from textclf.export.evidence import gather, read_analysis
+from textclf.export.hub_folder import write_hub_folder
 from textclf.models.saved import read_description
+from textclf.predict.familiarity import Seen, familiarity
 from textclf.system.environment import environment
 from textclf.tracking.find_runs import resolve_run
 
@@ -148,6 +154,25 @@ def test_damaged_evidence_is_left_out_and_said(wild_run, caplog):
     assert found.per_class == {}
     assert caplog.text.count("is left out") == 2
     assert "Where it fails" not in model_card(found)
+
+
+@pytest.mark.parametrize("name", ["analysis.json", "evaluation_metrics.json", "figures/reliability.png", "run.json"])
+def test_evidence_that_was_edited_reaches_no_card(wild, tmp_path, name):
+    run = shutil.copytree(wild / "run", tmp_path / "run")
+    (run / name).write_bytes((run / name).read_bytes() + b" ")
+    with pytest.raises(ArtifactError, match=f"{run} is not as it was left: {name} is not what was written"):
+        write_hub_folder(resolve_run(run), tmp_path / "card")
+
+
+def test_an_export_is_not_checked_on_examples_that_were_edited(wild, tmp_path):
+    run = shutil.copytree(wild / "run", tmp_path / "run")
+    table = pd.read_parquet(run / "predictions.parquet")
+    table[::-1].to_parquet(run / "predictions.parquet")
+    with pytest.raises(ArtifactError, match="predictions.parquet is not what was written"):
+        examples_of(resolve_run(run), LABELS, 10)
+    seen = Seen(texts=["word"] * 50, count=50)
+    assert familiarity(seen, wild / "run") is not None
+    assert familiarity(seen, run) is None
 
 
 def test_a_classifier_without_its_run_says_so(wild):

@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from tests.tracking.mlflow.serving_factory import classical, finished_run
 from textclf.errors import ArtifactError, ConfigError
 from textclf.export.registry import RefusedError, register
+from textclf.system.files import write_manifest
 from textclf.tracking.find_runs import resolve_run
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import read_record, write_record
@@ -120,6 +121,17 @@ def test_one_that_cannot_be_compared_is_refused(world, classifiers, changes, sai
     with pytest.raises(RefusedError, match=said):
         register(other, name)
     assert register(other, name, force=True).version == "2"
+
+
+@pytest.mark.parametrize(("name", "force"), [("run.json", True), ("predictions.parquet", True), ("run.json", False)])
+def test_a_run_that_was_edited_is_not_registered(world, classifiers, name, force):
+    run = finished_run(world / "run", classifiers[0], right=0.9)
+    write_manifest(run)
+    (run / name).write_bytes((run / name).read_bytes() + b" ")
+    with pytest.raises(ArtifactError, match=f"{run} is not as it was left: {name} is not what was written"):
+        register(run, f"edited {name} {force}", force=force)
+    with pytest.raises(MlflowException):
+        champion_of(f"edited {name} {force}")
 
 
 def test_one_without_test_predictions_is_refused_where_the_alias_is_taken(world, classifiers):

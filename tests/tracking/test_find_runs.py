@@ -1,6 +1,7 @@
 """A run is found by folder, as the latest, as the best on validation, and through MLflow."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -151,6 +152,22 @@ def test_an_adopted_run_is_the_same_files(tmp_path):
     assert is_finished(tmp_path / "b")
     assert (tmp_path / "a" / "figures" / "a.png").stat().st_ino == (tmp_path / "b" / "figures" / "a.png").stat().st_ino
     assert (tmp_path / "a" / "started.json").read_bytes() == (tmp_path / "b" / "started.json").read_bytes()
+
+
+def test_a_run_that_is_being_adopted_is_none_until_all_of_it_is_there(tmp_path, monkeypatch):
+    finish(tmp_path / "a")
+    seen = []
+    link = os.link
+    monkeypatch.setattr(
+        os, "link", lambda source, target: (link(source, target), seen.append((target.name, is_run(target))))
+    )
+    link_finished_run(tmp_path / "a", tmp_path / "b")
+    assert [name for name, run in seen if run] == ["run.json"]
+    assert {"manifest.json", "scores.txt"} <= {name for name, run in seen if not run}
+
+
+def is_run(path):
+    return (path.parent / "run.json").exists()
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "ece"])

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -74,6 +75,16 @@ def test_a_run_without_its_manifest_is_not_finished_where_it_has_its_start(tmp_p
 def test_a_record_of_another_shape_is_damaged(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ArtifactError, match="is damaged"):
+        records.read_record(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes that have names")
+@pytest.mark.parametrize("name", ["run.json", "manifest.json"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    records.write_record(tmp_path, RECORD)
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ArtifactError, match="is no file"):
         records.read_record(tmp_path)
 
 

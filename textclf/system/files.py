@@ -192,6 +192,8 @@ def manifest_problem(
         digest_of: Gives the digest of a file.
     """
     try:
+        if (folder / MANIFEST_FILE).exists() and not (folder / MANIFEST_FILE).is_file():  # a pipe would never end
+            return "its manifest is no file"
         files = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["files"]
         for name in list(files) if names is None else _asked(folder, files, names):
             path = folder / name

@@ -91,6 +91,8 @@ def read_record(directory: Path) -> RunRecord:
     """
     path = Path(directory) / RUN_FILE
     refuse_changed(Path(directory), RUN_FILE)
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise ArtifactError(f"{path} is damaged: it is no file.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("format") != FORMAT:

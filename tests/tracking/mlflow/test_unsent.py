@@ -13,6 +13,8 @@ from mlflow.tracking import MlflowClient
 from tests.listening import listening
 from tests.tracking.mlflow.conftest import history
 from textclf import sync
+from textclf.system.files import write_manifest
+from textclf.tracking.run_folder import NOT_VOUCHED_FOR
 from textclf.tracking.start import start_run, start_sweep
 
 DOWN = "http://127.0.0.1:9"
@@ -85,6 +87,18 @@ def test_what_was_not_told_is_sent_once(untold, command, client, store, tiny_dat
         assert command(*arguments) == (0, "nothing to send: 1 run is in its store\n")
     assert (untold / "tracking.jsonl").read_bytes() == before
     assert len(runs(client)) == 1
+
+
+def test_what_was_changed_after_the_run_is_not_sent(untold, command, client, store):
+    (untold / "run.json").write_text("{}")
+    write_manifest(untold, NOT_VOUCHED_FOR)
+    (untold / "figures" / "a.png").write_text("another picture")
+    status, said = command("--tracking-uri", store)
+    assert status == 1
+    assert "outputs/run is not as it was left: figures/a.png is not what was written" in said
+    (run,) = runs(client)
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"report.md"}
+    assert run.info.status == "FINISHED"
 
 
 def test_a_store_that_is_still_down_is_told_and_nothing_lost(untold, command, client, store):

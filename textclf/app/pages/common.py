@@ -70,6 +70,8 @@ def pick_run(choices: Sequence[Choice], label: str = "Run") -> Choice | None:
     if not choices:
         show(markup.message("note", f"There is no run to show in {settings().outputs}. Train one first, for example: "))
         st.code("python -m textclf.run model=tfidf_logreg", language=None)
+        if problems := found().problems:
+            show(markup.bullets(problems))
         return None
     titles = titles_of(choices)
     wanted = st.session_state.get("picked", settings().run)

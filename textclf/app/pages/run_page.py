@@ -17,7 +17,8 @@ def page() -> None:
     choice = common.pick_run(common.found().recorded)
     if choice is not None and choice.record is not None:
         _show(choice, choice.record)
-    if problems := common.found().problems:
+    problems = common.found().problems
+    if choice is not None and problems:
         st.header("Damaged runs", anchor=False)
         common.show(markup.bullets(problems))
 
