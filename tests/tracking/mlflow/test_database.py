@@ -130,7 +130,8 @@ def test_several_at_once_make_one_store(tmp_path, monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
-    assert not problems and len(made) == 1
+    assert not problems
+    assert len(made) == 1
 
 
 def test_files_are_told_from_other_stores(tmp_path):
