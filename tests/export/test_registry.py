@@ -46,6 +46,36 @@ def champion_of(name, alias="champion"):
     return str(found.version), found
 
 
+@pytest.mark.parametrize(
+    ("call", "is_tracked"),
+    [("log_model_artifacts", False), ("finalize_logged_model", True), ("create_model_version", False)],
+)
+def test_what_a_killed_registration_began_is_taken_over(world, classifiers, store, call, is_tracked, monkeypatch):
+    class KilledError(BaseException):
+        pass
+
+    def killed(*args, **kwargs):
+        raise KilledError
+
+    finalize = MlflowClient.finalize_logged_model
+    name = f"killed-{call}-{is_tracked}"
+    run = finished_run(world / "run", classifiers[0])
+    client = MlflowClient(store)
+    experiment = client.create_experiment(name, (world / "artifacts").as_uri())
+    run_id = client.create_run(experiment).info.run_id if is_tracked else None
+    write_record(run, replace(read_record(run), experiment=name, tracking={"run_id": run_id}))
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(MlflowClient, call, killed)
+        patched.setattr(MlflowClient, "finalize_logged_model", killed if call != "create_model_version" else finalize)
+        register(run, name)
+    assert register(run, name).version == "1"
+    (model,) = client.search_logged_models([experiment])
+    assert model.status == "READY"
+    assert champion_of(name)[1].source == f"models:/{model.model_id}"
+    if run_id is not None:
+        assert [output.model_id for output in client.get_run(run_id).outputs.model_outputs] == [model.model_id]
+
+
 def test_the_first_takes_the_alias_and_the_same_again_changes_nothing(world, classifiers):
     run = finished_run(world / "run", classifiers[0], right=0.9)
     done = register(run, "first")

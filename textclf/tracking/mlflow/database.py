@@ -1,7 +1,7 @@
 """SQLite stores of MLflow, made whole or not at all.
 
-MLflow takes seconds over the tables of a new store, in steps. Killed meanwhile, it leaves half of them, which it
-can neither finish nor use. So a store is made under another name and renamed, by one process at a time; and one that
+MLflow takes seconds over the tables of a new store, in steps. One that is killed meanwhile leaves half of them, which
+it can neither finish nor use. So a store is made under another name and renamed, by one process at a time; and one that
 was cut off while somebody else made it is set aside.
 """
 

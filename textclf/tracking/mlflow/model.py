@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mlflow.pyfunc
 import pandas as pd
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
@@ -127,7 +127,9 @@ def _link(source: Path, target: Path) -> None:
 def log_classifier(client: MlflowClient, experiment_id: str, run_id: str | None, run_dir: Path) -> str:
     """Log a run's classifier as an MLflow model.
 
-    The uploaded files are read where the run wrote them: no second copy of the weights is made.
+    The uploaded files are read where the run wrote them: no second copy of the weights is made. A model of the same
+    classifier that a process was killed over is taken over, so that no empty one stays beside it; one that is whole
+    already is used as it is.
 
     Args:
         client: The store.
@@ -142,8 +144,13 @@ def log_classifier(client: MlflowClient, experiment_id: str, run_id: str | None,
         ArtifactError: If there is no classifier, or it is damaged.
         MlflowException: If the store fails; the model is then marked as failed.
     """
-    tags = {FINGERPRINT: fingerprint(run_dir)}
-    logged = client.create_logged_model(experiment_id, NAME, run_id, tags=tags, model_type="text classifier")
+    known_as = fingerprint(run_dir)
+    logged = _begun_model(client, experiment_id, run_id, known_as)
+    if logged is None:
+        tags = {FINGERPRINT: known_as}
+        logged = client.create_logged_model(experiment_id, NAME, run_id, tags=tags, model_type="text classifier")
+    elif logged.status == LoggedModelStatus.READY:
+        return logged.model_id
     done = LoggedModelStatus.FAILED
     try:
         described = Model(
@@ -154,7 +161,7 @@ def log_classifier(client: MlflowClient, experiment_id: str, run_id: str | None,
         )
         with temporary_folder("textclf-model-") as folder:
             client.log_model_artifacts(logged.model_id, str(pack(run_dir, folder / "model", described)))
-        if run_id is not None:
+        if run_id is not None and logged.model_id not in _outputs(client, run_id):
             client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
         done = LoggedModelStatus.READY
     finally:
@@ -162,14 +169,29 @@ def log_classifier(client: MlflowClient, experiment_id: str, run_id: str | None,
     return logged.model_id
 
 
+def _begun_model(client: MlflowClient, experiment_id: str, run_id: str | None, known_as: str) -> LoggedModel | None:
+    """Return a model that was begun of a classifier for the same run, a whole one before others; none where none was.
+
+    Models of a run from before there was this fingerprint are not found, and neither are those of other runs.
+    """
+    found = client.search_logged_models([experiment_id], f"tags.`{FINGERPRINT}` = '{known_as}'")
+    same = [model for model in found if (model.source_run_id or None) == run_id]
+    return max(same, key=lambda model: model.status == LoggedModelStatus.READY, default=None)
+
+
 def logged_model(client: MlflowClient, run_id: str, known_as: str) -> str | None:
     """Return the id of the model that a run has logged of a classifier, or none."""
-    outputs = client.get_run(run_id).outputs
-    for output in outputs.model_outputs if outputs is not None else ():
-        found = client.get_logged_model(output.model_id)
+    for model_id in _outputs(client, run_id):
+        found = client.get_logged_model(model_id)
         if found.status == LoggedModelStatus.READY and found.tags.get(FINGERPRINT) == known_as:
             return found.model_id
     return None
+
+
+def _outputs(client: MlflowClient, run_id: str) -> list[str]:
+    """Return the ids of the models that a run has logged."""
+    outputs = client.get_run(run_id).outputs
+    return [output.model_id for output in outputs.model_outputs] if outputs is not None else []
 
 
 def fingerprint(run_dir: Path) -> str:
