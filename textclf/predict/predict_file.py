@@ -32,6 +32,7 @@ from textclf.predict.stream import PredictOptions, Tell, predict_batches
 from textclf.predict.texts import found_run, has_pairs, ready
 from textclf.predict.true_labels import SURE_NAMES, TrueLabels, label_column, names_in
 from textclf.predict.writers import ForTerminal, SeparatedWriter, check_target, open_writer
+from textclf.system.busy import BusyWatch
 from textclf.tracking.find_runs import RunReference
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ def predict_file(
         done.true = true_labels(first, located, wanted, scoring, description.label_names)
         seen = Seen()
         classifier = ready(located, device)
-        begun = time.perf_counter()
+        begun, busy = time.perf_counter(), BusyWatch(wanted=1)
         shown = ForTerminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
         sink = cast(BinaryIO, shown) if ends.output == PIPE else Path(ends.output)
         with open_writer(sink, output_kind, ends.force) as writer, _bar(progress) as tell:
@@ -154,6 +155,8 @@ def predict_file(
             for batch in predict_batches(classifier, chain([first], batches), options, tell, watch):
                 writer.write(batch)
                 _count(done, batch)
+                if (said := busy.look()) is not None:
+                    log.warning("%s", said)
         done.seconds = time.perf_counter() - begun
         done.familiar = familiarity(seen, located.folder)
         if scoring.report is not None and done.true is not None:

@@ -14,6 +14,7 @@ from textclf.models.base import Classifier
 from textclf.models.prediction import ABSTAIN, check_threshold
 from textclf.predict.inputs import refusal
 from textclf.predict.rows import Batch
+from textclf.system import signals
 
 CHUNK = 1024
 """Texts of about the same length that are predicted in one call, so that progress can be told between calls."""
@@ -84,6 +85,7 @@ def predict_batches(
     names: list[str] = []
     before: float | None = 0.0
     for batch in batches:
+        signals.check()
         if batch.problems and not options.keep_bad_rows:
             raise refusal(batch.problems[min(batch.problems)], KEEP_THEM)
         names = names or added_names(batch.table.column_names, classifier.label_names, options)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from textclf.documents.escape import terminal
-from textclf.errors import ResourceError, TextclfError
+from textclf.errors import DataError, ResourceError, TextclfError
 from textclf.system import signals
 from textclf.system.disk import AGAIN, Aftermath, describe_disk_trouble, disk_trouble
 from textclf.system.memory import describe_out_of_memory, is_out_of_memory
@@ -42,7 +42,11 @@ def describe_shortage(error: BaseException, after: Aftermath = AGAIN) -> str | N
         return None
     if is_out_of_memory(error):
         return describe_out_of_memory(error)
-    return describe_disk_trouble(error, after) if disk_trouble(error) is not None else None
+    if disk_trouble(error) is None or isinstance(
+        error, DataError
+    ):  # which says what of the data has no room, and where
+        return None
+    return describe_disk_trouble(error, after)
 
 
 @contextmanager

@@ -289,6 +289,12 @@ class MonitorCallback(TrainerCallback):
         assert isinstance(optimizer, torch.optim.Optimizer)
         self.learning_rate = optimizer.param_groups[0]["lr"]
 
+    def on_substep_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Stop before the step is whole, where that is asked."""
+        self.checkpointer.between_parts(self.micro_batcher.drop_step)
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:

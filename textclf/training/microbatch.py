@@ -53,6 +53,13 @@ class MicroBatcher:
         while (error := failure_of(attempt)) is not None:
             self.halve(error)
 
+    def drop_step(self) -> None:
+        """Throw the gradients and losses of a step away, and go back to the random numbers that it began with."""
+        self.optimizer.zero_grad()
+        self.monitor.drop_step()
+        if self._random:
+            set_random_state(self._random, self.monitor.classifier.device)
+
     def halve(self, said: str) -> None:
         """Throw a step's gradients and losses away, and halve the parts.
 

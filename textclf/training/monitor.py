@@ -17,6 +17,7 @@ from textclf.evaluation.evaluate import evaluate_split
 from textclf.evaluation.metric_names import direction
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.system import signals
+from textclf.system.busy import BusyWatch
 from textclf.training.options import USUAL_EPOCHS, TrainerOptions
 from textclf.training.result import EpochResult, FitResult, RunContext
 from textclf.training.stability import StabilityMonitor
@@ -82,6 +83,8 @@ class TrainingMonitor:
         self.epoch_examples = 0
         self.epoch_seconds = 0.0
         """What the epoch took before this process took it up."""
+        computes_here = self.is_main and classifier.device.type == "cpu"
+        self._busy = BusyWatch(torch.get_num_threads()) if computes_here else None
         self._sign = direction(context.objective)
         self._started = time.perf_counter()
 
@@ -156,6 +159,8 @@ class TrainingMonitor:
                 metrics["train/grad_norm"] = float(grad_norm)
             self._log(metrics)
         self._step_loss = torch.zeros_like(self._step_loss)
+        if self._busy is not None and (busy := self._busy.look()) is not None:
+            log.warning("%s", busy)  # no part of the record, which is the same on any machine
 
     def break_off(self) -> None:
         """Leave an epoch that will be resumed, so that its time so far is kept."""

@@ -85,7 +85,9 @@ def fit_with_torch(
         )
         checkpointer.resume()
         micro_batcher = MicroBatcher(plan, monitor, optimizer)
-        steps = _Steps(batches, loss_of, optimizer, schedule, scaler, options.max_grad_norm, monitor, micro_batcher)
+        steps = _Steps(
+            batches, loss_of, optimizer, schedule, scaler, options.max_grad_norm, monitor, micro_batcher, checkpointer
+        )
         while not monitor.over:
             plan.epoch = len(monitor.epochs) + 1
             monitor.start_epoch()
@@ -110,6 +112,7 @@ class _Steps:
     max_grad_norm: float
     monitor: TrainingMonitor
     micro_batcher: MicroBatcher
+    checkpointer: Checkpointer
 
     def take(self, rows: NDArray[np.int64]) -> None:
         """Take a step on these examples, in parts of the size that the plan says at this moment."""
@@ -119,7 +122,9 @@ class _Steps:
     def add_gradients(self, rows: NDArray[np.int64]) -> None:
         """Compute the step's gradients part by part."""
         classifier = self.batches.dataset.classifier
-        for part in self.batches.plan.parts(rows):
+        for number, part in enumerate(self.batches.plan.parts(rows)):
+            if number:
+                self.checkpointer.between_parts(self.micro_batcher.drop_step)
             batch = self.batches.dataset.on_its_way(part)
             labels, windows = batch.pop("labels"), batch.pop(WINDOWS, None)
             with classifier.arithmetic():

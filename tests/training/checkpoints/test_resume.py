@@ -215,6 +215,41 @@ def test_a_signal_while_validating_is_not_waited_for(every, uninterrupted, tiny_
     assert differences(uninterrupted(TorchTrainer), resumed) == []
 
 
+@pytest.mark.parametrize(
+    ("engine", "precision"),
+    [
+        (TorchTrainer, Precision.fp32),
+        (TorchTrainer, Precision.bf16),
+        (HFTrainer, Precision.fp32),
+        pytest.param(HFTrainer, Precision.bf16, marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_between_the_parts_of_a_step_does_not_wait_for_its_end(
+    engine, precision, uninterrupted, tiny_checkpoint, tmp_path, monkeypatch
+):
+    """In the first step, in the middle of an epoch and in the first step of another; the step is taken again whole."""
+    options = {"gradient_accumulation": 4, "epochs": 2, "precision": precision}
+    add_loss = monitor.TrainingMonitor.add_loss
+    for step in (0, 3, 5):
+        parts = []
+
+        def interrupted(self, loss, step=step, parts=parts):
+            add_loss(self, loss)
+            if self.step == step:
+                parts.append(loss)
+                if len(parts) == 2:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+        with monkeypatch.context() as patch, signals.stoppable():
+            patch.setattr(monitor.TrainingMonitor, "add_loss", interrupted)
+            with pytest.raises(signals.Stopped, match=f"after step {step}") as stopped:
+                fit(engine, tiny_checkpoint, tmp_path, **options)
+        assert (len(parts), stopped.value.status) == (2, 143)
+    resumed = fit(engine, tiny_checkpoint, tmp_path, **options)
+    assert resumed[1].resumed_at == (3, 5)
+    assert differences(uninterrupted(engine, **options), resumed) == []
+
+
 def test_training_that_was_over_is_not_trained_again(uninterrupted, tiny_checkpoint, tmp_path, monkeypatch):
     """What follows it had crashed: the weights are taken, and no step."""
     first = fit(TorchTrainer, tiny_checkpoint, tmp_path, checkpoint_every="4")

@@ -42,7 +42,7 @@ MOST_PARAMS = 100
 """Params that MLflow takes in one call."""
 MOST_CHARACTERS = 6000
 """Characters of a param that MLflow keeps."""
-STOPPED_PATIENCE_SECONDS = 10.0
+STOPPED_PATIENCE_SECONDS = 3.0
 """The longest wait of a run that was asked to stop."""
 
 Method = TypeVar("Method", bound=Callable[..., None])

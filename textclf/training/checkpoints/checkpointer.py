@@ -138,6 +138,23 @@ class Checkpointer:
         if wanted:
             self._keep(name_of(step))
 
+    def between_parts(self, drop_step: Callable[[], None]) -> None:
+        """Stop between two parts of a step, if the process is asked to, in the state of before the step.
+
+        Several processes go on to its end, where they can agree.
+
+        Args:
+            drop_step: Forgets the parts of the step that are done.
+
+        Raises:
+            Stopped: If the process is asked to stop, once the state is kept.
+        """
+        if self.processes.size > 1 or signals.requested() is None:
+            return
+        drop_step()
+        validated = len(self.monitor.epochs) if self.monitor.steps_done == 0 else None
+        self._keep(name_of(self.monitor.step, validated) if self.monitor.step else None)
+
     def end_epoch(self) -> None:
         """Validate, and do as after a step.
 
@@ -161,9 +178,9 @@ class Checkpointer:
         if self.writes and not was_finished and self._any(long):
             self._write(name_of(self.monitor.step, finished=True))
 
-    def _keep(self, name: str) -> None:
-        """Write the state where that is wanted, and stop where that is asked."""
-        if self.writes:
+    def _keep(self, name: str | None) -> None:
+        """Write the state where that is wanted and there is any, and stop where that is asked."""
+        if self.writes and name is not None:
             with self.monitor.not_counted():
                 self._write(name)
         asked = signals.requested()
