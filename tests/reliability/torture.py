@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import queue
+import random
 import sys
 import tempfile
 import threading
@@ -51,9 +52,13 @@ class Torture:
         has_library: Whether the faults in C can be had.
         quick: Whether it is to take minutes.
         seed: Seed of the moments and of the inputs.
+        seconds: After so long a part begins no further trials; those that it does are drawn from all.
     """
 
-    def __init__(self, workers: Sequence[Trials], has_library: bool, quick: bool, seed: int):
+    def __init__(
+        self, workers: Sequence[Trials], has_library: bool, quick: bool, seed: int, seconds: float = float("inf")
+    ):
+        self.seconds, self.until = seconds, float("inf")
         self.workers, self.has_library, self.quick, self.seed = workers, has_library, quick, seed
         self.counts: Counter[str] = Counter()
         self.lost: list[str] = []
@@ -67,6 +72,7 @@ class Torture:
         for part in parts:
             step = getattr(self, part)
             began, before, lost = time.monotonic(), self.counts.copy(), len(self.lost)
+            self.until = began + self.seconds
             step()
             seconds = time.monotonic() - began
             said = {what: count - before[what] for what, count in sorted(self.counts.items()) if count > before[what]}
@@ -82,6 +88,9 @@ class Torture:
         def do(task: Task) -> None:
             what, attempt = task
             trials = free.get()
+            if time.monotonic() > self.until:
+                free.put(trials)
+                return
             try:
                 outcome = attempt(trials)
             except Exception as error:
@@ -91,7 +100,7 @@ class Torture:
             self.take(what, outcome)
 
         with ThreadPoolExecutor(len(self.workers)) as pool:
-            list(pool.map(do, tasks))
+            list(pool.map(do, random.Random(self.seed).sample(tasks, len(tasks))))
 
     def take(self, what: str, outcome: Outcome) -> None:
         """Count an outcome."""
@@ -130,6 +139,7 @@ class Torture:
     def faults(self) -> None:
         """Let operations fail, evenly over the course of each run, and at the first beyond its end."""
         levels = ("python", "c") if self.has_library else ("python",)
+        tasks: list[Task] = []
         for name, points in {"classical": 3}.items() if self.quick else POINTS.items():
             for level in levels:
                 total = self.workers[0].prepare(Case.of(self.workers[0].world, name), level)
@@ -138,7 +148,8 @@ class Torture:
                 kinds = [(kind, lasting) for kind, lasting in kinds if not lasting or kind in ("full", "broken")]
                 numbers = [*evenly(total, points), total + 100_000]
                 faults = [Fault(kind, number, lasting, level) for kind, lasting in kinds for number in numbers]
-                self.each([(f"{name} {fault}", self._fault(name, fault, total)) for fault in faults])
+                tasks += [(f"{name} {fault}", self._fault(name, fault, total)) for fault in faults]
+        self.each(tasks)
 
     def _fault(self, name: str, fault: Fault, total: int) -> Callable[[Trials], Outcome]:
         def attempt(trials: Trials) -> Outcome:
@@ -274,6 +285,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts of it; all by default")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments and inputs")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trials at a time; by default cores")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no trials of a part after so long")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder, kept where something is lost")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the counts of these parts into a JSON file")
     parser.add_argument("--replay", nargs=2, metavar=("CASE", "FAULT"), help="one fault of one run again")
@@ -305,7 +317,7 @@ def _do(said: argparse.Namespace, scratch: Path) -> int:
             outcome = trials.survive(Case.of(trials.world, said.replay[0]), Fault.parse(said.replay[1]))
             say("\n".join(outcome.problems) or "survived")
             return int(bool(outcome.problems))
-        torture = Torture(workers, has_library, said.quick, said.seed)
+        torture = Torture(workers, has_library, said.quick, said.seed, 60 * said.minutes)
         torture.do(said.only)
     counts = torture.counts
     tried = ", ".join(f"{what} {counts[what]}" for what in sorted(counts))
