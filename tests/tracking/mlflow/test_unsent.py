@@ -133,6 +133,14 @@ def test_a_server_that_only_the_folder_names_is_not_spoken_to(untold, command, m
         assert server.requests
 
 
+def test_a_server_that_is_none_of_mlflow_is_told_apart_and_not_asked_for_ever(untold, command):
+    with listening(200) as server:
+        status, said = command(".", "--tracking-uri", server.url)
+        assert status == 1
+        assert "no MLflow server" in said
+        assert len(server.requests) < 20
+
+
 def test_a_store_elsewhere_is_not_made_because_a_folder_names_it(untold, command, tmp_path):
     outside = tmp_path.parent / f"{tmp_path.name}-outside"
     journal = untold / "tracking.jsonl"

@@ -11,7 +11,7 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from textclf.errors import ArtifactError, TextclfError
+from textclf.errors import ArtifactError, ConfigError, TextclfError
 from textclf.system.paths import is_plain_name, link_out_of
 from textclf.tracking.mlflow.journal import Entry, State
 from textclf.tracking.mlflow.store import LOCAL_UI, PARENT_TAG, fault, find_experiment, passes, person, without_secrets
@@ -228,6 +228,11 @@ def open_upload(
             tags = run["tags"] | {USER_TAG: run.get("user") or person(), "mlflow.source.name": "textclf"}
             tags |= {ID_TAG: run["id"]}
             found = client.create_run(experiment_id, run["time"], tags, run["name"]).info.run_id
+            if not found:
+                raise ConfigError(
+                    f"{address} answers, but gives a new run no id, so it is no MLflow server, or a proxy "
+                    f"answers for one. Name the address that the pages of MLflow are at."
+                )
         run_id = found
     root = LOCAL_UI if artifacts else without_secrets(uri)
     return RunUpload(
