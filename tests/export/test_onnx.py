@@ -29,6 +29,7 @@ from textclf.models.options import ClassicalModel, LongText, TransformerModel, T
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import Lengths
 from textclf.models.transformer.loading import load_checkpoint
+from textclf.system.unfinished import claimed
 from textclf.tracking.find_runs import RunReference
 from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer
@@ -138,6 +139,21 @@ def test_a_pipeline_says_the_same_as_a_graph(vectorizer, classifier, tmp_path):
     np.testing.assert_allclose(load_classifier(tmp_path).probabilities(texts), original.probabilities(texts), atol=1e-4)
 
 
+def test_the_sets_of_operators_are_named_in_one_order(tmp_path, monkeypatch):
+    """Whatever the order of a set in this process; and the maker of onnxruntime is told nothing."""
+    import onnxruntime
+    from onnx import load
+
+    told = []
+    monkeypatch.setattr(onnxruntime, "disable_telemetry_events", lambda: told.append(1), raising=False)
+    write_pipeline(fitted({"sublinear_tf": True}), tmp_path)
+    domains = [used.domain for used in load(tmp_path / "model.onnx").opset_import]
+    assert len(domains) == 3
+    assert domains == sorted(domains)
+    load_classifier(tmp_path)
+    assert told
+
+
 def test_pipelines_whose_words_a_graph_cannot_find_are_refused(tmp_path):
     with pytest.raises(ArtifactError, match="analyzer='char_wb'"):
         write_pipeline(fitted({"analyzer": "char_wb"}), tmp_path)
@@ -207,6 +223,17 @@ def test_an_export_is_never_overwritten(transformer, tmp_path):
     with pytest.raises(ArtifactError, match="never overwritten"):
         export(located, ExportOptions("safetensors", tmp_path / "out"))
     np.testing.assert_array_equal(load_classifier(output).probabilities(TEXTS), transformer.probabilities(TEXTS))
+
+
+def test_of_two_exports_to_one_folder_the_second_is_told_so_and_the_first_goes_on(transformer, tmp_path):
+    located = run_of(transformer, tmp_path / "run")
+    with claimed(tmp_path / "out", folder=True) as first:
+        (first / "half.bin").write_text("half")
+        with pytest.raises(ArtifactError, match=r"out is being written by another process \(number \d+\)"):
+            export(located, ExportOptions("safetensors", tmp_path / "out"))
+        assert (first / "half.bin").exists()
+    export(located, ExportOptions("safetensors", tmp_path / "out"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
 
 
 @pytest.mark.parametrize("target", ["onnx-int8", "safetensors"])

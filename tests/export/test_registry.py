@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from tests.tracking.mlflow.serving_factory import classical, finished_run
 from textclf.errors import ArtifactError, ConfigError
+from textclf.export import registry
 from textclf.export.registry import RefusedError, register
 from textclf.system.files import write_manifest
 from textclf.tracking.find_runs import resolve_run
@@ -94,6 +97,27 @@ def test_the_first_takes_the_alias_and_the_same_again_changes_nothing(world, cla
     found = resolve_run("models:/first@champion")
     assert found.record == read_record(run)
     assert found.load().predict(["it is a lovely film"])[0].label == "positive"
+
+
+def test_of_two_who_register_one_run_at_once_the_second_waits(world, classifiers, monkeypatch):
+    run, inside, most = finished_run(world / "run", classifiers[0], right=0.9), [], []
+    do = registry._registered
+
+    def watched(*given):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.3)
+        try:
+            return do(*given)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(registry, "_registered", watched)
+    with ThreadPoolExecutor(2) as both:
+        done = list(both.map(lambda _: register(run, "twice"), range(2)))
+    assert max(most) == 1
+    assert [found.version for found in done] == ["1", "1"]
+    assert "nothing was changed" in done[0].said + done[1].said
 
 
 def test_a_significantly_worse_one_is_refused_unless_forced(world, classifiers):

@@ -75,6 +75,9 @@ def write_pipeline(classifier: ClassicalClassifier, folder: Path) -> None:
         _correct_sublinear(model)
     if PROBABILITIES not in {output.name for output in model.graph.output}:
         raise ArtifactError(f"The graph of a {type(last).__name__} has no probabilities.")
+    imports = sorted(model.opset_import, key=lambda used: used.domain)  # skl2onnx writes them in the order of a set
+    del model.opset_import[:]
+    model.opset_import.extend(imports)
     save_model(model, str(folder / MODEL))
     options = {"kind": "pipeline", "lowercase": lowercase, "features": len(vectorizer.vocabulary_)}
     write_description(folder, FAMILY, classifier, options)

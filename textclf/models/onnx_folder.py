@@ -183,6 +183,8 @@ def open_session(path: Path) -> InferenceSession:
             'A classifier in ONNX needs onnxruntime, which is not installed: pip install "textclf[onnx]".'
         ) from error
     onnxruntime.set_default_logger_severity(3)
+    if hasattr(onnxruntime, "disable_telemetry_events"):  # newer ones send what they are used for to their maker
+        onnxruntime.disable_telemetry_events()
     try:
         options = onnxruntime.SessionOptions()
         threads = os.environ.get("OMP_NUM_THREADS", "")

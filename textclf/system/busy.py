@@ -1,4 +1,4 @@
-"""Whether the machine is busy with other work: said once, so that nobody takes a slow run for a broken one."""
+"""A machine that is busy with other work: told once, so that nobody takes a slow run for a broken one."""
 
 from __future__ import annotations
 

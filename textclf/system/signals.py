@@ -20,7 +20,7 @@ SIGNALS = tuple(
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop, and has."""
 
-    def __init__(self, said: str):
+    def __init__(self, said: str = "stopped"):
         """Take what is said of it; `status` is the exit status of a process that was asked so."""
         super().__init__(said)
         self.status = 128 + signal.Signals.__members__.get(_state.asked or "", signal.SIGINT)

@@ -60,7 +60,7 @@ def claimed(target: Path, folder: bool = False) -> Iterator[Path]:
     Raises:
         ArtifactError: If another process is writing to the target.
     """
-    with _one_at_a_time(target.parent):
+    with one_at_a_time(target.parent):
         unfinished = begin(target)
         if busy := next(filter(None, map(_writer_of, _beside(target))), None):
             raise ArtifactError(
@@ -79,6 +79,25 @@ def claimed(target: Path, folder: bool = False) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             _remove(unfinished)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process at a time into the context, by a lock on a folder itself, which leaves nothing behind.
+
+    Where a folder cannot be locked, as on some network drives, all may enter.
+    """
+    handle = None
+    try:
+        with contextlib.suppress(ImportError, OSError):  # Windows opens no folders
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 @contextmanager
@@ -178,21 +197,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let one process at a time look at a folder and begin there; where a folder cannot be locked, all may."""
-    try:
-        import fcntl
-
-        handle = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):  # Windows opens no folders
-        yield
-        return
-    try:
-        with contextlib.suppress(OSError):  # some network drives lock none
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
