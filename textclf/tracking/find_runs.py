@@ -222,6 +222,22 @@ def find_previous_run(
     return unfinished[0] if unfinished else None
 
 
+def same_run_at_work(fingerprint: str, environment: Mapping[str, str], outputs: Path) -> Path | None:
+    """Return the folder of the same run that another process is at work on; none where there is none.
+
+    Args:
+        fingerprint: The run's, as in `RunStart`.
+        environment: What this process would run it with; a run of another environment is not the same to the digit.
+        outputs: Where to look.
+    """
+    for path, started in started_runs(outputs):
+        if started.fingerprint == fingerprint and not differences(started.environment, environment):
+            holder = at_work(path)
+            if holder is not None and holder.pid != os.getpid():
+                return path
+    return None
+
+
 def started_runs(outputs: Path) -> Iterator[tuple[Path, RunStart]]:
     """Yield the folders of runs at or below a folder, with what each was started with; unreadable ones are left out."""
     for root, folders, files in os.walk(outputs):

@@ -13,6 +13,7 @@ from pathlib import Path
 from textclf.errors import ArtifactError, DataError
 from textclf.system import signals
 from textclf.system.files import MANIFEST_FILE, manifest_problem, write_manifest
+from textclf.tracking.claims import start_is_over
 from textclf.tracking.lease import LEASE_FILE, Lease, LeaseLostError, take_lease
 from textclf.tracking.record import (
     CHECKPOINTS,
@@ -259,6 +260,7 @@ def open_run(path: Path, started: RunStart, resume: bool = False, accept_changes
             folder.stage.mkdir()
         else:
             folder.clean()
+        start_is_over(path)
         yield folder
     except signals.Stopped as stop:
         if lost:
