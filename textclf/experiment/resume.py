@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shlex
 import sys
@@ -18,7 +19,7 @@ from textclf.experiment.sweep.status import SWEEP_FILE, Sweep, read_sweep
 from textclf.system.files import folders_with
 from textclf.system.imports import importing
 from textclf.tracking.claims import Claim, take_claim
-from textclf.tracking.find_runs import OUTPUTS, RUN_HELP, resolve_run
+from textclf.tracking.find_runs import OUTPUTS, RUN_HELP, find_previous_run, resolve_run, same_run_at_work
 from textclf.tracking.lease import at_work
 from textclf.tracking.record import RUN_FILE, STARTED_FILE, RunRecord, command_line, config_fingerprint
 from textclf.tracking.run_start import RunStart
@@ -58,10 +59,8 @@ def use_former_run(config: DictConfig) -> None:
 
 def _former_run(config: DictConfig, now: RunStart, claim: Claim) -> tuple[Claim, Path | None]:
     """Return the folder in which a run was started before, if any, once nobody else is at work on it; and the claim."""
-    from textclf.tracking.find_runs import find_previous_run, same_run_at_work
-
     while True:
-        found = find_previous_run(now.fingerprint, now.environment, OUTPUTS, config.resume_changed)
+        found = _find_run(config, now)
         if found is not None and (found / RUN_FILE).is_file():
             return claim, found
         busy = same_run_at_work(now.fingerprint, now.environment, OUTPUTS)
@@ -118,12 +117,21 @@ def find_run(cfg: DictConfig) -> Path | None:
     """Return the folder of the run that a config describes, where it was done before.
 
     Raises:
-        TextclfError: If the config is not usable.
+        TextclfError: If the config or its data are not usable.
     """
-    from textclf.tracking.find_runs import find_previous_run
+    return _find_run(cfg, _start_of(cfg))
 
-    now = _start_of(cfg)
-    return find_previous_run(now.fingerprint, now.environment, OUTPUTS, cfg.resume_changed)
+
+def _find_run(cfg: DictConfig, now: RunStart) -> Path | None:
+    """Return the folder of a run that was done before: one of other data is another run."""
+
+    @functools.cache
+    def data_now() -> str:
+        from textclf.data.load import load
+
+        return load(build_experiment(cfg).dataset).fingerprint
+
+    return find_previous_run(now.fingerprint, now.environment, OUTPUTS, cfg.resume_changed, data_now)
 
 
 def _start_of(cfg: DictConfig) -> RunStart:

@@ -37,8 +37,10 @@ _claims: dict[Path, Claim] = {}
 class Claim:
     """The right to start something: nobody else with the same fingerprint decides where while it is held."""
 
-    def __init__(self, place: Path, key: str, lock: FileLock | None):
+    def __init__(self, place: Path, key: str, lock: FileLock | None, is_first: bool = False):
         self.place = place
+        self.is_first = is_first
+        """Whether there was no folder of runs before."""
         self.key = key
         self.lock = lock
         """Held by this process; none where another starts the same and this one need not wait for it."""
@@ -96,6 +98,8 @@ class Claim:
             self.lock = None
         with contextlib.suppress(OSError):
             self.place.rmdir()
+            if self.is_first:
+                self.place.parent.rmdir()
 
 
 def take_claim(outputs: Path, key: str, wait: bool) -> Claim:
@@ -108,13 +112,13 @@ def take_claim(outputs: Path, key: str, wait: bool) -> Claim:
             lasts is not waited for any more: this start then goes its own way.
     """
     place, began, told = Path(outputs) / PLACE, time.monotonic(), False
-    failed = 0
+    failed, is_first = 0, not place.parent.exists()
     while failed < ATTEMPTS:
         lock = FileLock(place / f"{key}.lock", timeout=0, thread_local=False)
         try:
             place.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=1 if wait else 0)
-            return Claim(place, key, lock)
+            return Claim(place, key, lock, is_first)
         except Timeout:
             if not wait or time.monotonic() - began > lease_seconds():
                 break

@@ -195,7 +195,11 @@ def _finished(outputs: Path, said: str, wanted: Callable[[RunRecord], bool]) -> 
 
 
 def find_previous_run(
-    fingerprint: str, environment: Mapping[str, str], outputs: Path, accept_changes: bool = False
+    fingerprint: str,
+    environment: Mapping[str, str],
+    outputs: Path,
+    accept_changes: bool = False,
+    data_fingerprint: Callable[[], str] | None = None,
 ) -> Path | None:
     """Return the folder of the same run done before: a finished one, else the newest that was cut off.
 
@@ -204,6 +208,8 @@ def find_previous_run(
         environment: What this process would run it with; a finished run of another is passed over.
         outputs: Where to look.
         accept_changes: Take a finished run also where code, versions or machine have changed since.
+        data_fingerprint: Reads the data of now, which is asked for only where a finished run would be taken; one of
+            other data is passed over. None takes it whatever its data were.
 
     Returns:
         The folder; none where there is no such run.
@@ -215,6 +221,12 @@ def find_previous_run(
             continue
         changed = [] if accept_changes else differences(started.environment, environment)
         wrong = "; ".join(changed) or manifest_problem(path)
+        if (
+            wrong is None
+            and data_fingerprint is not None
+            and started.data_fingerprint not in (None, data_fingerprint())
+        ):
+            wrong = "its data have changed since, so this is another run"
         if wrong is None:
             return path
         log.info("%s was finished in %s, but is not used: %s", started.name, path, wrong)

@@ -31,6 +31,7 @@ from textclf.system.redact import redact_files
 from textclf.tracking.claims import give_up_claims
 from textclf.tracking.lease import BusyError, LeaseLostError
 from textclf.tracking.record import RUN_FILE, STATUS_FILE
+from textclf.tracking.run_folder import ChangedError, OtherDataError
 
 log = logging.getLogger("textclf.sweep")
 
@@ -96,6 +97,7 @@ class SweepCallback(Callback):
             seconds=round(now - (self.began or now), 3),
             ended=now,
             error=explain(error.__cause__ or error) if isinstance(error, BaseException) else None,
+            resumes=not isinstance(getattr(error, "__cause__", None), (ChangedError, OtherDataError)),
         )
         elsewhere = failed and isinstance(getattr(error, "__cause__", None), (BusyError, LeaseLostError))
         before = read_status(folder)

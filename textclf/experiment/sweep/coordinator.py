@@ -213,7 +213,7 @@ class OpenSweep:
         wrong = len(failures) + len(lost) + len(unreadable)
         if wrong:
             print(f"\n{wrong} of {self.sweep.total or len(statuses)} jobs failed; see {self.folder}/job*/run.log")
-            if not self.sweep.search:
+            if not self.sweep.search and (lost or unreadable or any(status.resumes for status in failures)):
                 print(f"to do those again and keep the others: {resume_command()}")
         self.parent.log_metrics({"jobs": float(len(statuses)), "jobs_failed": float(wrong)})
         return not wrong
