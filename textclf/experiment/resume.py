@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shlex
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,39 +19,88 @@ from textclf.experiment.sweep.status import SWEEP_FILE, Sweep, read_sweep
 from textclf.system.files import folders_with
 from textclf.system.imports import importing
 from textclf.system.places import TRUST
-from textclf.tracking.find_runs import OUTPUTS, RUN_HELP, resolve_run
-from textclf.tracking.record import STARTED_FILE, RunRecord, command_line
+from textclf.tracking.claims import Claim, take_claim
+from textclf.tracking.find_runs import OUTPUTS, RUN_HELP, find_previous_run, resolve_run, same_run_at_work
+from textclf.tracking.lease import at_work
+from textclf.tracking.record import RUN_FILE, STARTED_FILE, RunRecord, command_line, config_fingerprint
+from textclf.tracking.run_start import RunStart
 
 log = logging.getLogger("textclf.run")
 
 OPTIONS = tuple(f"{name}=" for name in RunConfig.__dataclass_fields__ if name.startswith("resume"))
 FROM_RUN = "--from-run"
+POLL_SECONDS = 1.0
 
 
 def use_former_run(config: DictConfig) -> None:
-    """Resume a run in the folder where it was started before, unless one is named."""
-    if not config.resume or _names(config, "hydra.run.dir"):
+    """Choose the folder of a run, unless one is named.
+
+    With `resume=true` it is the one in which it was started before; while another process is at work there, or is just
+    starting the same, that is waited for. What a killed process left before its run was known is gone on with always.
+    """
+    if _names(config, "hydra.run.dir"):
         return
     with suppress(TextclfError):  # told when the run itself builds its experiment
-        found = find_run(config)
-        if found is None:
-            log.info("there is nothing to resume: no run below %s was started with these options", OUTPUTS)
-        else:
-            _set_folder(config, "run", found)
+        now = _start_of(config)
+        claim = take_claim(OUTPUTS, now.fingerprint, wait=config.resume)
+        try:
+            found = None
+            if config.resume:
+                claim, found = _former_run(config, now, claim)
+            found = found or claim.abandoned()
+            if found is not None:
+                _set_folder(config, "run", found)
+            elif config.resume:
+                log.info("there is nothing to resume: no run below %s was started with these options", OUTPUTS)
+            claim.note(Path(config.hydra.run.dir))
+        except BaseException:
+            claim.done()
+            raise
+
+
+def _former_run(config: DictConfig, now: RunStart, claim: Claim) -> tuple[Claim, Path | None]:
+    """Return the folder in which a run was started before, if any, once nobody else is at work on it; and the claim."""
+    while True:
+        found = _find_run(config, now)
+        if found is not None and (found / RUN_FILE).is_file():
+            return claim, found
+        busy = same_run_at_work(now.fingerprint, now.environment, OUTPUTS)
+        if busy is None:
+            return claim, found
+        claim.done()  # others may have to wait as well
+        print(f"{at_work(busy) or 'another process'} is at work on this run in {busy}; waiting for it", flush=True)
+        while at_work(busy) is not None:
+            time.sleep(POLL_SECONDS)
+        claim = take_claim(OUTPUTS, now.fingerprint, wait=True)
 
 
 def use_former_sweep(config: DictConfig) -> None:
-    """Resume a sweep in the newest folder of the same command, unless one is named."""
-    search = not config.hydra.sweeper._target_.endswith("BasicSweeper")  # it goes on from its storage
-    if not config.resume or search or _names(config, "hydra.sweep.dir"):
+    """Choose the folder of a sweep, unless one is named: with `resume=true` the newest of the same command.
+
+    While another process is just starting the same sweep, that is waited for, and this one joins it. What a killed
+    process left before its sweep was known is gone on with always.
+    """
+    if _names(config, "hydra.sweep.dir"):
         return
+    search = not config.hydra.sweeper._target_.endswith("BasicSweeper")  # it goes on from its storage
+    resumes = config.resume and not search
     command = sweep_command(config)
-    known = [(path, read_sweep(path)) for path in folders_with(SWEEP_FILE, OUTPUTS)]
-    same = [folder for folder, sweep in known if sweep is not None and same_command(sweep, command)]
-    if same:
-        _set_folder(config, "sweep", max(same, key=lambda folder: (folder / SWEEP_FILE).stat().st_mtime))
-    else:
-        print(f"no sweep below {OUTPUTS} was started with this command; runs that are finished elsewhere are used")
+    claim = take_claim(OUTPUTS, config_fingerprint({"sweep": sorted(shlex.split(command))}, 16), wait=resumes)
+    try:
+        known = [(path, read_sweep(path)) for path in folders_with(SWEEP_FILE, OUTPUTS)] if resumes else []
+        same = [folder for folder, sweep in known if sweep is not None and same_command(sweep, command)]
+        if same:
+            _set_folder(config, "sweep", max(same, key=lambda folder: (folder / SWEEP_FILE).stat().st_mtime))
+            claim.done()
+            return
+        if (abandoned := claim.abandoned()) is not None:
+            _set_folder(config, "sweep", abandoned)
+        elif resumes:
+            print(f"no sweep below {OUTPUTS} was started with this command; runs that are finished elsewhere are used")
+        claim.note(Path(config.hydra.sweep.dir))
+    except BaseException:
+        claim.done()
+        raise
 
 
 def _names(config: DictConfig, option: str) -> bool:
@@ -67,15 +118,34 @@ def find_run(cfg: DictConfig) -> Path | None:
     """Return the folder of the run that a config describes, where it was done before.
 
     Raises:
+        TextclfError: If the config or its data are not usable.
+    """
+    return _find_run(cfg, _start_of(cfg))
+
+
+def _find_run(cfg: DictConfig, now: RunStart) -> Path | None:
+    """Return the folder of a run that was done before: one of other data is another run."""
+
+    @functools.cache
+    def data_now() -> str:
+        from textclf.data.load import load
+
+        return load(build_experiment(cfg).dataset).fingerprint
+
+    return find_previous_run(now.fingerprint, now.environment, OUTPUTS, cfg.resume_changed, data_now)
+
+
+def _start_of(cfg: DictConfig) -> RunStart:
+    """Return what the run that a config describes would start with in this process.
+
+    Raises:
         TextclfError: If the config is not usable.
     """
     experiment = build_experiment(cfg)
     with importing():
         from textclf.experiment.experiment import started_now
-        from textclf.tracking.find_runs import find_previous_run
 
-    now = started_now(experiment)
-    return find_previous_run(now.fingerprint, now.environment, OUTPUTS, cfg.resume_changed)
+    return started_now(experiment)
 
 
 def sweep_command(cfg: DictConfig) -> str:

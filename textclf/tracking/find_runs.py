@@ -215,7 +215,11 @@ def _finished(outputs: Path, said: str, wanted: Callable[[RunRecord], bool]) -> 
 
 
 def find_previous_run(
-    fingerprint: str, environment: Mapping[str, str], outputs: Path, accept_changes: bool = False
+    fingerprint: str,
+    environment: Mapping[str, str],
+    outputs: Path,
+    accept_changes: bool = False,
+    data_fingerprint: Callable[[], str] | None = None,
 ) -> Path | None:
     """Return the folder of the same run done before: a finished one, else the newest that was cut off.
 
@@ -224,6 +228,8 @@ def find_previous_run(
         environment: What this process would run it with; a finished run of another is passed over.
         outputs: Where to look.
         accept_changes: Take a finished run also where code, versions or machine have changed since.
+        data_fingerprint: Reads the data of now, which is asked for only where a finished run would be taken; one of
+            other data is passed over. None takes it whatever its data were.
 
     Returns:
         The folder; none where there is no such run.
@@ -235,11 +241,33 @@ def find_previous_run(
             continue
         changed = [] if accept_changes else differences(started.environment, environment)
         wrong = "; ".join(changed) or manifest_problem(path)
+        if (
+            wrong is None
+            and data_fingerprint is not None
+            and started.data_fingerprint not in (None, data_fingerprint())
+        ):
+            wrong = "its data have changed since, so this is another run"
         if wrong is None:
             return path
         log.info("%s was finished in %s, but is not used: %s", started.name, path, wrong)
     unfinished = [path for path, _ in same if not (path / MANIFEST_FILE).exists() and at_work(path) is None]
     return unfinished[0] if unfinished else None
+
+
+def same_run_at_work(fingerprint: str, environment: Mapping[str, str], outputs: Path) -> Path | None:
+    """Return the folder of the same run that another process is at work on; none where there is none.
+
+    Args:
+        fingerprint: The run's, as in `RunStart`.
+        environment: What this process would run it with; a run of another environment is not the same to the digit.
+        outputs: Where to look.
+    """
+    for path, started in started_runs(outputs):
+        if started.fingerprint == fingerprint and not differences(started.environment, environment):
+            holder = at_work(path)
+            if holder is not None and holder.pid != os.getpid():
+                return path
+    return None
 
 
 def started_runs(outputs: Path) -> Iterator[tuple[Path, RunStart]]:

@@ -79,7 +79,7 @@ class Lease:
             if holder is None or holder.token != self.worker.token:
                 raise LeaseLostError(
                     f"{self.folder} was taken over by {holder or 'another worker'}, since nothing was heard of this "
-                    f"one for {_seconds():.0f} seconds. Its own results are not put in their place."
+                    f"one for {lease_seconds():.0f} seconds. Its own results are not put in their place."
                 )
             yield
 
@@ -91,7 +91,7 @@ class Lease:
             (self.folder / LEASE_FILE).unlink(missing_ok=True)
 
     def _beat(self) -> None:
-        while not self._over.wait(_seconds() / BEATS):
+        while not self._over.wait(lease_seconds() / BEATS):
             try:
                 with self.fenced():
                     os.utime(self.folder / LEASE_FILE)
@@ -113,17 +113,22 @@ def take_lease(folder: Path, on_loss: Callable[[], None] | None = None) -> Lease
     Raises:
         BusyError: If another worker is at work there.
     """
-    process = psutil.Process()
-    worker = Worker(uuid.uuid4().hex, socket.gethostname(), process.pid, process.create_time())
+    worker = this_worker()
     with _locked(folder):
         holder = read_holder(folder)
         if holder is not None and is_alive(folder, holder):
             raise BusyError(
                 f"{folder}: {holder} is at work there. Wait for it to end, stop it, or name another folder; if it is "
-                f"dead, it is given up for it {_seconds():.0f} seconds after its last sign of life."
+                f"dead, it is given up for it {lease_seconds():.0f} seconds after its last sign of life."
             )
         write_json(folder / LEASE_FILE, asdict(worker))
     return Lease(folder, worker, on_loss)
+
+
+def this_worker() -> Worker:
+    """Return this process as one that holds something, with a token of its own."""
+    process = psutil.Process()
+    return Worker(uuid.uuid4().hex, socket.gethostname(), process.pid, process.create_time())
 
 
 def read_holder(folder: Path) -> Worker | None:
@@ -141,12 +146,12 @@ def is_alive(folder: Path, holder: Worker) -> bool:
     On this machine its process is looked for. The age of the last heartbeat is measured by the clock of the file
     system, which is the same for all.
     """
-    if holder.host == socket.gethostname() and not _is_running(holder):
+    if is_running(holder) is False:
         return False
     lock = folder / LOCK_FILE
     try:
         os.utime(lock)
-        return lock.stat().st_mtime - (folder / LEASE_FILE).stat().st_mtime < _seconds()
+        return lock.stat().st_mtime - (folder / LEASE_FILE).stat().st_mtime < lease_seconds()
     except OSError:
         return False
 
@@ -157,7 +162,10 @@ def at_work(folder: Path) -> Worker | None:
     return holder if holder is not None and is_alive(folder, holder) else None
 
 
-def _is_running(holder: Worker) -> bool:
+def is_running(holder: Worker) -> bool | None:
+    """Return whether a process of this machine is there; none of another machine's, which cannot be known."""
+    if holder.host != socket.gethostname():
+        return None
     try:
         process = psutil.Process(holder.pid)
         gone = process.status() == psutil.STATUS_ZOMBIE
@@ -170,5 +178,6 @@ def _locked(folder: Path) -> FileLock:
     return FileLock(folder / LOCK_FILE, timeout=60)
 
 
-def _seconds() -> float:
+def lease_seconds() -> float:
+    """Return the time without a heartbeat after which a worker is given up for dead, in seconds."""
     return float(os.environ.get("TEXTCLF_LEASE_SECONDS", SECONDS))

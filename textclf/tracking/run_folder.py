@@ -14,6 +14,7 @@ from textclf.errors import ArtifactError, DataError
 from textclf.system import signals
 from textclf.system.files import MANIFEST_FILE, manifest_problem, write_manifest
 from textclf.system.unfinished import PREFIX
+from textclf.tracking.claims import start_is_over
 from textclf.tracking.lease import LEASE_FILE, Lease, LeaseLostError, take_lease
 from textclf.tracking.record import (
     CHECKPOINTS,
@@ -36,6 +37,19 @@ DAMAGED = ".damaged-"
 LEFT_OVER = re.compile(rf"\.staged-.*|{PREFIX.pattern}.*|\.writable")
 """What a killed process leaves."""
 LATE = ".late-"
+OVER = (
+    "without resume=true; a sweep also with resume=true and a new folder, hydra.sweep.dir=/path/to/it, where it takes "
+    "over those of its runs that are still the same"
+)
+"""How to start over what cannot be resumed."""
+
+
+class ChangedError(ArtifactError):
+    """A run was started with other code, versions, machine or options, so the same command never resumes it."""
+
+
+class OtherDataError(DataError):
+    """A run was started with other data, so the same command never resumes it."""
 
 
 def make_writable(path: Path) -> None:
@@ -83,19 +97,19 @@ def check_before(path: Path, before: RunStart, now: RunStart, accept_changes: bo
     """Return what has changed since a run was started.
 
     Raises:
-        ArtifactError: If it is another run, or changes are not accepted.
+        ChangedError: If it is another run, or changes are not accepted.
     """
     if before.fingerprint != now.fingerprint:
-        raise ArtifactError(
+        raise ChangedError(
             f"{path} holds another run, {before.name}, started with other options: "
             f"{before.command or 'see its config'}. Name another folder."
         )
     changed = differences(before.environment, now.environment)
     if changed and not accept_changes:
-        raise ArtifactError(
+        raise ChangedError(
             f"The run in {path} was started with {'; '.join(changed)}. Resumed, it would not come out the same to the "
             f"digit. Go back to what it was started with, add resume_changed=true to resume it all the same (the "
-            f"record then says so), or start over without resume=true."
+            f"record then says so), or start over {OVER}."
         )
     if changed:
         log.warning("resumed although it was started with %s", "; ".join(changed))
@@ -164,16 +178,16 @@ class RunFolder:
         """Note which data the run reads, or check that they are the same as before.
 
         Raises:
-            DataError: If they are not.
+            OtherDataError: If they are not.
         """
         before = self.started.data_fingerprint
         if before is None:
             self.started = replace(self.started, data_fingerprint=fingerprint)
             write_started(self.path, self.started)
         elif before != fingerprint:
-            raise DataError(
+            raise OtherDataError(
                 f"The data have changed since the run in {self.path} was started (fingerprint {before}, now "
-                f"{fingerprint}), so it cannot be resumed. Put them back, or start over without resume=true."
+                f"{fingerprint}), so it cannot be resumed. Put them back, or start over {OVER}."
             )
 
     def finish(self, record: RunRecord) -> None:
@@ -260,6 +274,7 @@ def open_run(path: Path, started: RunStart, resume: bool = False, accept_changes
             folder.stage.mkdir()
         else:
             folder.clean()
+        start_is_over(path)
         yield folder
     except signals.Stopped as stop:
         if lost:

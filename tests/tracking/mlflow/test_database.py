@@ -103,8 +103,7 @@ def test_a_store_whose_making_breaks_off_is_not_there(tmp_path, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(database, "MlflowClient", Broken)
         prepare_database(f"sqlite:///{tmp_path}/new.db")
-    assert not list(tmp_path.glob("*.db"))
-    assert not list(tmp_path.glob(".*.db"))
+    assert not [*tmp_path.glob("*.db"), *tmp_path.glob(".*.db")]
 
 
 def test_several_at_once_make_one_store(tmp_path, monkeypatch):

@@ -28,8 +28,10 @@ from textclf.experiment.sweep.coordinator import OpenSweep
 from textclf.experiment.sweep.status import JobStatus, read_status, write_status
 from textclf.system.memory import release_memory
 from textclf.system.redact import redact_files
+from textclf.tracking.claims import give_up_claims
 from textclf.tracking.lease import BusyError, LeaseLostError
 from textclf.tracking.record import RUN_FILE, STATUS_FILE
+from textclf.tracking.run_folder import ChangedError, OtherDataError
 
 log = logging.getLogger("textclf.sweep")
 
@@ -64,6 +66,7 @@ class SweepCallback(Callback):
             use_former_sweep(config)
             self.open = OpenSweep(config)
         except (TextclfError, HydraException, OmegaConfBaseException) as error:
+            give_up_claims()
             print(f"error: {explain(error)}", file=sys.stderr)
             sys.exit(FAILED)
 
@@ -81,6 +84,7 @@ class SweepCallback(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Keep how the job ended; in a sweep, let the others go on."""
+        give_up_claims()
         hydra_config = job_return.hydra_cfg.hydra if job_return.hydra_cfg is not None else config.hydra
         folder = Path(hydra_config.runtime.output_dir)
         failed = job_return.status is HydraJobStatus.FAILED
@@ -93,6 +97,7 @@ class SweepCallback(Callback):
             seconds=round(now - (self.began or now), 3),
             ended=now,
             error=explain(error.__cause__ or error) if isinstance(error, BaseException) else None,
+            resumes=not isinstance(getattr(error, "__cause__", None), (ChangedError, OtherDataError)),
         )
         elsewhere = failed and isinstance(getattr(error, "__cause__", None), (BusyError, LeaseLostError))
         before = read_status(folder)

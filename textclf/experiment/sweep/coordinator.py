@@ -43,6 +43,7 @@ from textclf.experiment.sweep.status import (
     write_sweep,
 )
 from textclf.system.redact import redacted
+from textclf.tracking.claims import start_is_over
 from textclf.tracking.lease import BusyError, Lease, at_work, take_lease
 from textclf.tracking.options import TrackedRun, comparison_url
 from textclf.tracking.record import RUN_FILE, STATUS_FILE, RunRecord, read_record
@@ -75,6 +76,7 @@ class OpenSweep:
             config.hydra.sweeper._target_ = PLANNED
         self.lease = self._lead(config.resume)
         self.sweep = self._join_or_begin(plan, config.resume)
+        start_is_over(self.folder)
         finished = _finished_before(self.folder) if config.resume else {}
         self.watch = SweepWatch(self.folder, self.sweep, {status.job for status in finished.values()})
         self.watch.start()
@@ -211,7 +213,7 @@ class OpenSweep:
         wrong = len(failures) + len(lost) + len(unreadable)
         if wrong:
             print(f"\n{wrong} of {self.sweep.total or len(statuses)} jobs failed; see {self.folder}/job*/run.log")
-            if not self.sweep.search:
+            if not self.sweep.search and (lost or unreadable or any(status.resumes for status in failures)):
                 print(f"to do those again and keep the others: {resume_command()}")
         self.parent.log_metrics({"jobs": float(len(statuses)), "jobs_failed": float(wrong)})
         return not wrong

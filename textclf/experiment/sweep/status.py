@@ -59,6 +59,8 @@ class JobStatus:
     """Time of the end, in seconds since 1970."""
     error: str | None = None
     """What a person should know of a failure."""
+    resumes: bool = True
+    """Whether the same command may do it; not where a run was started with what is no longer there."""
 
     @property
     def options(self) -> dict[str, str]:
