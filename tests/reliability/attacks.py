@@ -38,7 +38,7 @@ CREDENTIALS = {
     "HF_TOKEN": "hf_qzxtokenqzxtokenqzxtokenqzx",
     "QZX_VALUE": IN_ENVIRONMENT,
 }
-UNCLEAN = ("Traceback (most recent call last)", "nan")
+UNCLEAN = "Traceback (most recent call last)"
 QUICK = ("analysis.attributions=1", "analysis.attributed_words=4")
 FAST = (*QUICK, "tracker=none")
 
@@ -242,7 +242,7 @@ def _dataset_card(scene: Scene, file: str) -> list[str]:
     return scene.train_on("dataset=hub", "dataset.path=./data", "dataset.name=x")
 
 
-def _described(name: str, change: Callable[[dict[str, Any]], Any]) -> None:
+def _described(name: str, change: Callable[[dict[str, Any]], Any], refused: bool = True) -> None:
     """Add an attack that edits a classifier's description; a classifier of each family is predicted with."""
 
     def classical(scene: Scene) -> list[str]:
@@ -255,7 +255,7 @@ def _described(name: str, change: Callable[[dict[str, Any]], Any]) -> None:
 
     for family in (classical, transformer):
         family.__name__ = f"{family.__name__}_{name}"
-        attack(refused=True)(family)
+        attack(refused)(family)
 
 
 _described("temperature_zero", lambda said: said.update(temperature=0))
@@ -264,7 +264,7 @@ _described("a_label_too_many", lambda said: said["label_names"].append("third"))
 _described("labels_twice", lambda said: said.update(label_names=["same"] * len(said["label_names"])))
 _described("a_million_labels", lambda said: said.update(label_names=[str(i) for i in range(1_000_000)]))
 _described("options_no_mapping", lambda said: said.update(options=[1]))
-_described("deep_nesting", lambda said: said.update(options=_nested(900)))
+_described("deep_nesting", lambda said: said.update(options=_nested(900)), refused=False)
 
 
 def _nested(depth: int) -> dict[str, Any]:
@@ -444,7 +444,8 @@ class Attacker:
             f"{name} is in {path}" for name, value in CREDENTIALS.items() for path in sorted(_holding(home, value))
         ]
         problems += [f"{name} is on the screen" for name, value in CREDENTIALS.items() if value in said]
-        problems += [f"{shown!r} is on the screen" for shown in UNCLEAN if shown in said]
+        problems += ["a traceback is on the screen"] * (UNCLEAN in said)
+        problems += ["an answer is no number"] * ("nan" in ended.stdout and not ended.returncode)
         if attack.refused and ended.returncode == 0:
             problems.append("the command did as it was told")
         if ended.returncode not in (0, 1, 2, 3):
@@ -506,7 +507,7 @@ def leaks(attacker: Attacker, seed: int) -> list[str]:
     pieces = re.findall(r"[a-zA-Z0-9]{7,}", password)  # any of them gives part of it away
     problems = [f"{piece!r} of {given!r} is on the screen" for piece in pieces if piece in said]
     problems += [f"{piece!r} of {given!r} is in {path}" for piece in pieces for path in sorted(_holding(home, piece))]
-    problems += [f"{given!r}: a traceback on the screen"] * (UNCLEAN[0] in said)
+    problems += [f"{given!r}: a traceback on the screen"] * (UNCLEAN in said)
     if not problems:
         shutil.rmtree(home)
     return problems
