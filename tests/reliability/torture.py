@@ -41,6 +41,8 @@ from tests.reliability.zygote import Zygote
 PARTS = ("fresh", "faults", "kills", "many", "inputs", "soak", "attacks", "secrets")
 POINTS = {"classical": 44, "torch": 15, "hf": 12, "classical+mlflow": 12}
 """Points of each kind of fault, by case: those that are over sooner get more."""
+SECONDS_PER_JOB = 2
+"""A job of the soak, at the most."""
 Task = tuple[str, Callable[[Trials], Outcome]]
 
 
@@ -182,6 +184,8 @@ class Torture:
         """Let many processes work at once."""
         trials = self.workers[0]
         for number in range(1 if self.quick else 6):
+            if time.monotonic() > self.until:
+                break
             self.take("8 processes at once", crowd.many_runs(trials, 8, 3, self.seed + number))
             self.take("3 workers on a sweep", crowd.one_sweep(trials, 3, 4, 1, self.seed + number))
             self.count("jobs", 12)
@@ -210,7 +214,8 @@ class Torture:
 
     def soak(self) -> None:
         """Do a long sweep in one process."""
-        found = soak(self.workers[0], 20 if self.quick else 410)
+        most = 20 if self.quick else 410
+        found = soak(self.workers[0], int(max(20, min(most, self.seconds / SECONDS_PER_JOB))))
         self.count("jobs", found.jobs)
         say(
             f"soak: {found.bytes_per_job / 1e3:,.0f} kB, {found.files} files and {found.threads} threads more by the end"
