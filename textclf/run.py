@@ -145,14 +145,14 @@ def _swept(multirun: bool, overrides: list[str]) -> set[str]:
 
 def main() -> None:
     """Compose and run what the command line says; exit with 0 only if all of it went well."""
-    invocation = Invocation(given=psutil.Process().create_time())
-    config.register()
-    logging.raiseExceptions = False  # a log file on a full disk loses a line, and nothing else
-    if is_follower():
-        sys.argv += follower_overrides()
     wants_traceback = "HYDRA_FULL_ERROR" in os.environ
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise; what is shown is decided below
     try:
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise; what is shown is decided below
+        invocation = Invocation(given=psutil.Process().create_time())
+        config.register()
+        logging.raiseExceptions = False  # a log file on a full disk loses a line, and nothing else
+        if is_follower():
+            sys.argv += follower_overrides()
         if any(argument.partition("=")[0] == FROM_RUN for argument in sys.argv) and not {"--help", "-h"} & set(
             sys.argv
         ):
