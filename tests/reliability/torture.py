@@ -323,7 +323,10 @@ def _do(said: argparse.Namespace, scratch: Path) -> int:
             say("\n".join(outcome.problems) or "survived")
             return int(bool(outcome.problems))
         torture = Torture(workers, has_library, said.quick, said.seed, 60 * said.minutes)
-        torture.do(said.only)
+        for part in said.only:
+            torture.do([part])
+            if said.write:  # after each: a torture takes hours, and may be cut off itself
+                _write(said.write, torture.parts)
     counts = torture.counts
     tried = ", ".join(f"{what} {counts[what]}" for what in sorted(counts))
     say(f"\ntried: {tried}; things lost: {len(torture.lost)}")
@@ -331,11 +334,14 @@ def _do(said: argparse.Namespace, scratch: Path) -> int:
         say(f"lost: {what}")
     if torture.lost:
         say(f"the folders are below {scratch}; --seed {said.seed} does the same again")
-    if said.write:
-        before = json.loads(said.write.read_text()) if said.write.exists() else {}
-        parts = {part: {**found, "date": date.today().isoformat()} for part, found in torture.parts.items()}
-        said.write.write_text(json.dumps(before | parts, indent=2, sort_keys=True) + "\n")
     return int(bool(torture.lost))
+
+
+def _write(path: Path, parts: Mapping[str, Mapping[str, int]]) -> None:
+    """Put what was counted in some parts into a file, beside that of other parts."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    dated = {part: {**found, "date": date.today().isoformat()} for part, found in parts.items()}
+    path.write_text(json.dumps(before | dated, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":
