@@ -25,6 +25,7 @@ CALLS = {
     "unsafe_load_all", "full_load_all", "read_pickle", "read_hdf", "load_module_from_file_location", "instantiate",
     "get_class", "get_method", "get_object", "unpack_archive", "extractall", "load_library",
     "register_custom_ops_library", "load_state_dict_from_url", "run_path", "run_module",
+    "import_main_class",
 }  # fmt: skip
 """Functions that run code, or what a file says, wherever they come from."""
 BARE = {"eval", "exec", "compile", "__import__"} | {"os.system", "os.popen"}
@@ -49,7 +50,7 @@ ALLOWED = {
     ("textclf/__main__.py", "import_module"),  # likewise
     ("textclf/models/classical/pipeline.py", "import_module"),  # of scikit-learn's estimators and textclf's own
     ("textclf/models/classical/pipeline.py", "skops.io.load"),  # with the list of trusted types
-    ("textclf/evaluation/metrics.py", "evaluate.load"),  # dataset.metrics, which is asked for by name
+    ("textclf/evaluation/metrics.py", "import_main_class"),  # dataset.metrics: of evaluate's own, by full id
 }
 REMOTE = {"from_pretrained", "load_dataset"}
 """Functions that run code of a repository where they are told to."""

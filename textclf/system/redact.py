@@ -42,7 +42,7 @@ _SCHEME = r"\b[a-z][a-z0-9+.-]{0,30}://"
 _ADDRESS = re.compile(_SCHEME, re.IGNORECASE)
 _PORT = re.compile(r"\d{1,5}[/?#]")
 _WORD = re.compile(r"\S+")
-_CUTS = re.compile(r"[\s'\"`\\/?#@:,;&<>\[\]{}()|^%+!*=$~]+")
+_CUTS = re.compile(r"[\s'\"`\\/?#@:,;&<>\[\]{}()|^%+!*=$~]+|[^\x00-\x7f]+")
 """Signs at which a client cuts an address, or that some spelling writes otherwise."""
 _remembered: set[str] = set()
 """Passwords of addresses that options gave in this process."""
