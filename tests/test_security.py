@@ -27,10 +27,10 @@ def recipe(target):
     return found[1].replace("\\\n", " ")
 
 
-def test_what_make_starts_listens_on_this_machine_with_pickle_and_jobs_off():
+def test_what_make_starts_listens_on_this_machine_with_pickle_and_jobs_off(tmp_path):
     line = recipe("serve")
     assert re.findall(r"--host (\S+)", line) == ["127.0.0.1"]
-    shown = ui.command(Namespace(tracking_uri="sqlite:///a.db", port=5000))
+    shown = ui.command(Namespace(tracking_uri=f"sqlite:///{tmp_path}/a.db", port=5000))
     assert shown[shown.index("--host") + 1] == "127.0.0.1"
     for switch in SWITCHES:
         assert re.findall(rf"\b{switch}=(\w+)", line) == [ui.SETTINGS[switch]] == ["false"], switch

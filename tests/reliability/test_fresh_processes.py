@@ -65,6 +65,7 @@ def on_both(folder, module, arguments):
     ))  # fmt: skip
 
 
+@pytest.mark.slow  # test_trials.py holds its own against a fresh process each time
 def test_a_run_is_the_same_on_both_machines(world, tmp_path):
     arguments = world.classical(OWN_WORDS, "hydra.run.dir=HERE/run")
     on_both(tmp_path, "textclf.run", arguments)
