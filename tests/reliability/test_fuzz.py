@@ -11,6 +11,10 @@ def test_bad_input_ends_in_a_paragraph(kind, seeds, tmp_path):
     assert len(ended) > 1
 
 
+def test_a_parquet_file_that_names_a_column_in_two_ways_ends_in_a_paragraph(tmp_path):
+    assert fuzz.try_file(906, tmp_path) != "loaded"
+
+
 def test_a_traceback_would_be_found(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise KeyError("label")

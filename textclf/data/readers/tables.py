@@ -193,7 +193,10 @@ def open_table(source: Path | BinaryIO, ending: str, said: str) -> Iterator[Tabl
     if not isinstance(source, Path) and not source.seekable():
         raise DataError(f"{said}: {kind} is read from its end, so it cannot come through a pipe; name the file.")
     try:
-        table = Table(source, ending)
+        try:
+            table = Table(source, ending)
+        except KeyError as error:  # two places of a damaged file name a column differently
+            raise DataError(f"{said}: the file cannot be read as {kind}: it has no column {error}.") from error
         counts = Counter(table.schema.names)
         if clash := [name for name, count in counts.items() if count > 1]:
             raise DataError(f"{said}: columns {listed(clash)} occur more than once; names must be distinct.")
