@@ -14,8 +14,10 @@ import os
 import sys
 from pathlib import Path
 
+from textclf.documents.escape import terminal
 from textclf.system.disk import Aftermath
 from textclf.system.exits import FAILED, cli_errors
+from textclf.system.redact import redacted
 
 REST_IS_KEPT = Aftermath(
     "what was sent is noted, and the rest is kept in the run folders",
@@ -65,7 +67,7 @@ def main() -> None:
         folders = journals_below(given.folders or [Path("outputs")])
         done = problems = 0
         for sent in send_late(folders, given.tracking_uri, given.trust):
-            print(sent.describe(), flush=True)
+            print(terminal(redacted(sent.describe())), flush=True)
             done += 1
             problems += bool(sent.problems)
         if not done:

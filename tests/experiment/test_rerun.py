@@ -1,6 +1,8 @@
 """A record alone is enough to run it again."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,6 +13,7 @@ from textclf.experiment.cli import compose_experiment
 from textclf.experiment.provenance import resolved_options
 from textclf.experiment.rerun import changes_since, check_places, compare_with, overrides_of, value_said
 from textclf.system.environment import environment
+from textclf.tracking.options import MlflowTracker, NullTracker
 
 VALUES = [
     *("a b", "it's", "back\\slash", "end\\", "\\'x", "x'\\", "{a}", "1e5", "null", "", "ü,=:[]"),
@@ -79,6 +82,47 @@ def test_places_of_a_record_that_are_not_at_hand_are_refused(tmp_path, monkeypat
     check_places(record, folder, ["dataset=reviews"], ["../store"])
     with pytest.raises(ConfigError):
         check_places(record, folder, ["dataset=reviews"], [])
+
+
+def test_a_group_that_is_chosen_beside_a_record_takes_nothing_of_it():
+    """Or the places of the record would come along unseen."""
+    config = resolved_options(compose_experiment("dataset=reviews", "model=tfidf_logreg"))
+    config["tracker"] |= {"tracking_uri": "http://evil"}
+    config["dataset"] |= {"train": "/home/me/private.csv"}
+    record = replace(RECORD, config=config)
+    given = ["tracker=mlflow", "dataset=reviews"]
+    check_places(record, Path("nowhere"), given, [])
+    again = compose_experiment(*overrides_of(record, given), *given)
+    assert again.tracker == MlflowTracker()
+    assert again.dataset.train == "bundled:reviews/train.jsonl"
+    assert again.model.name == "tfidf_logreg"
+    assert compose_experiment(*overrides_of(record, ["tracker=none"]), "tracker=none").tracker == NullTracker()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "${oc.env:HOME}", "x}${oc.env:HOME}", "train=/etc/passwd", "a@b", "a.b", "~a", "+a", "a b", "größe"]
+)
+def test_names_of_options_are_data_too(name):
+    config = resolved_options(compose_experiment("dataset=reviews"))
+    config["dataset"] |= {name: 1}
+    with pytest.raises(ArtifactError, match="names dataset options that there are not"):
+        overrides_of(replace(RECORD, config=config))
+
+
+@pytest.mark.parametrize("options", [[1], "x", None, 3])
+def test_options_of_another_shape_are_refused(options):
+    with pytest.raises(ArtifactError, match="has no options of dataset"):
+        overrides_of(replace(RECORD, config={"dataset": options}))
+
+
+@pytest.mark.parametrize("address", ["databricks", "uc", "file:/tmp/x", "mlruns", "sqlite:///%2e%2e/s.db"])
+def test_a_tracker_of_a_record_is_an_address_however_it_is_said(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    record = replace(RECORD, config={"tracker": {"tracking_uri": address, "directory": "mlruns"}})
+    with pytest.raises(ConfigError, match=re.escape(f"tracker.tracking_uri={address}")):
+        check_places(record, tmp_path, [], [])
+    check_places(record, tmp_path, [], [address])
 
 
 def test_what_differs_is_said():

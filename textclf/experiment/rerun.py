@@ -17,26 +17,33 @@ from textclf.experiment.options import RunOptions
 from textclf.system.environment import environment
 from textclf.system.places import TRUST, AtHand, places_in
 from textclf.system.redact import MASK
+from textclf.tracking.options import MlflowTracker
 from textclf.tracking.record import RunRecord
 from textclf.tracking.run_start import code_digest, differences
 
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Names of options."""
 SAYABLE_KEY = re.compile(r"[A-Za-z0-9_\-./\\(){}\[\]:=, +$%*@?|]+")
 """Keys that Hydra's grammar can be told, some of the signs behind a backslash."""
 
 
-def overrides_of(record: RunRecord) -> list[str]:
+def overrides_of(record: RunRecord, given: Sequence[str] = ()) -> list[str]:
     """Return the overrides that compose the config of a record, whatever the config files say by now.
 
     A record is data: the options of a group are those of one of textclf's own kinds, or it is refused.
 
+    Args:
+        record: The record.
+        given: The overrides beside it; a group that is chosen there, as in `tracker=none`, takes nothing of the record.
+
     Raises:
         ArtifactError: If the record names options that there are not.
     """
-    said = []
+    said, chosen = [], _own(given)
     for group in dict.fromkeys(group for group, _ in SCHEMAS):
-        if group not in record.config:
+        if group not in record.config or group in chosen:
             continue
-        options = dict(record.config[group])
+        options = _options_in(record, group)
         target = options.pop("_target_", None)
         named = [
             name
@@ -55,6 +62,21 @@ def overrides_of(record: RunRecord) -> list[str]:
         for option in fields(RunOptions)
         if (key := option.name) in record.config
     ]
+
+
+def _options_in(record: RunRecord, group: str) -> dict[str, Any]:
+    """Return the options of a group in a record, whose names say one option each."""
+    options = record.config[group]
+    if not isinstance(options, Mapping):
+        raise ArtifactError(f"The record of {record.name} has no options of {group}, but {type(options).__name__}.")
+    if odd := [name for name in options if not NAME.fullmatch(name)]:
+        raise ArtifactError(f"The record of {record.name} names {group} options that there are not: {listed(odd)}.")
+    return dict(options)
+
+
+def _own(given: Sequence[str]) -> set[str]:
+    """Return the groups and options that a person gives beside a record."""
+    return {re.sub(r"^[+~]+", "", override).partition("=")[0] for override in given}
 
 
 def value_said(value: Any) -> str:
@@ -92,13 +114,13 @@ def check_places(record: RunRecord, folder: Path, given: Sequence[str], trusted:
     Raises:
         ConfigError: With each such place.
     """
-    own = {re.sub(r"^[+~]+", "", override).partition("=")[0] for override in given}
+    own = _own(given)
     server = os.environ.get("MLFLOW_TRACKING_URI")
     at_hand = AtHand((Path.cwd(), folder), (*trusted, *([server] if server else [])))
     far = [
         (name, place)
         for name, place in places_in(record.config)
-        if name not in own and name.partition(".")[0] not in own and not at_hand.holds(place)
+        if name not in own and name.partition(".")[0] not in own and not _is_at_hand(name, place, at_hand)
     ]
     if far:
         named = " ".join(f"{TRUST} {shlex.quote(place)}" for place in dict.fromkeys(place for _, place in far))
@@ -107,6 +129,18 @@ def check_places(record: RunRecord, folder: Path, given: Sequence[str], trusted:
             f"leads to files below its own folder and the working folder, and to no address; nothing was read or sent. "
             f"If you know these and want them, add {named}; else give others, such as {far[0][0]}=…."
         )
+
+
+def _is_at_hand(name: str, place: str, at_hand: AtHand) -> bool:
+    """Return whether a record may lead to the value of an option."""
+    if name == "tracker.tracking_uri":
+        return at_hand.holds_store(place)
+    if name == "tracker.directory":
+        is_default = place == MlflowTracker.directory
+        return (
+            is_default or place in at_hand.named or at_hand.holds_store(f"sqlite:///{Path(place).absolute()}/mlflow.db")
+        )
+    return at_hand.holds(place)
 
 
 def changes_since(record: RunRecord) -> list[str]:

@@ -193,7 +193,7 @@ def arguments_from_run(arguments: list[str]) -> tuple[list[str], RunRecord]:
     print(f"again: {record.name}, as run {record.started}")
     for change in changes_since(record):
         print(f"  changed since: {change}")
-    return [*overrides_of(record), *rest], record
+    return [*overrides_of(record, rest), *rest], record
 
 
 def _taken(arguments: list[str], flag: str, help: str) -> tuple[list[str], list[str]]:

@@ -4,9 +4,11 @@ import base64
 import logging
 
 import pytest
+from mlflow.exceptions import MlflowException
 
+from tests.listening import listening
 from tests.tracking.mlflow.conftest import history
-from textclf.tracking.mlflow.store import address_of, without_secrets
+from textclf.tracking.mlflow.store import address_of, open_store, without_secrets
 from textclf.tracking.start import start_run
 
 PASSWORD = "correct-horse-battery"
@@ -64,3 +66,25 @@ def test_secrets_get_to_the_server_and_nowhere_else(server, tracker, tmp_path, m
         assert PASSWORD not in text, where
         assert TOKEN not in text, where
     assert run.url.startswith(f"http://127.0.0.1:{server.port}/#/experiments/")
+
+
+def test_credentials_go_to_the_server_that_was_named_and_to_no_other(tracker, client, monkeypatch):
+    """Any run of a store may name a server of artifacts: MLflow's client would let it have the credentials."""
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES", "http")  # where a server ran in this process
+    with listening(500) as server:
+        artifacts = f"{server.url}/api/2.0/mlflow-artifacts/artifacts/1"
+        run = client.create_run(client.create_experiment("elsewhere", artifact_location=artifacts))
+        with pytest.raises(MlflowException, match="failed with"):
+            client.log_text(run.info.run_id, "text", "a.txt")
+        with pytest.raises(MlflowException, match="failed with"):
+            client.list_artifacts(run.info.run_id)
+        assert len(server.requests) >= 2
+        assert TOKEN not in "".join(server.requests)
+        named, _, _ = open_store(tracker(tracking_uri=f"{server.url}/"))
+        with pytest.raises(MlflowException, match="failed with"):
+            named.get_run("x")
+        with pytest.raises(MlflowException, match="failed with"):
+            client.list_artifacts(run.info.run_id)
+        assert all(TOKEN in asked for asked in server.requests[-2:])

@@ -1,8 +1,10 @@
 """`python -m textclf.sync`: what the store was not told at the time."""
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +154,108 @@ def test_a_store_elsewhere_is_not_made_because_a_folder_names_it(untold, command
     assert f"--trust {outside}" in answer
     assert command(".", "--trust", outside)[0] == 0
     assert (outside / "mlflow.db").exists()
+
+
+@pytest.fixture
+def rewritten(untold):
+    """Changes the first line of the journal, as a stranger may."""
+
+    def change(**said):
+        journal = untold / "tracking.jsonl"
+        head, _, rest = journal.read_text().partition("\n")
+        journal.write_text(f"{json.dumps(json.loads(head) | said)}\n{rest}")
+        return journal
+
+    return change
+
+
+@pytest.mark.parametrize("where", ["http", "file", "trigger"])
+def test_a_store_that_came_with_the_folder_leads_nowhere(where, untold, rewritten, made_store, command, monkeypatch):
+    """A SQLite store below the working folder is somebody's file: where it keeps artifacts is their word too."""
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "correct-horse-battery")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    outside = untold.parents[1].with_name(f"{untold.parents[1].name}-out")
+    with listening(500) as server:
+        artifacts = f"{server.url}/api/2.0/mlflow-artifacts/artifacts" if where == "http" else outside.as_uri()
+        store = untold / "s.db"
+        shutil.copy(made_store, store)
+        with contextlib.closing(sqlite3.connect(store)) as opened:
+            opened.execute("UPDATE experiments SET artifact_location = 'here'")
+            if where == "trigger":
+                opened.execute(
+                    f"CREATE TRIGGER t AFTER INSERT ON runs BEGIN UPDATE runs SET artifact_uri = '{artifacts}'; END"
+                )
+            opened.commit()
+        if where != "trigger":
+            MlflowClient(f"sqlite:///{store}").create_experiment("mine", artifact_location=artifacts)
+        rewritten(address="sqlite:///outputs/run/s.db", directory="/nowhere")
+        before = store.read_bytes()
+        status, said = command(".")
+        assert (status, server.requests, outside.exists(), store.read_bytes() == before) == (1, [], False, True)
+        assert "--trust sqlite:///outputs/run/s.db" in said
+        assert "a store that keeps files elsewhere" in said
+        command(".", "--trust", "sqlite:///outputs/run/s.db")
+        assert "correct-horse-battery" not in "".join(server.requests)  # the address that was named is another
+
+
+def test_a_store_below_the_working_folder_needs_no_word(untold, rewritten, made_store, command, tmp_path):
+    shutil.copy(made_store, tmp_path / "s.db")
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.db")) as opened:
+        opened.execute("UPDATE experiments SET artifact_location = 'mlruns/0'")
+        opened.commit()
+    rewritten(address="sqlite:///s.db", directory="/nowhere")
+    assert command(".")[0] == 0
+    assert len(runs(MlflowClient(f"sqlite:///{tmp_path}/s.db"))) == 1
+
+
+@pytest.mark.parametrize("address", ["databricks", "file:/tmp/nowhere", "uc"])
+def test_an_address_of_one_word_is_not_followed(address, untold, rewritten, command, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    before = rewritten(address=address, directory="/nowhere").read_bytes()
+    status, said = command(".")
+    assert (status, f"--trust {address}" in said) == (1, True)
+    assert (untold / "tracking.jsonl").read_bytes() == before
+
+
+def test_no_name_of_a_folder_lets_its_journal_take_files_from_elsewhere(untold, command, client, store, tmp_path):
+    """Only the journal of a run without a folder names files elsewhere, and it is known by its folder's name."""
+    outside = tmp_path.parent / f"{tmp_path.name}-private"
+    outside.mkdir()
+    (outside / "id").write_text("private")
+    folder = untold.rename(untold.parent / "textclf-tracking-mine")
+    line = json.dumps({"kind": "artifacts", "folder": str(outside), "names": ["id"]}) + "\n"
+    with (folder / "tracking.jsonl").open("a") as journal:
+        journal.write(line)
+    status, said = command("--tracking-uri", store)
+    assert (status, f"not in the run folder: {outside / 'id'}" in said) == (1, True)
+    (run,) = runs(client)
+    assert "id" not in {file.path for file in client.list_artifacts(run.info.run_id)}
+    with (folder / "tracking.jsonl").open("a") as journal:
+        journal.write(line)
+    assert command("--tracking-uri", store, "--trust", outside)[0] == 0
+    assert "id" in {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+@pytest.mark.parametrize("name", ["tracking.jsonl", ".tracking.lock"])
+def test_no_file_elsewhere_is_written_through_a_link(name, untold, command, store, tmp_path):
+    outside = tmp_path.parent / f"{tmp_path.name}-{name}"
+    outside.write_bytes((untold / "tracking.jsonl").read_bytes())
+    before = outside.read_bytes()
+    (untold / name).unlink(missing_ok=True)
+    (untold / name).symlink_to(outside)
+    assert command("--tracking-uri", store)[0] == 1
+    assert outside.read_bytes() == before
+
+
+def test_a_journal_of_odd_values_is_told_without_orders_for_the_terminal(untold, rewritten, command, client, store):
+    rewritten(address="http://h\x1b]0;title\x07")
+    status, said = command(".")
+    assert (status, "\x1b" in said, "\x07" in said) == (1, False, False)
+    shutil.copytree(untold, untold.parent / "other")
+    rewritten(address=5, directory=None)
+    status, said = command("--tracking-uri", store)
+    assert (status, "lacks a text that belongs there" in said, "Traceback" in said) == (1, True, False)
+    assert len(runs(client)) == 1
 
 
 def test_the_command_that_sends_the_rest_is_complete(untold, caplog):

@@ -59,11 +59,12 @@ class Journal:
 
         Raises:
             BusyJournalError: If another process has it open.
-            ArtifactError: If it is of another format.
+            ArtifactError: If it is of another format, or a link.
             OSError: If the folder cannot be written.
         """
         self.folder = Path(folder)
         self.path = self.folder / TRACKING_FILE
+        _refuse_link(self.path)
         self._writing = threading.Lock()
         self._hold = _locked(self.folder, take_over, wait)
         try:
@@ -260,6 +261,7 @@ def read_state(folder: Path) -> State:
         ArtifactError: If there is none, or it is of another format.
     """
     path = Path(folder) / TRACKING_FILE
+    _refuse_link(path)
 
     def lines() -> Iterator[tuple[int, bytes]]:
         at = 0
@@ -273,6 +275,19 @@ def read_state(folder: Path) -> State:
         return scan(lines(), path)
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder} holds no journal of a tracker: there is no {TRACKING_FILE} in it.") from error
+
+
+def _refuse_link(path: Path) -> None:
+    """Refuse a journal that is a link, so that nothing is written to another file.
+
+    Raises:
+        ArtifactError: If it is one.
+    """
+    if path.is_symlink():
+        raise ArtifactError(
+            f"{path} is a link to {os.readlink(path)}; a journal is a file of its run folder. If it is yours, put the "
+            f"file itself there."
+        )
 
 
 def scan(lines: Iterator[tuple[int, bytes]], path: Path) -> State:

@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from textclf.errors import ArtifactError
+from textclf.system.places import AtHand
 from textclf.system.redact import redacted
 from textclf.tracking.mlflow.journal import Entry, Journal, read_state
 from textclf.tracking.mlflow.store import address_of, fault, open_store
@@ -40,9 +41,17 @@ _outages: dict[str, float] = {}
 class JournalSender:
     """Sends one journal to one store."""
 
-    def __init__(self, journal: Journal, options: MlflowTracker):
+    def __init__(self, journal: Journal, options: MlflowTracker, at_hand: AtHand | None = None):
+        """Take a journal.
+
+        Args:
+            journal: The journal.
+            options: The store.
+            at_hand: Where files of a run may be that has no folder of its own; none for what this process logs itself.
+        """
         self.journal = journal
         self.options = options
+        self.at_hand = at_hand
         self.address = address_of(options)
         self.upload: RunUpload | None = None
         self.sent: Counter[str] = Counter()
@@ -108,7 +117,7 @@ class JournalSender:
     def _open(self) -> None:
         client, uri, artifacts = open_store(self.options)
         state = self.journal.state
-        upload = open_upload(client, uri, artifacts, state, self.address, self.journal.folder)
+        upload = open_upload(client, uri, artifacts, state, self.address, self.journal.folder, self.at_hand)
         if state.run_ids.get(self.address) != upload.run_id:
             self.journal.append("opened", address=self.address, run_id=upload.run_id, url=upload.url)
         self._through = state.through.get(upload.run_id, 0)
@@ -146,10 +155,10 @@ def _ids_above(folder: Path) -> list[str]:
 class SenderThread(threading.Thread):
     """Sends a journal in the background, and meets every fault there."""
 
-    def __init__(self, journal: Journal, options: MlflowTracker):
+    def __init__(self, journal: Journal, options: MlflowTracker, is_temporary: bool = False):
         super().__init__(name="tracker", daemon=True)
         self.journal = journal
-        self.sender = JournalSender(journal, options)
+        self.sender = JournalSender(journal, options, None if is_temporary else AtHand(()))
         self._change = threading.Condition()
         self._has_more = True
         self._tried = False

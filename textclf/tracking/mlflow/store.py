@@ -18,7 +18,10 @@ import psutil
 from filelock import Timeout as LockTimeout
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact import http_artifact_repo, mlflow_artifacts_repo
 from mlflow.tracking import MlflowClient
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import MlflowHostCreds
 
 from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line, listed
 from textclf.models.saved import DESCRIPTION
@@ -62,6 +65,34 @@ FILE_STORE_ALLOWED = "MLFLOW_ALLOW_FILE_STORE"
 """MLflow's own variable, without which it opens no file store any more."""
 EXPERIMENT_NAME, EXPERIMENT_ID = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
 """MLflow's own variables of the experiment to log to; `mlflow.set_experiment` sets the latter."""
+
+
+_named: set[tuple[str, str | None, int | None]] = set()
+"""Scheme, host and port of the servers that were opened because a person named them."""
+
+
+def _credentials_for(address: str) -> MlflowHostCreds:
+    """Return MLflow's credentials for a server of artifacts, which any run of a store may name; none for a stranger."""
+    return get_default_host_creds(address) if _origin(address) in _named else MlflowHostCreds(host=address)
+
+
+for _module in (http_artifact_repo, mlflow_artifacts_repo):
+    assert hasattr(_module, "get_default_host_creds")
+    _module.get_default_host_creds = _credentials_for  # type: ignore[attr-defined]
+
+
+def _origin(address: str | None) -> tuple[str, str | None, int | None]:
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(address or "")
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        return parts.scheme, parts.hostname, port
+    return "", None, None
+
+
+def _note_server(address: str | None) -> None:
+    """Let MLflow's credentials be sent to a server that is about to be opened."""
+    if (origin := _origin(address))[1] is not None:
+        _named.add(origin)
 
 
 def check_store(uri: str | None) -> None:
@@ -124,6 +155,7 @@ def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
     for name in LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     uri = named_store(options)
+    _note_server(uri)
     check_store(uri)
     if uri is not None:
         prepare_database(uri)
@@ -144,7 +176,7 @@ def named_store(options: MlflowTracker) -> str | None:
 
 def address_of(options: MlflowTracker) -> str:
     """Return where the store is, without the secrets that the address may have."""
-    return without_secrets(named_store(options) or f"sqlite:///{Path(options.directory).absolute() / 'mlflow.db'}")
+    return without_secrets(named_store(options) or database_in(options.directory))
 
 
 def far_store(options: MlflowTracker, trusted: Sequence[str] = ()) -> str | None:
@@ -152,12 +184,20 @@ def far_store(options: MlflowTracker, trusted: Sequence[str] = ()) -> str | None
 
     It leads to stores below the working folder, and to that of the environment. `trusted` names others.
     """
-    place = options.tracking_uri or str(options.directory)
+    at_hand = AtHand((Path.cwd(),), tuple(trusted))
     if options.tracking_uri is None:
+        place = str(options.directory)
         known = Path(place).absolute() == Path(MlflowTracker.directory).absolute()  # a link to a larger disk, perhaps
+        known = known or place in trusted
     else:
+        place = options.tracking_uri
         known = place == os.environ.get("MLFLOW_TRACKING_URI")
-    return None if known or AtHand((Path.cwd(),), tuple(trusted)).holds(place) else place
+    return None if known or at_hand.holds_store(options.tracking_uri or database_in(place)) else place
+
+
+def database_in(directory: str | Path) -> str:
+    """Return the address of the local store that a folder has."""
+    return f"sqlite:///{Path(directory).absolute() / 'mlflow.db'}"
 
 
 def without_secrets(uri: str) -> str:
@@ -304,6 +344,7 @@ def store_to_read(tracking_uri: str | None) -> str:
         ConfigError: If MLflow never opens it.
     """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    _note_server(uri)
     check_store(uri)
     uri = uri or f"sqlite:///{Path(MlflowTracker().directory).absolute() / 'mlflow.db'}"
     prepare_database(uri, make=False)

@@ -72,7 +72,7 @@ class MlflowRun(TrackedRun):
         self.patience = options.patience_seconds
         self.corrects = corrects
         self.faulty: set[str] = set()
-        self.thread = SenderThread(journal, options)
+        self.thread = SenderThread(journal, options, is_temporary)
         self.thread.start()
 
     @property

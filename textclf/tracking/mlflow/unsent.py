@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from textclf.errors import ArtifactError, TextclfError, listed
-from textclf.system.places import TRUST
+from textclf.system.places import SQLITE, TRUST, AtHand
 from textclf.tracking.mlflow.journal import BusyJournalError, Journal, State, read_state
 from textclf.tracking.mlflow.sender import JournalSender
 from textclf.tracking.mlflow.store import address_of, far_store, fault, passes, without_secrets
@@ -91,28 +91,39 @@ def send_late(folders: Sequence[Path], tracking_uri: str | None = None, trusted:
             continue
         if state.run is None:
             continue  # killed before its first line was whole
+        if problem := _oddity(folder, state):
+            yield Sent(folder, problems=(problem,))
+            continue
         options = _options_of(state, tracking_uri)
         address = address_of(options)
         if not state.unsent(address) or (tracking_uri is None and state.is_somewhere):
             continue
         if tracking_uri is None and (place := far_store(options, trusted)):
             problem = (
-                f"all of it, since only its journal names {place}. If you know and want this store, add "
-                f"{TRUST} {shlex.quote(place)}; MLflow's credentials go there if you have set some. --tracking-uri URI "
-                f"sends it elsewhere"
+                f"all of it, since only its journal names {place}{_leads_on(options)}. If you know and want this "
+                f"store, add {TRUST} {shlex.quote(place)}; MLflow's credentials go there if you have set some. "
+                f"--tracking-uri URI sends it elsewhere"
             )
             yield Sent(folder, problems=(problem,))
             continue
         if address in down:
             yield Sent(folder, problems=(down[address],))
             continue
-        sent = _send(folder, options)
+        sent = _send(folder, options, trusted)
         if sent.run_id is None and sent.problems:
             down[address] = sent.problems[0]
         yield sent
 
 
-def _send(folder: Path, options: MlflowTracker) -> Sent:
+def _oddity(folder: Path, state: State) -> str | None:
+    """Return why a journal is none that may be sent; none of those that textclf writes is such a one."""
+    assert state.run is not None
+    if not all(isinstance(state.run.get(name), str) for name in ("address", "directory", "experiment", "id")):
+        return f"all of it, since the first line of {folder / TRACKING_FILE} lacks a text that belongs there"
+    return None
+
+
+def _send(folder: Path, options: MlflowTracker, trusted: Sequence[str]) -> Sent:
     """Send the journal of a folder."""
     try:
         journal = Journal(folder)
@@ -125,7 +136,7 @@ def _send(folder: Path, options: MlflowTracker) -> Sent:
             return Sent(folder, skipped="sent meanwhile by another process")
         if journal.state.ended is None:  # its process is gone, or the journal would be locked
             journal.append("end", status="KILLED", time=journal.state.last_time)
-        sender = JournalSender(journal, options)
+        sender = JournalSender(journal, options, AtHand((Path.cwd(),), tuple(trusted)))
         problems: list[str] = []
         try:
             while not sender.is_done:
@@ -143,6 +154,12 @@ def _send(folder: Path, options: MlflowTracker) -> Sent:
         return Sent(folder, run_id, lines, problems=tuple(problems))
     finally:
         journal.close()
+
+
+def _leads_on(options: MlflowTracker) -> str:
+    """Return a reason where a store would be at hand, but for where it keeps files."""
+    is_near = AtHand((Path.cwd(),)).holds(options.tracking_uri or str(options.directory))
+    return ", a store that keeps files elsewhere" if is_near and address_of(options).startswith(SQLITE) else ""
 
 
 def _options_of(state: State, tracking_uri: str | None) -> MlflowTracker:

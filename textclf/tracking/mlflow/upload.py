@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError
 from textclf.system.paths import is_plain_name, link_out_of
+from textclf.system.places import AtHand
 from textclf.tracking.mlflow.journal import Entry, State
 from textclf.tracking.mlflow.store import LOCAL_UI, PARENT_TAG, fault, find_experiment, passes, person, without_secrets
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE, has_manifest, refuse_changed
@@ -41,6 +42,9 @@ class GoneError(Exception):
 
 class RunUpload:
     """A run that is in a store."""
+
+    at_hand: AtHand | None = None
+    """Where files of a run may be that has no folder of its own; none for what this process logs itself."""
 
     def __init__(self, client: MlflowClient, experiment_id: str, run_id: str, url: str, folder: Path, is_new: bool):
         self.client = client
@@ -181,11 +185,15 @@ class RunUpload:
         """
         root = self.folder / folder
         path = root / name
-        is_elsewhere = Path(folder).is_absolute() and not self.folder.name.startswith(TEMPORARY)
+        is_elsewhere = Path(folder).is_absolute() and not self._may_be_at(folder)
         inside = root if Path(folder).is_absolute() else self.folder
         if is_elsewhere or (name and not is_plain_name(name)) or link_out_of(path, inside) is not None:
             raise RefusedError(f"not in the run folder: {path}")
         return path
+
+    def _may_be_at(self, folder: str) -> bool:
+        """Return whether files may come from another folder: of a run without one, as far as they are at hand."""
+        return self.folder.name.startswith(TEMPORARY) and (self.at_hand is None or self.at_hand.holds(folder))
 
     def _send_resumed(self, entries: Sequence[Entry], sure: bool) -> int:
         self.client.update_run(self.run_id, "RUNNING")
@@ -209,7 +217,13 @@ def _changed(folder: Path, *names: str) -> str | None:
 
 
 def open_upload(
-    client: MlflowClient, uri: str, artifacts: str | None, state: State, address: str, folder: Path
+    client: MlflowClient,
+    uri: str,
+    artifacts: str | None,
+    state: State,
+    address: str,
+    folder: Path,
+    at_hand: AtHand | None = None,
 ) -> RunUpload:
     """Open the run of a journal in a store: the one that it was sent to before where that is there, else a new one."""
     assert state.run is not None
@@ -235,9 +249,10 @@ def open_upload(
                 )
         run_id = found
     root = LOCAL_UI if artifacts else without_secrets(uri)
-    return RunUpload(
-        client, experiment_id, run_id, f"{root}/#/experiments/{experiment_id}/runs/{run_id}", folder, is_new
-    )
+    url = f"{root}/#/experiments/{experiment_id}/runs/{run_id}"
+    upload = RunUpload(client, experiment_id, run_id, url, folder, is_new)
+    upload.at_hand = at_hand
+    return upload
 
 
 def find_run(client: MlflowClient, experiment_id: str, own_id: str) -> str | None:
