@@ -5,32 +5,20 @@ import shutil
 
 import pytest
 
-from tests.conftest import make_data, make_tiny_bert, unlisted
+from tests.conftest import unlisted
+from tests.models.saved_classifiers import save_each
 from textclf.errors import ArtifactError
 from textclf.models import belonging
 from textclf.models.belonging import digest_of, list_files
 from textclf.models.families import load_classifier
-from textclf.models.options import ClassicalModel, TransformerModel
+from textclf.models.options import TransformerModel
 from textclf.models.transformer.loading import load_checkpoint
-from textclf.training.fit import fit
-from textclf.training.options import TorchTrainer
-from textclf.training.result import RunContext
-
-
-def logistic():
-    model = ClassicalModel(name="m", classifier={"_target_": "sklearn.linear_model.LogisticRegression"})
-    return fit(model, make_data(), TorchTrainer(), RunContext())[0]
 
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
     root = tmp_path_factory.mktemp("belonging")
-    make_tiny_bert(root / "checkpoint")
-    options = TransformerModel(name="x", checkpoint=str(root / "checkpoint"), max_length=32)
-    transformer = load_checkpoint(options, ("a", "b"), seed=1)
-    transformer.predict_proba(["a text"])  # tokenizers keep where they last cut
-    transformer.save(root / "transformer")
-    logistic().save(root / "classical")
+    save_each(root)
     return root
 
 

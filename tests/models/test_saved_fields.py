@@ -8,14 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.conftest import make_data, make_tiny_bert, unlisted
+from tests.conftest import unlisted
+from tests.models.saved_classifiers import save_each
 from textclf.errors import ArtifactError, TextclfError
 from textclf.models.families import load_classifier
-from textclf.models.options import ClassicalModel, TransformerModel
-from textclf.models.transformer.loading import load_checkpoint
-from textclf.training.fit import fit
-from textclf.training.options import TorchTrainer
-from textclf.training.result import RunContext
 
 STRANGE = [
     None, True, False, 0, 1, -1, 2, 3, 10**9, -(10**9), 10**400, 0.0, -0.5, 1.5, float("nan"), float("inf"), 1e-320, "",
@@ -35,13 +31,7 @@ def originals(tmp_path_factory):
     from textclf.export.onnx import write_pipeline, write_transformer
 
     root = tmp_path_factory.mktemp("fields")
-    make_tiny_bert(root / "checkpoint")
-    options = TransformerModel(name="x", checkpoint=str(root / "checkpoint"), max_length=32)
-    transformer = load_checkpoint(options, ("a", "b"), seed=1)
-    transformer.save(root / "transformer")
-    model = ClassicalModel(name="m", classifier={"_target_": "sklearn.linear_model.LogisticRegression"})
-    classical = fit(model, make_data(), TorchTrainer(), RunContext())[0]
-    classical.save(root / "classical")
+    transformer, classical = save_each(root)
     for name in ("onnx", "onnx-pipeline"):
         (root / name).mkdir()
     write_transformer(transformer, root / "onnx")

@@ -12,11 +12,13 @@ import os
 import random
 import re
 import shutil
+import sqlite3
 import string
 import subprocess
 import sys
 import urllib.parse
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,41 @@ def rerun_to_a_strangers_server(scene: Scene) -> list[str]:
     return ["textclf.run", "--from-run", str(scene.run)]
 
 
+@attack()
+def rerun_with_its_group_chosen_again(scene: Scene) -> list[str]:
+    scene.edit(scene.run / "run.json", lambda record: record["config"]["tracker"].update(tracking_uri=scene.server.url))
+    return ["textclf.run", "--from-run", str(scene.run), "tracker=mlflow", *QUICK]
+
+
+@attack(refused=True)
+def sync_to_a_store_that_leads_outside(scene: Scene) -> list[str]:
+    store = scene.folder / "mlruns" / "mlflow.db"
+    shutil.copyfile(store, scene.run / "mine.db")
+    outside = scene.folder.parent / "outside"
+    with closing(sqlite3.connect(scene.run / "mine.db")) as opened, opened:
+        opened.execute("UPDATE experiments SET artifact_location = ?", (str(outside),))
+        opened.execute("DELETE FROM runs")
+    _journal_of(scene, address=f"sqlite:///{scene.run}/mine.db", directory=str(scene.run))
+    return ["textclf.sync", str(scene.run)]
+
+
+@attack(refused=True)
+def sync_to_a_store_in_escapes(scene: Scene) -> list[str]:
+    place = "sqlite:///%2e%2e/outside.db"
+    _journal_of(scene, address=place, directory=str(scene.run))
+    return ["textclf.sync", str(scene.run)]
+
+
+@attack(refused=True)
+def sync_of_a_journal_that_is_a_link(scene: Scene) -> list[str]:
+    _journal_of(scene)
+    path = scene.run / "tracking.jsonl"
+    moved = scene.folder.parent / "outside.jsonl"
+    path.rename(moved)
+    path.symlink_to(moved)
+    return ["textclf.sync", str(scene.run)]
+
+
 @attack(refused=True)
 def rerun_on_a_private_file(scene: Scene) -> list[str]:
     scene.edit(scene.run / "run.json", lambda record: record["config"]["dataset"].update(train=str(scene.private)))
@@ -162,26 +199,28 @@ def rerun_from_an_address(scene: Scene) -> list[str]:
     return ["textclf.run", "--from-run", str(scene.run), *QUICK]
 
 
+def _plant(scene: Scene, *names: str) -> None:
+    """Put code beside the command, under the names that a library might look for."""
+    for name in names:
+        (scene.folder / name).mkdir()
+        (scene.folder / name / f"{name}.py").write_bytes(source(scene.marker))
+
+
 @attack()
 def a_metric_beside_the_command(scene: Scene) -> list[str]:
-    (scene.folder / "mine").mkdir()
-    (scene.folder / "mine" / "mine.py").write_bytes(source(scene.marker))
+    _plant(scene, "mine")
     return scene.train_on(*scene.files_dataset(), "dataset.metrics=[mine]")
 
 
 @attack()
 def a_known_metric_beside_the_command(scene: Scene) -> list[str]:
-    (scene.folder / "mcc").mkdir()
-    (scene.folder / "mcc" / "mcc.py").write_bytes(source(scene.marker))
-    (scene.folder / "accuracy").mkdir()
-    (scene.folder / "accuracy" / "accuracy.py").write_bytes(source(scene.marker))
+    _plant(scene, "mcc", "accuracy")
     return scene.train_on(*scene.files_dataset(), "dataset.metrics=[mcc]")
 
 
 @attack()
 def a_dataset_script_beside_the_command(scene: Scene) -> list[str]:
-    (scene.folder / "imdb").mkdir()
-    (scene.folder / "imdb" / "imdb.py").write_bytes(source(scene.marker))
+    _plant(scene, "imdb")
     return scene.train_on("dataset=hub", "dataset.path=imdb", "dataset.name=x")
 
 

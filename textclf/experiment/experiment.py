@@ -255,6 +255,10 @@ def check(experiment: Experiment) -> None:
     """
     check_objective(experiment.objective)
     check_model(experiment.model, experiment.trainer)
+    if experiment.save_classifier and isinstance(experiment.model, ClassicalModel):
+        from textclf.models.classical.pipeline import check_is_read_again
+
+        check_is_read_again(experiment.model)
 
 
 def follow_experiment(experiment: Experiment) -> None:

@@ -14,8 +14,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 from tests.conftest import make_data, unlisted
 from textclf.errors import ArtifactError, ConfigError, TextclfError
+from textclf.experiment.cli import compose_experiment
 from textclf.models.classical.harmless import strange_part
-from textclf.models.classical.pipeline import PIPELINE, make_parts
+from textclf.models.classical.pipeline import PIPELINE, check_is_read_again, make_parts
 from textclf.models.families import load_classifier
 from textclf.models.options import ClassicalModel
 from textclf.training.fit import fit
@@ -143,6 +144,17 @@ def test_what_a_config_can_name_is_read_again(options, pairs, tmp_path):
 def test_usual_classifiers_are_read_again(name, tmp_path):
     trained(model(classifier={"_target_": f"sklearn.{name}"})).save(tmp_path)
     assert load_classifier(tmp_path).predict_proba(["a film"]).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["ensemble.RandomForestClassifier", "svm.SVC", "neural_network.MLPClassifier"])
+def test_what_would_not_be_read_again_is_refused_before_it_is_fitted(name):
+    with pytest.raises(ConfigError, match="save_classifier=false"):
+        check_is_read_again(model(classifier={"_target_": f"sklearn.{name}"}))
+
+
+@pytest.mark.parametrize("choice", ["majority", "naive_bayes", "nb_svm", "tfidf_logreg", "tfidf_svm", "hashed_logreg"])
+def test_each_model_of_the_configs_is_read_again(choice):
+    check_is_read_again(compose_experiment(f"model={choice}", "dataset=reviews").model)
 
 
 @pytest.mark.parametrize(

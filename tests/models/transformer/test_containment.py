@@ -147,7 +147,7 @@ def test_where_a_tokenizer_once_was_is_no_matter(opened):
     folder, load = opened
     change(
         folder / "tokenizer_config.json",
-        name_or_path="/root/.cache/x",
+        name_or_path="/home/somebody/x",
         vocab_file="/not/there/vocab.txt",
         special_tokens_map_file=str(folder.parent),
         unk_token="[UNK]",

@@ -56,7 +56,9 @@ def test_other_classes_get_a_new_head(fine_tuned, caplog):
             torch.cat([load(folder, ("x", "y", "z"), seed).model.get_parameter(n).flatten() for n in names])
             for seed in (1, 1, 2)
         ]
-    assert "the head is new: the checkpoint's classes are bad, good, so-so, not x, y, z" in caplog.text
+    assert (
+        "the checkpoint's head is for the classes bad, good, so-so, so a new one is trained for x, y, z" in caplog.text
+    )
     kept = load(folder, ("bad", "good", "so-so")).model
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
@@ -67,7 +69,7 @@ def test_another_number_of_classes_gets_a_new_head(fine_tuned, caplog):
     folder, _ = fine_tuned
     with caplog.at_level(logging.INFO):
         assert load(folder, ("bad", "good")).predict_proba(TEXTS).shape == (2, 2)
-    assert "the head is new: the checkpoint has none for 2 classes" in caplog.text
+    assert "the checkpoint has no classification head for these 2 classes, so a new one is trained" in caplog.text
 
 
 @pytest.mark.parametrize(

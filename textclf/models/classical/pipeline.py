@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +123,31 @@ def load_classical(directory: Path) -> ClassicalClassifier:
     read_into(pipeline, Path(directory))
     _check_classes(pipeline, len(description.label_names), path)
     return ClassicalClassifier(**description.common, pipeline=pipeline)
+
+
+def check_is_read_again(options: ClassicalModel) -> None:
+    """Refuse a pipeline that would be written, but not read again, before it is fitted to the data.
+
+    It is fitted to a few texts: which types it holds then does not depend on the texts.
+
+    Raises:
+        ConfigError: If it holds types beyond those that a saved pipeline may hold.
+    """
+    vectorizer, classifier = make_parts(options)
+    texts = [f"a {'good' if number % 2 else 'bad'} film number {number % 5}" for number in range(24)]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fitted = Pipeline([("features", vectorizer), ("classifier", classifier)]).fit(texts, np.arange(24) % 2)
+            written = skops.io.dumps(fitted)
+    except Exception:
+        return  # it may want more texts, or other ones; fitting to the data says so
+    if unknown := set(skops.io.get_untrusted_types(data=written)) - set(TRUSTED):
+        raise ConfigError(
+            f"model.classifier: a fitted {type(classifier).__name__} holds {listed(sorted(unknown))}, which textclf "
+            f"reads from no file, since a stranger's file could do harm by it. So it could not be used after the run. "
+            f"Choose another, or add save_classifier=false to see its scores all the same."
+        )
 
 
 def _check_classes(pipeline: Pipeline, num_labels: int, path: Path) -> None:

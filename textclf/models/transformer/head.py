@@ -53,13 +53,19 @@ def match_head(
         seed: Seed of new weights.
     """
     if not weights or set(weights) & set(not_loaded):
-        log.info("the head is new: the checkpoint has none for %d classes", len(label_names))
+        log.info(
+            "the checkpoint has no classification head for these %d classes, so a new one is trained", len(label_names)
+        )
         return
     own = dict(model.named_parameters())
     order = order_of(names, label_names)
     if order is None:
         _renew(model, weights, seed)
-        log.info("the head is new: the checkpoint's classes are %s, not %s", ", ".join(names), ", ".join(label_names))
+        log.info(
+            "the checkpoint's head is for the classes %s, so a new one is trained for %s",
+            ", ".join(names),
+            ", ".join(label_names),
+        )
         return
     with torch.no_grad():
         for name in weights:
