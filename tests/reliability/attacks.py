@@ -171,7 +171,8 @@ def sync_to_a_store_in_escapes(scene: Scene) -> list[str]:
 
 @attack(refused=True)
 def sync_of_a_journal_that_is_a_link(scene: Scene) -> list[str]:
-    _journal_of(scene)
+    store = scene.folder / "mlruns"
+    _journal_of(scene, address=f"sqlite:///{store}/mlflow.db", directory=str(store))
     path = scene.run / "tracking.jsonl"
     moved = scene.folder.parent / "outside.jsonl"
     path.rename(moved)
