@@ -8,6 +8,7 @@ from mlflow.exceptions import MlflowException
 
 from tests.listening import listening
 from tests.tracking.mlflow.conftest import history
+from textclf.tracking.mlflow import store
 from textclf.tracking.mlflow.store import address_of, open_store, without_secrets
 from textclf.tracking.start import start_run
 
@@ -73,6 +74,7 @@ def test_credentials_go_to_the_server_that_was_named_and_to_no_other(tracker, cl
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES", "http")  # where a server ran in this process
+    monkeypatch.setattr(store, "_named", set())  # servers of other tests may have had the same port
     with listening(500) as server:
         artifacts = f"{server.url}/api/2.0/mlflow-artifacts/artifacts/1"
         run = client.create_run(client.create_experiment("elsewhere", artifact_location=artifacts))
