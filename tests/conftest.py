@@ -23,7 +23,14 @@ os.environ.update(
     MPLCONFIGDIR=str(WORLD / "matplotlib"),
     TOKENIZERS_PARALLELISM="false",
 )
-for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "MLFLOW_TRACKING_URI"):
+for name in (
+    "PYTHONDONTWRITEBYTECODE",
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "HF_HUB_CACHE",
+    "HF_DATASETS_CACHE",
+    "MLFLOW_TRACKING_URI",
+):
     os.environ.pop(name, None)
 
 import datasets  # noqa: E402
