@@ -122,14 +122,20 @@ class LongText(Enum):
 
 
 @dataclass(frozen=True)
-class TransformerModel(ModelOptions):
-    """A pretrained encoder with a classification head, fine-tuned as a whole."""
+class PretrainedModel(ModelOptions):
+    """A model that begins with a pretrained checkpoint."""
 
     checkpoint: str = MISSING
     """`owner/name` on the Hub, or a local folder. The head of one that was fine-tuned is kept where its classes are
     those of the data by name, in any order."""
     revision: str | None = None
     """A commit, tag or branch to pin."""
+
+
+@dataclass(frozen=True)
+class TransformerModel(PretrainedModel):
+    """A pretrained encoder with a classification head, fine-tuned as a whole."""
+
     max_length: int = 128
     """Longest input kept, in tokens; of a pair, the longer text is cut first."""
     truncation: Truncation = Truncation.head
