@@ -30,7 +30,8 @@ from textclf.experiment.options import Decides, Experiment, deciding
 from textclf.experiment.provenance import costs_of, course_of, described, resolved_options, tags_of
 from textclf.experiment.results import announce, scores_said, write_results
 from textclf.models.base import Classifier
-from textclf.models.options import CalibrationMethod, ClassicalModel, Imbalance
+from textclf.models.embeddings.vector_cache import remembering_vectors
+from textclf.models.options import CalibrationMethod, ClassicalModel, EmbeddingsModel, Imbalance
 from textclf.models.transformer.token_cache import remembering_tokens
 from textclf.system.environment import environment
 from textclf.system.memory import watch_memory
@@ -138,7 +139,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
             accept_changes=folder.accept_changes,
             fenced=folder.lease.fenced,
         )
-        with watch_memory() as peak, remembering_tokens():
+        with watch_memory() as peak, remembering_tokens(), remembering_vectors():
             with phases.phase("fit"):
                 classifier, fit = _fit(experiment, data, context)
             with phases.phase("evaluate"):
@@ -186,7 +187,9 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
 
 def _fit(experiment: Experiment, data: TextData, context: RunContext) -> tuple[Classifier, FitResult]:
     """Fit the model, and log how it went."""
-    if experiment.engine == "none":
+    if isinstance(experiment.model, EmbeddingsModel):
+        log.info("of the options of trainer, device and precision alone have a part in %s", experiment.model.name)
+    elif experiment.engine == "none":
         log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
     classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
     log.info(

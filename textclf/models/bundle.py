@@ -21,10 +21,11 @@ FAMILIES = {
         "textclf.models.classical.pipeline",
     ),
     "transformer": ("textclf.models.transformer.classifier",),
+    "embeddings": ("textclf.models.embeddings.classifier", "textclf.models.embeddings.sentence_encoder"),
     "onnx": ("textclf.models.onnx_folder",),
 }
 """What the classifiers of each family are read by; saved pipelines name their own classes too."""
-ALSO = {"transformer": ("tokenizers", "safetensors")}
+ALSO = {"transformer": ("tokenizers", "safetensors"), "embeddings": ("tokenizers", "safetensors")}
 """Libraries that read a family's files without being imported by textclf."""
 CLEANING = "textclf.models.cleaning"
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub", "yaml": "pyyaml"}

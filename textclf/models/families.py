@@ -13,6 +13,7 @@ from textclf.system.imports import importing
 if TYPE_CHECKING:
     from textclf.models.base import Classifier  # with numpy, which the command line can do without
 
+FAMILIES = ("transformer", "classical", "embeddings", "onnx")
 TRIED = ("a text", "a text that is longer than the other, which is padded to its length")
 """What a classifier is asked about when it was read."""
 ROUNDING = 1e-2
@@ -50,14 +51,17 @@ def _of_family(family: str, directory: Path) -> Classifier:
             from textclf.models.classical.pipeline import load_classical
 
         return load_classical(directory)
+    if family == "embeddings":
+        with importing():
+            from textclf.models.embeddings.classifier import load_embeddings
+
+        return load_embeddings(directory)
     if family == "onnx":
         with importing():
             from textclf.models.onnx_folder import load_onnx
 
         return load_onnx(directory)
-    raise ArtifactError(
-        f"{directory} holds a classifier of family {family!r}; known: {listed(['transformer', 'classical', 'onnx'])}."
-    )
+    raise ArtifactError(f"{directory} holds a classifier of family {family!r}; known: {listed(FAMILIES)}.")
 
 
 def _check_answer(classifier: Classifier, directory: Path) -> None:

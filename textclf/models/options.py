@@ -122,14 +122,20 @@ class LongText(Enum):
 
 
 @dataclass(frozen=True)
-class TransformerModel(ModelOptions):
-    """A pretrained encoder with a classification head, fine-tuned as a whole."""
+class PretrainedModel(ModelOptions):
+    """A model that begins with a pretrained checkpoint."""
 
     checkpoint: str = MISSING
     """`owner/name` on the Hub, or a local folder. The head of one that was fine-tuned is kept where its classes are
     those of the data by name, in any order."""
     revision: str | None = None
     """A commit, tag or branch to pin."""
+
+
+@dataclass(frozen=True)
+class TransformerModel(PretrainedModel):
+    """A pretrained encoder with a classification head, fine-tuned as a whole."""
+
     max_length: int = 128
     """Longest input kept, in tokens; of a pair, the longer text is cut first."""
     truncation: Truncation = Truncation.head
@@ -180,6 +186,58 @@ class TransformerModel(ModelOptions):
             (
                 len(set(self.keep_layers)) == len(self.keep_layers),
                 f"keep_layers must name each layer once, got {list(self.keep_layers)}.",
+            ),
+        )
+
+
+class Pooling(Enum):
+    """How the vectors of a text's tokens become one."""
+
+    mean = "mean"
+    cls = "cls"
+    max = "max"
+    last = "last"
+    mean_sqrt = "mean_sqrt"
+
+
+@dataclass(frozen=True)
+class EmbeddingsModel(PretrainedModel):
+    """A sentence encoder that stays as it is, and a logistic regression on its embeddings.
+
+    Where and in which arithmetic texts are encoded, `trainer.device` and `trainer.precision` say; the other options of
+    the trainer have no part in it.
+    """
+
+    max_length: int | None = None
+    """Longest input in tokens; none for what the checkpoint says. Of longer texts the head is kept."""
+    pooling: Pooling | None = None
+    """How token vectors become the vector of a text: mean, cls, max, last or mean_sqrt (sum by the root of the count);
+    none for what the checkpoint says."""
+    normalize: bool | None = None
+    """Whether embeddings have the length 1; none for what the checkpoint says."""
+    prompt: str | None = None
+    """The name of one of the checkpoint's own prompts, which is put before each text; none for its usual one."""
+    prefix: str = ""
+    """A text that is put before each text in place of a prompt, such as "query: " for E5."""
+    strength: float | None = None
+    """The head's C, the inverse of its L2 penalty, for embeddings scaled to a mean square of 1; none chooses it on
+    validation by log loss, or by cross-validation in train where validation is small."""
+
+    def __post_init__(self) -> None:
+        """Refuse lengths and strengths that nothing has."""
+        super().__post_init__()
+        refuse_unless(
+            (
+                self.max_length is None or LEAST_TOKENS <= self.max_length <= MOST_TOKENS,
+                f"max_length must be at least {LEAST_TOKENS} tokens and at most {MOST_TOKENS}, got {self.max_length}.",
+            ),
+            (
+                self.strength is None or 0 < self.strength < float("inf"),
+                f"strength must be above 0 and finite, got {self.strength}.",
+            ),
+            (
+                self.prompt is None or not self.prefix,
+                f"prompt={self.prompt} contradicts prefix={self.prefix!r}: either is put before each text.",
             ),
         )
 

@@ -1,4 +1,4 @@
-"""Fit a model: a transformer by one of the two engines, a classical pipeline by scikit-learn."""
+"""Fit a model: a transformer by one of the two engines, a pipeline or a head on embeddings by scikit-learn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textclf.data.dataset import TextData
-from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, ModelOptions, TransformerModel
+from textclf.models.options import (
+    UNWEIGHED,
+    Balance,
+    ClassicalModel,
+    EmbeddingsModel,
+    Imbalance,
+    ModelOptions,
+    TransformerModel,
+)
 from textclf.system.disk import check_disk
 from textclf.system.imports import importing
 from textclf.system.memory import OutOfMemoryError, release_memory
@@ -37,6 +45,12 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
 
                 open_checkpoint(model)
                 choose_precision(trainer, choose_device(trainer))
+            case EmbeddingsModel():
+                from textclf.models.embeddings.sentence_encoder import open_encoder
+                from textclf.training.optim import choose_device, choose_precision
+
+                open_encoder(model)
+                choose_precision(trainer, choose_device(trainer))
             case ClassicalModel():
                 from textclf.models.classical.pipeline import make_parts
                 from textclf.training.classical import check_balance
@@ -53,6 +67,8 @@ def draws_seed(model: ModelOptions) -> bool:
             from textclf.training.classical import draws_from_seed
 
             return draws_from_seed(model)
+        case EmbeddingsModel():
+            return model.imbalance is Imbalance.oversample
         case _:
             return True
 
@@ -80,6 +96,11 @@ def fit(
                 from textclf.training.classical import fit_classical
 
             return fit_classical(model, data, context)
+        case EmbeddingsModel():
+            with importing():
+                from textclf.training.embeddings import fit_embeddings
+
+            return fit_embeddings(model, data, trainer, context)
         case _:
             raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
 

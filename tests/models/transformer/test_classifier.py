@@ -8,8 +8,9 @@ import torch
 from textclf import load_classifier
 from textclf.errors import ArtifactError, ConfigError
 from textclf.models.options import Attention, Cleaning, LongText, Padding, TransformerModel, Truncation
-from textclf.models.transformer import loading as checkpoint_module
-from textclf.models.transformer.loading import PackagedCheckpoint, load_checkpoint, open_checkpoint
+from textclf.models.transformer import locating
+from textclf.models.transformer.loading import load_checkpoint, open_checkpoint
+from textclf.models.transformer.locating import PackagedCheckpoint
 
 TEXTS = ["a lovely film", "number 3 is a broken lamp and it stays that way", "!", "dull"]
 NAMES = ("negative", "positive")
@@ -109,7 +110,7 @@ def test_a_packaged_checkpoint_is_used_only_with_the_known_weights(tiny_checkpoi
     options = TransformerModel(name="x", checkpoint="elsewhere/tiny", max_length=32)
     for known, refused in [(digest, False), ("0" * 64, True)]:
         packaged = {"elsewhere/tiny": PackagedCheckpoint("carries_tiny", "model", known)}
-        monkeypatch.setattr(checkpoint_module, "PACKAGED", packaged)
+        monkeypatch.setattr(locating, "PACKAGED", packaged)
         if refused:
             with pytest.raises(ArtifactError, match="not the known ones and were not loaded"):
                 open_checkpoint(options)

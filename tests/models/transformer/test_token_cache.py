@@ -11,6 +11,7 @@ from textclf.models.options import LongText, Truncation
 from textclf.models.transformer import token_cache
 from textclf.models.transformer.encoded import Lengths
 from textclf.models.transformer.tokenizer import tokenize
+from textclf.system.array_files import ArrayFiles
 
 TEXTS = [f"number {i} is a lovely film and it stays that way" for i in range(30)]
 PAIRS = [f"tent {i % 7}" for i in range(30)]
@@ -141,7 +142,7 @@ def test_the_least_recently_used_go_first(tokenizer, folder, worked, monkeypatch
     for path in (old, used):
         os.utime(path, (1, 1 if path is old else 2))
     with token_cache.remembering_tokens():
-        token_cache._make_room(used.stat().st_size)
+        ArrayFiles(folder).make_room(used.stat().st_size)
     assert list(folder.iterdir()) == [used]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -20,7 +20,10 @@ def cpu_is_fast_at_bf16() -> bool:
     return bool(able.get("amx_tile") or able.get("avx512_bf16"))
 
 
-def in_bf16(model: PreTrainedModel) -> PreTrainedModel:
+M = TypeVar("M", bound=nn.Module)
+
+
+def in_bf16(model: M) -> M:
     """Return a copy whose weights are bfloat16, for prediction: autocast would convert them in each forward pass."""
     own = copy.deepcopy(model)
     nn.Module.to(own, torch.bfloat16)

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
-from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers import AutoModel, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
 
@@ -34,12 +34,13 @@ MORE_WEIGHTS, MORE_VALUES = 1000, 50_000_000
 """What a model may have beside those of its files."""
 
 
-def skeleton(config: PretrainedConfig, folder: Path | None = None) -> PreTrainedModel:
+def skeleton(config: PretrainedConfig, folder: Path | None = None, head: bool = True) -> PreTrainedModel:
     """Return the classifier that a configuration describes, all of its weights without memory or values.
 
     Args:
         config: The configuration.
         folder: Where its weights are; what it describes must then be about as large as they are.
+        head: Whether it has a head for classes; without one it gives token vectors.
 
     Raises:
         ArtifactError: If it describes no model, or one that its weights cannot fill.
@@ -49,7 +50,7 @@ def skeleton(config: PretrainedConfig, folder: Path | None = None) -> PreTrained
     most = PER_WEIGHT * len(sizes) + MORE_WEIGHTS if sizes else MOST_WEIGHTS
     try:
         with torch.device("meta"), torch.random.fork_rng(devices=[]), _at_most(most):
-            model = AutoModelForSequenceClassification.from_config(config)
+            model = (AutoModelForSequenceClassification if head else AutoModel).from_config(config)
     except (TextclfError, MemoryError):
         raise
     except Exception as error:  # each architecture fails in its own way at what it cannot be

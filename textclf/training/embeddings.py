@@ -1,0 +1,210 @@
+"""Fit a linear head to text embeddings: the texts are encoded once, and the head's strength is chosen on validation."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.errors import DataError
+from textclf.models.embeddings.classifier import EmbeddingsClassifier, TextEncoder, features_of
+from textclf.models.embeddings.linear_head import LinearHead
+from textclf.models.embeddings.vector_cache import seconds_saved
+from textclf.models.options import Balance, EmbeddingsModel, Imbalance
+from textclf.training.classical import fit_balanced
+from textclf.training.options import TrainerOptions
+from textclf.training.result import FitResult, RunContext
+
+log = logging.getLogger(__name__)
+
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""Values of the head's C that are tried, from the weakest to the strongest fit."""
+MOST_ITERATIONS = 300
+FEWEST_TO_CHOOSE = 50
+"""Validation examples below which, if train has more, the strength is chosen by cross-validation in train."""
+FOLDS = 5
+
+
+def fit_embeddings(
+    options: EmbeddingsModel, data: TextData, trainer: TrainerOptions, context: RunContext
+) -> tuple[EmbeddingsClassifier, FitResult]:
+    """Encode the texts and fit a head to them.
+
+    Args:
+        options: The encoder and its head.
+        data: The data.
+        trainer: Its device and precision are those of the encoder.
+        context: The run that this is part of.
+
+    Raises:
+        TextclfError: If the encoder cannot be had, or the data are too few.
+    """
+    from textclf.models.embeddings.sentence_encoder import load_encoder  # with torch
+    from textclf.training.optim import choose_device, choose_precision, describe_device
+
+    device = choose_device(trainer)
+    encoder = load_encoder(options, device, choose_precision(trainer, device).value)
+    classifier, result = fit_head(encoder, options, data, context)
+    return classifier, replace(
+        result,
+        num_parameters=(result.num_parameters or 0) + encoder.num_parameters,
+        device=describe_device(device),
+        precision=encoder.arithmetic,
+    )
+
+
+def fit_head(
+    encoder: TextEncoder, options: EmbeddingsModel, data: TextData, context: RunContext
+) -> tuple[EmbeddingsClassifier, FitResult]:
+    """Fit a head to the embeddings that an encoder gives.
+
+    Args:
+        encoder: The encoder, which stays as it is.
+        options: How the head is fitted.
+        data: The data.
+        context: The run that this is part of.
+
+    Raises:
+        DataError: If a class has no training example.
+    """
+    classifier = EmbeddingsClassifier(
+        label_names=data.label_names,
+        cleaning=tuple(options.text_cleaning),
+        has_pairs=data.has_pairs,
+        columns=data.columns,
+        encoder=encoder,
+        head=LinearHead(np.zeros((data.num_labels, 0), np.float32), np.zeros(data.num_labels, np.float32)),
+    )
+    labels = labels_of(data.train)
+    counts = np.bincount(labels, minlength=data.num_labels)
+    if not counts.all():
+        raise DataError(
+            f"class {data.label_names[int(counts.argmin())]!r} has no training example, and a head cannot be fitted to "
+            f"{options.name} without. Add examples, or leave the class out."
+        )
+    begun, saved = time.perf_counter(), seconds_saved()
+    features = _features(classifier, data.train)
+    encoded = time.perf_counter() - begun + seconds_saved() - saved
+    validation = Examples(_features(classifier, data.validation), labels_of(data.validation))
+    start = time.perf_counter()
+    found = choose_head(Examples(features, labels), validation, options.strength, options.balance, context.seed)
+    seconds = encoded + time.perf_counter() - start
+    log.info("head with C = %g, %s", found.strength, found.chosen)
+    classifier.head = found.head
+    result = FitResult(
+        num_parameters=found.head.weight.size + found.head.bias.size,
+        train_seconds=seconds,
+        train_examples=len(labels),
+        device="cpu",
+        precision="fp32",
+        validation_probabilities=None,
+        draws_seed=options.imbalance is Imbalance.oversample,
+        warnings=() if found.warning is None else (found.warning,),
+    )
+    return classifier, result
+
+
+def _features(classifier: EmbeddingsClassifier, rows: Dataset) -> NDArray[np.float32]:
+    """Return what the head reads of a split: float32 (n, num_features)."""
+    texts, pairs = texts_of(rows)
+    return features_of(classifier.encoder, classifier.clean(texts), None if pairs is None else classifier.clean(pairs))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features and labels of n examples."""
+
+    features: NDArray[np.float32]
+    """float32 (n, num_features)."""
+    labels: NDArray[np.int64]
+    """int64 (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, chosen: NDArray[np.int64]) -> Examples:
+        """Return some of them."""
+        return Examples(self.features[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True)
+class ChosenHead:
+    """A fitted head, and how its strength was chosen."""
+
+    head: LinearHead
+    strength: float
+    chosen: str
+    """How the strength was chosen, for a person."""
+    warning: str | None = None
+
+
+def choose_head(
+    train: Examples, validation: Examples, strength: float | None, balance: Balance, seed: int
+) -> ChosenHead:
+    """Fit a multinomial logistic regression, its strength as given or the one of the least log loss.
+
+    Args:
+        train: What it is fitted to; every class must occur.
+        validation: What the strength is chosen on.
+        strength: The head's C; none to choose it.
+        balance: How examples are weighed.
+        seed: Seed of what is drawn.
+    """
+    scale = float(1 / np.sqrt(np.mean(np.square(train.features, dtype=np.float64).sum(1)) or 1.0))
+    scaled = replace(train, features=train.features * np.float32(scale))
+    fewest = int(np.bincount(train.labels).min())
+    how = "as it was given"
+    if strength is None and (len(validation) >= FEWEST_TO_CHOOSE or len(validation) >= len(train)):
+        held = replace(validation, features=validation.features * np.float32(scale))
+        losses = _losses(scaled, held, balance, seed)
+        strength, how = STRENGTHS[int(np.argmin(losses))], f"chosen on {len(validation)} validation examples"
+    elif strength is None and fewest > 1:
+        folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=0).split(scaled.features, scaled.labels)
+        losses = np.mean([_losses(scaled.rows(own), scaled.rows(rest), balance, seed) for own, rest in folds], axis=0)
+        strength, how = STRENGTHS[int(np.argmin(losses))], "chosen by cross-validation in train"
+    elif strength is None:
+        strength, how = 10.0, "the usual one, since a class has a single example"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model = _fitted(scaled, [strength], balance, seed)[0]
+    stopped = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+    weight, bias = np.atleast_2d(model.coef_) * scale, model.intercept_
+    if len(model.classes_) == 2:  # scikit-learn keeps the difference between the two classes alone
+        weight, bias = np.vstack([-weight, weight]) / 2, np.array([-bias[0], bias[0]]) / 2
+    head = LinearHead(weight.astype(np.float32), bias.astype(np.float32))
+    return ChosenHead(
+        head, strength, how, f"the head was stopped after {MOST_ITERATIONS} iterations." if stopped else None
+    )
+
+
+def _losses(train: Examples, held: Examples, balance: Balance, seed: int) -> NDArray[np.float64]:
+    """Return the mean log loss on held examples of a head of each strength."""
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        models = _fitted(train, STRENGTHS, balance, seed)
+    rows = np.arange(len(held))
+    return np.array(
+        [-np.mean(np.maximum(model.predict_log_proba(held.features)[rows, held.labels], -50.0)) for model in models]
+    )
+
+
+def _fitted(train: Examples, strengths: Sequence[float], balance: Balance, seed: int) -> list[LogisticRegression]:
+    """Return a head of each strength, each begun where the weaker one ended."""
+    models: list[LogisticRegression] = []
+    for strength in strengths:
+        model = LogisticRegression(C=strength, max_iter=MOST_ITERATIONS, warm_start=bool(models))
+        if models:
+            model.coef_, model.intercept_ = models[-1].coef_, models[-1].intercept_
+            model.classes_, model.n_features_in_ = models[-1].classes_, models[-1].n_features_in_
+        fit_balanced(model, train.features, train.labels, balance, seed)
+        models.append(model)
+    return models
