@@ -96,7 +96,9 @@ def front_matter(evidence: Evidence) -> ModelCardData:
     """Return what the Hub reads of a card, and finds models by."""
     description, record = evidence.description, evidence.record
     is_transformer = description.family == "transformer"
-    library = {"classical": ["scikit-learn", "skops"], "onnx": ["onnx"]}.get(description.family, [])
+    library = {"classical": ["scikit-learn", "skops"], "onnx": ["onnx"], "embeddings": ["sentence-embeddings"]}.get(
+        description.family, []
+    )
     of_run: dict[str, Any] = {}
     if record is not None:
         results = eval_results(evidence)
@@ -223,7 +225,8 @@ def describe_classifier(evidence: Evidence) -> str:
     if checkpoint := model.get("checkpoint"):
         revision = f"revision {model['revision']}" if model.get("revision") else "no revision pinned"
         where = ", a local folder" if "checkpoint" in evidence.local else ""
-        text += f" It was fine-tuned from {checkpoint} ({revision}{where})."
+        how = "reads the embeddings of" if description.family == "embeddings" else "was fine-tuned from"
+        text += f" It {how} {checkpoint} ({revision}{where})."
         if evidence.other_hub and not where:
             text += (
                 f" The run read its checkpoint from {evidence.other_hub}, not huggingface.co: the checkpoint of "

@@ -132,6 +132,13 @@ def _write_graph(classifier: Classifier, family: str, options: ExportOptions, fo
         write_transformer(classifier, folder)  # type: ignore[arg-type]
         if options.to == "onnx-int8":
             quantise(folder)
+    elif family == "embeddings":
+        from textclf.export.onnx import quantise, write_embeddings
+
+        classifier.encoder.precision = "fp32"  # type: ignore[attr-defined]  # as above
+        write_embeddings(classifier, folder)  # type: ignore[arg-type]
+        if options.to == "onnx-int8":
+            quantise(folder)
     elif family == "classical" and options.to == "onnx":
         from textclf.export.onnx import write_pipeline
 

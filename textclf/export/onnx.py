@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,13 @@ from textclf.models.saved import write_description
 if TYPE_CHECKING:
     import torch
     from onnx import ModelProto
+    from transformers import PreTrainedTokenizerBase
 
+    from textclf.models.base import Classifier
     from textclf.models.classical.pipeline import ClassicalClassifier
+    from textclf.models.embeddings.embeddings_classifier import EmbeddingsClassifier
     from textclf.models.transformer.classifier import TransformerClassifier
+    from textclf.models.transformer.encoded import Lengths, TokenizedTexts
 
 OPSET = 18
 """The version of ONNX's operators; onnxruntime reads it since 1.14."""
@@ -170,19 +175,79 @@ def write_transformer(classifier: TransformerClassifier, folder: Path) -> None:
         ArtifactError: If the tokenizer has no form that runs without transformers, or the architecture no graph.
     """
     import torch
+
+    model = classifier.move_to(torch.device("cpu")).float().eval()
+    pairs = TRACED[::-1] if classifier.has_pairs else None
+    tokens = classifier.tokenize(TRACED, pairs)
+    options = {"padding": classifier.padding.value, **_lengths(classifier.lengths)}
+    _write_tokens(classifier, lambda batch: model(**batch).logits, model, classifier.tokenizer, tokens, folder, options,
+                  classifier.pad_length)  # fmt: skip
+
+
+def write_embeddings(classifier: EmbeddingsClassifier, folder: Path) -> None:
+    """Write a sentence encoder and its head as one graph, tokenizer and description.
+
+    Args:
+        classifier: The classifier.
+        folder: An empty folder.
+
+    Raises:
+        ArtifactError: If it reads pairs, its encoder is no transformer, or has no graph.
+    """
+    import torch
+
+    from textclf.models.embeddings.sentence_encoder import SentenceEncoder
+
+    encoder = classifier.encoder
+    if not isinstance(encoder, SentenceEncoder) or classifier.has_pairs:
+        raise ArtifactError(
+            "Embeddings have an ONNX graph where a transformer makes them of single texts; this classifier reads "
+            + ("pairs of texts." if classifier.has_pairs else "word vectors.")
+            + " Keep the run's own classifier/, or use --to space."
+        )
+    module = encoder.module.to(torch.device("cpu")).float().eval()
+    weight, bias = torch.from_numpy(classifier.head.weight), torch.from_numpy(classifier.head.bias)
+    options = {"padding": "dynamic", "prefix": encoder.prefix, "lowercase": encoder.recipe.lowercase}
+    _write_tokens(classifier, lambda batch: torch.nn.functional.linear(module(**batch), weight, bias), module,
+                  encoder.tokenizer, encoder.tokenize(TRACED), folder, options | _lengths(encoder.lengths))  # fmt: skip
+
+
+def _write_tokens(
+    classifier: Classifier,
+    logits: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    tokens: TokenizedTexts,
+    folder: Path,
+    options: Mapping[str, Any],
+    pad_length: int | None = None,
+) -> None:
+    """Write a graph from token ids to logits, the tokenizer and the description.
+
+    Args:
+        classifier: What is exported.
+        logits: Takes a batch of token ids, and gives logits, (texts, num_labels).
+        model: What computes them.
+        tokenizer: Its tokenizer.
+        tokens: Two texts, of different lengths, to trace with.
+        folder: An empty folder.
+        options: What else is to be known to use it.
+        pad_length: Tokens that every text is padded to; none where the batch decides.
+
+    Raises:
+        ArtifactError: If the tokenizer has no form that runs without transformers, or the architecture no graph.
+    """
+    import torch
     from transformers import PreTrainedTokenizerFast
 
     from textclf.models.transformer.tokenizer import pad, pad_ids_of
 
-    tokenizer = classifier.tokenizer
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ArtifactError(
             f"This checkpoint's tokenizer ({type(tokenizer).__name__}) is written in Python and runs with transformers "
             f"alone, so the classifier cannot be exported to ONNX. Use --to safetensors."
         )
-    model = classifier.move_to(torch.device("cpu")).float().eval()
-    pairs = TRACED[::-1] if classifier.has_pairs else None
-    batch = pad(tokenizer, classifier.tokenize(TRACED, pairs), [0, 1], classifier.pad_length)
+    batch = pad(tokenizer, tokens, [0, 1], pad_length)
     batch.pop("windows", None)
     names = list(batch)
     axes = {name: {0: "texts", 1: "tokens"} for name in names} | {LOGITS: {0: "texts"}}
@@ -190,7 +255,7 @@ def write_transformer(classifier: TransformerClassifier, folder: Path) -> None:
         warnings.simplefilter("ignore")  # about the tracing of Python values, which the check on real texts covers
         try:
             torch.onnx.export(
-                _logits_alone(model, names).eval(),  # the wrapper too: the exporter sets the mode by it
+                _logits_alone(model, logits, names).eval(),  # the wrapper too: the exporter sets the mode by it
                 tuple(batch.values()),
                 str(folder / MODEL),
                 input_names=names,
@@ -205,7 +270,6 @@ def write_transformer(classifier: TransformerClassifier, folder: Path) -> None:
             ) from error
     tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
     pad_ids = pad_ids_of(tokenizer)
-    lengths = classifier.lengths
     write_description(
         folder,
         FAMILY,
@@ -217,19 +281,27 @@ def write_transformer(classifier: TransformerClassifier, folder: Path) -> None:
             "pad_id": pad_ids.token,
             "pad_type_id": pad_ids.token_type,
             "padding_side": pad_ids.side,
-            "padding": classifier.padding.value,
-            "max_length": lengths.max_length,
-            "truncation": lengths.truncation.value,
-            "long_text": lengths.long_text.value,
-            "window_overlap": lengths.window_overlap,
-            "max_windows": lengths.max_windows,
+            **options,
         },
     )
     list_files(folder)
 
 
-def _logits_alone(model: torch.nn.Module, inputs: list[str]) -> torch.nn.Module:
-    """Return the model with its inputs in a fixed order and its logits alone as output."""
+def _lengths(lengths: Lengths) -> dict[str, Any]:
+    """Return how long inputs may be, as a description keeps it."""
+    return {
+        "max_length": lengths.max_length,
+        "truncation": lengths.truncation.value,
+        "long_text": lengths.long_text.value,
+        "window_overlap": lengths.window_overlap,
+        "max_windows": lengths.max_windows,
+    }
+
+
+def _logits_alone(
+    model: torch.nn.Module, logits: Callable[[dict[str, torch.Tensor]], torch.Tensor], inputs: list[str]
+) -> torch.nn.Module:
+    """Return a module with its inputs in a fixed order and logits alone as output."""
     import torch
 
     class Logits(torch.nn.Module):
@@ -238,7 +310,7 @@ def _logits_alone(model: torch.nn.Module, inputs: list[str]) -> torch.nn.Module:
             self.model = model
 
         def forward(self, *values: torch.Tensor) -> torch.Tensor:
-            return self.model(**dict(zip(inputs, values, strict=True))).logits
+            return logits(dict(zip(inputs, values, strict=True)))
 
     return Logits()
 

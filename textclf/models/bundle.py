@@ -21,7 +21,7 @@ FAMILIES = {
         "textclf.models.classical.pipeline",
     ),
     "transformer": ("textclf.models.transformer.classifier",),
-    "embeddings": ("textclf.models.embeddings.classifier", "textclf.models.embeddings.sentence_encoder"),
+    "embeddings": ("textclf.models.embeddings.embeddings_classifier", "textclf.models.embeddings.sentence_encoder"),
     "onnx": ("textclf.models.onnx_folder",),
 }
 """What the classifiers of each family are read by; saved pipelines name their own classes too."""

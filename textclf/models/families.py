@@ -53,7 +53,7 @@ def _of_family(family: str, directory: Path) -> Classifier:
         return load_classical(directory)
     if family == "embeddings":
         with importing():
-            from textclf.models.embeddings.classifier import load_embeddings
+            from textclf.models.embeddings.embeddings_classifier import load_embeddings
 
         return load_embeddings(directory)
     if family == "onnx":

@@ -64,6 +64,10 @@ class OnnxTransformer(Classifier):
     """What the graph takes."""
     lengths: Lengths = field(default_factory=Lengths)
     padding: Padding = Padding.dynamic
+    prefix: str = ""
+    """What is put before each text."""
+    lowercase: bool = False
+    """Whether texts are lowercased before they are tokenised."""
 
     def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
         """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
@@ -73,13 +77,20 @@ class OnnxTransformer(Classifier):
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             part = slice(start, start + TEXTS_AT_ONCE)
             pairs = None if text_pairs is None else text_pairs[part]
-            tokens = tokenized(encode, texts[part], pairs, self.lengths, "token_type_ids" in self.inputs)
+            tokens = tokenized(encode, self._given(texts[part]), pairs, self.lengths, "token_type_ids" in self.inputs)
             for rows in batches_by_length(tokens.lengths, TOKENS_PER_BATCH, pad_length):
                 batch = padded(self.pad_ids, tokens, rows, pad_length)
                 counts = batch.pop(WINDOWS, None)
                 logits: Any = self.session.run([LOGITS], {name: batch[name] for name in self.inputs})[0]
                 out[start + rows] = softmax(_pooled(logits, counts))
         return out
+
+    def _given(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return texts as the tokenizer is to read them."""
+        if not self.prefix and not self.lowercase:
+            return texts
+        texts = [self.prefix + text for text in texts]
+        return [text.lower() for text in texts] if self.lowercase else texts
 
     def save(self, directory: Path) -> None:
         """Copy the exported folder, whose graph holds the weights."""
@@ -152,6 +163,8 @@ def load_onnx(directory: Path) -> Classifier:
         inputs=inputs,
         lengths=lengths,
         padding=padding,
+        prefix=given.text("prefix") if description.options.get("prefix") else "",
+        lowercase="lowercase" in description.options and given.flag("lowercase"),
     )
 
 

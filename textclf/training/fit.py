@@ -98,7 +98,7 @@ def fit(
             return fit_classical(model, data, context)
         case EmbeddingsModel():
             with importing():
-                from textclf.training.embeddings import fit_embeddings
+                from textclf.training.embedding_head import fit_embeddings
 
             return fit_embeddings(model, data, trainer, context)
         case _:

@@ -16,9 +16,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from transformers import PreTrainedModel
 
 from textclf.errors import ArtifactError, ConfigError, cut, listed
-from textclf.models.options import Pooling
+from textclf.models.options import MOST_TOKENS, Pooling
 
 MODULES = "modules.json"
 """The file that lists what a sentence encoder is made of."""
@@ -96,7 +97,8 @@ def read_recipe(find: Find, checkpoint: str, architecture: str) -> Recipe | None
     folders = {kind: str(module.get("path", "")) for kind, module in zip(kinds, modules, strict=True)}
     pooled = _read_if_there(find, f"{folders['Pooling']}/config.json")
     about = _read_if_there(find, "config_sentence_transformers.json")
-    lengths = _read_if_there(find, f"{folders['Transformer']}/sentence_bert_config.json".lstrip("/"))
+    root = f"{folders['Transformer']}/" if folders["Transformer"] else ""
+    lengths = _read_if_there(find, f"{root}sentence_bert_config.json")
     prompts = about.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
         raise ArtifactError(f"Checkpoint {checkpoint!r} has prompts that are no texts by name; it was not loaded.")
@@ -108,7 +110,9 @@ def read_recipe(find: Find, checkpoint: str, architecture: str) -> Recipe | None
             for kind, module in zip(kinds, modules, strict=True)
             if kind == "Dense"
         ),
-        max_length=lengths.get("max_seq_length") if isinstance(lengths.get("max_seq_length"), int) else None,
+        max_length=_max_length(
+            lengths, _read_if_there(find, f"{folders['Transformer']}/tokenizer_config.json".lstrip("/"))
+        ),
         lowercase=bool(lengths.get("do_lower_case")),
         prompts=prompts,
         usual_prompt=about.get("default_prompt_name"),
@@ -138,6 +142,15 @@ def settled(recipe: Recipe | None, pooling: Pooling | None, checkpoint: str, mod
             f"of {listed(kind.value for kind in Pooling)} to try it all the same."
         )
     return recipe
+
+
+def _max_length(*places: Mapping[str, Any]) -> int | None:
+    """Return the longest input that is said in one of the places, by the older name or the newer one."""
+    for place in places:
+        for name in ("max_seq_length", "model_max_length"):
+            if isinstance(found := place.get(name), int) and 0 < found <= MOST_TOKENS:
+                return found
+    return None
 
 
 def _poolings(pooled: Mapping[str, Any], checkpoint: str) -> tuple[Pooling, ...]:
@@ -197,28 +210,31 @@ def _read_if_there(find: Find, name: str) -> dict[str, Any]:
 class SentenceModule(nn.Module):
     """A transformer, the pooling of its token vectors, and what follows."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe):
+    def __init__(self, model: PreTrainedModel, recipe: Recipe):
         """Put an encoder and the rest of its recipe together."""
         super().__init__()
         self.model = model
         self.pooling = recipe.pooling
         self.normalize = recipe.normalize
-        self.projections = nn.ModuleList()
+        self.layers = nn.ModuleList()
+        self.activations = nn.ModuleList(ACTIVATIONS[projection.activation]() for projection in recipe.projections)
+        self.size = len(recipe.pooling) * int(model.config.hidden_size)
+        """Numbers in an embedding."""
         for projection in recipe.projections:
-            out, into = projection.weight.shape
-            layer = nn.Linear(into, out, bias=projection.bias is not None)
+            self.size, into = projection.weight.shape
+            layer = nn.Linear(into, self.size, bias=projection.bias is not None)
             with torch.no_grad():
                 layer.weight.copy_(projection.weight)
                 if projection.bias is not None:
                     layer.bias.copy_(projection.bias)
-            self.projections.append(nn.Sequential(layer, ACTIVATIONS[projection.activation]()))
+            self.layers.append(layer)
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the embeddings, float32 (texts, size), of a padded batch of token ids, int64 (texts, tokens)."""
         hidden = self.model(**batch).last_hidden_state.float()  # (texts, tokens, hidden)
         vectors = torch.cat([pool(hidden, batch["attention_mask"], kind) for kind in self.pooling], dim=-1)
-        for projection in self.projections:
-            vectors = projection(vectors.to(projection[0].weight.dtype)).float()
+        for layer, activation in zip(self.layers, self.activations, strict=True):
+            vectors = activation(layer(vectors.to(next(layer.parameters()).dtype))).float()
         return nn.functional.normalize(vectors, dim=-1) if self.normalize else vectors
 
 

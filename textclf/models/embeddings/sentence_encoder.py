@@ -64,10 +64,10 @@ class SentenceEncoder:
     def __post_init__(self) -> None:
         self.module.eval().requires_grad_(False).to(self.device)
 
-    @cached_property
+    @property
     def size(self) -> int:
         """Numbers in a vector."""
-        return self._encode(["a"]).shape[1]
+        return self.module.size
 
     @property
     def num_parameters(self) -> int:
@@ -146,8 +146,8 @@ class SentenceEncoder:
         self.module.model.save_pretrained(folder)  # type: ignore[operator]
         self.tokenizer.save_pretrained(folder)
         layers = {}
-        for number, projection in enumerate(self.module.projections):
-            layers |= {f"{number}.{name}": value.contiguous() for name, value in projection[0].state_dict().items()}
+        for number, layer in enumerate(self.module.layers):
+            layers |= {f"{number}.{name}": value.contiguous() for name, value in layer.state_dict().items()}
         if layers:
             save_file(layers, folder / PROJECTIONS)
         return {

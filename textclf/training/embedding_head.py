@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.errors import DataError
-from textclf.models.embeddings.classifier import EmbeddingsClassifier, TextEncoder, features_of
+from textclf.models.embeddings.embeddings_classifier import EmbeddingsClassifier, TextEncoder, features_of
 from textclf.models.embeddings.linear_head import LinearHead
 from textclf.models.embeddings.vector_cache import seconds_saved
 from textclf.models.options import Balance, EmbeddingsModel, Imbalance
