@@ -59,6 +59,7 @@ class SentenceEncoder:
     fitting: FittingBatches = field(default_factory=FittingBatches, repr=False, compare=False)
     """The sizes of batches that fit in memory."""
 
+    _in_bf16: SentenceModule | None = field(default=None, init=False, repr=False)
     kind = KIND
 
     def __post_init__(self) -> None:
@@ -74,14 +75,15 @@ class SentenceEncoder:
         """Weights of the encoder."""
         return sum(weight.numel() for weight in self.module.parameters())
 
-    @cached_property
     def _computing(self) -> tuple[nn.Module, contextlib.AbstractContextManager[object]]:
         """The module and the context of a forward pass: on a CPU that is fast at bf16, its weights are bf16 too."""
         kind = AUTOCAST[self.arithmetic]
         if kind is None:
             return self.module, contextlib.nullcontext()
         if self.device.type == "cpu":
-            return in_bf16(self.module), contextlib.nullcontext()
+            if self._in_bf16 is None:
+                self._in_bf16 = in_bf16(self.module)
+            return self._in_bf16, contextlib.nullcontext()
         return self.module, torch.autocast(self.device.type, dtype=kind)
 
     @property
@@ -106,7 +108,7 @@ class SentenceEncoder:
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts, those of similar length together."""
-        module, arithmetic = self._computing
+        module, arithmetic = self._computing()
         parts = []
         for start in range(0, len(texts), WINDOW):
             tokens = self.tokenize(texts[start : start + WINDOW])
