@@ -243,6 +243,37 @@ class EmbeddingsModel(PretrainedModel):
 
 
 @dataclass(frozen=True)
+class SetfitModel(EmbeddingsModel):
+    """A sentence encoder fine-tuned on pairs of few examples, and a logistic regression on its embeddings.
+
+    SetFit (Tunstall et al. 2022): texts of one class are drawn together and texts of two classes apart, by the squared
+    error of their cosine; then the head is fitted to the new embeddings. It cannot be resumed within its training.
+    """
+
+    strength: float | None = 1.0
+    """The head's C, as for embeddings; 1 is the usual one, since cross-validation in train means little once the
+    encoder was trained on it. None chooses it on validation."""
+    pairs_per_example: int = 40
+    """Pairs that each example is the first text of, half of them of one class (their num_iterations is half of it)."""
+    max_pairs: int = 20000
+    """Most pairs in all; of more, so many are drawn."""
+    batch_size: int = 16
+    """Pairs in an optimizer step."""
+    learning_rate: float = 2e-5
+    """Peak learning rate of the encoder, reached after a tenth of the steps; it falls linearly to 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that train nothing."""
+        super().__post_init__()
+        refuse_unless(
+            (self.pairs_per_example >= 2, f"pairs_per_example must be at least 2, got {self.pairs_per_example}."),
+            (self.max_pairs >= 2, f"max_pairs must be at least 2, got {self.max_pairs}."),
+            (self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}."),
+            (0 < self.learning_rate < 1, f"learning_rate must be above 0 and below 1, got {self.learning_rate}."),
+        )
+
+
+@dataclass(frozen=True)
 class ClassicalModel(ModelOptions):
     """A scikit-learn pipeline: a vectorizer of the text and a classifier on top.
 

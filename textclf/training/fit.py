@@ -14,6 +14,7 @@ from textclf.models.options import (
     EmbeddingsModel,
     Imbalance,
     ModelOptions,
+    SetfitModel,
     TransformerModel,
 )
 from textclf.system.disk import check_disk
@@ -67,7 +68,7 @@ def draws_seed(model: ModelOptions) -> bool:
             from textclf.training.classical import draws_from_seed
 
             return draws_from_seed(model)
-        case EmbeddingsModel():
+        case EmbeddingsModel() if not isinstance(model, SetfitModel):
             return model.imbalance is Imbalance.oversample
         case _:
             return True
@@ -96,6 +97,11 @@ def fit(
                 from textclf.training.classical import fit_classical
 
             return fit_classical(model, data, context)
+        case SetfitModel():
+            with importing():
+                from textclf.training.contrastive import fit_setfit
+
+            return fit_setfit(model, data, trainer, context)
         case EmbeddingsModel():
             with importing():
                 from textclf.training.embedding_head import fit_embeddings

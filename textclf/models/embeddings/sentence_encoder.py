@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -56,6 +56,8 @@ class SentenceEncoder:
     precision: str = "fp32"
     """Arithmetic of the encoder: a key of `AUTOCAST`."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    is_frozen: bool = True
+    """Whether its weights are those of its checkpoint, so that others may have made the same embeddings."""
     fitting: FittingBatches = field(default_factory=FittingBatches, repr=False, compare=False)
     """The sizes of batches that fit in memory."""
 
@@ -91,6 +93,16 @@ class SentenceEncoder:
         """The arithmetic on this machine: float32 on a CPU without units for bfloat16."""
         return "fp32" if self.device.type == "cpu" and not cpu_is_fast_at_bf16() else self.precision
 
+    @contextlib.contextmanager
+    def in_training(self) -> Iterator[SentenceModule]:
+        """Let the weights be trained inside the context."""
+        self.is_frozen, self._in_bf16 = False, None
+        self.module.train().requires_grad_(True)
+        try:
+            yield self.module
+        finally:
+            self.module.eval().requires_grad_(False)
+
     def given(self, texts: Sequence[str]) -> Sequence[str]:
         """Return texts as the tokenizer is to read them."""
         if not self.prefix and not self.recipe.lowercase:
@@ -104,6 +116,8 @@ class SentenceEncoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the embeddings of texts: float32 (n, size)."""
+        if not self.is_frozen:
+            return self._encode(texts)
         return remembered_vectors(self._how, texts, partial(self._encode, texts))
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
