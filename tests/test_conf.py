@@ -24,6 +24,12 @@ EXPECTED = {
         "xlm-roberta",
         "minilm",
         "minilm_half",
+        "minilm_embeddings",
+        "mpnet_embeddings",
+        "e5_embeddings",
+        "bge_embeddings",
+        "multilingual_e5_embeddings",
+        "setfit",
         "majority",
         "naive_bayes",
         "nb_svm",
@@ -36,7 +42,7 @@ EXPECTED = {
 }
 STUDIES = {
     "quickstart", "baseline_vs_transformer", "bert_vs_distilbert", "model_zoo", "data_efficiency", "multilingual",
-    "long_texts", "rare_classes",
+    "long_texts", "rare_classes", "few_shot",
     "tune_transformer", "tune_linear", "tune_naive_bayes",
 }  # fmt: skip
 CHECKPOINTS = {
@@ -48,6 +54,12 @@ CHECKPOINTS = {
     "xlm-roberta": "FacebookAI/xlm-roberta-base",
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
     "minilm_half": "sentence-transformers/all-MiniLM-L6-v2",
+    "minilm_embeddings": "sentence-transformers/all-MiniLM-L6-v2",
+    "mpnet_embeddings": "sentence-transformers/all-mpnet-base-v2",
+    "e5_embeddings": "intfloat/e5-base-v2",
+    "bge_embeddings": "BAAI/bge-base-en-v1.5",
+    "multilingual_e5_embeddings": "intfloat/multilingual-e5-base",
+    "setfit": "sentence-transformers/all-MiniLM-L6-v2",
 }
 PATHS = {
     "imdb": ("stanfordnlp/imdb", None),

@@ -192,6 +192,8 @@ def _fit(experiment: Experiment, data: TextData, context: RunContext) -> tuple[C
     elif experiment.engine == "none":
         log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
     classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
+    if experiment.dataset.draws(experiment.seed):
+        fit = replace(fit, draws_seed=True)  # its examples are those of the seed
     log.info(
         "%s fitted in %.1f s: %s%s in %s",
         experiment.model.name,

@@ -131,7 +131,8 @@ def seconds_left(sweep: Sweep, done: Sequence[JobStatus], elapsed: float) -> tup
         return None
 
     def kind(options: Mapping[str, str]) -> tuple[str | None, ...]:
-        return tuple(options.get(key) for key in ("model", "dataset", "dataset.max_train_examples"))
+        sizes = ("dataset.max_train_examples", "dataset.examples_per_class")
+        return tuple(options.get(key) for key in ("model", "dataset", *sizes))
 
     by_kind: dict[tuple[str | None, ...], list[float]] = {}
     for status in done:
