@@ -192,8 +192,8 @@ class DatasetOptions:
             ),
             (
                 self.examples_per_class is None or self.max_train_examples is None,
-                f"examples_per_class={self.examples_per_class} and max_train_examples={self.max_train_examples} both say "
-                f"how many examples there are to train on; give one of them.",
+                f"examples_per_class={self.examples_per_class} and max_train_examples={self.max_train_examples} both "
+                f"say how many examples there are to train on; give one of them.",
             ),
             *(
                 (value is None or value >= 2, f"{option} must be at least 2 (or null for all), got {value}.")
