@@ -129,8 +129,8 @@ class Comparison:
         found = few_seeds_caveat(self.rows) + self._training_warnings
         if any(draws_examples(run) for setup in self.test.setups for run in setup.runs):
             found.append(
-                "Each seed was trained on its own draw of the examples, so what is said over seeds holds for other draws "
-                "of as many examples too, and the spread over seeds is mostly theirs."
+                "Each seed was trained on its own draw of the examples, so what is said over seeds holds for other "
+                "draws of as many examples too, and the spread over seeds is mostly theirs."
             )
         objective = self.test.setups[0].runs[0].record.objective.partition("/")[2]
         if self.options.metric is None and objective != self.metric:
