@@ -65,7 +65,7 @@ def test_both_engines_take_the_same_steps_and_leave_what_is_frozen(name, tiny_ch
     assert all(weight.requires_grad for weight in one[0].model.parameters())
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [TorchTrainer, pytest.param(HFTrainer, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["a layer", "lora"])
 def test_it_learns_in_bf16_too(engine, name, tiny_checkpoint):
     classifier, result, _ = fit(
@@ -77,7 +77,7 @@ def test_it_learns_in_bf16_too(engine, name, tiny_checkpoint):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ["a layer", "lora"])
+@pytest.mark.parametrize("name", [pytest.param("a layer", marks=pytest.mark.slow), "lora"])
 def test_cut_off_and_resumed_it_ends_the_same(engine, name, tiny_checkpoint, tmp_path):
     make = part(name)
     cut_off(engine, tiny_checkpoint, tmp_path, 3, make=make, epochs=2)

@@ -34,7 +34,13 @@ def disturb(classifier):
                 weight.add_(torch.randn(weight.shape, generator=generator) * 0.2)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+USUAL = {"bert", "deberta-v3", "modernbert", "gpt2", "t5", "qwen3"}
+"""Families that are tried each time; the others among the slow tests."""
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=[] if name in USUAL else pytest.mark.slow) for name in FAMILIES]
+)
 def test_adapters_and_head_are_trained_and_merged_into_an_ordinary_classifier(family, tmp_path):
     classifier = load(family, tmp_path / "base")
     plain = load_checkpoint(
