@@ -19,6 +19,7 @@ import numpy as np
 from textclf.audit.gate import pass_gate
 from textclf.data.dataset import TextData, fingerprint_of, labels_of, summary
 from textclf.data.load import load
+from textclf.documents.wording import parameters
 from textclf.errors import DataError
 from textclf.evaluation.analysis import analyse
 from textclf.evaluation.calibration import calibrate
@@ -198,7 +199,7 @@ def _fit(experiment: Experiment, data: TextData, context: RunContext) -> tuple[C
         "%s fitted in %.1f s: %s%s in %s",
         experiment.model.name,
         fit.train_seconds,
-        "" if fit.num_parameters is None else f"{fit.num_parameters:,} parameters, ",
+        "" if fit.num_parameters is None else f"parameters {parameters(fit.num_parameters, fit.num_trainable)}, ",
         fit.device,
         fit.precision,
     )

@@ -78,6 +78,7 @@ def fit_setfit(
     return classifier, replace(
         result,
         num_parameters=(result.num_parameters or 0) + encoder.num_parameters,
+        num_trainable=(result.num_trainable or 0) + encoder.num_parameters,
         train_seconds=result.train_seconds + trained,
         device=describe_device(device),
         precision=encoder.arithmetic,

@@ -104,6 +104,7 @@ def fit_head(
     classifier.head = found.head
     result = FitResult(
         num_parameters=found.head.weight.size + found.head.bias.size,
+        num_trainable=found.head.weight.size + found.head.bias.size,
         train_seconds=seconds,
         train_examples=len(labels),
         device="cpu",

@@ -42,9 +42,12 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
         match model:
             case TransformerModel():
                 from textclf.models.transformer.loading import open_checkpoint
+                from textclf.models.transformer.parts import check_layer_decay
                 from textclf.training.optim import choose_device, choose_precision
 
-                open_checkpoint(model)
+                checkpoint = open_checkpoint(model)
+                if trainer.layer_decay is not None:
+                    check_layer_decay(checkpoint.config.model_type, checkpoint.num_layers)
                 choose_precision(trainer, choose_device(trainer))
             case EmbeddingsModel():
                 from textclf.models.embeddings.sentence_encoder import open_encoder
@@ -118,18 +121,22 @@ def train(
     context: RunContext,
     balance: Balance = UNWEIGHED,
 ) -> FitResult:
-    """Train `classifier`, an encoder with a fresh head, in place, and leave it with the best epoch's weights."""
+    """Train `classifier`, an encoder with a fresh head, in place, and leave it with the best epoch's weights.
+
+    Adapters are merged into them in the end.
+    """
     match trainer:
         case TorchTrainer():
             from textclf.training.torch_engine import fit_with_torch
 
-            return fit_with_torch(trainer, classifier, data, context, balance)
+            result = fit_with_torch(trainer, classifier, data, context, balance)
         case HFTrainer():
             from textclf.training.hf_engine import fit_with_transformers
 
-            return fit_with_transformers(trainer, classifier, data, context, balance)
+            result = fit_with_transformers(trainer, classifier, data, context, balance)
         case _:
             raise TypeError(f"{type(trainer).__name__} is no trainer that textclf has")
+    return replace(result, validation_probabilities=None) if classifier.settle() else result
 
 
 def _fine_tune(
@@ -146,8 +153,9 @@ def _fine_tune(
 
     classifier = load()
     if context.checkpoints is not None and context.is_main:
-        size = sum(weight.numel() * weight.element_size() for weight in classifier.model.parameters())
-        check_disk(context.checkpoints, size, keeps_checkpoints=trainer.checkpoint_every != NEVER)
+        weights = list(classifier.model.parameters())
+        size, trained = (sum(w.nbytes for w in part) for part in (weights, [w for w in weights if w.requires_grad]))
+        check_disk(context.checkpoints, size, trained, keeps_checkpoints=trainer.checkpoint_every != NEVER)
     try:
         return classifier, train(trainer, classifier, data, context, model.balance)
     except OutOfMemoryError as error:
