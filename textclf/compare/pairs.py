@@ -122,7 +122,7 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
                 superiority=row.superiority if sign > 0 else 1 - row.superiority,
                 smallest_detectable=row.smallest_detectable,
                 seed_share=row.seed_share,
-                verdict=_verdict(sign * row.difference, float(p), float(p_equivalent), options.alpha),
+                verdict=judge(sign * row.difference, float(p), float(p_equivalent), options.alpha),
             )
         )
     return pairs
@@ -162,8 +162,8 @@ def _claim(first: Setup, second: Setup, asked: Claim) -> Claim:
     return Claim.setup if several and asked is not Claim.classifier else Claim.classifier
 
 
-def _verdict(gain: float, p: float, p_equivalent: float, alpha: float) -> Verdict:
-    """Return the verdict on a gain (positive is better) from its corrected p-values."""
+def judge(gain: float, p: float, p_equivalent: float, alpha: float) -> Verdict:
+    """Judge a gain (positive is better) from its corrected p-values."""
     if p < alpha:
         return Verdict.BETTER if gain > 0 else Verdict.WORSE
     return Verdict.EQUIVALENT if p_equivalent < alpha else Verdict.CANNOT_TELL
