@@ -148,7 +148,8 @@ def _shared_test(path: Path, group: Group, metric: str | None) -> SharedTest:
     truth = {guess.example: guess.label for guess in group.guesses}
     classes = sorted({guess.label for guess in group.guesses} | {guess.prediction for guess in group.guesses})
     labels = np.array([classes.index(truth[example]) for example in examples], dtype=np.int64)
-    numbers = {draw: number for number, draw in enumerate(dict.fromkeys(d for own in runs.values() for d in own), 1)}
+    drawn = [draw for own in runs.values() for draw in own]
+    numbers = {draw: number for number, draw in enumerate(dict.fromkeys(drawn), 1)}
     if all(draw.isdecimal() for draw in numbers):
         numbers = {draw: int(draw) for draw in numbers}
     index = {name: number for number, name in enumerate(classes)}

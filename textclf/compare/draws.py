@@ -49,46 +49,37 @@ class DrawTest:
     """Whether the draws are folds of a cross-validation."""
     shared: bool = True
 
-    def estimate(self, draws: float | None = None) -> Estimates:
-        """Return the difference with its error; as it would be with another number of draws, where one is given."""
-        count = self.draws if draws is None else draws
-        freedom = self.freedom if draws is None else self.freedom * (draws - 1) / max(self.draws - 1, 1)
+    def estimate(self, draws: Floats | None = None) -> Estimates:
+        """Return the difference with its error; as it would be with other numbers of draws, where they are given."""
+        count = np.array([self.draws], dtype=np.float64) if draws is None else draws
+        freedom = self.freedom * (count - 1) / (self.draws - 1) if self.draws > 1 else np.ones_like(count)
         part = self.spread * _share_of_mean(count, self.shared and not self.examples, self.folds)
         total = part + self.examples
-        below = part**2 / freedom + self.examples**2 / max(self.num_examples - 1, 1)
-        every = total**2 / below if below > 0 else freedom
-        return Estimates(*(np.array([value]) for value in (self.difference, np.sqrt(total), every, part / total)))
+        every = total**2 / (part**2 / freedom + self.examples**2 / max(self.num_examples - 1, 1))
+        return Estimates(np.full_like(count, self.difference), np.sqrt(total), every, part / total)
 
     def needed_draws(self, alpha: float) -> int | None:
-        """Return how many draws would show a difference of this size 8 times in 10; none where no number would.
+        """Return how many draws would show a difference of this size 8 times in 10; none where `MOST_DRAWS` would not.
 
         Args:
             alpha: The level of the test.
         """
-        if self.folds or not self.difference:
+        if self.folds or not self.difference or self.draws >= MOST_DRAWS:
             return None
-
-        def shows(draws: int) -> bool:
-            return float(self.estimate(draws).smallest_detectable(alpha)[0]) <= abs(self.difference)
-
-        low, high = int(self.draws), MOST_DRAWS
-        if high <= low or not shows(high):
-            return None
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if shows(middle) else (middle, high)
-        return high
+        counts = np.arange(np.ceil(self.draws), MOST_DRAWS + 1)
+        shown = self.estimate(counts).smallest_detectable(alpha) <= abs(self.difference)
+        return int(counts[np.argmax(shown)]) if shown.any() else None
 
 
-def _share_of_mean(draws: float, exact: bool, folds: bool) -> float:
+def _share_of_mean(draws: Floats, exact: bool, folds: bool) -> Floats:
     """Return the factor that makes the variance of a mean of that of a draw.
 
     Where another variance is added, or two of them, dividing by one draw less corrects for few draws, as in
     `statistics.Scores.seed_variances`. The differences of shared draws alone need no correction: their t is exact.
     """
     if folds:
-        return 1 / draws + 1 / max(draws - 1, 1)
-    return 1 / draws if exact else 1 / max(draws - 1, 1)
+        return 1 / draws + 1 / np.maximum(draws - 1, 1)
+    return 1 / draws if exact else 1 / np.maximum(draws - 1, 1)
 
 
 def shared_draws(

@@ -181,6 +181,7 @@ class ScoreTable:
         low, high = (float(end[0]) for end in found.interval())
         chance = test.superiority if self.sign > 0 else 1 - test.superiority
         verdict = judge(self.sign * test.full.difference, p, p_same, self.options.alpha)
+        undecided = verdict is Verdict.CANNOT_TELL
         return DrawPair(
             first=first,
             second=second,
@@ -201,8 +202,8 @@ class ScoreTable:
             shared=test.shared,
             tested=True,
             p_here=p_here,
-            needed=test.full.needed_draws(strict) if test.claim is Claim.setup else None,
-            holds_here=verdict is Verdict.CANNOT_TELL and p_here < self.options.alpha,
+            needed=test.full.needed_draws(strict) if test.claim is Claim.setup and undecided else None,
+            holds_here=undecided and p_here < self.options.alpha,
         )
 
     def sentences(self, pairs: Sequence[DrawPair]) -> list[str]:
@@ -218,17 +219,19 @@ class ScoreTable:
                 f"{'does' if min(pair.seeds) == 1 else 'do'} not show how far another would be from it."
             )
         basis = _draws(pair) + (f", {self.num_examples:,} test examples" if self.num_examples else "")
-        said = verdict_sentence(pair, self.by_name, self.options.margin, self.num_tested, basis, self._why(pair, basis))
+        said = verdict_sentence(pair, self.by_name, self.options.margin, self.num_tested, basis, self._why(pair))
         if not pair.holds_here:
             return said
+        better = pair.first if self.sign * pair.difference > 0 else pair.second
         return (
-            f"{said} On these very test examples it is shown ({p_equals(pair.p_here)} over draws); predictions of "
-            f"single examples would tell whether it holds for others."
+            f"{said} On these very test examples {better} is better ({p_equals(pair.p_here)} over draws); predictions "
+            f"of single examples would tell whether it is on others."
         )
 
-    def _why(self, pair: DrawPair, basis: str) -> str:
+    def _why(self, pair: DrawPair) -> str:
         """Return why no difference was found, and what it would take."""
         gap = format_difference(pair.smallest_detectable, pair.metric)
+        basis = _draws(pair) + (f" and {self.num_examples:,} test examples" if self.num_examples else "")
         said = f"with {basis}, only gaps above about {gap} would be found 8 times in 10"
         if pair.claim is Claim.classifier or not pair.difference:
             return said
