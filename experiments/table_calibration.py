@@ -129,7 +129,7 @@ def report(results: dict[Cell, Rates], repetitions: int, seconds: float) -> str:
         f"- Without it, at most {max(r.unknown for r in same):.1%} were wrong about these very test examples, and up "
         f"to {max(r.unknown for r in other):.0%} if their verdicts were taken to hold for other test examples too.",
         "",
-        f"Tables of {EXAMPLES} test examples; apart is the deviation, in logits, of what a draw does to one setup alone "
+        f"Tables of {EXAMPLES} test examples; apart is the deviation, in logits, of what a draw does to a setup alone "
         f"(to all together: {TOGETHER:g}).",
         "",
         f"Standard error of a rate of 5 %: {np.sqrt(0.05 * 0.95 / repetitions):.2%}. Made by `python "

@@ -66,9 +66,17 @@ class DrawTest:
         """
         if self.folds or not self.difference or self.draws >= MOST_DRAWS:
             return None
-        counts = np.arange(np.ceil(self.draws), MOST_DRAWS + 1)
-        shown = self.estimate(counts).smallest_detectable(alpha) <= abs(self.difference)
-        return int(counts[np.argmax(shown)]) if shown.any() else None
+        counts = np.unique(np.geomspace(np.ceil(self.draws), MOST_DRAWS, 40).round())
+        shown = self._shows(counts, alpha)
+        if not shown.any():
+            return None
+        first = int(np.argmax(shown))
+        between = np.arange(counts[max(first - 1, 0)], counts[first] + 1)
+        return int(between[np.argmax(self._shows(between, alpha))])
+
+    def _shows(self, counts: Floats, alpha: float) -> NDArray[np.bool_]:
+        """Return whether each number of draws would show a difference of this size, bool (counts,)."""
+        return self.estimate(counts).smallest_detectable(alpha) <= abs(self.difference)
 
 
 def _share_of_mean(draws: Floats, exact: bool, folds: bool) -> Floats:

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -179,21 +180,32 @@ def _roles(path: Path, names: Sequence[str], rows: Rows, options: TableOptions) 
             roles[role] = [found]
             taken.add(found)
     if "prediction" in roles and "label" in roles and not options.columns.get("score"):
-        missing = [role for role in ("setup", "example") if role not in roles]
-        if missing:
-            raise DataError(_lacks(path, names, missing, "A table of predictions"))
-        return roles
-    roles.pop("prediction", None)
-    if "score" not in roles:
-        roles |= _score_columns(path, names, rows, roles, options)
-    if "setup" not in roles and "wide_setups" not in roles:
-        raise DataError(_lacks(path, names, ["setup"], "A table of scores"))
+        needed, what = ("setup", "example"), "A table of predictions"
+    else:
+        roles.pop("prediction", None)
+        if "score" not in roles:
+            roles |= _score_columns(names, rows, roles, options)
+        wide = "wide_setups" in roles or "wide_draws" in roles
+        needed, what = ("setup", "score")[: 1 if wide else 2], "A table of scores"
+        needed = () if "wide_setups" in roles else needed
+    if missing := [role for role in needed if role not in roles]:
+        words = {role: [*WORDS[role], *(METRICS if role == "score" else ())] for role in missing}
+        close = [
+            f" {name!r} is near to {found[0]!r}."
+            for number, name in enumerate(names)
+            if number not in taken
+            and (found := get_close_matches(_plain(name), [word for own in words.values() for word in own], cutoff=0.7))
+        ]
+        known = "; ".join(f"{role}: {listed(own, 8)}" for role, own in words.items())
+        raise DataError(
+            f"{path}: {what} needs a column for the {' and the '.join(missing)}, and no name of its columns "
+            f"({listed(names)}) says that it is one ({known})."
+            f"{''.join(close)} Name it with --column {missing[0]}=NAME."
+        )
     return roles
 
 
-def _score_columns(
-    path: Path, names: Sequence[str], rows: Rows, roles: Roles, options: TableOptions
-) -> dict[str, list[int]]:
+def _score_columns(names: Sequence[str], rows: Rows, roles: Roles, options: TableOptions) -> dict[str, list[int]]:
     """Return the columns that hold scores, where none is named `score`: a metric's, or those of a wide table."""
     metrics = {known_metric(name): n for n, name in reversed(list(enumerate(names)))}
     wanted = None if options.metric is None else known_metric(options.metric)
@@ -206,19 +218,7 @@ def _score_columns(
         numbered = [n for n in free if NUMBERED.fullmatch(names[n].strip())]
         if len(numbered) > 1:
             return {"wide_draws": numbered}
-    if "setup" not in roles and len(free) > 1:
-        return {"wide_setups": free}
-    raise DataError(_lacks(path, names, ["score"], "A table of scores"))
-
-
-def _lacks(path: Path, names: Sequence[str], missing: Sequence[str], what: str) -> str:
-    words = [word for role in missing for word in WORDS[role]]
-    close = next((said for name in names if (said := did_you_mean(_plain(name), words))), "")
-    known = "; ".join(f"for the {role}: {listed(WORDS[role], 6)}" for role in missing)
-    return (
-        f"{path}: {what} needs a column for {listed(missing)}, and none of its columns ({listed(names)}) has a name "
-        f"that says so ({known}).{close} Name it with --column {missing[0]}=NAME."
-    )
+    return {"wide_setups": free} if "setup" not in roles and len(free) > 1 else {}
 
 
 def _is_number(value: Any) -> bool:

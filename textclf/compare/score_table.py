@@ -266,6 +266,8 @@ class ScoreTable:
 
     @property
     def _about_examples(self) -> list[str]:
+        if not any(pair.tested for pair in self.pairs):
+            return []
         if self.folds:
             return ["The draws are folds of a cross-validation, so their variance is raised for what they share."]
         if self.num_examples:
