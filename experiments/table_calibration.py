@@ -15,7 +15,6 @@ rate of *different* setups in that column is what such verdicts are worth for ot
 from __future__ import annotations
 
 import argparse
-import gc
 import itertools
 import os
 import time
@@ -94,7 +93,6 @@ def simulate(cell: Cell, repetitions: int) -> Rates:
     """Return how often claims are made in a cell."""
     rng = np.random.default_rng([*cell.truth.encode(), cell.shared, cell.setups, cell.draws, int(100 * cell.apart)])
     counts = np.zeros(2)
-    gc.freeze()  # statsmodels collects garbage with each correction, in time that grows with what there is
     for _ in range(repetitions):
         found = scores(cell, rng)
         for column, examples in enumerate((EXAMPLES, None)):

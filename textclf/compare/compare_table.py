@@ -189,7 +189,7 @@ def _record(
 ) -> RunRecord:
     """Return the record of a run of which nothing is known but its predictions."""
     counts = confusions(labels, predicted, len(classes))
-    wanted = dict.fromkeys((*ALWAYS_SCORED, *([metric] if metric else [])))
+    wanted = {*ALWAYS_SCORED, metric or "accuracy"}
     return RunRecord(
         name=f"{dataset}/{name}/{seed}",
         experiment="",
@@ -198,7 +198,7 @@ def _record(
         trainer="none",
         seed=seed,
         objective="validation/accuracy",
-        metrics={f"test/{one}": float(OF_CONFUSIONS[one](counts)) for one in wanted},
+        metrics={f"test/{one}": float(OF_CONFUSIONS[one](counts)) for one in sorted(wanted)},
         costs={},
         data={"label_names": list(classes), "examples": {"train": 0, "test": len(labels)}},
         fit={},

@@ -9,7 +9,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.stats.multitest import multipletests
 
 from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.scores import TestScores
@@ -18,6 +17,7 @@ from textclf.compare.statistics import (
     Estimates,
     Scores,
     differences,
+    holm,
     mcnemar_p_value,
     superiority,
 )
@@ -97,10 +97,10 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
         return []
     order = sorted(numbers, key=lambda pair: (-means[pair[0]], -means[pair[1]], pair))
     found = [rows[pair] for pair in order]
-    holm = multipletests([row.p_value for row in found], alpha=options.alpha, method="holm")[1]
-    same = multipletests([row.p_equivalent for row in found], alpha=options.alpha, method="holm")[1]
+    different = holm([row.p_value for row in found])
+    same = holm([row.p_equivalent for row in found])
     pairs = []
-    for (a, b), row, p, p_equivalent in zip(order, found, holm, same, strict=True):
+    for (a, b), row, p, p_equivalent in zip(order, found, different, same, strict=True):
         claim = _claim(setups[a], setups[b], options.claim)
         counts = (1, 1)
         if claim is Claim.setup:

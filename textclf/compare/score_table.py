@@ -11,7 +11,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from textclf.compare.draws import DrawTest, error_of_score, error_of_test, separate_draws, shared_draws
 from textclf.compare.options import Claim, CompareOptions
@@ -19,7 +18,7 @@ from textclf.compare.pairs import Pair, Verdict, judge
 from textclf.compare.results_file import Group
 from textclf.compare.scores import Level
 from textclf.compare.setups import FEWEST_SEEDS
-from textclf.compare.statistics import superiority
+from textclf.compare.statistics import holm, superiority
 from textclf.compare.summary import SetupRow
 from textclf.compare.verdicts import format_difference, verdict_sentence
 from textclf.documents.wording import decimals, p_equals
@@ -117,13 +116,13 @@ class ScoreTable:
         tests = [self._test(first, second) for first, second in ordered]
         tested = [test for test in tests if test is not None]
         strict, margin = self.options.alpha / max(len(tested), 1), self.options.margin
-        full = _holm([float(test.full.estimate().p_values()[0]) for test in tested])
-        here = _holm([float(test.here.estimate().p_values()[0]) if test.here else 1.0 for test in tested])
-        same = _holm([float(test.full.estimate().equivalence_p_values(margin)[0]) for test in tested])
+        full = holm([float(test.full.estimate().p_values()[0]) for test in tested])
+        here = holm([float(test.here.estimate().p_values()[0]) if test.here else 1.0 for test in tested])
+        same = holm([float(test.full.estimate().equivalence_p_values(margin)[0]) for test in tested])
         corrected = iter(zip(full, here, same, strict=True))
         found = []
         for (first, second), test in zip(ordered, tests, strict=True):
-            p, p_here, p_same = next(corrected) if test is not None else (1.0, 1.0, 1.0)
+            p, p_here, p_same = map(float, next(corrected)) if test is not None else (1.0, 1.0, 1.0)
             found.append(self._pair(first, second, test, (p, p_here, p_same), strict))
         return found
 
@@ -355,12 +354,6 @@ class _Test:
     draws: tuple[int, int]
     superiority: float
     shared: bool
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    if not p_values:
-        return []
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 def _in_order(draw: str) -> tuple[int, str]:
