@@ -14,7 +14,6 @@ import pytest
 from scipy import stats
 
 from tests.compare.factory import guess, labels_of
-from textclf.compare.__main__ import arguments, columns
 from textclf.compare.compare_table import compare_table
 from textclf.compare.options import CompareOptions, TableOptions
 from textclf.errors import ArtifactError, ConfigError, DataError
@@ -142,15 +141,15 @@ def test_a_report_is_never_overwritten_and_its_texts_are_no_markup(tmp_path):
         compare_table(path, output=tmp_path / "out")
 
 
-@pytest.mark.parametrize("words", [["--table", "t.csv", "runs"], ["runs", "--column", "setup=x"], []])
-def test_options_that_do_not_go_together_are_refused(monkeypatch, words):
-    monkeypatch.setattr(sys, "argv", ["compare", *words])
-    with pytest.raises(SystemExit) as stopped:
-        arguments()
-    assert stopped.value.code == 2
-
-
-def test_columns_are_named_by_role():
-    assert columns(["setup=a,b", "score=acc"]) == {"setup": ("a", "b"), "score": ("acc",)}
-    with pytest.raises(ConfigError, match="--column acc: write ROLE=NAME"):
-        columns(["acc"])
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--table", "t.csv", "runs"], 2, "name folders, or an experiment with --mlflow, or a table with --table"),
+        (["runs", "--column", "setup=x"], 2, "--column, --test-examples and --lower-is-better are for a --table"),
+        (["--table", "t.csv", "--column", "acc"], 1, "--column acc: write ROLE=NAME"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(tmp_path, words, status, said):
+    ended = run(*words, cwd=tmp_path)
+    assert ended.returncode == status
+    assert said in ended.stderr
