@@ -1,5 +1,7 @@
 """Verdicts, and the sentences that say them."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,6 +11,7 @@ from tests.compare.factory import guess, labels_of, write_run
 from textclf.compare.comparison import Comparison
 from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.pairs import Verdict
+from textclf.compare.report import costs_table
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests
@@ -212,3 +215,16 @@ def test_numbers_are_worded_alike():
     assert format_difference(-0.1, "macro_f1") == "10 points"
     assert format_interval(-0.0351, 0.01, "accuracy") == "−3.5 to 1.0"
     assert [p_equals(p) for p in (0.0001, 0.012, 0.5, 1.0)] == ["p < 0.001", "p = 0.012", "p = 0.50", "p = 1.00"]
+
+
+def test_trained_parameters_stand_beside_all_where_a_setup_trains_a_part_alone(tmp_path):
+    write(tmp_path, {"a": 0.7, "bb": 0.7}, n=100, seeds=(1,))
+    assert "trained" not in [column.title for column in costs_table(compared(tmp_path)).columns]
+    for path in tmp_path.rglob("run.json"):
+        record = json.loads(path.read_text())
+        if record["model"] == "bb":
+            record["costs"]["num_trainable_parameters"] = 20.0
+            path.write_text(json.dumps(record))
+    table = costs_table(compared(tmp_path))
+    at = [column.title for column in table.columns].index("trained")
+    assert [str(getattr(row[at], "text", row[at])) for row in table.rows if str(row[0]) == "bb"] == ["20"]

@@ -45,6 +45,7 @@ from textclf.documents.wording import (
 from textclf.evaluation.metric_names import METRICS, is_in_points, metric_label
 from textclf.tracking.record import PREDICTIONS_FILE
 
+WEIGHTS, TRAINED = "num_parameters", "num_trainable_parameters"
 MOST_QUOTES = 8
 """Verdicts that stand out; the others are in the table of pairs."""
 MOST_PAIRS = 100
@@ -214,11 +215,13 @@ def costs_table(comparison: Comparison) -> Table:
     fronts = {
         cost: set(pareto_front(comparison.rows, metric, cost)) for cost in ("train_seconds", "latency_median_seconds")
     }
+    partly = any(row.costs.get(TRAINED, row.costs.get(WEIGHTS)) != row.costs.get(WEIGHTS) for row in comparison.rows)
     columns = [
         Column("setup"),
         *([Column(f"{label} kept", numeric=True, hint=f"share of {reference.name}'s")] if is_in_points(metric) else []),
         Column("parameters", numeric=True),
         Column("of them", numeric=True, hint=f"share of {reference.name}'s parameters"),
+        *([Column("trained", numeric=True, hint="parameters that training changed")] if partly else []),
         Column("on disk", numeric=True),
         Column("training", numeric=True, hint="median over seeds, without validation"),
         Column("trained/s", numeric=True, hint="training examples per second"),
@@ -238,12 +241,13 @@ def costs_table(comparison: Comparison) -> Table:
         cells: list[str | Cell] = [row.name]
         if is_in_points(metric):
             cells.append(_share(_mean(row, metric), _mean(reference, metric), percent))
-        parameters, speed = row.costs.get("num_parameters"), row.costs.get("test_examples_per_second")
+        parameters, speed = row.costs.get(WEIGHTS), row.costs.get("test_examples_per_second")
         memory = row.costs.get("peak_gpu_memory_bytes") or row.costs.get("peak_memory_bytes")
         median, high = (row.costs.get(f"latency_{which}_seconds") for which in ("median", "p95"))
         cells += [
             _cost(parameters, thousands),
-            _share(parameters, reference.costs.get("num_parameters")),
+            _share(parameters, reference.costs.get(WEIGHTS)),
+            *([_cost(row.costs.get(TRAINED), thousands)] if partly else []),
             _cost(row.costs.get("size_bytes"), megabytes),
             _cost(row.costs.get("train_seconds"), in_seconds),
             _cost(row.costs.get("train_examples_per_second"), thousands),
