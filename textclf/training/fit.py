@@ -14,6 +14,7 @@ from textclf.models.options import (
     EmbeddingsModel,
     Imbalance,
     ModelOptions,
+    StaticEmbeddingsModel,
     TransformerModel,
 )
 from textclf.system.disk import check_disk
@@ -51,6 +52,16 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
 
                 open_encoder(model)
                 choose_precision(trainer, choose_device(trainer))
+            case StaticEmbeddingsModel(distil=True):
+                from textclf.models.embeddings.distillation import check_distillation
+                from textclf.training.optim import choose_device
+
+                check_distillation(model)
+                choose_device(trainer)
+            case StaticEmbeddingsModel():
+                from textclf.models.embeddings.word_vectors import check_vectors
+
+                check_vectors(model)
             case ClassicalModel():
                 from textclf.models.classical.pipeline import make_parts
                 from textclf.training.classical import check_balance
@@ -67,7 +78,7 @@ def draws_seed(model: ModelOptions) -> bool:
             from textclf.training.classical import draws_from_seed
 
             return draws_from_seed(model)
-        case EmbeddingsModel():
+        case EmbeddingsModel() | StaticEmbeddingsModel():
             return model.imbalance is Imbalance.oversample
         case _:
             return True
@@ -101,6 +112,11 @@ def fit(
                 from textclf.training.embedding_head import fit_embeddings
 
             return fit_embeddings(model, data, trainer, context)
+        case StaticEmbeddingsModel():
+            with importing():
+                from textclf.training.embedding_head import fit_static
+
+            return fit_static(model, data, trainer, context)
         case _:
             raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
 
