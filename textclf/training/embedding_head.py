@@ -225,9 +225,9 @@ def _losses(train: Examples, held: Examples, balance: Balance, seed: int) -> NDA
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         models = _fitted(train, STRENGTHS, balance, seed)
     rows = np.arange(len(held))
-    return np.array(
-        [-np.mean(np.maximum(model.predict_log_proba(held.features)[rows, held.labels], -50.0)) for model in models]
-    )
+    with np.errstate(divide="ignore"):  # of a probability that is rounded to 0
+        logs = [model.predict_log_proba(held.features)[rows, held.labels] for model in models]
+    return np.array([-np.mean(np.maximum(some, -50.0)) for some in logs])
 
 
 def _fitted(train: Examples, strengths: Sequence[float], balance: Balance, seed: int) -> list[LogisticRegression]:

@@ -99,7 +99,9 @@ def test_it_learns_what_the_words_say(vectors):
 
 
 def _rewrite(folder, vectors):
-    save_file({"vectors": vectors(load_file(folder / "vectors.safetensors")["vectors"])}, folder / "vectors.safetensors")
+    save_file(
+        {"vectors": vectors(load_file(folder / "vectors.safetensors")["vectors"])}, folder / "vectors.safetensors"
+    )
 
 
 @pytest.mark.parametrize(

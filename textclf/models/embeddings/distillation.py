@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from tokenizers import Tokenizer
 
-from textclf.errors import ArtifactError
+from textclf.errors import ArtifactError, ConfigError
 from textclf.models.embeddings.sentence_encoder import SentenceEncoder, load_encoder, open_encoder
 from textclf.models.embeddings.static_encoder import StaticEncoder, rounded_encoder
 from textclf.models.embeddings.vector_cache import remembered_vectors
+from textclf.models.embeddings.word_vectors import MODEL2VEC, PACKAGED
 from textclf.models.options import EmbeddingsModel, StaticEmbeddingsModel
 
 if TYPE_CHECKING:
@@ -37,9 +38,22 @@ def check_distillation(options: StaticEmbeddingsModel) -> None:
     """Raise where there is no such sentence encoder, by what is small of it.
 
     Raises:
-        TextclfError: As `open_encoder` does.
+        ConfigError: If the checkpoint is no sentence encoder, or has word vectors already.
+        ArtifactError: If it cannot be reached, trusted or understood.
     """
-    open_encoder(_encoder_options(options))
+    already = options.checkpoint in PACKAGED
+    try:
+        if not already:
+            open_encoder(_encoder_options(options))
+    except ArtifactError as error:
+        already = MODEL2VEC in str(error)  # which transformers does not know
+        if not already:
+            raise
+    if already:
+        raise ConfigError(
+            f"model.checkpoint={options.checkpoint} has word vectors already, and none can be distilled from them. "
+            f"Leave model.distil out."
+        )
 
 
 def distil(options: StaticEmbeddingsModel, device: torch.device) -> StaticEncoder:

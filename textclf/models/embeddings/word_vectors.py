@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line, listed
+from textclf.errors import ArtifactError, ConfigError, TextclfError, did_you_mean, first_line, listed
 from textclf.models.embeddings.static_encoder import StaticEncoder, last_id, read_words, rounded_encoder
 from textclf.models.options import StaticEmbeddingsModel
 from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on
@@ -33,6 +33,8 @@ n't of "don't" as words of their own made a head better."""
 UNKNOWN = "[UNK]"
 """What stands for words without a vector; no word of a text is written so."""
 WEIGHTS, WORDS_FILE, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
+MODEL2VEC = "model2vec"
+"""The type that the configuration of such a checkpoint names."""
 FOLDERS = ("", "0_StaticEmbedding/")
 """Where a checkpoint has its files; the second is how sentence-transformers nests them."""
 TENSORS = ("embeddings", "embedding.weight")
@@ -238,7 +240,7 @@ def _unknown(tokenizer: Tokenizer) -> str | None:
 def _refuse_a_transformer(options: StaticEmbeddingsModel, config: Path) -> None:
     """Refuse a checkpoint whose configuration is that of another kind of model."""
     kind = read_object(config).get("model_type")
-    if isinstance(kind, str) and kind != "model2vec":
+    if isinstance(kind, str) and kind != MODEL2VEC:
         raise ConfigError(
             f"model.checkpoint={options.checkpoint} is a {kind} and holds no word vectors. Set model.distil=true to "
             f"make some of it, if it is a sentence encoder, or choose another one, such as model=potion_embeddings."
@@ -256,10 +258,10 @@ def _checkpoint_folder(options: StaticEmbeddingsModel, *files: str) -> Path:
     if folder is not None:
         refuse_links_out(folder)
         return folder
-    if names_a_folder(checkpoint):
+    if names_a_folder(checkpoint) or "/" not in checkpoint:
         raise ArtifactError(
             f"model.checkpoint={checkpoint}: there is no such folder, and it is no Hub id (owner/name), nor one of "
-            f"{listed(PACKAGED)}."
+            f"{listed(PACKAGED)}.{did_you_mean(checkpoint, PACKAGED)}"
         )
     from huggingface_hub import snapshot_download
 
