@@ -33,19 +33,26 @@ EXPECTED = {
         "wordllama_embeddings",
         "potion_embeddings",
         "static_minilm",
+        "setfit",
         "majority",
         "naive_bayes",
         "nb_svm",
         "tfidf_logreg",
         "tfidf_svm",
         "hashed_logreg",
+        "modernbert",
+        "deberta-v3",
+        "mdeberta",
+        "electra",
+        "mmbert",
+        "qwen3",
     },
     "trainer": {"torch", "hf"},
     "tracker": {"mlflow", "none"},
 }
 STUDIES = {
     "quickstart", "baseline_vs_transformer", "bert_vs_distilbert", "model_zoo", "data_efficiency", "multilingual",
-    "long_texts", "rare_classes",
+    "long_texts", "rare_classes", "few_shot",
     "tune_transformer", "tune_linear", "tune_naive_bayes",
 }  # fmt: skip
 CHECKPOINTS = {
@@ -55,8 +62,20 @@ CHECKPOINTS = {
     "xlnet": "xlnet/xlnet-base-cased",
     "deberta": "microsoft/deberta-base",
     "xlm-roberta": "FacebookAI/xlm-roberta-base",
+    "modernbert": "answerdotai/ModernBERT-base",
+    "deberta-v3": "microsoft/deberta-v3-base",
+    "mdeberta": "microsoft/mdeberta-v3-base",
+    "electra": "google/electra-base-discriminator",
+    "mmbert": "jhu-clsp/mmBERT-base",
+    "qwen3": "Qwen/Qwen3-0.6B",
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
     "minilm_half": "sentence-transformers/all-MiniLM-L6-v2",
+    "minilm_embeddings": "sentence-transformers/all-MiniLM-L6-v2",
+    "mpnet_embeddings": "sentence-transformers/all-mpnet-base-v2",
+    "e5_embeddings": "intfloat/e5-base-v2",
+    "bge_embeddings": "BAAI/bge-base-en-v1.5",
+    "multilingual_e5_embeddings": "intfloat/multilingual-e5-base",
+    "setfit": "sentence-transformers/all-MiniLM-L6-v2",
 }
 PATHS = {
     "imdb": ("stanfordnlp/imdb", None),
@@ -113,7 +132,16 @@ def test_any_checkpoint_and_any_dataset_by_override():
 def test_a_model_may_say_how_it_is_trained_and_the_command_line_has_the_last_word():
     assert compose("config", ["model=minilm"]).trainer.learning_rate == 2e-4
     assert compose("config", ["model=bert"]).trainer.learning_rate == 5e-5
+    assert compose("config", ["model=electra"]).trainer.layer_decay == 0.8
+    assert compose("config", ["model=electra", "trainer.layer_decay=null"]).trainer.layer_decay is None
     assert compose("config", ["model=minilm", "trainer=hf", "trainer.learning_rate=1e-3"]).trainer.learning_rate == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("said", "freeze"), [("embeddings", "embeddings"), ("encoder", "encoder"), ("4", "4"), ("null", None)]
+)
+def test_a_part_to_freeze_is_named_or_numbered(said, freeze):
+    assert build(compose("config", ["model=bert", f"model.freeze={said}"]), "model").freeze == freeze
 
 
 def test_what_must_be_given_is_named():

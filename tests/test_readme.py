@@ -143,7 +143,7 @@ def test_links_and_paths_lead_somewhere(name):
             headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
             assert heading in {re.sub(r"[^\w -]", "", said).lower().replace(" ", "-") for said in headings}, link
     for path in re.findall(r"`((?:conf|docs|experiments|hydra_plugins|tests|textclf)/[\w/.-]+)`", text):
-        assert (ROOT / path).exists() or path == "conf/model/electra.yaml", path
+        assert (ROOT / path).exists() or path == "conf/model/camembert.yaml", path
 
 
 def test_every_page_of_docs_is_linked_from_the_readme():
@@ -171,11 +171,11 @@ def test_every_choice_is_in_the_readme():
 def test_the_yaml_composes(name, tmp_path):
     text = re.search(r"```yaml\n(.*?)```", DOCUMENTS[name], re.DOTALL)[1]
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "electra.yaml").write_text(text)
+    (tmp_path / "model" / "camembert.yaml").write_text(text)
     config.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "model=electra"])
-    assert build_all(cfg)["model"].checkpoint == "google/electra-small-discriminator"
+        cfg = compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "model=camembert"])
+    assert build_all(cfg)["model"].checkpoint == "almanach/camembert-base"
 
 
 def test_the_python_of_the_documents_names_what_exists():

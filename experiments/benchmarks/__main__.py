@@ -30,6 +30,7 @@ class Size:
 SIZES: dict[str, tuple[Size, Size]] = {
     "training": (Size(384, 3), Size(4000, 3)),
     "inference": (Size(256, 3), Size(4000, 5)),
+    "encoding": (Size(256, 3), Size(4000, 5)),
     "classical": (Size(25_000, 1), Size(25_000, 5)),
     "startup": (Size(64, 3), Size(520, 5)),
     "scaling": (Size(16_000, 1), Size(1_000_000, 1)),
@@ -37,7 +38,7 @@ SIZES: dict[str, tuple[Size, Size]] = {
     "gpu": (Size(20_000, 3), Size(100_000, 3)),
 }
 """The tables, each in its short and its long form."""
-DEFAULT = ("training", "inference", "classical", "startup", "scaling")
+DEFAULT = ("training", "inference", "encoding", "classical", "startup", "scaling")
 LONG = (*DEFAULT, "amazon")
 
 

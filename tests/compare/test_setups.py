@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from tests.compare.factory import guess, labels_of, write_run
+from textclf.compare.comparison import Comparison
+from textclf.compare.options import CompareOptions
 from textclf.compare.runs import find_runs
-from textclf.compare.setups import shared_tests
+from textclf.compare.scores import TestScores
+from textclf.compare.setups import draws_examples, shared_tests
 from textclf.system.files import write_manifest
 
 LABELS = labels_of(40)
@@ -31,6 +34,25 @@ def test_options_that_vary_make_setups_and_name_them(tmp_path):
     write_run(tmp_path / "c", "c", 1, LABELS, LABELS, options={"rate": 1e-5})
     (test,) = gather(tmp_path)
     assert [setup.name for setup in test.setups] == ["a rate=1e-05", "a rate=2e-05", "c"]
+
+
+def test_runs_whose_examples_follow_the_seed_are_one_setup_and_the_comparison_says_so(tmp_path):
+    def config(seed, each, follows=True):
+        data = {"name": "d", "draw_seed": seed if follows else 7, "examples_per_class": each}
+        return {"dataset": data, "model": {"name": "a"}, "trainer": {}, "objective": "validation/accuracy"}
+
+    for number, (seed, each, follows) in enumerate(
+        [(1, 8, True), (2, 8, True), (3, 8, True), (1, 16, True), (2, 16, True), (1, 8, False), (2, 8, False)]
+    ):
+        own = config(seed, each, follows)
+        write_run(tmp_path / str(number), "a", seed, LABELS, guess(LABELS, 0.7, number), config=own)
+    (test,) = gather(tmp_path)
+    assert [setup.seeds for setup in test.setups] == [(1, 2), (1, 2), (1, 2, 3)]
+    assert [setup.size for setup in test.setups] == [(None, 8), (None, 16), (None, 8)]
+    assert sorted(test.setups[1].name.split()) == ["a", "draw_seed=seed", "train=16-per-class"]
+    assert any(draws_examples(run) for run in test.setups[1].runs)
+    caveats = Comparison(TestScores(test), CompareOptions()).caveats
+    assert any("its own draw of the examples" in caveat for caveat in caveats)
 
 
 def test_a_classical_model_is_the_same_under_any_trainer(tmp_path):

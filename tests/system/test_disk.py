@@ -39,13 +39,13 @@ def test_checkpoints_that_will_not_fit_are_warned_of_and_others_not(free, tmp_pa
     caplog.set_level(logging.WARNING)
     weights = 100_000_000
     free(weights + disk.RESULTS_BYTES)
-    disk.check_disk(tmp_path, weights, keeps_checkpoints=False)
+    disk.check_disk(tmp_path, weights, weights, keeps_checkpoints=False)
     assert not caplog.records
-    disk.check_disk(tmp_path, weights, keeps_checkpoints=True)
+    disk.check_disk(tmp_path, weights, weights, keeps_checkpoints=True)
     assert "has 120 MB free; with its checkpoints the run may need 1,320 MB" in caplog.text
     caplog.clear()
     free(13 * weights + disk.RESULTS_BYTES)
-    disk.check_disk(tmp_path, weights, keeps_checkpoints=True)
+    disk.check_disk(tmp_path, weights, weights, keeps_checkpoints=True)
     assert not caplog.records
 
 

@@ -33,6 +33,7 @@ FIGURE_WORDS = {
 """Titles of a run's figures; others are titled by their file."""
 COST_WORDS = {
     "num_parameters": "Parameters",
+    "num_trainable_parameters": "Parameters that were trained",
     "size_bytes": "Size on disk",
     "train_seconds": "Training time",
     "train_examples_per_second": "Examples trained per second",

@@ -9,7 +9,7 @@ from functools import cached_property
 from textclf.compare.options import CompareOptions
 from textclf.compare.pairs import Pair, compare_pairs
 from textclf.compare.scores import TESTED, TestScores
-from textclf.compare.setups import Setup, SharedTest
+from textclf.compare.setups import Setup, SharedTest, draws_examples
 from textclf.compare.summary import SetupRow, setup_rows
 from textclf.compare.verdicts import few_seeds_caveat, verdict_sentence
 from textclf.errors import ConfigError, did_you_mean, listed
@@ -127,6 +127,11 @@ class Comparison:
     def caveats(self) -> list[str]:
         """What limits the verdicts, a sentence or two each."""
         found = few_seeds_caveat(self.rows) + self._training_warnings
+        if any(draws_examples(run) for setup in self.test.setups for run in setup.runs):
+            found.append(
+                "Each seed was trained on its own draw of the examples, so what is said over seeds holds for other "
+                "draws of as many examples too, and the spread over seeds is mostly theirs."
+            )
         objective = self.test.setups[0].runs[0].record.objective.partition("/")[2]
         if self.options.metric is None and objective != self.metric:
             found.append(

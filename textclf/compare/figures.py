@@ -28,7 +28,7 @@ from textclf.compare.prediction_plots import (
     plot_class_differences,
     plot_confusion_difference,
 )
-from textclf.compare.setups import SIZE_OPTION
+from textclf.compare.setups import SIZE_OPTIONS
 from textclf.compare.summary import SetupRow
 from textclf.documents.document import Picture
 from textclf.documents.escape import csv_table
@@ -125,7 +125,7 @@ def _lines(comparison: Comparison) -> dict[str, list[SetupRow]]:
     lines: dict[tuple[tuple[str, str], ...], list[SetupRow]] = defaultdict(list)
     names: dict[tuple[tuple[str, str], ...], str] = {}
     for setup in comparison.test.setups:
-        key = tuple(sorted((k, str(value)) for k, value in setup.options.items() if k != SIZE_OPTION))
+        key = tuple(sorted((k, str(value)) for k, value in setup.options.items() if k not in SIZE_OPTIONS))
         lines[key].append(comparison.by_name[setup.name])
         words = [word for word in setup.name.split(" ") if not word.startswith("train=")]
         names[key] = " ".join(words)

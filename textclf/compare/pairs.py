@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 
 from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.scores import TestScores
-from textclf.compare.setups import FEWEST_SEEDS, SIZE_OPTION, Setup
+from textclf.compare.setups import FEWEST_SEEDS, Setup
 from textclf.compare.statistics import (
     Estimates,
     Scores,
@@ -83,8 +83,7 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
     numbers = [
         _ordered(a, b, setups, means, options.reference)
         for a, b in combinations(range(len(setups)), 2)
-        if setups[a].options.get(SIZE_OPTION) == setups[b].options.get(SIZE_OPTION)
-        and {setups[a].name, setups[b].name} <= set(able)
+        if setups[a].size == setups[b].size and {setups[a].name, setups[b].name} <= set(able)
     ]
     claims = [_claim(setups[a], setups[b], options.claim) for a, b in numbers]
     about_setups = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.setup]

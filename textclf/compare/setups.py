@@ -17,7 +17,9 @@ from textclf.tracking.record import flat, weights_of
 
 GROUPS = ("dataset", "model", "trainer", "objective")
 """Groups of a config that define a setup; the seed, the names and the tracker do not."""
-SIZE_OPTION = "dataset.max_train_examples"
+SIZE_OPTIONS = ("dataset.max_train_examples", "dataset.examples_per_class")
+"""Options that say how many examples a setup was trained on; setups of other sizes are not paired."""
+DRAW_OPTION = "dataset.draw_seed"
 FEWEST_SEEDS = 3
 """Seeds that each setup needs for a claim about setups: with two, the test was found to be too liberal."""
 VERSIONED = ("textclf", "git_commit", "torch", "transformers", "scikit-learn")
@@ -38,6 +40,11 @@ class Setup:
     def draws_seed(self) -> bool:
         """Whether its classifiers depend on the seed; if not, one run stands for every seed."""
         return any(run.record.fit.get("draws_seed", True) for run in self.runs)
+
+    @property
+    def size(self) -> tuple[object, ...]:
+        """The options that say how many examples it was trained on."""
+        return tuple(self.options.get(option) for option in SIZE_OPTIONS)
 
     @property
     def sample(self) -> tuple[FinishedRun, ...]:
@@ -154,7 +161,15 @@ def _shared_test(runs: Sequence[FinishedRun]) -> SharedTest:
 def _setup_options(run: FinishedRun) -> dict[str, Any]:
     """Return the options that make a run's setup, by dotted names."""
     groups = [group for group in GROUPS if group != "trainer" or run.record.trainer != "none"]
-    return flat({group: run.record.config.get(group) for group in groups})
+    options = flat({group: run.record.config.get(group) for group in groups})
+    if draws_examples(run):
+        options[DRAW_OPTION] = "seed"
+    return options
+
+
+def draws_examples(run: FinishedRun) -> bool:
+    """Whether a run was trained on examples that were drawn by its seed."""
+    return run.record.config.get("dataset", {}).get("draw_seed") == run.record.seed
 
 
 def _once_a_seed(runs: Sequence[FinishedRun], problems: list[str]) -> list[FinishedRun]:
@@ -218,8 +233,9 @@ def _describe_option(key: str, value: object) -> str:
     """Return an option in the name of a setup."""
     if key.endswith("._target_"):
         return str(value).rpartition(".")[2].removesuffix("Trainer").lower()
-    if key == SIZE_OPTION:
-        return f"train={value or 'all'}"
+    if key in SIZE_OPTIONS:
+        each = "-per-class" if value and key.endswith("_per_class") else ""
+        return f"train={value or 'all'}{each}"
     return f"{key.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{key.rpartition('.')[2]}={value}"
 
 

@@ -108,6 +108,12 @@ class DatasetOptions:
     """Share of train, 0 to 1, set aside (stratified) where there is no validation split."""
     max_train_examples: int | None = None
     """Train on a stratified subset of this many examples; none trains on all."""
+    examples_per_class: int | None = None
+    """Train on so many examples of each class, and validate on at most as many; none trains on all. For questions of
+    few examples: what a model needs for its choices is then counted too."""
+    draw_seed: int | None = None
+    """Seed of the subset of train (and, with `examples_per_class`, of validation); none for `split_seed`. With
+    draw_seed=${seed} each seed of a run has its own examples, so that claims over seeds reach to other examples."""
     extra_train: str | None = None
     """A file of further examples to train on, such as feedback: anything that dataset=files reads, with columns text
     (text_pair) and label, labels by the names of the classes. They are added to train alone, after the splits and
@@ -180,6 +186,15 @@ class DatasetOptions:
                 )
                 for name in self.metrics
             ),
+            (
+                self.examples_per_class is None or self.examples_per_class >= 1,
+                f"examples_per_class must be at least 1 (or null for all), got {self.examples_per_class}.",
+            ),
+            (
+                self.examples_per_class is None or self.max_train_examples is None,
+                f"examples_per_class={self.examples_per_class} and max_train_examples={self.max_train_examples} both "
+                f"say how many examples there are to train on; give one of them.",
+            ),
             *(
                 (value is None or value >= 2, f"{option} must be at least 2 (or null for all), got {value}.")
                 for option, value in [
@@ -197,11 +212,17 @@ class DatasetOptions:
     @property
     def display_name(self) -> str:
         """The name of the dataset with the subset and the further examples asked for, as in `imdb[train=4000]`."""
-        sizes: dict[str, object] = {"train": self.max_train_examples, "eval": self.max_eval_examples}
+        each = None if self.examples_per_class is None else f"{self.examples_per_class}-per-class"
+        sizes: dict[str, object] = {"train": self.max_train_examples or each, "eval": self.max_eval_examples}
         sizes["from"] = "+".join(self.train_languages) or None
         sizes["extra"] = name_of_files(self.extra_train) if self.extra_train else None
         said = ",".join(f"{part}={size}" for part, size in sizes.items() if size is not None)
         return f"{self.name}[{said}]" if said else self.name
+
+    def draws(self, seed: int) -> bool:
+        """Whether a run of this seed is trained on a subset that other seeds are not trained on."""
+        limited = self.examples_per_class is not None or self.max_train_examples is not None
+        return limited and self.draw_seed == seed
 
     def plain_options(self) -> dict[str, Any]:
         """Return the options by name, as plain values that a record can hold."""

@@ -72,14 +72,50 @@ def rows_of_splits(
                     f"{options.name}: {split} has no example of {listed(lacking)} in "
                     f"{listed(options.train_languages)}; name more languages with dataset.train_languages."
                 )
+    drawn = options.split_seed if options.draw_seed is None else options.draw_seed
     limits = {"train": options.max_train_examples, "validation": options.max_eval_examples}
     for split in SPLITS:
+        own = labels[split if split in labels else "train"][rows[split]]
         limit = limits.get(split, options.max_eval_examples)
+        if options.examples_per_class is not None and split != "test":
+            chosen = some_of_each(own, options.examples_per_class, drawn, label_names, split)
+            own, rows[split] = own[chosen], rows[split][chosen]
         if limit is not None:
-            own = labels[split if split in labels else "train"][rows[split]]
-            chosen = stratified_choice(own, limit, options.split_seed, label_names, f"the {split} subset")
+            seed = drawn if split == "train" else options.split_seed
+            chosen = stratified_choice(own, limit, seed, label_names, f"the {split} subset")
             rows[split] = rows[split][chosen]
     return rows
+
+
+def some_of_each(
+    labels: NDArray[np.int64], count: int, seed: int, label_names: Sequence[str], split: str
+) -> NDArray[np.int64]:
+    """Choose `count` rows of each class; of validation, as many as there are where a class has fewer.
+
+    Args:
+        labels: int64 (n,), each in [0, len(label_names)).
+        count: How many rows of each class.
+        seed: Seed of the choice.
+        label_names: Names of the classes, for errors.
+        split: The split that they are of.
+
+    Returns:
+        Row numbers, int64, ascending.
+
+    Raises:
+        DataError: If a class has fewer in train.
+    """
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for label, name in enumerate(label_names):
+        own = np.flatnonzero(labels == label)
+        if len(own) < count and split == "train":
+            raise DataError(
+                f"class {name!r} has {len(own)} training examples, and dataset.examples_per_class={count} wants "
+                f"{count}. Ask for fewer, or leave such classes out with dataset.min_class_examples."
+            )
+        chosen.append(generator.choice(own, size=min(count, len(own)), replace=False))
+    return np.sort(np.concatenate(chosen))
 
 
 def stratified_choice(

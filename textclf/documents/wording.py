@@ -56,6 +56,12 @@ def thousands(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}"
 
 
+def parameters(whole: float, trained: float | None) -> str:
+    """Return a number of weights: `22,713,986`, and `22,713,986 (770 trained)` where not all of them were."""
+    partly = trained is not None and trained != whole
+    return thousands(whole) + (f" ({thousands(trained)} trained)" if partly else "")
+
+
 def signed(value: float, digits: int = 2) -> str:
     """Return a number with its sign; the minus is a real one."""
     return f"{value:+.{digits}f}".replace("-", "−")

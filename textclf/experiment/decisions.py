@@ -26,6 +26,8 @@ TOLD = tuple(f.name for f in fields(RunOptions) if f.name not in NOT_TOLD)
 """Options of the run as a whole that do."""
 REASONS: dict[str, str] = {
     "dataset.max_train_examples": "All there is; fewer only to try things out.",
+    "dataset.examples_per_class": "All there is; few of each to see what a model makes of few.",
+    "dataset.draw_seed": "That of the splits; the run's own where other draws of examples belong to the question.",
     "dataset.validation_fraction": "A tenth of train is enough to choose an epoch by, and leaves most to learn from.",
     "dataset.split_seed": "Kept apart from the seed of the run: other seeds are tested on the same examples.",
     "dataset.train_languages": "Every language there is.",

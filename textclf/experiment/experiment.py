@@ -19,6 +19,7 @@ import numpy as np
 from textclf.audit.gate import pass_gate
 from textclf.data.dataset import TextData, fingerprint_of, labels_of, summary
 from textclf.data.load import load
+from textclf.documents.wording import parameters
 from textclf.errors import DataError
 from textclf.evaluation.analysis import analyse
 from textclf.evaluation.calibration import calibrate
@@ -194,11 +195,13 @@ def _fit(experiment: Experiment, data: TextData, context: RunContext) -> tuple[C
     elif experiment.engine == "none":
         log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
     classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
+    if experiment.dataset.draws(experiment.seed):
+        fit = replace(fit, draws_seed=True)  # its examples are those of the seed
     log.info(
         "%s fitted in %.1f s: %s%s in %s",
         experiment.model.name,
         fit.train_seconds,
-        "" if fit.num_parameters is None else f"{fit.num_parameters:,} parameters, ",
+        "" if fit.num_parameters is None else f"parameters {parameters(fit.num_parameters, fit.num_trainable)}, ",
         fit.device,
         fit.precision,
     )

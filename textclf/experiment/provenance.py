@@ -56,7 +56,8 @@ def described(data: TextData) -> dict[str, Any]:
 
 def costs_of(fit: FitResult, test: Evaluation, peak: Peak) -> dict[str, float]:
     """Return what a fit and its predictions cost, as a record names it."""
-    costs = {} if fit.num_parameters is None else {"num_parameters": float(fit.num_parameters)}
+    counts = {"num_parameters": fit.num_parameters, "num_trainable_parameters": fit.num_trainable}
+    costs = {name: float(count) for name, count in counts.items() if count is not None}
     costs |= {
         "train_seconds": fit.train_seconds,
         "train_examples_per_second": fit.examples_per_second,

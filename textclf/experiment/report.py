@@ -20,7 +20,7 @@ from textclf.documents.document import (
     Table,
     count_cell,
 )
-from textclf.documents.wording import decimals, in_milliseconds, megabytes, percent
+from textclf.documents.wording import decimals, in_milliseconds, megabytes, parameters, percent
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.report import error_blocks
@@ -218,7 +218,8 @@ def score_blocks(record: RunRecord, per_class: Mapping[str, Mapping[str, float |
 def cost_rows(record: RunRecord) -> list[tuple[str, str]]:
     """Return what the classifier costs, as name and figure."""
     costs = record.costs
-    counted = [("parameters", f"{costs['num_parameters']:,.0f}")] if "num_parameters" in costs else []
+    whole = costs.get("num_parameters")
+    counted = [] if whole is None else [("parameters", parameters(whole, costs.get("num_trainable_parameters")))]
     return [
         *counted,
         ("size of the saved classifier", megabytes(costs.get("size_bytes"))),

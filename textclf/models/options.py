@@ -90,6 +90,19 @@ MOST_TOKENS = 1 << 20
 """The longest input that may be asked for; no published encoder takes a tenth of it."""
 
 
+EMBEDDINGS, ENCODER = "embeddings", "encoder"
+"""Parts that `model.freeze` may name."""
+ALL_LINEAR = "all-linear"
+"""The target of adapters that stands for every linear layer of the encoder."""
+
+
+class Peft(Enum):
+    """A cheap stand-in for training all weights."""
+
+    none = "none"
+    lora = "lora"
+
+
 class Padding(Enum):
     """How far the texts of a batch are padded."""
 
@@ -158,6 +171,21 @@ class TransformerModel(PretrainedModel):
     keep_layers: list[int] = field(default_factory=list)
     """Layers of the encoder to keep, by number from 0; empty keeps all. Encoders whose layers are no single list (T5,
     BART, Funnel, ALBERT) refuse it, and so do layers that cannot stand in each other's places."""
+    freeze: str | None = None
+    """The part that stays as it is in the checkpoint: embeddings, encoder (only the head is trained), or a number of
+    layers, counted from the embeddings on, which are frozen with them; none trains everything."""
+    peft: Peft = Peft.none
+    """lora trains the head and small matrices beside linear layers of the encoder (Hu et al. 2022), and adds them to
+    its weights in the end, so that the classifier is one like any other. Needs the extra peft."""
+    lora_rank: int = 8
+    """Rank of these matrices: their smaller size."""
+    lora_alpha: int = 16
+    """Their product counts lora_alpha / lora_rank times."""
+    lora_dropout: float = 0.0
+    """Rate, 0 to 1, of dropout of what they are given."""
+    lora_targets: list[str] = field(default_factory=list)
+    """Linear layers of the encoder to put them beside, by the ends of their names, or all-linear. Empty takes the
+    projections of attention that the library peft names for the architecture, and where it names none, all-linear."""
 
     def __post_init__(self) -> None:
         """Refuse lengths and rates that no encoder has."""
@@ -186,6 +214,22 @@ class TransformerModel(PretrainedModel):
             (
                 len(set(self.keep_layers)) == len(self.keep_layers),
                 f"keep_layers must name each layer once, got {list(self.keep_layers)}.",
+            ),
+            (
+                self.freeze is None or self.freeze in (EMBEDDINGS, ENCODER) or str(self.freeze).isdecimal(),
+                f"freeze must be {EMBEDDINGS}, {ENCODER} or a number of layers from 0 on, got {self.freeze!r}.",
+            ),
+            (
+                self.freeze is None or self.peft is Peft.none,
+                f"freeze={self.freeze} contradicts peft={self.peft.value}, which freezes the whole encoder and trains "
+                f"matrices beside it; set one.",
+            ),
+            (self.lora_rank >= 1, f"lora_rank must be at least 1, got {self.lora_rank}."),
+            (self.lora_alpha >= 1, f"lora_alpha must be at least 1, got {self.lora_alpha}."),
+            (0 <= self.lora_dropout < 1, f"lora_dropout must be 0 or more and below 1, got {self.lora_dropout}."),
+            (
+                ALL_LINEAR not in self.lora_targets or len(self.lora_targets) == 1,
+                f"lora_targets={list(self.lora_targets)}: {ALL_LINEAR} stands for every linear layer; name it alone.",
             ),
         )
 
@@ -270,6 +314,37 @@ class StaticEmbeddingsModel(PretrainedModel):
                 self.strength is None or 0 < self.strength < float("inf"),
                 f"strength must be above 0 and finite, got {self.strength}.",
             ),
+        )
+
+
+@dataclass(frozen=True)
+class SetfitModel(EmbeddingsModel):
+    """A sentence encoder fine-tuned on pairs of few examples, and a logistic regression on its embeddings.
+
+    SetFit (Tunstall et al. 2022): texts of one class are drawn together and texts of two classes apart, by the squared
+    error of their cosine; then the head is fitted to the new embeddings. It cannot be resumed within its training.
+    """
+
+    strength: float | None = 1.0
+    """The head's C, as for embeddings; 1 is the usual one, since cross-validation in train means little once the
+    encoder was trained on it. None chooses it on validation."""
+    pairs_per_example: int = 40
+    """Pairs that each example is the first text of, half of them of one class (their num_iterations is half of it)."""
+    max_pairs: int = 20000
+    """Most pairs in all; of more, so many are drawn."""
+    batch_size: int = 16
+    """Pairs in an optimizer step."""
+    learning_rate: float = 2e-5
+    """Peak learning rate of the encoder, reached after a tenth of the steps; it falls linearly to 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that train nothing."""
+        super().__post_init__()
+        refuse_unless(
+            (self.pairs_per_example >= 2, f"pairs_per_example must be at least 2, got {self.pairs_per_example}."),
+            (self.max_pairs >= 2, f"max_pairs must be at least 2, got {self.max_pairs}."),
+            (self.batch_size >= 1, f"batch_size must be at least 1, got {self.batch_size}."),
+            (0 < self.learning_rate < 1, f"learning_rate must be above 0 and below 1, got {self.learning_rate}."),
         )
 
 

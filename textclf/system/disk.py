@@ -18,7 +18,7 @@ RESULTS_BYTES = 20_000_000
 CHECKPOINTS = 3
 """Checkpoints that are there at once: two that are kept, and the one that is being written."""
 WEIGHTS_PER_CHECKPOINT = 4
-"""Sizes of the weights that a checkpoint may have: the weights, two moments of each, the best weights so far."""
+"""Sizes of what is trained that a checkpoint may have: the weights, two moments of each, the best weights so far."""
 FULL = {
     errno.ENOSPC: "is full",
     errno.EDQUOT: "has no room left for you (a quota)",
@@ -36,12 +36,13 @@ MESSAGES = {
 """The system's own words, which libraries in Rust and C++ pass on without the number."""
 
 
-def check_disk(folder: Path, weights_bytes: int, keeps_checkpoints: bool) -> None:
+def check_disk(folder: Path, weights_bytes: int, trained_bytes: int, keeps_checkpoints: bool) -> None:
     """Raise before training where not even the classifier would fit on the disk; warn where checkpoints would not.
 
     Args:
         folder: A folder in the run folder; it need not be there yet.
         weights_bytes: Size of the weights.
+        trained_bytes: Size of those that are trained; a checkpoint holds no others.
         keeps_checkpoints: Whether the state of training is to be kept.
 
     Raises:
@@ -56,7 +57,7 @@ def check_disk(folder: Path, weights_bytes: int, keeps_checkpoints: bool) -> Non
             f"{_size(needed)}. Free some, name a run folder on another disk (hydra.run.dir=/path/to/it), or take a "
             f"smaller model."
         )
-    wanted = needed + CHECKPOINTS * WEIGHTS_PER_CHECKPOINT * weights_bytes
+    wanted = needed + CHECKPOINTS * WEIGHTS_PER_CHECKPOINT * trained_bytes
     if keeps_checkpoints and free < wanted:
         log.warning(
             "the disk of %s has %s free; with its checkpoints the run may need %s. A checkpoint that does not fit is "

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 LIBRARIES = (
     *("textclf", "torch", "transformers", "tokenizers", "datasets", "scikit-learn", "evaluate", "mlflow", "numpy"),
+    "peft",
 )
 NOT_INSTALLED = "not installed"
 

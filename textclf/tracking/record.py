@@ -49,9 +49,9 @@ class RunRecord:
     metrics: dict[str, float]
     """Metrics by name, as `test/accuracy`; an undefined one is absent."""
     costs: dict[str, float]
-    """`num_parameters`, `size_bytes` of the saved classifier, `train_seconds`, `train_examples_per_second`,
-    `test_examples_per_second`, `latency_median_seconds`, `latency_p95_seconds`, `peak_memory_bytes`,
-    `peak_gpu_memory_bytes`; one that was not measured is absent."""
+    """`num_parameters`, `num_trainable_parameters`, `size_bytes` of the saved classifier, `train_seconds`,
+    `train_examples_per_second`, `test_examples_per_second`, `latency_median_seconds`, `latency_p95_seconds`,
+    `peak_memory_bytes`, `peak_gpu_memory_bytes`; one that was not measured is absent."""
     data: dict[str, Any]
     """Source, fingerprints, label names, and examples of each split."""
     fit: dict[str, Any]

@@ -99,8 +99,10 @@ def fit_classical(
     seconds = time.perf_counter() - start
     for message in dict.fromkeys(str(w.message).split("\n")[0] for w in caught if w.category is ConvergenceWarning):
         log.warning("%s: %s", options.name, message)
+    weights = _count_weights(classifier)
     result = FitResult(
-        num_parameters=_count_weights(classifier),
+        num_parameters=weights,
+        num_trainable=weights,
         train_seconds=seconds,
         train_examples=len(labels),
         device="cpu",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +29,8 @@ log = logging.getLogger(__name__)
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Values of the head's C that are tried, from the weakest to the strongest fit."""
 MOST_ITERATIONS = 300
+PATIENCE = 2
+"""Strengths in a row without a smaller loss, after which no stronger one is tried."""
 FEWEST_TO_CHOOSE = 50
 """Validation examples below which, if train has more, the strength is chosen by cross-validation in train."""
 FOLDS = 5
@@ -136,6 +137,7 @@ def fit_head(
     classifier.head = found.head
     result = FitResult(
         num_parameters=found.head.weight.size + found.head.bias.size,
+        num_trainable=found.head.weight.size + found.head.bias.size,
         train_seconds=seconds,
         train_examples=len(labels),
         device="cpu",
@@ -197,20 +199,24 @@ def choose_head(
     scaled = replace(train, features=train.features * np.float32(scale))
     fewest = int(np.bincount(train.labels).min())
     how = "as it was given"
-    if strength is None and (len(validation) >= FEWEST_TO_CHOOSE or len(validation) >= len(train)):
-        held = replace(validation, features=validation.features * np.float32(scale))
-        losses = _losses(scaled, held, balance, seed)
-        strength, how = STRENGTHS[int(np.argmin(losses))], f"chosen on {len(validation)} validation examples"
-    elif strength is None and fewest > 1:
-        folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=0).split(scaled.features, scaled.labels)
-        losses = np.mean([_losses(scaled.rows(own), scaled.rows(rest), balance, seed) for own, rest in folds], axis=0)
-        strength, how = STRENGTHS[int(np.argmin(losses))], "chosen by cross-validation in train"
-    elif strength is None:
-        strength, how = 10.0, "the usual one, since a class has a single example"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        model = _fitted(scaled, [strength], balance, seed)[0]
-    stopped = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+        if strength is None and (len(validation) >= FEWEST_TO_CHOOSE or len(validation) >= len(train)):
+            held = replace(validation, features=validation.features * np.float32(scale))
+            losses, models = _path(scaled, held, balance, seed)
+            model = models[min(losses, key=losses.__getitem__)]
+            how = f"chosen on {len(validation)} validation examples"
+        else:
+            if strength is None and fewest > 1:
+                strength, how = (
+                    _by_folds(scaled, min(FOLDS, fewest), balance, seed),
+                    "chosen by cross-validation in train",
+                )
+            elif strength is None:
+                strength, how = 10.0, "the usual one, since a class has a single example"
+            model = _fitted(scaled, strength, balance, seed)
+    strength = float(model.C)
+    stopped = model.n_iter_.max() >= MOST_ITERATIONS and bool(caught)
     weight, bias = np.atleast_2d(model.coef_) * scale, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn keeps the difference between the two classes alone
         weight, bias = np.vstack([-weight, weight]) / 2, np.array([-bias[0], bias[0]]) / 2
@@ -220,24 +226,41 @@ def choose_head(
     )
 
 
-def _losses(train: Examples, held: Examples, balance: Balance, seed: int) -> NDArray[np.float64]:
-    """Return the mean log loss on held examples of a head of each strength."""
-    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        models = _fitted(train, STRENGTHS, balance, seed)
+def _path(
+    train: Examples, held: Examples, balance: Balance, seed: int
+) -> tuple[dict[float, float], dict[float, LogisticRegression]]:
+    """Return the mean log loss on held examples, and the head, of strengths up to where it rises for good."""
+    losses: dict[float, float] = {}
+    models: dict[float, LogisticRegression] = {}
     rows = np.arange(len(held))
-    with np.errstate(divide="ignore"):  # of a probability that is rounded to 0
-        logs = [model.predict_log_proba(held.features)[rows, held.labels] for model in models]
-    return np.array([-np.mean(np.maximum(some, -50.0)) for some in logs])
+    model = None
+    for strength in STRENGTHS:
+        model = models[strength] = _fitted(train, strength, balance, seed, model)
+        with np.errstate(divide="ignore"):  # of a probability that is rounded to 0
+            logs = model.predict_log_proba(held.features)[rows, held.labels]
+        losses[strength] = float(-np.mean(np.maximum(logs, -50.0)))
+        if min(losses.values()) < min(list(losses.values())[-PATIENCE:]):
+            break
+    return losses, models
 
 
-def _fitted(train: Examples, strengths: Sequence[float], balance: Balance, seed: int) -> list[LogisticRegression]:
-    """Return a head of each strength, each begun where the weaker one ended."""
-    models: list[LogisticRegression] = []
-    for strength in strengths:
-        model = LogisticRegression(C=strength, max_iter=MOST_ITERATIONS, warm_start=bool(models))
-        if models:
-            model.coef_, model.intercept_ = models[-1].coef_, models[-1].intercept_
-            model.classes_, model.n_features_in_ = models[-1].classes_, models[-1].n_features_in_
-        fit_balanced(model, train.features, train.labels, balance, seed)
-        models.append(model)
-    return models
+def _by_folds(train: Examples, folds: int, balance: Balance, seed: int) -> float:
+    """Return the strength of the least mean log loss over folds of train."""
+    found = []
+    for own, rest in StratifiedKFold(folds, shuffle=True, random_state=0).split(train.features, train.labels):
+        losses, _ = _path(train.rows(own), train.rows(rest), balance, seed)
+        worst = max(losses.values())
+        found.append([losses.get(strength, worst) for strength in STRENGTHS])
+    return STRENGTHS[int(np.argmin(np.mean(found, axis=0)))]
+
+
+def _fitted(
+    train: Examples, strength: float, balance: Balance, seed: int, begun: LogisticRegression | None = None
+) -> LogisticRegression:
+    """Return a head of a strength, begun where a weaker one ended."""
+    model = LogisticRegression(C=strength, max_iter=MOST_ITERATIONS, warm_start=begun is not None)
+    if begun is not None:
+        model.coef_, model.intercept_ = begun.coef_.copy(), begun.intercept_.copy()
+        model.classes_, model.n_features_in_ = begun.classes_, begun.n_features_in_
+    fit_balanced(model, train.features, train.labels, balance, seed)
+    return model

@@ -14,6 +14,7 @@ from textclf.models.options import (
     EmbeddingsModel,
     Imbalance,
     ModelOptions,
+    SetfitModel,
     StaticEmbeddingsModel,
     TransformerModel,
 )
@@ -42,9 +43,12 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
         match model:
             case TransformerModel():
                 from textclf.models.transformer.loading import open_checkpoint
+                from textclf.models.transformer.parts import check_layer_decay
                 from textclf.training.optim import choose_device, choose_precision
 
-                open_checkpoint(model)
+                checkpoint = open_checkpoint(model)
+                if trainer.layer_decay is not None:
+                    check_layer_decay(checkpoint.config.model_type, checkpoint.num_layers)
                 choose_precision(trainer, choose_device(trainer))
             case EmbeddingsModel():
                 from textclf.models.embeddings.sentence_encoder import open_encoder
@@ -78,7 +82,7 @@ def draws_seed(model: ModelOptions) -> bool:
             from textclf.training.classical import draws_from_seed
 
             return draws_from_seed(model)
-        case EmbeddingsModel() | StaticEmbeddingsModel():
+        case EmbeddingsModel() | StaticEmbeddingsModel() if not isinstance(model, SetfitModel):
             return model.imbalance is Imbalance.oversample
         case _:
             return True
@@ -107,6 +111,11 @@ def fit(
                 from textclf.training.classical import fit_classical
 
             return fit_classical(model, data, context)
+        case SetfitModel():
+            with importing():
+                from textclf.training.contrastive import fit_setfit
+
+            return fit_setfit(model, data, trainer, context)
         case EmbeddingsModel():
             with importing():
                 from textclf.training.embedding_head import fit_embeddings
@@ -128,18 +137,22 @@ def train(
     context: RunContext,
     balance: Balance = UNWEIGHED,
 ) -> FitResult:
-    """Train `classifier`, an encoder with a fresh head, in place, and leave it with the best epoch's weights."""
+    """Train `classifier`, an encoder with a fresh head, in place, and leave it with the best epoch's weights.
+
+    Adapters are merged into them in the end.
+    """
     match trainer:
         case TorchTrainer():
             from textclf.training.torch_engine import fit_with_torch
 
-            return fit_with_torch(trainer, classifier, data, context, balance)
+            result = fit_with_torch(trainer, classifier, data, context, balance)
         case HFTrainer():
             from textclf.training.hf_engine import fit_with_transformers
 
-            return fit_with_transformers(trainer, classifier, data, context, balance)
+            result = fit_with_transformers(trainer, classifier, data, context, balance)
         case _:
             raise TypeError(f"{type(trainer).__name__} is no trainer that textclf has")
+    return replace(result, validation_probabilities=None) if classifier.settle() else result
 
 
 def _fine_tune(
@@ -156,8 +169,9 @@ def _fine_tune(
 
     classifier = load()
     if context.checkpoints is not None and context.is_main:
-        size = sum(weight.numel() * weight.element_size() for weight in classifier.model.parameters())
-        check_disk(context.checkpoints, size, keeps_checkpoints=trainer.checkpoint_every != NEVER)
+        weights = list(classifier.model.parameters())
+        size, trained = (sum(w.nbytes for w in part) for part in (weights, [w for w in weights if w.requires_grad]))
+        check_disk(context.checkpoints, size, trained, keeps_checkpoints=trainer.checkpoint_every != NEVER)
     try:
         return classifier, train(trainer, classifier, data, context, model.balance)
     except OutOfMemoryError as error:

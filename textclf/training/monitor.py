@@ -15,6 +15,7 @@ from tqdm import tqdm
 from textclf.data.dataset import TextData
 from textclf.evaluation.evaluate import evaluate_split
 from textclf.evaluation.metric_names import direction
+from textclf.models.transformer.adapters import ADAPTED
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.system import signals
 from textclf.system.busy import BusyWatch
@@ -77,7 +78,12 @@ class TrainingMonitor:
         self.best_probabilities: NDArray[np.float32] | None = None
         self.train_examples = 0
         self.began: float | None = None
-        self.num_parameters = sum(weight.numel() for weight in classifier.model.parameters())
+        named = list(classifier.model.named_parameters(remove_duplicate=False))
+        weights = dict(classifier.model.named_parameters())
+        self.num_parameters = sum(weight.numel() for name, weight in weights.items() if ADAPTED not in name)
+        self.num_trainable = sum(weight.numel() for weight in weights.values() if weight.requires_grad)
+        self.frozen = frozenset(name for name, weight in named if not weight.requires_grad)
+        """Names of the weights that training does not change."""
         self.epoch_loss = torch.zeros((), device=classifier.device)
         """Sum of the epoch's losses so far, of this process's examples."""
         self.epoch_examples = 0
@@ -223,14 +229,26 @@ class TrainingMonitor:
             self.best = result
             self.best_probabilities = validation.predictions.probabilities
             if result.epoch < self.planned_epochs:  # nothing follows the last epoch, so the model keeps its weights
-                self.best_weights = {
-                    name: weight.detach().to("cpu", copy=True)
-                    for name, weight in self.classifier.model.state_dict().items()
-                }
+                self.best_weights = {name: weight.to("cpu", copy=True) for name, weight in self.trained().items()}
         self._log({"train/epoch_loss": train_loss, **metrics})
         self._announce(result, improved)
         if self.over and result.epoch < self.planned_epochs:
             log.info("no better %s for %d epochs: training stops early", self.context.objective, self.options.patience)
+
+    def trained(self) -> dict[str, torch.Tensor]:
+        """Return the weights that training changes, by name; they are not copied."""
+        state = self.classifier.model.state_dict()
+        return {name: weight.detach() for name, weight in state.items() if name not in self.frozen}
+
+    def take(self, weights: dict[str, torch.Tensor]) -> None:
+        """Give the classifier weights that `trained` returned.
+
+        Raises:
+            RuntimeError: If they are those of another model.
+        """
+        found = self.classifier.model.load_state_dict(weights, strict=False)
+        if other := [*(name for name in found.missing_keys if name not in self.frozen), *found.unexpected_keys]:
+            raise RuntimeError(f"{len(other)} weights are not in both, such as {other[0]}")
 
     def _score(self, result: EpochResult) -> float:
         """Return the objective, signed so that more is better; an undefined one is worse than any."""
@@ -258,7 +276,7 @@ class TrainingMonitor:
         """Give the classifier the best epoch's weights."""
         assert self.best is not None
         if not self.has_best and self.best.epoch != len(self.epochs):
-            self.classifier.model.load_state_dict(self.best_weights)
+            self.take(self.best_weights)
         self.has_best, self.best_weights = True, {}
         self.classifier.set_training(False)
 
@@ -276,6 +294,7 @@ class TrainingMonitor:
         assert self.best is not None
         return FitResult(
             num_parameters=self.num_parameters,
+            num_trainable=self.num_trainable,
             train_seconds=sum(epoch.seconds for epoch in self.epochs),
             train_examples=self.train_examples,
             device=self.classifier.device.type,

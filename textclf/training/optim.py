@@ -8,9 +8,11 @@ import os
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
+from transformers import PreTrainedModel
 from transformers.trainer_pt_utils import get_parameter_names
 
 from textclf.errors import ConfigError
+from textclf.models.transformer.parts import check_layer_decay, depths_of, number_of_layers
 from textclf.models.transformer.precision import cpu_is_fast_at_bf16
 from textclf.training.options import Device, Precision, Schedule, TrainerOptions
 
@@ -18,15 +20,35 @@ NO_DECAY = [r"bias", r"layernorm", r"layer_norm", r"rmsnorm", r"(?:^|\.)norm(?:$
 
 
 def make_optimizer(model: nn.Module, options: TrainerOptions) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on all but biases and normalisation weights."""
+    """Return AdamW with weight decay on all but biases and normalisation weights, and what rates layers have.
+
+    Frozen weights are not in it. The first group is of those with the full learning rate.
+
+    Raises:
+        ConfigError: If layers are to have rates of their own, and are not known.
+    """
     decayed = set(get_parameter_names(model, [nn.LayerNorm], NO_DECAY))
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for name, w in named if name in decayed], "weight_decay": options.weight_decay},
-        {"params": [w for name, w in named if name not in decayed], "weight_decay": 0.0},
-    ]
+    rates = _rates(model, options)
+    groups = []
+    for rate in sorted(set(rates.values()), reverse=True) or [options.learning_rate]:
+        own = [(name, weight) for name, weight in named if rates.get(name, rate) == rate]
+        groups += [
+            {"params": [w for name, w in own if name in decayed], "weight_decay": options.weight_decay, "lr": rate},
+            {"params": [w for name, w in own if name not in decayed], "weight_decay": 0.0, "lr": rate},
+        ]
     device = next(model.parameters()).device.type
     return torch.optim.AdamW(groups, lr=options.learning_rate, fused=device in ("cuda", "cpu"))
+
+
+def _rates(model: nn.Module, options: TrainerOptions) -> dict[str, float]:
+    """Return the peak learning rate of each weight by its name; nothing where all have the same."""
+    if options.layer_decay is None:
+        return {}
+    assert isinstance(model, PreTrainedModel)
+    check_layer_decay(model.config.model_type, number_of_layers(model))
+    depths = depths_of(model)
+    return {name: options.learning_rate * options.layer_decay ** (depths.head - d) for name, d in depths.of.items()}
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, options: TrainerOptions, total_steps: int) -> LambdaLR:

@@ -106,6 +106,9 @@ class TrainerOptions:
     """Parts that a step's batch is cut into, so that only one need fit in memory at a time."""
     learning_rate: float = 5e-5
     """Peak learning rate of AdamW, reached at the end of the warm-up."""
+    layer_decay: float | None = None
+    """What the learning rate of each layer is of that of the next, from the head down to the embeddings, which have the
+    lowest (Howard and Ruder 2018); none gives all of them the same."""
     weight_decay: float = 0.01
     """Decoupled weight decay; biases and normalisation weights are left out."""
     warmup_fraction: float = WARMUP_FRACTION
@@ -156,6 +159,10 @@ class TrainerOptions:
             (
                 0 < self.learning_rate < 1,
                 f"learning_rate must lie between 0 and 1, got {self.learning_rate}.",
+            ),
+            (
+                self.layer_decay is None or 0 < self.layer_decay <= 1,
+                f"layer_decay must be above 0 and at most 1 (all layers alike), got {self.layer_decay}.",
             ),
             (
                 0 <= self.weight_decay < 1,

@@ -85,6 +85,8 @@ class FitResult:
     """What made its steps cheaper, some of which changes the random numbers or the rounding."""
     validation_probabilities: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """What the kept weights predict on `data.validation`, float32 (n, num_labels), where training predicted it."""
+    num_trainable: int | None = None
+    """Weights that were trained, those of adapters among them; none where nothing is known of it."""
     resumed_at: tuple[int, ...] = ()
     """Steps after which training was resumed from a checkpoint; empty where nothing interrupted it."""
     micro_batch_size: int | None = None

@@ -87,8 +87,10 @@ def test_a_description_of_nonsense_is_refused(encoder, tmp_path, key, value):
         load_classifier(tmp_path / "saved")
 
 
-def test_encoder_and_head_are_one_graph_in_onnx(encoder, tmp_path):
-    classifier = fitted(encoder, make_data(), prefix="query: ")
+def test_encoder_and_head_are_one_graph_in_onnx(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr("textclf.models.embeddings.sentence_encoder.cpu_is_fast_at_bf16", lambda: True)
+    classifier = fitted(encoder, make_data(), Precision.bf16, prefix="query: ")
+    classifier.encoder.precision = "fp32"  # as the graph is
     write_embeddings(classifier, tmp_path)
     exported = load_classifier(tmp_path)
     np.testing.assert_allclose(exported.predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=1e-5)

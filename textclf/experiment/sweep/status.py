@@ -14,7 +14,7 @@ from typing import Any
 from tabulate import tabulate
 
 from textclf.documents.escape import terminal
-from textclf.documents.wording import duration
+from textclf.documents.wording import MISSING, duration, parameters
 from textclf.errors import ArtifactError
 from textclf.system.files import folders_with, write_json
 from textclf.system.redact import redacted_tree
@@ -131,7 +131,8 @@ def seconds_left(sweep: Sweep, done: Sequence[JobStatus], elapsed: float) -> tup
         return None
 
     def kind(options: Mapping[str, str]) -> tuple[str | None, ...]:
-        return tuple(options.get(key) for key in ("model", "dataset", "dataset.max_train_examples"))
+        sizes = ("dataset.max_train_examples", "dataset.examples_per_class")
+        return tuple(options.get(key) for key in ("model", "dataset", *sizes))
 
     by_kind: dict[tuple[str | None, ...], list[float]] = {}
     for status in done:
@@ -173,7 +174,9 @@ def sweep_table(statuses: Sequence[JobStatus], records: Mapping[int, RunRecord],
                 *values,
                 *(f"{metrics[metric]:.3f}" if metric in metrics else "–" for metric in shown),
                 f"{costs['train_seconds']:.1f}",
-                f"{costs['num_parameters']:,.0f}" if "num_parameters" in costs else "–",
+                parameters(costs["num_parameters"], costs.get("num_trainable_parameters"))
+                if "num_parameters" in costs
+                else MISSING,
                 f"{costs['test_examples_per_second']:,.0f}",
             ]
         )

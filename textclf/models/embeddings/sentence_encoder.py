@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -56,9 +56,12 @@ class SentenceEncoder:
     precision: str = "fp32"
     """Arithmetic of the encoder: a key of `AUTOCAST`."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    is_frozen: bool = True
+    """Whether its weights are those of its checkpoint, so that others may have made the same embeddings."""
     fitting: FittingBatches = field(default_factory=FittingBatches, repr=False, compare=False)
     """The sizes of batches that fit in memory."""
 
+    _in_bf16: SentenceModule | None = field(default=None, init=False, repr=False)
     kind = KIND
 
     def __post_init__(self) -> None:
@@ -74,20 +77,31 @@ class SentenceEncoder:
         """Weights of the encoder."""
         return sum(weight.numel() for weight in self.module.parameters())
 
-    @cached_property
     def _computing(self) -> tuple[nn.Module, contextlib.AbstractContextManager[object]]:
         """The module and the context of a forward pass: on a CPU that is fast at bf16, its weights are bf16 too."""
         kind = AUTOCAST[self.arithmetic]
         if kind is None:
             return self.module, contextlib.nullcontext()
         if self.device.type == "cpu":
-            return in_bf16(self.module), contextlib.nullcontext()
+            if self._in_bf16 is None:
+                self._in_bf16 = in_bf16(self.module)
+            return self._in_bf16, contextlib.nullcontext()
         return self.module, torch.autocast(self.device.type, dtype=kind)
 
     @property
     def arithmetic(self) -> str:
         """The arithmetic on this machine: float32 on a CPU without units for bfloat16."""
         return "fp32" if self.device.type == "cpu" and not cpu_is_fast_at_bf16() else self.precision
+
+    @contextlib.contextmanager
+    def in_training(self) -> Iterator[SentenceModule]:
+        """Let the weights be trained inside the context."""
+        self.is_frozen, self._in_bf16 = False, None
+        self.module.train().requires_grad_(True)
+        try:
+            yield self.module
+        finally:
+            self.module.eval().requires_grad_(False)
 
     def given(self, texts: Sequence[str]) -> Sequence[str]:
         """Return texts as the tokenizer is to read them."""
@@ -102,11 +116,13 @@ class SentenceEncoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the embeddings of texts: float32 (n, size)."""
+        if not self.is_frozen:
+            return self._encode(texts)
         return remembered_vectors(self._how, texts, partial(self._encode, texts))
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts, those of similar length together."""
-        module, arithmetic = self._computing
+        module, arithmetic = self._computing()
         parts = []
         for start in range(0, len(texts), WINDOW):
             tokens = self.tokenize(texts[start : start + WINDOW])

@@ -113,6 +113,8 @@ class TransformerClassifier(Classifier):
     """Arithmetic of the forward pass; none for that of the weights (float32)."""
     attention: Attention = Attention.auto
     """The implementation of attention that was asked for."""
+    adapters: Any = field(default=None, repr=False, compare=False)
+    """What merges adapters that are in training (peft's `LoraModel`); none where there are none."""
     reads_one_token: bool = field(init=False)
     """Whether the last layer is computed for the one token alone that the head reads."""
     fitting: FittingBatches = field(default_factory=FittingBatches, init=False, repr=False, compare=False)
@@ -181,6 +183,19 @@ class TransformerClassifier(Classifier):
         if self._in_bf16 is None:
             self._in_bf16 = in_bf16(self.model)
         return self._in_bf16, contextlib.nullcontext()
+
+    def settle(self) -> bool:
+        """End training: merge adapters into the weights, of which none is frozen any more.
+
+        Returns:
+            Whether weights changed by it, so that predictions are others by rounding.
+        """
+        merged = self.adapters is not None
+        if merged:
+            self.adapters.merge_and_unload()
+        self.adapters, self._in_bf16 = None, None
+        self.model.requires_grad_(True)
+        return merged
 
     def tokenize(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> TokenizedTexts:
         """Return the token ids of cleaned texts, or pairs of texts."""

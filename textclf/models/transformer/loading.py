@@ -14,14 +14,16 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
-from textclf.models.options import Attention, TransformerModel
+from textclf.models.options import Attention, Peft, TransformerModel
 from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
+from textclf.models.transformer.adapters import add_adapters, check_adapters
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.containment import check_tokenizer, check_tokenizer_files
 from textclf.models.transformer.encoded import Lengths
 from textclf.models.transformer.head import label_names_of, match_head
 from textclf.models.transformer.layers import keep_layers
 from textclf.models.transformer.locating import access_to, locate, read_config, refusal
+from textclf.models.transformer.parts import check_freeze, freeze_weights, number_of_layers
 from textclf.models.transformer.skeleton import (
     check_dropout,
     check_values,
@@ -47,7 +49,8 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         label_names: Names of the classes, in label order.
         seed: Seed of the head's initial weights.
 
-    A head that the checkpoint has for classes of the same names is kept.
+    A head that the checkpoint has for classes of the same names is kept. Weights that the options freeze get no
+    gradient, and adapters are in their places, until the classifier's `settle`.
 
     Raises:
         ArtifactError: If the checkpoint cannot be had.
@@ -102,6 +105,9 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
     if options.dropout is not None:
         for module in dropouts(model):  # those whose rate the architecture does not take from its configuration
             module.p = options.dropout
+    if options.freeze is not None:
+        freeze_weights(model, options.freeze, not_loaded)
+    adapters = add_adapters(model, options, seed, not_loaded) if options.peft is Peft.lora else None
     settle_padding_side(tokenizer, model)
     try:  # it is run once, to see which tokens it reads
         return TransformerClassifier(
@@ -118,6 +124,7 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
             ),
             padding=options.padding,
             attention=options.attention,
+            adapters=adapters,
         )
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError) as error:
         if is_out_of_memory(error):
@@ -171,6 +178,8 @@ class Checkpoint:
     max_length: int
     """The longest input that is kept, in tokens: as asked, or all that the model takes where that is less than the
     usual length."""
+    num_layers: int | None
+    """Layers of the encoder that are kept; none where they are not one list."""
 
 
 def open_checkpoint(options: TransformerModel) -> Checkpoint:
@@ -179,7 +188,7 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
     Raises:
         ArtifactError: If there is no such checkpoint, or it cannot be reached or trusted.
         ConfigError: If its architecture cannot classify texts, has no positions for texts as long as the options ask
-            for, or lacks the layers, the dropout or the attention that they name.
+            for, or lacks the layers, the dropout, the attention or the places of adapters that they name.
     """
     source = locate(options)
     config = read_config(source, options)
@@ -199,6 +208,11 @@ def open_checkpoint(options: TransformerModel) -> Checkpoint:
     _attention(options, config)
     if options.dropout is not None:
         check_dropout(model)
+    from_padding = counts_from_padding(model)
     if options.keep_layers:
-        keep_layers(model, options.keep_layers)
-    return Checkpoint(source, options.revision, config, counts_from_padding(model), max_length)
+        model = keep_layers(model, options.keep_layers)
+    if options.freeze is not None:
+        check_freeze(model, options.freeze)
+    if options.peft is Peft.lora:
+        check_adapters(model, options)
+    return Checkpoint(source, options.revision, config, from_padding, max_length, number_of_layers(model))

@@ -42,6 +42,8 @@ def identity_of(
     del own["checkpoint_every"]
     model = batches.dataset.classifier.model
     tokens = batches.tokens
+    trained = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    frozen = len(list(model.parameters())) - len(trained)
     arrays = (tokens.ids, tokens.type_ids, tokens.offsets, tokens.first_rows, batches.dataset.labels.numpy())
     return {
         "trainer": type(options).__name__,
@@ -54,6 +56,7 @@ def identity_of(
         "pretrained weights": _digest(
             *(weight.detach().flatten()[:LOOKED_AT].float().cpu().numpy() for weight in model.parameters()),
         ),
+        **({"trained weights": _digest(np.array(trained))} if frozen else {}),
     }
 
 

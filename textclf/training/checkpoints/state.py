@@ -51,16 +51,17 @@ def set_random_state(states: dict[str, torch.Tensor], device: torch.device) -> N
 def capture(training: TrainingState, processes: ProcessGroup) -> tuple[dict[str, Any], Tensors]:
     """Return the state of training between two steps: what JSON can hold, and the tensors by file and name.
 
-    Nothing is copied, so it is to be written before the next step.
+    Nothing is copied, so it is to be written before the next step. Frozen weights are left out: they are those that
+    training starts from.
     """
-    monitor, model = training.monitor, training.monitor.classifier.model
+    monitor = training.monitor
     states = training.optimizer.state_dict()["state"]
     probabilities = monitor.best_probabilities
     best = {} if probabilities is None else {"probabilities": torch.from_numpy(probabilities)}
     everyones = {f"random.{name}": state for name, state in random_state(monitor.classifier.device).items()}
     everyones["epoch_loss"] = monitor.epoch_loss
     tensors: Tensors = {
-        "model": model.state_dict(),
+        "model": monitor.trained(),
         "course": {**{name: processes.gather(value) for name, value in everyones.items()}, **best},
     }
     if not monitor.has_best:
@@ -97,9 +98,9 @@ def restore(training: TrainingState, processes: ProcessGroup, plain: dict[str, A
     Raises:
         RuntimeError: If the state does not fit the model.
     """
-    monitor, model = training.monitor, training.monitor.classifier.model
+    monitor = training.monitor
     device, course = monitor.classifier.device, tensors["course"]
-    model.load_state_dict(tensors["model"])
+    monitor.take(tensors["model"])
     if training.seen is not None:
         training.seen.decayed = plain["decayed"]
     if "optimizer" in tensors:

@@ -97,7 +97,7 @@ def training_seen_tokens(model: PreTrainedModel, ids: NDArray[np.int32]) -> Iter
         whole = model.get_input_embeddings()
     except NotImplementedError:  # CANINE adds up several hashes of each character
         whole = None
-    if type(whole) is not nn.Embedding or model.get_output_embeddings() is not None:
+    if type(whole) is not nn.Embedding or model.get_output_embeddings() is not None or not whole.weight.requires_grad:
         yield None
         return
     used = np.zeros(whole.num_embeddings, dtype=bool)
