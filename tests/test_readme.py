@@ -232,11 +232,15 @@ MEASURED = {  # page: (figure, report, row, column), or (figure, report, words b
         ("0.634", QUICK, "naive_bayes", F1),
         ("0.61", QUICK, "minilm|tfidf_logreg", "p"),
         ("0.17", QUICK, "minilm|naive_bayes", "p"),
+        ("8.5", "mteb_few_shot/report.md", "multilingual-e5-base beats LaBSE by "),
     ],
     "docs/comparing.md": [
         ("5.3", "calibration.md", "the two-way test made a false claim in at most "),
         ("61", "calibration.md", "a t test over seeds alone in up to "),
         ("66", "calibration.md", "McNemar's test on one seed in up to "),
+        ("2.0", "table_calibration.md", "With the number of test examples known, at most "),
+        ("5.7", "table_calibration.md", "Without it, at most "),
+        ("29", "table_calibration.md", "about these very test examples, and up to "),
     ],
     "docs/speed.md": [
         ("37.3", TRAINING, "textclf, trainer=torch", "examples/s"),

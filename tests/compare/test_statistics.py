@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as sk
+from statsmodels.stats.multitest import multipletests
 
 from experiments.calibration import Cell, simulate
 from textclf.compare.statistics import (
@@ -14,6 +15,7 @@ from textclf.compare.statistics import (
     differences,
     drawn_confusions,
     example_weights,
+    holm,
     levels,
     mcnemar_p_value,
     scores_of_draws,
@@ -220,3 +222,10 @@ def test_a_class_that_a_draw_leaves_out_does_not_count():
     matrix = np.array([[5.0, 0, 0], [0, 5, 0], [0, 0, 0]])
     assert OF_CONFUSIONS["macro_f1"](matrix) == 1
     assert OF_CONFUSIONS["mcc"](np.array([[5.0, 0], [5, 0]])) == 0
+
+
+def test_holms_correction_is_that_of_statsmodels_to_the_digit():
+    rng = np.random.default_rng(0)
+    for values in (rng.random(50) ** 3, rng.random(1), np.array([0.01, 0.01, 0.5]), np.array([])):
+        expected = multipletests(values, method="holm")[1] if len(values) else values
+        assert holm(values).tolist() == list(expected)

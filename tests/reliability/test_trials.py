@@ -58,6 +58,7 @@ def test_training_that_is_killed_after_a_checkpoint_ends_with_the_same_bytes(tri
     assert trials.survive(torch, Fault("kill", number), "random_numbers_not_restored").problems
 
 
+@pytest.mark.slow
 def test_training_that_is_killed_at_a_random_moment_ends_with_the_same_bytes(trials):
     assert Killer(trials, seed=5).kill_run(case(trials, "hf"), kills=1).problems == []
 

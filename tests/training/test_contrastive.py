@@ -45,7 +45,7 @@ def test_half_of_the_pairs_are_of_one_class_and_none_of_one_example(counts):
 
 
 @pytest.mark.parametrize("precision", [Precision.fp32, Precision.bf16])
-def test_training_moves_the_classes_apart_and_is_saved(encoder, tmp_path, monkeypatch, precision):
+def test_training_moves_the_classes_apart_and_is_saved(encoder, tmp_path, monkeypatch, capfd, precision):
     monkeypatch.setattr("textclf.models.embeddings.sentence_encoder.cpu_is_fast_at_bf16", lambda: True)
     data = with_train(make_data(evaluation=48), range(16))
     options = setfit(encoder, pairs_per_example=40)
@@ -60,6 +60,7 @@ def test_training_moves_the_classes_apart_and_is_saved(encoder, tmp_path, monkey
     classifier.save(tmp_path / "saved")
     np.testing.assert_array_equal(load_classifier(tmp_path / "saved").predict_proba(texts), found)
     again, _ = fit(options, data, TorchTrainer(precision=precision), RunContext(seed=3))
+    assert capfd.readouterr() == ("", "")
     np.testing.assert_array_equal(again.predict_proba(texts), found)
 
 

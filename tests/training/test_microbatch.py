@@ -76,6 +76,7 @@ def test_a_step_that_is_taken_again_is_reproducible_with_dropout(engine, tiny_ch
         assert torch.equal(weight, born_small[name]), name
 
 
+@pytest.mark.slow
 def test_both_engines_agree_after_halving(tiny_checkpoint):
     one, two = (fit(engine, tiny_checkpoint, most=4, from_pass=7)[1] for engine in (TorchTrainer, HFTrainer))
     np.testing.assert_allclose(losses(one), losses(two), rtol=1e-4, atol=1e-5)

@@ -76,7 +76,7 @@ def test_it_learns_in_bf16_too(engine, name, tiny_checkpoint):
     assert next(classifier.model.parameters()).dtype is torch.float32
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [TorchTrainer, pytest.param(HFTrainer, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [pytest.param("a layer", marks=pytest.mark.slow), "lora"])
 def test_cut_off_and_resumed_it_ends_the_same(engine, name, tiny_checkpoint, tmp_path):
     make = part(name)

@@ -20,7 +20,7 @@ from textclf.compare.report import MOST_QUOTES, closing_blocks, comparison_block
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests
-from textclf.documents.document import Block, Code, Heading, Paragraph, to_html, to_markdown
+from textclf.documents.document import Block, Code, Heading, Paragraph, Table, to_html, to_markdown
 from textclf.documents.escape import csv_table, markdown, terminal
 from textclf.errors import ArtifactError
 from textclf.system.files import filled, plain, write_json, write_text
@@ -68,44 +68,73 @@ def compare(
     """
     folders = [folders] if isinstance(folders, (str, Path)) else folders
     options = options or CompareOptions()
-    output = Path(output or f"outputs/comparisons/{datetime.now():%Y-%m-%d/%H-%M-%S}")
-    _refuse_written(output)
+    output = new_folder(output)
     found = find_runs(folders if isinstance(folders, Mapping) else [Path(folder) for folder in folders])
     comparisons = [Comparison(TestScores(test), options) for test in shared_tests(found.runs)]
+    return write_comparisons(comparisons, found.problems, options, output, title, command, latex)
+
+
+def write_comparisons(
+    comparisons: Sequence[Comparison],
+    problems: Sequence[str],
+    options: CompareOptions,
+    output: Path,
+    title: str,
+    command: str,
+    latex: bool,
+) -> Outcome:
+    """Write the report of comparisons and print their verdicts; arguments as of `compare`."""
     for comparison in comparisons:
         comparison.metric  # noqa: B018  (refuses a metric that cannot be tested, before anything is written)
 
+    runs = sum(len(setup.runs) for comparison in comparisons for setup in comparison.test.setups)
     setups = sum(len(comparison.rows) for comparison in comparisons)
-    counts = f"{len(found.runs):,} runs of {setups:,} setups" + (
-        f" on {len(comparisons)} test sets." if len(comparisons) > 1 else "."
-    )
-    blocks: list[Block] = [Heading(1, title), Paragraph(counts)]
-    blocks += [Paragraph(options.note)] if options.note else []
-    blocks += [Code(command)] if command else []
-    prefixes = _prefixes(comparisons)
-    with filled(output, REPORT, partial(_refuse_written, output)) as made:
+    blocks = opening_blocks(title, f"{runs:,} runs of {setups:,} setups", len(comparisons), options, command)
+    prefixes = file_prefixes([comparison.test.dataset for comparison in comparisons])
+    with filled(output, REPORT, partial(refuse_written, output)) as made:
         for comparison, prefix in zip(comparisons, prefixes, strict=True):
             blocks += comparison_blocks(comparison, draw(comparison, made / FIGURES, prefix))
-        blocks += closing_blocks(comparisons, found.problems)
+        blocks += closing_blocks(comparisons, problems)
         write_text(made / PAGE, to_html(title, blocks))
-        _write_tables(comparisons, found.problems, made)
+        _write_tables(comparisons, problems, made)
         if latex:
-            tables = [_latex(comparison) for comparison in comparisons]
-            write_text(made / "setups.tex", "\n\n".join(tables) + "\n")
+            write_latex([scores_table(comparison) for comparison in comparisons], made)
         write_text(made / REPORT, to_markdown(blocks, made))
-    return Outcome(_announce(comparisons, output), found.problems)
+    return Outcome(_announce(comparisons, output), tuple(problems))
 
 
-def _refuse_written(output: Path) -> None:
+def new_folder(output: Path | str | None) -> Path:
+    """Return the folder that a comparison is written to, which holds none.
+
+    Raises:
+        ArtifactError: If it holds one.
+    """
+    folder = Path(output or f"outputs/comparisons/{datetime.now():%Y-%m-%d/%H-%M-%S}")
+    refuse_written(folder)
+    return folder
+
+
+def refuse_written(output: Path) -> None:
+    """Refuse a folder that holds a comparison."""
     if (output / REPORT).exists():
         raise ArtifactError(f"{output} holds a comparison, which is never overwritten; name another with --output.")
 
 
-def _prefixes(comparisons: Sequence[Comparison]) -> list[str]:
+def opening_blocks(title: str, counts: str, num_tests: int, options: CompareOptions, command: str) -> list[Block]:
+    """Return what a report opens with: title, counts, note and command."""
+    blocks: list[Block] = [
+        Heading(1, title),
+        Paragraph(counts + (f" on {num_tests} test sets." if num_tests > 1 else ".")),
+    ]
+    blocks += [Paragraph(options.note)] if options.note else []
+    return blocks + ([Code(command)] if command else [])
+
+
+def file_prefixes(datasets: Sequence[str]) -> list[str]:
     """Return what the names of each test set's files begin with; nothing where there is one only."""
-    if len(comparisons) == 1:
+    if len(datasets) == 1:
         return [""]
-    slugs = [re.sub(r"[^A-Za-z0-9]+", "_", comparison.test.dataset).strip("_") for comparison in comparisons]
+    slugs = [re.sub(r"[^A-Za-z0-9]+", "_", dataset).strip("_") for dataset in datasets]
     return [f"{slug}_{number + 1}_" if slugs.count(slug) > 1 else f"{slug}_" for number, slug in enumerate(slugs)]
 
 
@@ -113,19 +142,28 @@ def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
     """Print a table and the verdicts of each test set; return the verdicts as Markdown."""
     written = []
     for comparison in comparisons:
-        table = scores_table(comparison)
-        columns = 4  # setup, seeds, score, interval
-        rows = [[cell if isinstance(cell, str) else cell.text for cell in row[:columns]] for row in table.rows]
-        heads = [column.title for column in table.columns[:columns]]
-        print(terminal(f"{comparison.test.dataset}: {len(comparison.test.labels):,} test examples"))
-        print(terminal(tabulate(rows, heads, disable_numparse=True, colalign=["left", "right", "right", "right"])))
         sentences = comparison.sentences((comparison.leading_pairs or comparison.pairs)[:MOST_QUOTES])
-        written += [f"**{markdown(comparison.test.dataset)}**", *(f"- {markdown(sentence)}" for sentence in sentences)]
-        for line in [*sentences, *(f"note: {caveat}" for caveat in comparison.caveats)]:
-            print(terminal(f"\n{line}"))
-        print()
+        heading = f"{comparison.test.dataset}: {len(comparison.test.labels):,} test examples"
+        print_verdicts(heading, scores_table(comparison), sentences, comparison.caveats)
+        written += verdict_lines(comparison.test.dataset, sentences)
     print(f"the report: {output / PAGE}")
     return "\n".join(written)
+
+
+def print_verdicts(heading: str, table: Table, sentences: Sequence[str], caveats: Sequence[str]) -> None:
+    """Print the first columns of a table of scores (setup, seeds, score, interval), verdicts and caveats."""
+    rows = [[cell if isinstance(cell, str) else cell.text for cell in row[:4]] for row in table.rows]
+    heads = [column.title for column in table.columns[:4]]
+    print(terminal(heading))
+    print(terminal(tabulate(rows, heads, disable_numparse=True, colalign=["left", "right", "right", "right"])))
+    for line in [*sentences, *(f"note: {caveat}" for caveat in caveats)]:
+        print(terminal(f"\n{line}"))
+    print()
+
+
+def verdict_lines(dataset: str, sentences: Sequence[str]) -> list[str]:
+    """Return the verdicts on a test set as lines of Markdown."""
+    return [f"**{markdown(dataset)}**", *(f"- {markdown(sentence)}" for sentence in sentences)]
 
 
 def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], output: Path) -> None:
@@ -167,22 +205,24 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
         "caveats": {comparison.test.dataset: comparison.caveats for comparison in comparisons},
         "problems": list(problems),
     }
-    write_json(output / "comparison.json", _without_nan(content))
+    write_json(output / "comparison.json", without_nan(content))
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """Return plain values with what is not a number as null, which JSON has."""
     if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
+        return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_without_nan(inner) for inner in value]
+        return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and value != value else value
 
 
-def _latex(comparison: Comparison) -> str:
-    """Return the table of setups for LaTeX (booktabs)."""
-    table = scores_table(comparison)
-    rows = [[cell if isinstance(cell, str) else cell.text for cell in row] for row in table.rows]
-    heads = [column.title for column in table.columns]
-    align = ["right" if column.numeric else "left" for column in table.columns]
-    return tabulate(rows, heads, tablefmt="latex_booktabs", disable_numparse=True, colalign=align)
+def write_latex(tables: Sequence[Table], output: Path) -> None:
+    """Write tables for LaTeX (booktabs)."""
+    written = []
+    for table in tables:
+        rows = [[cell if isinstance(cell, str) else cell.text for cell in row] for row in table.rows]
+        heads = [column.title for column in table.columns]
+        align = ["right" if column.numeric else "left" for column in table.columns]
+        written.append(tabulate(rows, heads, tablefmt="latex_booktabs", disable_numparse=True, colalign=align))
+    write_text(output / "setups.tex", "\n\n".join(written) + "\n")

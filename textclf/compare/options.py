@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
-from textclf.errors import refuse_unless
+from textclf.errors import did_you_mean, listed, refuse_unless
+
+COLUMN_ROLES = tuple(
+    ["setup", "draw", "dataset", "size", "score", "metric", "examples", "example", "label", "prediction"]
+)
+"""What the columns of a table of results may be; `size` is of the training data."""
 
 
 class Claim(Enum):
@@ -41,4 +47,33 @@ class CompareOptions:
         refuse_unless(
             (0 < self.alpha < 0.5, f"alpha must lie between 0 and 0.5, got {self.alpha}."),
             (self.margin > 0, f"margin must be greater than 0, got {self.margin}."),
+        )
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Options of reading a table of results: what its columns are called, and what it does not say."""
+
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of columns by role, where they are not found by name; several are joined."""
+    metric: str | None = None
+    """The metric that is compared; none takes that of the table."""
+    lower_is_better: bool = False
+    """Whether less of the metric is better; metrics that textclf knows need not say so."""
+    test_examples: int | None = None
+    """Test examples that every score was computed on, where no column says it."""
+
+    def __post_init__(self) -> None:
+        """Refuse roles that no column plays, and numbers that count nothing."""
+        unknown = [role for role in self.columns if role not in COLUMN_ROLES]
+        refuse_unless(
+            (
+                not unknown,
+                f"--column {unknown[0] if unknown else ''}= names no role of a column; there are "
+                f"{listed(COLUMN_ROLES)}.{did_you_mean(unknown[0] if unknown else '', COLUMN_ROLES)}",
+            ),
+            (
+                self.test_examples is None or self.test_examples > 0,
+                f"--test-examples must be greater than 0, got {self.test_examples}.",
+            ),
         )

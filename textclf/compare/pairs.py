@@ -9,7 +9,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.stats.multitest import multipletests
 
 from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.scores import TestScores
@@ -18,6 +17,7 @@ from textclf.compare.statistics import (
     Estimates,
     Scores,
     differences,
+    holm,
     mcnemar_p_value,
     superiority,
 )
@@ -97,10 +97,10 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
         return []
     order = sorted(numbers, key=lambda pair: (-means[pair[0]], -means[pair[1]], pair))
     found = [rows[pair] for pair in order]
-    holm = multipletests([row.p_value for row in found], alpha=options.alpha, method="holm")[1]
-    same = multipletests([row.p_equivalent for row in found], alpha=options.alpha, method="holm")[1]
+    different = holm([row.p_value for row in found])
+    same = holm([row.p_equivalent for row in found])
     pairs = []
-    for (a, b), row, p, p_equivalent in zip(order, found, holm, same, strict=True):
+    for (a, b), row, p, p_equivalent in zip(order, found, different, same, strict=True):
         claim = _claim(setups[a], setups[b], options.claim)
         counts = (1, 1)
         if claim is Claim.setup:
@@ -122,7 +122,7 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
                 superiority=row.superiority if sign > 0 else 1 - row.superiority,
                 smallest_detectable=row.smallest_detectable,
                 seed_share=row.seed_share,
-                verdict=_verdict(sign * row.difference, float(p), float(p_equivalent), options.alpha),
+                verdict=judge(sign * row.difference, float(p), float(p_equivalent), options.alpha),
             )
         )
     return pairs
@@ -162,8 +162,8 @@ def _claim(first: Setup, second: Setup, asked: Claim) -> Claim:
     return Claim.setup if several and asked is not Claim.classifier else Claim.classifier
 
 
-def _verdict(gain: float, p: float, p_equivalent: float, alpha: float) -> Verdict:
-    """Return the verdict on a gain (positive is better) from its corrected p-values."""
+def judge(gain: float, p: float, p_equivalent: float, alpha: float) -> Verdict:
+    """Judge a gain (positive is better) from its corrected p-values."""
     if p < alpha:
         return Verdict.BETTER if gain > 0 else Verdict.WORSE
     return Verdict.EQUIVALENT if p_equivalent < alpha else Verdict.CANNOT_TELL

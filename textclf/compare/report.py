@@ -9,7 +9,7 @@ import numpy as np
 
 from textclf.compare.comparison import Comparison
 from textclf.compare.examples import disagreements
-from textclf.compare.options import Claim
+from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.pairs import Pair, Verdict
 from textclf.compare.scores import accuracy_levels
 from textclf.compare.summary import SetupRow, pareto_front
@@ -43,6 +43,7 @@ from textclf.documents.wording import (
     times,
 )
 from textclf.evaluation.metric_names import METRICS, is_in_points, metric_label
+from textclf.tracking.record import PREDICTIONS_FILE
 
 MOST_QUOTES = 8
 """Verdicts that stand out; the others are in the table of pairs."""
@@ -63,14 +64,16 @@ def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture]) -
     blocks += [pictures[name] for name in ("scores", "learning_curve") if name in pictures]
     if (by_language := languages_table(comparison)) is not None:
         blocks += [Heading(3, "By language"), by_language]
-    blocks += [Heading(3, "Costs"), costs_table(comparison)]
+    if any(row.costs for row in comparison.rows):
+        blocks += [Heading(3, "Costs"), costs_table(comparison)]
     costs = ("score_by_training_time", "score_by_prediction_time")
     blocks += [pictures[name] for name in costs if name in pictures]
     if comparison.pairs:
         blocks += [Heading(3, "Every pair"), *_pair_blocks(comparison)]
         wheres = ("class_differences", "confusion_difference", "agreement")
         blocks += [Heading(3, "Where they differ"), *(pictures[name] for name in wheres if name in pictures)]
-        blocks += _examples(comparison, comparison.leading_pairs[0])
+        if (comparison.test.setups[0].runs[0].folder / PREDICTIONS_FILE).is_file():  # tables of others have no texts
+            blocks += _examples(comparison, comparison.leading_pairs[0])
     return blocks
 
 
@@ -95,12 +98,13 @@ def _verdicts(comparison: Comparison) -> list[Block]:
 
 def _pair_blocks(comparison: Comparison) -> list[Block]:
     """Return the tables of all pairs, by each metric."""
-    blocks: list[Block] = [pairs_table(comparison, comparison.pairs)]
+    margin = comparison.options.margin
+    blocks: list[Block] = [pairs_table(comparison.pairs, margin)]
     if len(comparison.pairs) > MOST_PAIRS:
         left = len(comparison.pairs) - MOST_PAIRS
         blocks.append(Paragraph(f"{left:,} more pairs are in pairs.csv."))
     for metric, pairs in comparison.other_pairs.items():
-        blocks.append(Details(f"The same by {metric_label(metric)}", (pairs_table(comparison, pairs),)))
+        blocks.append(Details(f"The same by {metric_label(metric)}", (pairs_table(pairs, margin),)))
     return blocks
 
 
@@ -151,24 +155,22 @@ METHOD = (
 
 
 def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -> list[Block]:
-    """Return what a report format_interval with: what was left out, how it was tested, and with what."""
+    """Return what a report closes with: what was left out, how it was tested, and with what."""
     blocks: list[Block] = []
     if problems:
         blocks += [Heading(2, "Left out"), Bullets(tuple(problems))]
     records = [run.record for one in comparisons for setup in one.test.setups for run in setup.runs]
     versions = sorted({f"{key} {value}" for record in records for key, value in record.environment.items()})
-    options = comparisons[0].options
-    blocks += [
-        Heading(2, "How it was tested"),
-        Bullets(METHOD),
-        Paragraph(
-            f"Significance level over all pairs of a test set: {options.alpha:g}. Margin of equivalence: "
-            f"{options.margin:g}."
-        ),
-        Heading(2, "Versions"),
-        Bullets(tuple(versions)),
-    ]
-    return blocks
+    blocks += [Heading(2, "How it was tested"), Bullets(METHOD), levels_paragraph(comparisons[0].options)]
+    return blocks + ([Heading(2, "Versions"), Bullets(tuple(versions))] if versions else [])
+
+
+def levels_paragraph(options: CompareOptions) -> Paragraph:
+    """Return the level of significance and the margin of equivalence."""
+    return Paragraph(
+        f"Significance level over all pairs of a test set: {options.alpha:g}. Margin of equivalence: "
+        f"{options.margin:g}."
+    )
 
 
 def scores_table(comparison: Comparison) -> Table:
@@ -277,11 +279,19 @@ def languages_table(comparison: Comparison) -> Table | None:
     return Table(tuple(columns), tuple(rows), caption)
 
 
-def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
-    """Return a table of pairs, those of the best setups first."""
+def pairs_table(
+    pairs: Sequence[Pair], margin: float, over: str = "seeds", more: Mapping[Column, Sequence[Cell]] | None = None
+) -> Table:
+    """Return a table of pairs, those of the best setups first.
+
+    Args:
+        pairs: The pairs.
+        margin: The margin of equivalence.
+        over: What the runs of a setup are called.
+        more: Further columns, with a cell for each pair.
+    """
     metric = pairs[0].metric
     unit = " in points" if is_in_points(metric) else ""
-    margin = format_difference(comparison.options.margin, metric)
     columns = (
         Column("first"),
         Column("second"),
@@ -293,12 +303,17 @@ def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
         Column(
             "p equivalent",
             numeric=True,
-            hint=f"that they differ by {margin}",
+            hint=f"that they differ by {format_difference(margin, metric)}",
         ),
-        Column("P(first > second)", numeric=True, hint="over pairs of seeds; with one seed each, over test examples"),
+        Column(
+            "P(first > second)",
+            numeric=True,
+            hint=f"over pairs of {over}; with one {over[:-1]} each, over test examples",
+        ),
         Column("detectable", numeric=True, hint="smallest true difference found 8 times in 10"),
-        Column("due to seeds", numeric=True, hint="share of the uncertainty"),
+        Column(f"due to {over}", numeric=True, hint="share of the uncertainty"),
         Column("claim"),
+        *(more or {}),
     )
     scale, digits = (100, 1) if is_in_points(metric) else (1, 3)
     rows = tuple(
@@ -315,8 +330,9 @@ def pairs_table(comparison: Comparison, pairs: Sequence[Pair]) -> Table:
             Cell(decimals(pair.smallest_detectable * scale, digits), pair.smallest_detectable),
             Cell(ratio_percent(pair.seed_share), pair.seed_share) if pair.claim is Claim.setup else Cell(MISSING),
             pair.claim.value,
+            *(cells[number] for cells in (more or {}).values()),
         )
-        for pair in pairs[:MOST_PAIRS]
+        for number, pair in enumerate(pairs[:MOST_PAIRS])
     )
     return Table(columns, rows, f"Pairs by {metric_label(metric)}")
 

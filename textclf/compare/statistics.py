@@ -175,6 +175,19 @@ def _estimates(scores: Scores, values: Floats, examples: Floats, setups: NDArray
     return Estimates(values, np.sqrt(total), freedom, seeds.sum(axis=0) / total)
 
 
+def holm(p_values: ArrayLike) -> Floats:
+    """Return p-values corrected by Holm for their number, float64 (m,), in the order they came in.
+
+    `statsmodels.stats.multitest.multipletests` gives the same digits, but has Python collect all garbage each time,
+    which takes longer than a whole comparison of a table.
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(given)
+    corrected = np.empty_like(given)
+    corrected[order] = np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1))
+    return np.minimum(corrected, 1)
+
+
 def superiority(first: ArrayLike, second: ArrayLike) -> float:
     """Return the share of pairs of seeds in which the first scores higher; ties count half."""
     gaps = np.subtract.outer(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))

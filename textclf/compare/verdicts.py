@@ -33,7 +33,9 @@ def format_interval(low: float, high: float, metric: str) -> str:
     return interval(low * 100, high * 100, 1) if is_in_points(metric) else interval(low, high, 3)
 
 
-def verdict_sentence(pair: Pair, rows: dict[str, SetupRow], margin: float, num_pairs: int) -> str:
+def verdict_sentence(
+    pair: Pair, rows: dict[str, SetupRow], margin: float, num_pairs: int, basis: str = "", why: str = ""
+) -> str:
     """Return a pair's verdict as a sentence or two.
 
     Args:
@@ -41,13 +43,15 @@ def verdict_sentence(pair: Pair, rows: dict[str, SetupRow], margin: float, num_p
         rows: The setups by name, for what each costs.
         margin: The margin of equivalence.
         num_pairs: Number of pairs that the p-values were corrected for.
+        basis: What the test rests on, where that is not seeds and test examples.
+        why: Why no difference was found, where that needs other words.
     """
     swapped = pair.verdict is Verdict.WORSE
     winner, loser = (pair.second, pair.first) if swapped else (pair.first, pair.second)
     low, high = (-pair.high, -pair.low) if swapped else (pair.low, pair.high)
     metric = metric_label(pair.metric)
     of = "" if pair.claim is Claim.setup else "this classifier of "
-    basis = f"{_seeds(pair)}, {pair.num_examples:,} test examples"
+    basis = basis or f"{_seeds(pair)}, {pair.num_examples:,} test examples"
     alone = f", {p_value(pair.p_value)} alone" if pair.p_value < 0.05 <= pair.p_corrected else ""
     corrected = f"{p_equals(pair.p_corrected)}{f' corrected for {num_pairs} pairs{alone}' if num_pairs > 1 else ''}"
     if pair.verdict in (Verdict.BETTER, Verdict.WORSE):
@@ -68,7 +72,7 @@ def verdict_sentence(pair: Pair, rows: dict[str, SetupRow], margin: float, num_p
         )
     verdict = (
         f"no difference shown between {of}{winner} and {loser} in {metric} "
-        f"(difference {format_interval(low, high, pair.metric)}, {corrected}): {_why(pair)}"
+        f"(difference {format_interval(low, high, pair.metric)}, {corrected}): {why or _why(pair)}"
     )
     thrift = _cheaper(winner, loser, rows)
     return _capital(f"{verdict}{f'. {thrift}' if thrift else ''}.")

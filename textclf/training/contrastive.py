@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.modules.input_module import InputModule
 from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
-from sentence_transformers.sentence_transformer.model_card import SentenceTransformerModelCardCallback
 from transformers import PrinterCallback
 
 from textclf.data.dataset import TextData, labels_of, texts_of
@@ -145,6 +144,13 @@ class _Encoder(InputModule):
         raise AssertionError("what is trained is saved as a classifier")
 
 
+class _Trainer(SentenceTransformerTrainer):
+    """The trainer without the card that it writes of a model."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        pass
+
+
 def _train(
     encoder: SentenceEncoder, texts: list[str], pairs: Pairs, options: SetfitModel, seed: int
 ) -> tuple[tuple[int, float], ...]:
@@ -174,11 +180,8 @@ def _train(
             report_to=[],
             disable_tqdm=True,
         )
-        training = SentenceTransformerTrainer(
-            model=model, args=arguments, train_dataset=rows, loss=CosineSimilarityLoss(model)
-        )
+        training = _Trainer(model=model, args=arguments, train_dataset=rows, loss=CosineSimilarityLoss(model))
         training.remove_callback(PrinterCallback)
-        training.remove_callback(SentenceTransformerModelCardCallback)
         training.train()
     history = training.state.log_history
     return tuple((int(entry["step"]), float(entry["loss"])) for entry in history if "loss" in entry)

@@ -26,7 +26,7 @@ from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger(__name__)
 
-STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """Values of the head's C that are tried, from the weakest to the strongest fit."""
 MOST_ITERATIONS = 300
 PATIENCE = 2

@@ -100,7 +100,11 @@ def _modules(folder, change):
     [
         (lambda f: _modules(f, lambda m: m.append({"type": "somebody.Code", "path": "3"})), "makes its embeddings with"),
         (lambda f: _modules(f, lambda m: m.pop(1)), "is no encoder of texts"),
+        (lambda f: _modules(f, lambda m: m[1].update(path="../outside")), "outside of its folder"),
+        (lambda f: _modules(f, lambda m: m[1].update(path="/etc")), "outside of its folder"),
+        (lambda f: _modules(f, lambda m: m[1].update(path=3)), "outside of its folder"),
         (lambda f: (f / "modules.json").write_text("{"), "is damaged"),
+        (lambda f: (f / "modules.json").write_text(" " * (1 << 21)), "is too large|MB"),
         (lambda f: (f / "modules.json").write_text("{}"), "must hold a JSON list"),
         (lambda f: (f / "1_Pooling" / "config.json").write_text('{"pooling_mode": "best"}'), "pools its token vectors by"),
         (lambda f: (f / "config_sentence_transformers.json").write_text('{"prompts": [1]}'), "prompts that are no texts"),

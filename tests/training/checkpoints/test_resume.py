@@ -60,13 +60,13 @@ def check(engine, uninterrupted, checkpoint, folder, steps, **options):
     assert differences(uninterrupted(engine, **options), resumed) == []
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [TorchTrainer, pytest.param(HFTrainer, marks=pytest.mark.slow)])
 def test_cut_off_twice_it_ends_the_same(engine, uninterrupted, tiny_checkpoint, tmp_path):
     """In the middle of an epoch, and at its last step, in parts; an epoch has 5 steps, the last of 6 examples."""
     check(engine, uninterrupted, tiny_checkpoint, tmp_path, [3, 5], **WAYS["parts and smoothing"], epochs=2)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [TorchTrainer, pytest.param(HFTrainer, marks=pytest.mark.slow)])
 def test_cut_off_in_an_epoch_that_is_cut_short_it_ends_the_same(engine, uninterrupted, tiny_checkpoint, tmp_path):
     """Of 8 steps in epochs of 5: in the first, in the middle of the second, and at its end."""
     options = {"epochs": None, "max_steps": 8, "warmup_steps": 2}

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from textclf.errors import ArtifactError, ConfigError, cut, listed
 from textclf.models.options import MOST_TOKENS, Pooling
+from textclf.system.paths import MEGABYTE, is_plain_name, refuse_larger
 
 MODULES = "modules.json"
 """The file that lists what a sentence encoder is made of."""
@@ -94,6 +95,11 @@ def read_recipe(find: Find, checkpoint: str, architecture: str) -> Recipe | None
             f"Checkpoint {checkpoint!r} is no encoder of texts: {MODULES} lists {listed(kinds)}, and embeddings are "
             f"made by {' > '.join(READ)}. Choose another one, such as model=minilm_embeddings."
         )
+    for module in modules:
+        if (place := module.get("path", "")) != "" and not is_plain_name(place):
+            raise ArtifactError(
+                f"Checkpoint {checkpoint!r} has a part in {cut(repr(place))}, outside of its folder; it was not loaded."
+            )
     folders = {kind: str(module.get("path", "")) for kind, module in zip(kinds, modules, strict=True)}
     pooled = _read_if_there(find, f"{folders['Pooling']}/config.json")
     about = _read_if_there(find, "config_sentence_transformers.json")
@@ -192,6 +198,7 @@ def _projection(find: Find, folder: str, checkpoint: str) -> Projection:
 
 def _read(path: Path, kind: type) -> Any:
     """Read a JSON file that holds a list or an object."""
+    refuse_larger(path, MEGABYTE)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
