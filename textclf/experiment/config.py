@@ -20,7 +20,13 @@ from textclf.data.options import FilesDataset, HubDataset
 from textclf.errors import ConfigError, did_you_mean, listed
 from textclf.evaluation.options import AnalysisOptions
 from textclf.experiment.options import GROUPS, Experiment, RunOptions
-from textclf.models.options import ClassicalModel, EmbeddingsModel, SetfitModel, TransformerModel
+from textclf.models.options import (
+    ClassicalModel,
+    EmbeddingsModel,
+    SetfitModel,
+    StaticEmbeddingsModel,
+    TransformerModel,
+)
 from textclf.tracking.options import MlflowTracker, NullTracker
 from textclf.training.options import HFTrainer, TorchTrainer
 
@@ -29,6 +35,7 @@ SCHEMAS: dict[tuple[str, str], type] = {
     ("dataset", "files"): FilesDataset,
     ("model", "transformer"): TransformerModel,
     ("model", "embeddings"): EmbeddingsModel,
+    ("model", "static_embeddings"): StaticEmbeddingsModel,
     ("model", "setfit_options"): SetfitModel,
     ("model", "classical"): ClassicalModel,
     ("trainer", "torch_options"): TorchTrainer,

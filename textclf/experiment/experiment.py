@@ -32,7 +32,7 @@ from textclf.experiment.provenance import costs_of, course_of, described, resolv
 from textclf.experiment.results import announce, scores_said, write_results
 from textclf.models.base import Classifier
 from textclf.models.embeddings.vector_cache import remembering_vectors
-from textclf.models.options import CalibrationMethod, ClassicalModel, EmbeddingsModel, Imbalance
+from textclf.models.options import CalibrationMethod, ClassicalModel, EmbeddingsModel, Imbalance, StaticEmbeddingsModel
 from textclf.models.transformer.token_cache import remembering_tokens
 from textclf.system.environment import environment
 from textclf.system.memory import watch_memory
@@ -190,6 +190,8 @@ def _fit(experiment: Experiment, data: TextData, context: RunContext) -> tuple[C
     """Fit the model, and log how it went."""
     if isinstance(experiment.model, EmbeddingsModel):
         log.info("of the options of trainer, device and precision alone have a part in %s", experiment.model.name)
+    elif isinstance(experiment.model, StaticEmbeddingsModel) and experiment.model.distil:
+        log.info("of the options of trainer, the device alone has a part in %s", experiment.model.name)
     elif experiment.engine == "none":
         log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
     classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)

@@ -34,6 +34,7 @@ from textclf.evaluation.slices import Slice
 from textclf.experiment.decisions import decisions_table
 from textclf.experiment.report import ReportedRun, caveats_of, cost_rows, course_words, score_blocks, summary_sentence
 from textclf.export.evidence import Evidence
+from textclf.models.options import PACKAGED_VECTORS
 from textclf.models.saved import Description
 from textclf.tracking.record import RunRecord
 
@@ -222,10 +223,14 @@ def describe_classifier(evidence: Evidence) -> str:
     if record is None:
         return f"{text} It is of the family {description.family}."
     model = record.config.get("model", {})
-    if checkpoint := model.get("checkpoint"):
+    if (checkpoint := model.get("checkpoint")) in PACKAGED_VECTORS:
+        text += f" It averages the word vectors of the package {PACKAGED_VECTORS[checkpoint]}."
+    elif checkpoint:
         revision = f"revision {model['revision']}" if model.get("revision") else "no revision pinned"
         where = ", a local folder" if "checkpoint" in evidence.local else ""
-        how = "reads the embeddings of" if description.family == "embeddings" else "was fine-tuned from"
+        how = {"sentence": "reads the embeddings of", "static": "averages word vectors of"}.get(
+            description.options.get("kind", ""), "was fine-tuned from"
+        )
         text += f" It {how} {checkpoint} ({revision}{where})."
         if evidence.other_hub and not where:
             text += (

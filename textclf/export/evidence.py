@@ -17,6 +17,7 @@ from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.proportions import Proportion
 from textclf.experiment.results import ANALYSIS_FILE
 from textclf.export.contents import is_on_hub, public_record, scrubbed
+from textclf.models.options import PACKAGED_VECTORS
 from textclf.models.saved import Description, read_description
 from textclf.system.environment import other_hub
 from textclf.tracking.find_runs import RunReference
@@ -89,7 +90,7 @@ def gather(located: RunReference) -> Evidence:
         public_record(located.record),
         per_class if known else {},
         read_analysis(located.folder / ANALYSIS_FILE),
-        base_model=None if hub else on_hub.get("checkpoint"),
+        base_model=None if hub or checkpoint in PACKAGED_VECTORS else on_hub.get("checkpoint"),
         hub_dataset=None if hub else on_hub.get("dataset"),
         other_hub=hub,
         local=frozenset(named) - frozenset(on_hub),

