@@ -24,6 +24,7 @@ EXPECTED = {
         "xlm-roberta",
         "minilm",
         "minilm_half",
+        "minilm_lora",
         "minilm_embeddings",
         "mpnet_embeddings",
         "e5_embeddings",
@@ -52,7 +53,7 @@ EXPECTED = {
 }
 STUDIES = {
     "quickstart", "baseline_vs_transformer", "bert_vs_distilbert", "model_zoo", "data_efficiency", "multilingual",
-    "long_texts", "rare_classes", "few_shot",
+    "long_texts", "rare_classes", "few_shot", "cost_ladder",
     "tune_transformer", "tune_linear", "tune_naive_bayes",
 }  # fmt: skip
 CHECKPOINTS = {
@@ -70,6 +71,7 @@ CHECKPOINTS = {
     "qwen3": "Qwen/Qwen3-0.6B",
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
     "minilm_half": "sentence-transformers/all-MiniLM-L6-v2",
+    "minilm_lora": "sentence-transformers/all-MiniLM-L6-v2",
     "potion_embeddings": "minishlab/potion-base-8M",
     "minilm_embeddings": "sentence-transformers/all-MiniLM-L6-v2",
     "mpnet_embeddings": "sentence-transformers/all-mpnet-base-v2",
