@@ -113,7 +113,8 @@ def plot_scores(frame: pd.DataFrame, metric: str, marks: Mapping[str, Mark], tit
         axes.margins(x=0.06)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         several = frame["setup"].duplicated().any()
-        axes.set_xlabel(f"{metric_label(metric)}, 95 % interval" + ("; small: single seeds" if several else ""))
+        runs = "draws" if "draw" in frame else "seeds"
+        axes.set_xlabel(f"{metric_label(metric)}, 95 % interval" + (f"; small: single {runs}" if several else ""))
     return True
 
 
