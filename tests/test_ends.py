@@ -30,6 +30,8 @@ def classifier(tmp_path_factory):
 def small_disk(monkeypatch):
     """Let no file grow beyond some kilobytes, which the system reports as it does a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python would leave half a file of a module's bytecode
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     def of(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
