@@ -18,7 +18,14 @@ ROOMS = [  # from the bottom up; a room may import those before it
     *("errors", "documents", "system", "data", "models", "audit", "evaluation", "tracking", "training", "compare"),
     *("experiment", "recommending", "predict", "export", "app"),
 ]
-DOORS = ("__init__", "run", "recommend", "register", "sync", "ui")  # and each room's __main__: they read arguments and call a room
+DOORS = (
+    "__init__",
+    "run",
+    "recommend",
+    "register",
+    "sync",
+    "ui",
+)  # and each room's __main__: they read arguments and call a room
 TWICE = {"__init__", "__main__", "options", "report", "plots"}
 LONG = 500
 KNOWS = {"hydra": {"experiment", "doors"}, "mlflow": {"tracking"}}

@@ -44,7 +44,13 @@ def test_each_command_is_its_module_with_the_arguments_unchanged(command, monkey
     monkeypatch.setattr(sys, "argv", ["/bin/textclf", command, *given])
     door.main()
     assert seen == [["/bin/textclf", *given]]
-    doors = {path.parent.name for path in (ROOT / "textclf").glob("*/__main__.py")} | {"run", "recommend", "register", "sync", "ui"}
+    doors = {path.parent.name for path in (ROOT / "textclf").glob("*/__main__.py")} | {
+        "run",
+        "recommend",
+        "register",
+        "sync",
+        "ui",
+    }
     assert set(door.COMMANDS) == doors
 
 

@@ -95,8 +95,6 @@ def main() -> None:
         use_own_folder(given.config_dir)
         overrides = overrides_of(given.data)
         output = given.output or Path(f"outputs/recommendations/{datetime.now():%Y-%m-%d/%H-%M-%S}")
-        if not given.minutes > 0:
-            raise ConfigError(f"--minutes {given.minutes:g}: the time must be more than 0 minutes, such as --minutes 5.")
         from textclf.recommending.advice import PAGE, recommend
 
         command = shlex.join(["python", "-m", "textclf.recommend", *map(redacted, sys.argv[1:])])

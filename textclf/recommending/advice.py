@@ -43,7 +43,7 @@ PAGE = "recommendation.html"
 RUNS = "runs"
 COMPARISON = "comparison"
 PAYS = 0.01
-"""A gain by the second half of the labels from which more of them are said to pay."""
+"""A gain by the second half of the labels from which more of them are said to be worth a thought."""
 
 
 def recommend(
@@ -122,7 +122,7 @@ def _what(found: Climb, chosen: FinishedRun) -> str:
     said = f"Use none of them yet: no model is shown to beat always answering {found.majority_class!r}."
     if best is found.kept:
         return said
-    return f"{said} The highest score on validation has {best.model}: {_predict(_chosen(best))}"
+    return f"{said} The highest score {_where(found)} has {best.model}: {_predict(_chosen(best))}"
 
 
 def _why(found: Climb, chosen: FinishedRun, test: Level) -> str:
@@ -135,7 +135,7 @@ def _why(found: Climb, chosen: FinishedRun, test: Level) -> str:
     if kept.judged is not None:
         pair = kept.judged.pair
         said.append(
-            f"on validation it beats {kept.kept_before} by {format_difference(pair.difference, metric)} "
+            f"{_where(found)} it beats {kept.kept_before} by {format_difference(pair.difference, metric)} "
             f"({_unit(format_interval(pair.low, pair.high, metric), metric)})"
         )
     after = found.tried[found.tried.index(kept) + 1 :]
@@ -146,6 +146,22 @@ def _why(found: Climb, chosen: FinishedRun, test: Level) -> str:
             f"(a gap of about {format_difference(max(gaps), metric)} would be found 8 times in 10)"
         )
     return f"{'; '.join(said)}. It {_costs(found, chosen)}."
+
+
+def _where(found: Climb) -> str:
+    return "in cross-validation" if found.folds else "on validation"
+
+
+def _compared_on(found: Climb) -> str:
+    """Return which texts the rungs were compared on."""
+    train, validation, _ = found.facts.sizes
+    if not found.folds:
+        return f"on the {validation:,} validation texts"
+    return (
+        f"on the {train + validation:,} texts of train and validation, each predicted by a classifier that was fitted "
+        f"to other folds of them (cross-validation, since validation alone is small; the classifiers share most of "
+        f"their training texts, so the tests are approximate, and copies of a text in two folds flatter)"
+    )
 
 
 def _unit(said: str, metric: str) -> str:
@@ -159,7 +175,7 @@ def _costs(found: Climb, chosen: FinishedRun) -> str:
     said = [f"trains in {in_seconds(costs.get('train_seconds'))}"]
     if speed is not None:
         said.append(f"predicts {thousands(speed)} texts a second{_beside(found, speed)}")
-    return listed([*said, f"takes {megabytes(costs.get('size_bytes'))} on disk"])
+    return f"{', '.join(said)} and takes {megabytes(costs.get('size_bytes'))} on disk"
 
 
 def _beside(found: Climb, speed: float) -> str:
@@ -190,8 +206,11 @@ def _labels(found: Climb) -> str:
     if found.half is None:
         return f"Whether more labels would help was not tried; {measure}."
     gain = found.kept.level.mean - found.half
-    scores = f"{decimals(found.half)} on validation, and with all {decimals(found.kept.level.mean)}"
-    hint = "more labels are likely to help" if gain >= PAYS else "more labels alone may not help much"
+    scores = f"{decimals(found.half)} {_where(found)}, and with all {decimals(found.kept.level.mean)}"
+    if gain >= (found.kept.level.high - found.kept.level.low) / 2:  # beyond what other texts would have made of it
+        hint = "more labels are likely to help"
+    else:
+        hint = "more labels may help" if gain >= PAYS else "more labels alone may not help much"
     return f"With half of the labels {found.kept.model} scores {scores}: {hint}."
 
 
@@ -204,8 +223,8 @@ def _blocks(found: Climb, lines: Sequence[str], test: Level, minutes: float, com
         Paragraph(f"{found.facts.describe(found.name)}."),
         Heading(2, "The rungs"),
         Paragraph(
-            f"Each is an ordinary run. Rungs were compared by {metric_label(found.metric)} on the "
-            f"{found.facts.sizes[1]:,} validation texts, by a paired test, at a level that is corrected for the length "
+            f"Each is an ordinary run. Rungs were compared by {metric_label(found.metric)} "
+            f"{_compared_on(found)}, by a paired test, at a level that is corrected for the length "
             f"of the ladder (5 % over all of it); of two that it cannot tell apart, the cheaper is kept. The test "
             f"split chose nothing: the model that is kept scores {decimals(test.mean)} on it."
         ),
@@ -216,10 +235,13 @@ def _blocks(found: Climb, lines: Sequence[str], test: Level, minutes: float, com
             Heading(2, "Not tried"),
             Bullets(tuple(f"{skipped.model}: {skipped.reason}." for skipped in found.skipped)),
         ]
+    flattered = (
+        "The scores on validation are a little flattered for what training chose by it: epochs, the strength of a head."
+    )
     remarks = [
         *_notes(found),
-        "The scores on validation are a little flattered for what training chose by it (epochs, the strength of a "
-        "head). The comparison of the runs shows their scores on test; choosing by those would spend the test split.",
+        *([] if found.folds else [flattered]),
+        "The comparison of the runs shows their scores on test; choosing by those would spend the test split.",
     ]
     blocks += [Heading(2, "To know"), Bullets(tuple(remarks))]
     blocks.append(Paragraph(f"It took {duration(found.seconds)} of {minutes:g} min."))
@@ -231,7 +253,7 @@ def _table(found: Climb) -> Table:
     """Return a row for each rung that was run."""
     columns = (
         Column("rung"),
-        Column(metric_label(found.metric), numeric=True, hint="on validation, mean over seeds"),
+        Column(metric_label(found.metric), numeric=True, hint=f"{_where(found)}, mean over seeds"),
         Column("95 %", hint="interval over examples, and over seeds where there are several"),
         Column("seeds", numeric=True),
         Column("training", numeric=True),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,23 +17,20 @@ from textclf.compare.pairs import Verdict
 from textclf.compare.runs import FinishedRun
 from textclf.compare.scores import Level
 from textclf.compare.verdicts import format_difference
-from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.data.dataset import TextData, labels_of
 from textclf.data.load import load
 from textclf.documents.wording import decimals, duration
 from textclf.errors import TextclfError, first_line
 from textclf.evaluation.metric_names import metric_label
-from textclf.evaluation.metrics import evaluate_predictions
-from textclf.evaluation.predictions import Predictions
 from textclf.experiment.cli import compose_experiment
-from textclf.experiment.experiment import check, fit_model, run_experiment
+from textclf.experiment.experiment import check, run_experiment
 from textclf.experiment.options import Experiment
 from textclf.models.embeddings.vector_cache import remembering_vectors
 from textclf.models.options import EmbeddingsModel, SetfitModel, TransformerModel
 from textclf.recommending.data_facts import DataFacts, facts_of
 from textclf.recommending.estimate import classical_seconds, least_seconds, needs_a_trial, tried
-from textclf.recommending.judge import Judged, judged, level_of, on_validation, tested_metric
+from textclf.recommending.judge import Judged, half_score, held_out, judged, level_of, tested_metric, uses_folds
 from textclf.tracking.record import command_line
-from textclf.training.result import RunContext
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +61,9 @@ class Tried:
     model: str
     folders: tuple[Path, ...]
     runs: tuple[FinishedRun, ...]
-    """As they do on validation."""
+    """As they do on texts that were held out; the test split is not among them."""
     level: Level
-    """On validation."""
+    """On those texts."""
     seconds: float
     """Duration of all its runs, with their evaluation."""
     estimate: float | None
@@ -104,8 +102,10 @@ class Climb:
     stopped: str
     """Why the climb ended before the top; empty where it did not."""
     seconds: float
+    folds: bool
+    """Whether the texts that were held out are those of train and validation, fold by fold, or validation alone."""
     half: float | None = None
-    """Validation score of the kept model with half of the training examples; none where it was not tried."""
+    """Score of the kept model with half of the training examples; none where it was not tried."""
     majority_class: str = ""
     notes: tuple[str, ...] = ()
 
@@ -144,20 +144,41 @@ def climb(overrides: Sequence[str], output: Path, minutes: float, whole: bool = 
     """
     clock = _Clock(minutes)
     first = compose_experiment(*overrides, f"model={LADDER[0][0]}")
-    data, _ = pass_gate(load(first.dataset), first.dataset.on_leakage, tell=False)
+    data, _ = pass_gate(load(first.dataset), first.dataset.on_leakage)
     facts = facts_of(data)
     log.info("%s", facts.describe(data.name))
-    with remembering_vectors():
-        found = _Climber(tuple(overrides), output, data, facts, clock, whole)
+    with remembering_vectors(), _told_once("textclf.audit", "textclf.data"):
+        found = _Climber(first, tuple(overrides), output, data, facts, clock, whole)
         found.climb()
         return found.result(first)
+
+
+@contextmanager
+def _told_once(*names: str) -> Iterator[None]:
+    """Keep to errors what has been said of the data already: each run looks at them anew."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class _Climber:
     """The climb under way."""
 
     def __init__(
-        self, overrides: tuple[str, ...], output: Path, data: TextData, facts: DataFacts, clock: _Clock, whole: bool
+        self,
+        first: Experiment,
+        overrides: tuple[str, ...],
+        output: Path,
+        data: TextData,
+        facts: DataFacts,
+        clock: _Clock,
+        whole: bool,
     ):
         self.overrides, self.output, self.data, self.facts = overrides, output, data, facts
         self.clock, self.whole = clock, whole
@@ -169,6 +190,7 @@ class _Climber:
         """What encoding a text took."""
         self.stopped = ""
         self.notes: list[str] = []
+        self.folds = uses_folds(first, data)
         self.ladder = self._ladder()
 
     def _ladder(self) -> list[tuple[str, int]]:
@@ -183,7 +205,7 @@ class _Climber:
             self.notes.append(f"{said}, so {MULTILINGUAL} is tried in place of minilm_embeddings")
             return [(MULTILINGUAL if name == "minilm_embeddings" else name, seeds) for name, seeds in LADDER]
         self.notes.append(
-            f"{said}; model={MULTILINGUAL} or model=xlm-roberta may do better, and are not on this machine"
+            f"{said}: model={MULTILINGUAL} or model=xlm-roberta may do better, and are not on this machine"
         )
         return list(LADDER)
 
@@ -195,11 +217,9 @@ class _Climber:
         for number, (model, seeds) in enumerate(self.ladder):
             if idle >= PATIENCE and not self.whole:
                 self.stopped = f"{PATIENCE} rungs in a row were not shown to gain"
-                self.skipped += [
-                    Skipped(name, f"{self.stopped} (--all goes on)") for name, _ in self.ladder[number:]
-                ]
+                self.skipped += [Skipped(name, f"{self.stopped} (--all goes on)") for name, _ in self.ladder[number:]]
                 return
-            outcome = self._rung(number, model, seeds)
+            outcome = self._rung(number, model, 1 if self.folds else seeds)  # folds differ in their seed too
             if isinstance(outcome, Skipped):
                 log.info("not tried: %s: %s", outcome.model, outcome.reason)
                 self.skipped.append(outcome)
@@ -248,8 +268,8 @@ class _Climber:
         name, overhead = experiment.model.name, self._overhead()
         if not needs_a_trial(experiment):
             dearest = max((_median(rung.runs, "train_seconds") for rung in self.tried), default=0.0)
-            return self._in_time(name, classical_seconds(dearest, overhead), "would take about")
-        least = overhead + least_seconds(experiment, self.data, self.text_seconds)
+            return self._in_time(name, classical_seconds(dearest, overhead, self.folds), "would take about")
+        least = overhead + least_seconds(experiment, self.data, self.text_seconds, self.folds)
         fits = self._in_time(name, least, "would take at least")
         if isinstance(fits, Skipped):
             return fits
@@ -258,7 +278,7 @@ class _Climber:
         log.info("%s: tried on a small slice in %s", name, duration(trial.own_seconds))
         if not isinstance(experiment.model, TransformerModel):
             self.text_seconds = trial.text_seconds
-        return self._in_time(name, trial.total(self.data, overhead), "would take about")
+        return self._in_time(name, trial.total(self.data, overhead, self.folds), "would take about")
 
     def _in_time(self, model: str, seconds: float, would: str) -> float | Skipped:
         """Return the seconds where they are left, or why the rung is not tried."""
@@ -268,7 +288,7 @@ class _Climber:
         return Skipped(
             model,
             f"it {would} {duration(seconds)}, and {duration(max(left, 0.0))} of {self.clock.minutes:g} min "
-            f"{'was' if left < 1 else 'were'} left; --minutes {_minutes(self.clock.spent + seconds):g} would do",
+            f"were left; --minutes {_minutes(self.clock.spent + seconds):g} would do",
         )
 
     def _run(self, experiment: Experiment, model: str, seeds: int, estimate: float | None) -> Tried:
@@ -286,7 +306,7 @@ class _Climber:
             folder = self.output / (model if seeds == 1 else f"{model}_seed{seed}")
             given = [*self.overrides, f"model={model}", f"seed={seed}"]
             run_experiment(replace(experiment, seed=seed), folder, command_line(given))
-            runs.append(on_validation(folder, self.data))
+            runs.append(held_out(replace(experiment, seed=seed), folder, self.data))
             folders.append(folder)
             each = self.clock.now() - begun
         kept = self.kept
@@ -317,6 +337,7 @@ class _Climber:
             kept=self.kept,
             stopped=self.stopped,
             seconds=self.clock.spent,
+            folds=self.folds,
             half=half,
             majority_class=self.data.label_names[int(counts.argmax())],
             notes=(*self.notes, *remarks),
@@ -331,18 +352,14 @@ class _Climber:
             return None
         if self.facts.smallest_class < 4 or kept.seconds > self.clock.left:
             return None
-        labels = labels_of(self.data.train)
-        rows = np.sort(np.concatenate([np.flatnonzero(labels == label)[::2] for label in np.unique(labels)]))
-        some = replace(self.data, train=self.data.train.select(rows))
-        classifier, _ = fit_model(model, some, first.trainer, RunContext(first.seed, first.objective))
-        probabilities = classifier.probabilities(*texts_of(self.data.validation))
-        predictions = Predictions(labels_of(self.data.validation), probabilities, self.data.label_names)
-        return evaluate_predictions(predictions).get(self.metric)
+        return half_score(replace(first, model=model), self.data, self.metric)
 
 
 def describe(rung: Tried, metric: str) -> str:
     """Return a rung's score and verdict in a line."""
-    said = f"{rung.model}: {metric_label(metric)} {decimals(rung.level.mean)} on validation, {duration(rung.seconds)}"
+    said = (
+        f"{rung.model}: {metric_label(metric)} {decimals(rung.level.mean)} on texts held out, {duration(rung.seconds)}"
+    )
     return said if rung.judged is None else f"{said}; {verdict(rung, metric)}"
 
 

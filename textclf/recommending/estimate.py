@@ -1,4 +1,4 @@
-"""What a rung of the ladder will cost, measured on a small slice before it is begun."""
+"""The cost of a rung of the ladder, measured on a small slice before it is begun."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.experiment.experiment import fit_model
 from textclf.experiment.options import Experiment
+from textclf.models.embeddings.vector_cache import remembering_vectors
 from textclf.models.options import ClassicalModel, EmbeddingsModel, SetfitModel, TransformerModel
+from textclf.recommending.judge import FOLDS
 from textclf.training.result import RunContext
 
 BATCHES = 4
@@ -38,31 +40,45 @@ class Trial:
     own_seconds: float
     """Duration of the trial itself."""
 
-    def total(self, data: TextData, overhead: float) -> float:
-        """Return the seconds of a whole run, with what a run costs beside its model."""
-        return overhead + self.fit_seconds + self.text_seconds * (_evaluated(data) + SINGLES)
+    load_seconds: float
+    """Loading the model, which each fit does."""
+    frozen: bool
+    """Whether a text is encoded once for the run and once for all folds."""
+
+    def total(self, data: TextData, overhead: float, folds: bool) -> float:
+        """Return the seconds of a whole run, with what a run costs beside its model, and of the folds if there are."""
+        times = min(_fits(folds), 2.0) if self.frozen else _fits(folds)
+        loads = 1 + FOLDS if folds else 1
+        fits = self.load_seconds * loads + self.fit_seconds * times
+        return overhead + fits + self.text_seconds * (_evaluated(data, folds) + SINGLES)
 
 
-def _evaluated(data: TextData) -> int:
-    return 2 * len(data.validation) + len(data.test)
+def _evaluated(data: TextData, folds: bool) -> int:
+    return 2 * len(data.validation) + len(data.test) + (len(data.train) if folds else 0)
 
 
-def classical_seconds(fit_seconds: float, overhead: float) -> float:
+def _fits(folds: bool) -> float:
+    """Return how many times the data are trained on: folds see all but one of themselves."""
+    return 1.0 + FOLDS - 1 if folds else 1.0
+
+
+def classical_seconds(fit_seconds: float, overhead: float, folds: bool) -> float:
     """Return the seconds of a bag-of-words run, from those that a simpler one took to fit."""
-    return overhead + DEARER * fit_seconds
+    return overhead + DEARER * fit_seconds * _fits(folds)
 
 
-def least_seconds(experiment: Experiment, data: TextData, text_seconds: float | None) -> float:
+def least_seconds(experiment: Experiment, data: TextData, text_seconds: float | None, folds: bool) -> float:
     """Return what a run with a transformer costs at least, before anything of it was measured.
 
     Args:
         experiment: The run.
         data: Its data.
         text_seconds: What encoding a text took an encoder of its size; none where nothing is known.
+        folds: Whether the folds of the data are trained on too.
     """
     if text_seconds is None:
         return LOADING
-    return text_seconds * (_trained(experiment, data) * FORWARD_AND_BACK + _evaluated(data))
+    return text_seconds * (_trained(experiment, data) * _fits(folds) * FORWARD_AND_BACK + _evaluated(data, folds))
 
 
 def _trained(experiment: Experiment, data: TextData) -> float:
@@ -87,10 +103,12 @@ def tried(experiment: Experiment, data: TextData) -> Trial:
         model = replace(model, max_pairs=BATCHES * model.batch_size)
     if isinstance(model, TransformerModel):
         trainer = replace(trainer, epochs=1, max_steps=None, min_steps=0)
-    classifier, fit = fit_model(model, slice_, trainer, RunContext(experiment.seed, experiment.objective))
+    with remembering_vectors():
+        classifier, fit = fit_model(model, slice_, trainer, RunContext(experiment.seed, experiment.objective))
     texts, pairs = texts_of(data.train.select(np.linspace(0, len(data.train) - 1, READ).astype(int)))
     start = time.perf_counter()
-    classifier.probabilities(list(texts), None if pairs is None else list(pairs))
+    with remembering_vectors():  # none of those that were made above
+        classifier.probabilities(list(texts), None if pairs is None else list(pairs))
     text_seconds = (time.perf_counter() - start) / len(texts)
     encoded = text_seconds * (len(data.train) + len(data.validation))
     seconds = encoded
@@ -100,7 +118,9 @@ def tried(experiment: Experiment, data: TextData) -> Trial:
         passes = _trained(experiment, data) / len(data.train)
         seconds = fit.train_seconds / fit.train_examples * _trained(experiment, data)
         seconds += passes * text_seconds * len(data.validation)
-    return Trial(seconds, text_seconds, time.perf_counter() - begun)
+    own = time.perf_counter() - begun
+    load = max(own - fit.train_seconds - text_seconds * (len(texts) + len(slice_.validation)), 0.0)
+    return Trial(seconds, text_seconds, own, load, frozen=not _trained(experiment, data))
 
 
 def _slice(data: TextData, size: int) -> TextData:

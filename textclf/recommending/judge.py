@@ -1,4 +1,9 @@
-"""One rung against the one that was kept so far, by their predictions on validation."""
+"""One rung against the one that was kept so far, by their predictions on texts that neither was fitted to.
+
+Those are the validation split where it is large. A small one tells little: then train and validation are cut into
+folds, and each fold is predicted by a classifier that was fitted to the others, so that each of their texts counts.
+The test split has no part in either.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from datasets import concatenate_datasets
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold
 
 from textclf.compare.comparison import Comparison
 from textclf.compare.options import CompareOptions
@@ -15,11 +23,21 @@ from textclf.compare.runs import FinishedRun, read_run
 from textclf.compare.scores import TESTED, Level, TestScores
 from textclf.compare.setups import shared_tests
 from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.evaluation.metrics import evaluate_predictions
+from textclf.evaluation.predictions import Predictions
+from textclf.experiment.experiment import fit_model
+from textclf.experiment.options import Experiment
 from textclf.models.families import load_classifier
 from textclf.tracking.record import CLASSIFIER
+from textclf.training.result import RunContext
 
 ALPHA = 0.05
 """Chance of a false claim that is accepted over the whole ladder."""
+ENOUGH = 500
+"""Validation texts from which rungs are compared on these alone."""
+FOLDS = 5
+ONE_IN = 8
+"""One in so many of the texts that a fold's classifier may see is for choosing its epoch or strength."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +53,89 @@ class Judged:
         return self.pair.verdict is Verdict.BETTER
 
 
-def on_validation(folder: Path, data: TextData) -> FinishedRun:
-    """Return a finished run as if validation were its test split, so that it can be compared without looking at test.
+def uses_folds(experiment: Experiment, data: TextData) -> bool:
+    """Whether rungs are compared by cross-validation, since validation is small; groups would be torn apart by it."""
+    return len(data.validation) < ENOUGH and experiment.dataset.group_column is None
+
+
+def held_out(experiment: Experiment, folder: Path, data: TextData) -> FinishedRun:
+    """Return a finished run as if what it was not fitted to were its test split, for a comparison without that split.
 
     Args:
+        experiment: The run's options.
         folder: The run folder, with its classifier.
         data: The data of the run.
     """
     run = read_run(folder)
-    labels = labels_of(data.validation)
-    probabilities = load_classifier(folder / CLASSIFIER).probabilities(*texts_of(data.validation))
-    truth = probabilities[np.arange(len(labels)), labels]
+    if uses_folds(experiment, data):
+        predictions = by_folds(experiment, data)
+    else:
+        probabilities = load_classifier(folder / CLASSIFIER).probabilities(*texts_of(data.validation))
+        predictions = Predictions(labels_of(data.validation), probabilities, data.label_names)
+    labels = predictions.labels
+    truth = predictions.probabilities[np.arange(len(labels)), labels]
+    shown = {f"test/{name}": value for name, value in evaluate_predictions(predictions).items()}
     chosen_by = {name: value for name, value in run.record.metrics.items() if name.startswith("validation/")}
-    shown = {f"test/{name.removeprefix('validation/')}": value for name, value in chosen_by.items()}
     return replace(
         run,
         record=replace(run.record, metrics={**chosen_by, **shown}),
         labels=labels,
-        predicted=probabilities.argmax(axis=1),
+        predicted=predictions.predicted,
         log_losses=-np.log(np.clip(truth, np.finfo(np.float32).tiny, 1)).astype(np.float32),
-        test_set="validation",
+        test_set="held out",
         languages=None,
     )
+
+
+def by_folds(experiment: Experiment, data: TextData, one_in: int = 1) -> Predictions:
+    """Return predictions on train and validation, each fold's by a classifier that was fitted to the other folds.
+
+    Args:
+        experiment: What to fit.
+        data: The data; its test split is left alone.
+        one_in: Fit to one in so many texts of each class only.
+    """
+    rows = concatenate_datasets([data.train, data.validation])
+    labels = labels_of(rows)
+    folds = min(FOLDS, int(np.bincount(labels).min()))
+    found = np.zeros((len(labels), data.num_labels), dtype=np.float32)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=0)
+    for number, (others, own) in enumerate(splitter.split(np.zeros(len(labels)), labels)):
+        fitted, choosing = _parted(labels, others, one_in)
+        part = replace(data, train=rows.select(fitted), validation=rows.select(choosing))
+        context = RunContext(experiment.seed + number, experiment.objective)
+        classifier, _ = fit_model(experiment.model, part, experiment.trainer, context)
+        found[own] = classifier.probabilities(*texts_of(rows.select(own)))
+    return Predictions(labels, found, data.label_names)
+
+
+def _parted(
+    labels: NDArray[np.int64], rows: NDArray[np.int64], one_in: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to fit to and those to choose an epoch or a strength by; the same where they are very few."""
+    fitted, choosing = [], []
+    for label in np.unique(labels[rows]):
+        own = rows[labels[rows] == label]
+        few = own[::ONE_IN] if len(own) >= ONE_IN else own[:0]
+        choosing.append(few)
+        fitted.append(np.setdiff1d(own, few)[::one_in])
+    fit_to, choose_by = (np.sort(np.concatenate(parts)) for parts in (fitted, choosing))
+    missing = len(np.unique(labels[choose_by])) < len(fitted)
+    return fit_to, fit_to if missing else choose_by
+
+
+def half_score(experiment: Experiment, data: TextData, metric: str) -> float | None:
+    """Return the score on the same texts of a model that was fitted to half of the examples."""
+    if uses_folds(experiment, data):
+        return evaluate_predictions(by_folds(experiment, data, one_in=2)).get(metric)
+    labels = labels_of(data.train)
+    rows = np.sort(np.concatenate([np.flatnonzero(labels == label)[::2] for label in np.unique(labels)]))
+    part = replace(data, train=data.train.select(rows))
+    classifier, _ = fit_model(
+        experiment.model, part, experiment.trainer, RunContext(experiment.seed, experiment.objective)
+    )
+    probabilities = classifier.probabilities(*texts_of(data.validation))
+    return evaluate_predictions(Predictions(labels_of(data.validation), probabilities, data.label_names)).get(metric)
 
 
 def tested_metric(objective: str) -> str:
