@@ -10,11 +10,13 @@ import pytest
 
 from tests.conftest import BAD, GOOD, THINGS, sentences, write_jsonl
 from textclf import recommend as door
+from textclf.compare.scores import Level
 from textclf.errors import ConfigError, DataError
 from textclf.recommending import advice, climb, estimate, judge
 from textclf.tracking.record import read_record
 
 CLOCK = climb._Clock
+LEVEL = Level(0.8, 0.0, 0.7, 0.9, "examples")
 PLAIN = (("majority", 1), ("naive_bayes", 1), ("tfidf_logreg", 1))
 
 
@@ -82,7 +84,11 @@ def scripted(tmp_path, monkeypatch):
 
         def __init__(self, model, better, seconds, estimate):
             self.model, self.seconds, self.estimate, self.runs = model, seconds, estimate, (None,)
-            self.judged = None if better is None else type("Judged", (), {"is_better": better})
+            self.judged = (
+                None
+                if better is None
+                else type("Judged", (), {"is_better": better is True, "may_gain": better == "perhaps"})
+            )
 
     def climbed(script, minutes, whole=False, trial_seconds=1.0):
         now = [0.0]
@@ -92,7 +98,7 @@ def scripted(tmp_path, monkeypatch):
         monkeypatch.setattr(climb, "check", lambda experiment: None)
         monkeypatch.setattr(climb._Climber, "result", lambda self, first: self)
         monkeypatch.setattr(climb, "_Clock", lambda minutes: CLOCK(minutes, lambda: now[0]))
-        trial = estimate.Trial(trial_seconds, 0.0, 0.5, 0.0, frozen=False)
+        trial = estimate.Trial(trial_seconds, 0.0, 0.5, 0.0, (1, 3))
         monkeypatch.setattr(climb, "tried", lambda experiment, data: trial)
 
         def run(self, experiment, model, seeds, expected):
@@ -120,8 +126,13 @@ SCRIPT = {
 def test_two_rungs_without_a_shown_gain_end_the_climb(scripted):
     ran, skipped, kept = scripted(SCRIPT, 5)
     assert ran == ["majority", "naive_bayes", "tfidf_logreg", "nb_svm"]
-    assert skipped == {"hashed_logreg": "2 rungs in a row were not shown to gain (--all goes on)"}
+    assert skipped == {"hashed_logreg": "2 rungs before it did not gain, nor can have gained much (--all goes on)"}
     assert kept == "naive_bayes"
+
+
+def test_too_few_texts_to_show_a_gain_are_no_reason_to_stop(scripted):
+    ran, _, kept = scripted({**SCRIPT, "nb_svm": ("perhaps", 2)}, 5)
+    assert (ran, kept) == (list(SCRIPT), "hashed_logreg")
 
 
 def test_all_goes_on(scripted):
@@ -146,11 +157,11 @@ def test_the_baselines_are_run_whatever_the_time(scripted):
 
 def test_a_rung_that_would_overrun_the_time_is_not_begun(scripted):
     script = {"majority": (None, 2), "naive_bayes": (True, 2), "minilm": (True, 2)}
-    ran, _, kept = scripted(script, 1, trial_seconds=10)  # and 4 times more for the folds
+    ran, _, kept = scripted(script, 1, trial_seconds=10)  # and twice more for the folds
     assert (ran, kept) == (["majority", "naive_bayes", "minilm"], "minilm")
     ran, skipped, kept = scripted(script, 1, trial_seconds=100)
     assert ran == ["majority", "naive_bayes"]
-    assert skipped["minilm"].startswith("it would take about 8 min")
+    assert skipped["minilm"].startswith("it would take about 5 min 2 s")
     assert kept == "naive_bayes"
 
 
@@ -164,9 +175,9 @@ def test_pairs_of_few_examples_are_for_few_examples(scripted, monkeypatch):
 
 
 def test_what_took_far_longer_than_expected_is_said():
-    rung = climb.Tried("minilm", (), (), None, 90.0, 30.0, None, None)
+    rung = climb.Tried("minilm", (), (), LEVEL, 90.0, 30.0, None, None)
     assert rung.remark == "minilm took 1 min 30 s, and was expected to take 30 s"
-    assert climb.Tried("minilm", (), (), None, 40.0, 30.0, None, None).remark == ""
+    assert climb.Tried("minilm", (), (), LEVEL, 40.0, 30.0, None, None).remark == ""
 
 
 def test_each_text_is_predicted_by_a_classifier_that_did_not_see_it(tmp_path):

@@ -35,7 +35,7 @@ from textclf.documents.wording import MISSING, decimals, duration, in_seconds, i
 from textclf.errors import ConfigError, listed
 from textclf.evaluation.metric_names import is_in_points, metric_label
 from textclf.recommending.climb import Climb, Tried, climb, verdict
-from textclf.recommending.judge import level_of
+from textclf.recommending.judge import FEWER_FOLDS, FOLDS, level_of
 from textclf.system.files import filled, write_text
 
 REPORT = "recommendation.md"
@@ -159,7 +159,8 @@ def _compared_on(found: Climb) -> str:
         return f"on the {validation:,} validation texts"
     return (
         f"on the {train + validation:,} texts of train and validation, each predicted by a classifier that was fitted "
-        f"to other folds of them (cross-validation, since validation alone is small; the classifiers share most of "
+        f"to other folds of them ({FOLDS} folds, {FEWER_FOLDS} of models with an encoder: "
+        f"cross-validation, since validation alone is small; the classifiers share most of "
         f"their training texts, so the tests are approximate, and copies of a text in two folds flatter)"
     )
 

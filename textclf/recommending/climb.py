@@ -49,7 +49,7 @@ MULTILINGUAL = "multilingual_e5_embeddings"
 FEW = 64
 """Examples of a class up to which pairs of them are worth training on."""
 PATIENCE = 2
-"""Rungs in a row without a shown gain, after which the climb ends."""
+"""Rungs since the last gain that were shown to gain nothing of note, after which the climb ends."""
 WRONG = 1.5
 """A run that took so many times its estimate is remarked on."""
 
@@ -216,7 +216,7 @@ class _Climber:
         idle = 0
         for number, (model, seeds) in enumerate(self.ladder):
             if idle >= PATIENCE and not self.whole:
-                self.stopped = f"{PATIENCE} rungs in a row were not shown to gain"
+                self.stopped = f"{PATIENCE} rungs before it did not gain, nor can have gained much"
                 self.skipped += [Skipped(name, f"{self.stopped} (--all goes on)") for name, _ in self.ladder[number:]]
                 return
             outcome = self._rung(number, model, 1 if self.folds else seeds)  # folds differ in their seed too
@@ -225,9 +225,10 @@ class _Climber:
                 self.skipped.append(outcome)
                 continue
             self.tried.append(outcome)
-            gained = outcome.judged is None or outcome.judged.is_better
-            if gained:
+            if outcome.judged is None or outcome.judged.is_better:
                 self.kept, idle = outcome, 0
+            elif outcome.judged.may_gain:
+                pass  # neither a gain nor its absence is shown
             elif self.kept is not self.tried[0]:  # a floor that nothing has beaten yet is no reason to stop
                 idle += 1
             log.info("%s", describe(outcome, self.metric))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextvars import Context
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +11,8 @@ import numpy as np
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.experiment.experiment import fit_model
 from textclf.experiment.options import Experiment
-from textclf.models.embeddings.vector_cache import remembering_vectors
-from textclf.models.options import ClassicalModel, EmbeddingsModel, SetfitModel, TransformerModel
-from textclf.recommending.judge import FOLDS
+from textclf.models.options import ClassicalModel, EmbeddingsModel, ModelOptions, SetfitModel, TransformerModel
+from textclf.recommending.judge import FOLDS, folds_for
 from textclf.training.result import RunContext
 
 BATCHES = 4
@@ -42,14 +42,12 @@ class Trial:
 
     load_seconds: float
     """Loading the model, which each fit does."""
-    frozen: bool
-    """Whether a text is encoded once for the run and once for all folds."""
+    fits: tuple[int, int]
+    """How many fits there are without folds and with them."""
 
     def total(self, data: TextData, overhead: float, folds: bool) -> float:
         """Return the seconds of a whole run, with what a run costs beside its model, and of the folds if there are."""
-        times = min(_fits(folds), 2.0) if self.frozen else _fits(folds)
-        loads = 1 + FOLDS if folds else 1
-        fits = self.load_seconds * loads + self.fit_seconds * times
+        fits = self.fit_seconds * self.fits[folds] + self.load_seconds * (self.fits[folds] + folds)
         return overhead + fits + self.text_seconds * (_evaluated(data, folds) + SINGLES)
 
 
@@ -57,14 +55,14 @@ def _evaluated(data: TextData, folds: bool) -> int:
     return 2 * len(data.validation) + len(data.test) + (len(data.train) if folds else 0)
 
 
-def _fits(folds: bool) -> float:
-    """Return how many times the data are trained on: folds see all but one of themselves."""
-    return 1.0 + FOLDS - 1 if folds else 1.0
+def _fits(model: ModelOptions, folds: bool) -> int:
+    """Return how many times the data are trained on: once, and in folds as many times as there are, less one."""
+    return folds_for(model) if folds else 1
 
 
 def classical_seconds(fit_seconds: float, overhead: float, folds: bool) -> float:
     """Return the seconds of a bag-of-words run, from those that a simpler one took to fit."""
-    return overhead + DEARER * fit_seconds * _fits(folds)
+    return overhead + DEARER * fit_seconds * (FOLDS if folds else 1)
 
 
 def least_seconds(experiment: Experiment, data: TextData, text_seconds: float | None, folds: bool) -> float:
@@ -78,7 +76,9 @@ def least_seconds(experiment: Experiment, data: TextData, text_seconds: float | 
     """
     if text_seconds is None:
         return LOADING
-    return text_seconds * (_trained(experiment, data) * _fits(folds) * FORWARD_AND_BACK + _evaluated(data, folds))
+    return text_seconds * (
+        _trained(experiment, data) * _fits(experiment.model, folds) * FORWARD_AND_BACK + _evaluated(data, folds)
+    )
 
 
 def _trained(experiment: Experiment, data: TextData) -> float:
@@ -95,20 +95,22 @@ def _trained(experiment: Experiment, data: TextData) -> float:
 
 
 def tried(experiment: Experiment, data: TextData) -> Trial:
-    """Fit the model to a slice of the data, and extrapolate what the whole will take."""
+    """Fit the model to a slice of the data, and extrapolate what the whole will take.
+
+    It is done in a context of its own, in which no embeddings or tokens are remembered that would not be there later.
+    """
     begun = time.perf_counter()
     model, trainer = experiment.model, experiment.trainer
     slice_ = _slice(data, BATCHES * trainer.batch_size)
     if isinstance(model, SetfitModel):
         model = replace(model, max_pairs=BATCHES * model.batch_size)
     if isinstance(model, TransformerModel):
-        trainer = replace(trainer, epochs=1, max_steps=None, min_steps=0)
-    with remembering_vectors():
-        classifier, fit = fit_model(model, slice_, trainer, RunContext(experiment.seed, experiment.objective))
+        trainer = replace(trainer, epochs=2, max_steps=None, min_steps=0)
+    context = RunContext(experiment.seed, experiment.objective)
+    classifier, fit = Context().run(fit_model, model, slice_, trainer, context)
     texts, pairs = texts_of(data.train.select(np.linspace(0, len(data.train) - 1, READ).astype(int)))
     start = time.perf_counter()
-    with remembering_vectors():  # none of those that were made above
-        classifier.probabilities(list(texts), None if pairs is None else list(pairs))
+    Context().run(classifier.probabilities, list(texts), None if pairs is None else list(pairs))
     text_seconds = (time.perf_counter() - start) / len(texts)
     encoded = text_seconds * (len(data.train) + len(data.validation))
     seconds = encoded
@@ -116,11 +118,12 @@ def tried(experiment: Experiment, data: TextData) -> Trial:
         seconds += fit.train_seconds / (2 * model.max_pairs) * _trained(experiment, data)
     elif isinstance(model, TransformerModel):
         passes = _trained(experiment, data) / len(data.train)
-        seconds = fit.train_seconds / fit.train_examples * _trained(experiment, data)
+        last = fit.epochs[-1].seconds  # the first steps are slower
+        seconds = last / len(slice_.train) * _trained(experiment, data)
         seconds += passes * text_seconds * len(data.validation)
     own = time.perf_counter() - begun
     load = max(own - fit.train_seconds - text_seconds * (len(texts) + len(slice_.validation)), 0.0)
-    return Trial(seconds, text_seconds, own, load, frozen=not _trained(experiment, data))
+    return Trial(seconds, text_seconds, own, load, (1, _fits(model, True)))
 
 
 def _slice(data: TextData, size: int) -> TextData:

@@ -23,19 +23,25 @@ from textclf.compare.runs import FinishedRun, read_run
 from textclf.compare.scores import TESTED, Level, TestScores
 from textclf.compare.setups import shared_tests
 from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.evaluation.metric_names import direction
 from textclf.evaluation.metrics import evaluate_predictions
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.experiment import fit_model
 from textclf.experiment.options import Experiment
 from textclf.models.families import load_classifier
+from textclf.models.options import ClassicalModel, ModelOptions
 from textclf.tracking.record import CLASSIFIER
 from textclf.training.result import RunContext
 
 ALPHA = 0.05
 """Chance of a false claim that is accepted over the whole ladder."""
+OF_NOTE = 0.03
+"""A gain that is worth climbing on for."""
 ENOUGH = 500
 """Validation texts from which rungs are compared on these alone."""
 FOLDS = 5
+FEWER_FOLDS = 3
+"""Of models with an encoder: each fold costs them much. Fitted to less, they are rather underrated than overrated."""
 ONE_IN = 8
 """One in so many of the texts that a fold's classifier may see is for choosing its epoch or strength."""
 
@@ -52,10 +58,21 @@ class Judged:
         """Whether the rung is shown to be better."""
         return self.pair.verdict is Verdict.BETTER
 
+    @property
+    def may_gain(self) -> bool:
+        """Whether a gain of note is still possible: too few texts to show one are no sign that there is none."""
+        most = self.pair.high if direction(self.pair.metric) > 0 else -self.pair.low
+        return most > OF_NOTE
+
 
 def uses_folds(experiment: Experiment, data: TextData) -> bool:
     """Whether rungs are compared by cross-validation, since validation is small; groups would be torn apart by it."""
     return len(data.validation) < ENOUGH and experiment.dataset.group_column is None
+
+
+def folds_for(model: ModelOptions) -> int:
+    """Return into how many folds the data are cut for a model; to fit all of them takes as long as one fit less."""
+    return FOLDS if isinstance(model, ClassicalModel) else FEWER_FOLDS
 
 
 def held_out(experiment: Experiment, folder: Path, data: TextData) -> FinishedRun:
@@ -97,7 +114,7 @@ def by_folds(experiment: Experiment, data: TextData, one_in: int = 1) -> Predict
     """
     rows = concatenate_datasets([data.train, data.validation])
     labels = labels_of(rows)
-    folds = min(FOLDS, int(np.bincount(labels).min()))
+    folds = min(folds_for(experiment.model), int(np.bincount(labels).min()))
     found = np.zeros((len(labels), data.num_labels), dtype=np.float32)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=0)
     for number, (others, own) in enumerate(splitter.split(np.zeros(len(labels)), labels)):
