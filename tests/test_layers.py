@@ -16,9 +16,16 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "textclf"
 ROOMS = [  # from the bottom up; a room may import those before it
     *("errors", "documents", "system", "data", "models", "audit", "evaluation", "tracking", "training", "compare"),
-    *("experiment", "predict", "export", "app"),
+    *("experiment", "recommending", "predict", "export", "app"),
 ]
-DOORS = ("__init__", "run", "register", "sync", "ui")  # and each room's __main__: they read arguments and call a room
+DOORS = (
+    "__init__",
+    "run",
+    "recommend",
+    "register",
+    "sync",
+    "ui",
+)  # and each room's __main__: they read arguments and call a room
 TWICE = {"__init__", "__main__", "options", "report", "plots"}
 LONG = 500
 KNOWS = {"hydra": {"experiment", "doors"}, "mlflow": {"tracking"}}
@@ -168,7 +175,7 @@ def test_composing_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-COMMANDS = ("run", "predict", "compare", "export", "audit", "app", "register", "sync", "ui")
+COMMANDS = ("run", "recommend", "predict", "compare", "export", "audit", "app", "register", "sync", "ui")
 
 
 @pytest.mark.parametrize("arguments", [*([name, "--help"] for name in COMMANDS), ["run", "--cfg", "job"]], ids=" ".join)

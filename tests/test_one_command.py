@@ -26,7 +26,7 @@ def textclf(*given, **env):
 def test_help_names_every_command_and_imports_none_of_them():
     done = textclf("--help", PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
-    for name in ("run", "predict", "compare", "audit", "export", "register", "app", "ui", "sync"):
+    for name in ("run", "recommend", "predict", "compare", "audit", "export", "register", "app", "ui", "sync"):
         assert f"\n  {name} " in done.stdout, name
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "textclf" in loaded
@@ -44,7 +44,13 @@ def test_each_command_is_its_module_with_the_arguments_unchanged(command, monkey
     monkeypatch.setattr(sys, "argv", ["/bin/textclf", command, *given])
     door.main()
     assert seen == [["/bin/textclf", *given]]
-    doors = {path.parent.name for path in (ROOT / "textclf").glob("*/__main__.py")} | {"run", "register", "sync", "ui"}
+    doors = {path.parent.name for path in (ROOT / "textclf").glob("*/__main__.py")} | {
+        "run",
+        "recommend",
+        "register",
+        "sync",
+        "ui",
+    }
     assert set(door.COMMANDS) == doors
 
 

@@ -79,7 +79,7 @@ def test_there_are_commands_in_every_document_that_should_have_some():
     assert len(OTHERS) > 20
     modules = {words[words.index("-m") + 1] for words in map(shlex.split, OTHERS) if "-m" in words}
     assert modules >= {
-        f"textclf.{door}" for door in ("audit", "compare", "predict", "export", "register", "sync", "app")
+        f"textclf.{door}" for door in ("audit", "compare", "predict", "export", "recommend", "register", "sync", "app")
     }
 
 

@@ -12,6 +12,7 @@ import sys
 
 COMMANDS = {
     "run": ("textclf.run", "train and test one model, or a sweep of them, and compare them"),
+    "recommend": ("textclf.recommend", "say which model to use for your texts and labels"),
     "predict": ("textclf.predict.__main__", "predict texts, a file or a pipe with a run"),
     "compare": ("textclf.compare.__main__", "compare finished runs"),
     "audit": ("textclf.audit.__main__", "look for what is wrong with a dataset"),
