@@ -81,7 +81,7 @@ def test_of_one_draw_each_nothing_is_said_of_setups():
     table = made({"a": [0.9], "b": [0.5]})
     (said,) = table.sentences(table.pairs)
     assert said == (
-        "Nothing can be said of a and b (0.900 and 0.200): one draw of a setup does not show how far another would be "
+        "Nothing can be said of a and b (0.900 and 0.500): one draw of a setup does not show how far another would be "
         "from it."
     )
     assert (pair_of(table).verdict, pair_of(table).tested, table.num_tested) == (Verdict.CANNOT_TELL, False, 0)
