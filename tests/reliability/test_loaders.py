@@ -50,7 +50,10 @@ ALLOWED = {
     ("textclf/__main__.py", "import_module"),  # likewise
     ("textclf/models/classical/pipeline.py", "import_module"),  # of scikit-learn's estimators and textclf's own
     ("textclf/models/classical/pipeline.py", "skops.io.load"),  # with the list of trusted types
-    ("textclf/models/embeddings/word_vectors.py", "np.load"),  # with allow_pickle=False, of a file whose digest is known
+    (
+        "textclf/models/embeddings/word_vectors.py",
+        "np.load",
+    ),  # with allow_pickle=False, of a file whose digest is known
     ("textclf/evaluation/metrics.py", "import_main_class"),  # dataset.metrics: of evaluate's own, by full id
 }
 REMOTE = {"from_pretrained", "load_dataset"}
