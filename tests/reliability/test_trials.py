@@ -77,12 +77,14 @@ def test_a_record_without_a_manifest_would_be_found(trials):
     ).problems
 
 
+@pytest.mark.slow
 def test_a_late_worker_leaves_the_run_alone_and_without_a_lease_would_not(trials):
     classical = case(trials, "classical")
     assert crowd.stopped_worker(trials, classical).problems == []
     assert crowd.stopped_worker(trials, classical, "lease_always_granted").problems
 
 
+@pytest.mark.slow
 def test_several_train_into_one_store_and_one_is_killed(trials):
     assert crowd.many_runs(trials, processes=2, killed=1, seed=1).problems == []
 

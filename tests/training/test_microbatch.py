@@ -82,7 +82,7 @@ def test_both_engines_agree_after_halving(tiny_checkpoint):
     np.testing.assert_allclose(losses(one), losses(two), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [TorchTrainer, pytest.param(HFTrainer, marks=pytest.mark.slow)])
 def test_below_one_example_is_an_error_that_helps(engine, tiny_checkpoint):
     with pytest.raises(OutOfMemoryError) as caught:
         fit(engine, tiny_checkpoint, most=0, error=RuntimeError("DefaultCPUAllocator: can't allocate memory"))

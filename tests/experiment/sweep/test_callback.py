@@ -41,6 +41,7 @@ except SystemExit as end:
 """
 
 
+@pytest.mark.slow
 def test_no_model_outlives_its_job_in_one_process(tiny_checkpoint, tmp_path):
     """Neither that of a job that ended well nor that of one that failed when it had a model."""
     arguments = [

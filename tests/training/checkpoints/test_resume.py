@@ -220,7 +220,7 @@ def test_a_signal_while_validating_is_not_waited_for(every, uninterrupted, tiny_
     [
         (TorchTrainer, Precision.fp32),
         (TorchTrainer, Precision.bf16),
-        (HFTrainer, Precision.fp32),
+        pytest.param(HFTrainer, Precision.fp32, marks=pytest.mark.slow),
         pytest.param(HFTrainer, Precision.bf16, marks=pytest.mark.slow),
     ],
 )
