@@ -19,7 +19,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-demo: $(INSTALLED) ## Set up, then compare two baselines with a transformer on the bundled reviews, offline
+demo: $(INSTALLED) ## Set up, then compare four models on the bundled reviews, offline
 	HF_HUB_OFFLINE=1 $(BIN)/python -m textclf.run study=quickstart
 
 test: $(INSTALLED) ## Set up, then run the tests; no network but loopback

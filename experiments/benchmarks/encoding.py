@@ -18,7 +18,7 @@ from experiments.benchmarks.texts import checkpoint_folder, real_data
 from textclf.data.dataset import texts_of
 from textclf.models.embeddings.distillation import distil
 from textclf.models.embeddings.sentence_encoder import load_encoder
-from textclf.models.embeddings.vector_cache import remembering_vectors
+from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.embeddings.word_vectors import load_vectors
 from textclf.models.options import PACKAGED_VECTORS, UNWEIGHED, EmbeddingsModel, StaticEmbeddingsModel
 from textclf.models.transformer.precision import cpu_is_fast_at_bf16
@@ -55,7 +55,7 @@ def encoders() -> dict[str, Encode]:
 def static_encoders() -> dict[str, Encode]:
     """Return the word vectors that need no network, by name."""
     device, name = torch.device("cpu"), "static"
-    with remembering_vectors():
+    with VECTORS.remembering():
         made = distil(StaticEmbeddingsModel(name=name, checkpoint=str(checkpoint_folder()), distil=True), device)
     return {
         "static_minilm": made.encode,

@@ -120,9 +120,11 @@ def test_a_difference_of_software_or_machine_is_told(tmp_path):
     assert any("cpu, cuda" in problem for problem in test.problems)
 
 
-def test_the_chosen_run_is_the_best_on_validation(tmp_path):
+@pytest.mark.parametrize(("metric", "chosen"), [("accuracy", 2), ("log_loss", 1)])
+def test_the_chosen_run_is_the_best_on_validation(tmp_path, metric, chosen):
+    objective = f"validation/{metric}"
     for seed, score in ((1, 0.5), (2, 0.9), (3, 0.9)):
-        metrics = {"test/accuracy": 1.0, "validation/accuracy": score}
-        write_run(tmp_path / str(seed), "a", seed, LABELS, LABELS, metrics=metrics)
+        metrics = {"test/accuracy": 1.0, objective: score}
+        write_run(tmp_path / str(seed), "a", seed, LABELS, LABELS, metrics=metrics, objective=objective)
     (test,) = gather(tmp_path)
-    assert test.setups[0].chosen_run.record.seed == 2
+    assert test.setups[0].chosen_run.record.seed == chosen

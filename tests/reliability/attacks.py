@@ -399,6 +399,43 @@ _configured("kernels_in_a_mapping", lambda said: said.update(attn_implementation
 _configured("many_layers", lambda said: said.update(num_hidden_layers=100_000))
 
 
+def _encode(scene: Scene, *more: str) -> list[str]:
+    """Return the command that would fit a head to the checkpoint's embeddings."""
+    chosen = ["model=embeddings", "model.name=x", "model.checkpoint=./checkpoint"]
+    return ["textclf.run", *scene.files_dataset(), *chosen, *more, *FAST]
+
+
+def _encoder_with(scene: Scene, **part: str) -> list[str]:
+    """Make the checkpoint one of sentence-transformers, with a part after the transformer, and return the command."""
+    modules = [{"name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}, {"name": "1", **part}]
+    (scene.checkpoint / "modules.json").write_text(json.dumps(modules))
+    return _encode(scene)
+
+
+@attack(refused=True)
+def an_encoder_whose_part_is_outside(scene: Scene) -> list[str]:
+    outside = scene.folder.parent / "outside"
+    outside.mkdir()
+    (outside / "config.json").write_text(json.dumps({"pooling_mode": PRIVATE}))
+    return _encoder_with(scene, path="../../outside", type="sentence_transformers.models.Pooling")
+
+
+@attack()
+def an_encoder_whose_part_is_code(scene: Scene) -> list[str]:
+    for folder in (scene.folder, scene.checkpoint):
+        (folder / "evil.py").write_bytes(source(scene.marker))
+    return _encoder_with(scene, path="", type="evil.Pooling")
+
+
+@attack(refused=True)
+def an_encoder_whose_weights_are_a_link(scene: Scene) -> list[str]:
+    outside = scene.folder.parent / "outside"
+    outside.mkdir()
+    shutil.move(scene.checkpoint / "model.safetensors", outside / "secret.safetensors")
+    (scene.checkpoint / "model.safetensors").symlink_to(outside / "secret.safetensors")
+    return _encode(scene, "model.pooling=mean")
+
+
 @attack(refused=True)
 def a_row_nested_too_deep(scene: Scene) -> list[str]:
     path = scene.folder / "rows.jsonl"

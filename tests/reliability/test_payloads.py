@@ -34,12 +34,14 @@ from textclf.experiment.config import build
 from textclf.experiment.rerun import overrides_of, value_said
 from textclf.experiment.sweep.status import read_statuses, read_sweep
 from textclf.export import evidence
+from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.families import load_classifier
 from textclf.models.options import TransformerModel
-from textclf.models.transformer import token_cache
 from textclf.models.transformer.loading import load_checkpoint
+from textclf.models.transformer.token_cache import TOKENS
 from textclf.predict.inputs import TextColumns, WantedTexts
 from textclf.predict.rows import Kind, kind_of_name, read_batches
+from textclf.system import text_cache
 from textclf.system.appending import append_line
 from textclf.system.files import manifest_problem, write_manifest
 from textclf.tracking.find_runs import resolve_run
@@ -385,12 +387,14 @@ def test_a_dataset_with_a_script_is_not_run(tmp_path, marker):
 def test_caches_are_made_anew_where_they_are_spoiled(content, marker, tmp_path, monkeypatch):
     data, payload = make_data(), CONTENTS[content](marker)
     monkeypatch.setattr(gate, "cache_path", lambda data: tmp_path / "audit.json")
-    monkeypatch.setattr(token_cache, "folder", lambda: tmp_path)
+    monkeypatch.setattr(text_cache.constants, "HF_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(arrow.config, "HF_DATASETS_CACHE", str(tmp_path))
     gate.cache_path(data).write_bytes(payload)
     assert gate.brief_audit(data).examples == {"train": 64, "validation": 24, "test": 24}
-    (tmp_path / "key.safetensors").write_bytes(payload)
-    assert token_cache.read("key", 3) is None
+    for cache in (TOKENS, VECTORS):
+        cache.folder.mkdir(parents=True)
+        (cache.folder / "key.safetensors").write_bytes(payload)
+        assert cache.read("key", 3) is None
 
     def read():
         batch = pa.RecordBatch.from_pydict({"text": ["a"]})

@@ -13,9 +13,10 @@ from textclf.errors import DataError
 from textclf.evaluation.evaluate import timed
 from textclf.experiment.experiment import run_experiment
 from textclf.experiment.options import Experiment
-from textclf.models.embeddings import sentence_encoder, vector_cache
-from textclf.models.embeddings.vector_cache import remembering_vectors
+from textclf.models.embeddings import sentence_encoder
+from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.options import Balance, Imbalance
+from textclf.system import text_cache
 from textclf.training.embedding_head import STRENGTHS, Examples, choose_head
 from textclf.training.fit import draws_seed, fit
 from textclf.training.options import TorchTrainer
@@ -41,8 +42,8 @@ def encoded(monkeypatch):
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     """Few texts are worth a file in a folder of its own."""
-    monkeypatch.setattr(vector_cache.constants, "HF_HOME", str(tmp_path))
-    monkeypatch.setattr(vector_cache, "FILE_SECONDS", 0.0)
+    monkeypatch.setattr(text_cache.constants, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr(VECTORS, "file_seconds", 0.0)
     return tmp_path / "textclf" / "embeddings"
 
 
@@ -108,11 +109,11 @@ def test_a_class_without_an_example_is_told(encoder):
 
 def test_other_heads_on_the_same_texts_encode_nothing_again(encoder, kept, encoded):
     for strength in (None, 0.1, 1.0):
-        with remembering_vectors():
+        with VECTORS.remembering():
             fit(options_of(encoder, strength=strength), make_data(), TorchTrainer(), RunContext())
     assert sorted(encoded) == [1, 1, 1, 24, 64] or sorted(encoded) == [24, 64]
     assert len(list(kept.iterdir())) == 2
-    with remembering_vectors():
+    with VECTORS.remembering():
         fit(options_of(encoder, prefix="x"), make_data(), TorchTrainer(), RunContext())
     assert encoded.count(64) == 2
 
@@ -128,14 +129,14 @@ def test_what_is_remembered_counts_as_if_it_were_made_again(encoder, kept, monke
 
     texts = [str(number) for number in range(10)]
     for _ in range(2):
-        with remembering_vectors():
-            found, seconds = timed(lambda: vector_cache.remembered_vectors(lambda: ["how"], texts, slowly))
+        with VECTORS.remembering():
+            found, seconds = timed(lambda: VECTORS.remembered(lambda: ["how"], texts, slowly))
         np.testing.assert_array_equal(found, vectors)
         assert seconds >= 0.3
     (path,) = kept.iterdir()
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    with remembering_vectors():
-        np.testing.assert_array_equal(vector_cache.remembered_vectors(lambda: ["how"], texts, slowly), vectors)
+    with VECTORS.remembering():
+        np.testing.assert_array_equal(VECTORS.remembered(lambda: ["how"], texts, slowly), vectors)
 
 
 def test_a_run_is_the_same_under_every_seed_and_says_so(encoder, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from textclf.compare.statistics import accuracy, confusions
 from textclf.data.options import LANGUAGE_COLUMN
 from textclf.errors import ArtifactError
 from textclf.evaluation.collapse import collapsed_class
+from textclf.evaluation.metric_names import direction
 from textclf.system.files import folders_with
 from textclf.tracking.record import (
     PREDICTIONS_FILE,
@@ -120,6 +121,13 @@ def find_runs(folders: Iterable[Path] | Mapping[Path, str]) -> FoundRuns:
         raise ArtifactError(f"There is no finished run to compare in {', '.join(map(str, folders))}.\n{reasons}")
     ordered = sorted(runs.values(), key=lambda run: (run.record.name, run.record.started, str(run.folder)))
     return FoundRuns(tuple(ordered), tuple(dict.fromkeys(problems)))
+
+
+def best_on_validation(runs: Sequence[FinishedRun]) -> FinishedRun:
+    """Return the run of a setup that does best by its objective, of equals the first: what a person would deploy."""
+    objective = runs[0].record.objective
+    sign = direction(objective)
+    return max(runs, key=lambda run: sign * run.record.metrics.get(objective, -sign * np.inf))
 
 
 def unfinished(folder: Path) -> list[str]:

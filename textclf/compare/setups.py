@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.compare.runs import FinishedRun
-from textclf.evaluation.metric_names import direction
+from textclf.compare.runs import FinishedRun, best_on_validation
 from textclf.tracking.record import flat, weights_of
 
 GROUPS = ("dataset", "model", "trainer", "objective")
@@ -63,10 +62,8 @@ class Setup:
 
     @property
     def chosen_run(self) -> FinishedRun:
-        """The run that does best on validation, of equals that with the lowest seed: what a person would deploy."""
-        objective = self.runs[0].record.objective
-        sign = direction(objective)
-        return max(self.runs, key=lambda run: sign * run.record.metrics.get(objective, -sign * np.inf))
+        """The run that does best on validation, of equals that with the lowest seed."""
+        return best_on_validation(self.runs)
 
     @property
     def predicted(self) -> NDArray[np.int64]:

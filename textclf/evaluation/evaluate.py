@@ -19,7 +19,7 @@ from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.data.options import LANGUAGE_COLUMN
 from textclf.evaluation.metrics import evaluate_predictions
 from textclf.evaluation.predictions import Predictions
-from textclf.models.embeddings.vector_cache import seconds_saved
+from textclf.models.embeddings.vector_cache import VECTORS
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier
@@ -146,8 +146,8 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
     """
     taken: list[float] = []
     while True:
-        start, saved = time.perf_counter(), seconds_saved()
+        start, saved = time.perf_counter(), VECTORS.seconds_saved
         result = work()
-        taken.append(time.perf_counter() - start + seconds_saved() - saved)
+        taken.append(time.perf_counter() - start + VECTORS.seconds_saved - saved)
         if sum(taken) >= REPEAT_SECONDS or len(taken) >= MOST_REPEATS:
             return result, float(np.median(taken))

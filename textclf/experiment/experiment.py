@@ -31,9 +31,9 @@ from textclf.experiment.options import Decides, Experiment, deciding
 from textclf.experiment.provenance import costs_of, course_of, described, resolved_options, tags_of
 from textclf.experiment.results import announce, scores_said, write_results
 from textclf.models.base import Classifier
-from textclf.models.embeddings.vector_cache import remembering_vectors
+from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.options import CalibrationMethod, ClassicalModel, EmbeddingsModel, Imbalance, StaticEmbeddingsModel
-from textclf.models.transformer.token_cache import remembering_tokens
+from textclf.models.transformer.token_cache import TOKENS
 from textclf.system.environment import environment
 from textclf.system.memory import watch_memory
 from textclf.system.redact import redacted_tree
@@ -140,7 +140,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
             accept_changes=folder.accept_changes,
             fenced=folder.lease.fenced,
         )
-        with watch_memory() as peak, remembering_tokens(), remembering_vectors():
+        with watch_memory() as peak, TOKENS.remembering(), VECTORS.remembering():
             with phases.phase("fit"):
                 classifier, fit = _fit(experiment, data, context)
             with phases.phase("evaluate"):

@@ -177,10 +177,11 @@ def _refuse_or_warn(check: Check | None, options: ExportOptions) -> None:
 
 def _export_safetensors(located: RunReference, options: ExportOptions, folder: Path) -> None:
     """Write a transformer's weights, tokenizer and description, which transformers reads too."""
-    if read_description(located.classifier).family != "transformer":
+    family = read_description(located.classifier).family
+    if family != "transformer":
         raise ArtifactError(
-            "Only transformers have weights for safetensors; a classical pipeline is kept as skops in the run's "
-            "classifier/. Use --to onnx, space or hub."
+            f"--to safetensors writes the weights of transformers, and this classifier is of the family {family!r}, "
+            f"whose files are in {located.classifier} as they are. Use --to onnx, space or hub."
         )
     located.load().save(folder)
     _write_report(located, options, folder, None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from textclf.compare.compare_runs import PAGE as COMPARISON_PAGE
 from textclf.compare.compare_runs import compare
 from textclf.compare.options import CompareOptions
-from textclf.compare.runs import FinishedRun, read_run
+from textclf.compare.runs import FinishedRun, best_on_validation, read_run
 from textclf.compare.scores import Level
 from textclf.compare.verdicts import format_difference, format_interval
 from textclf.documents.document import (
@@ -34,7 +34,7 @@ from textclf.documents.document import (
 from textclf.documents.wording import MISSING, decimals, duration, in_seconds, interval, megabytes, thousands, times
 from textclf.errors import ConfigError, listed
 from textclf.evaluation.metric_names import is_in_points, metric_label
-from textclf.recommending.climb import Climb, Tried, climb, verdict
+from textclf.recommending.climb import Climb, climb, verdict
 from textclf.recommending.judge import FEWER_FOLDS, FOLDS, level_of
 from textclf.system.files import filled, write_text
 
@@ -66,7 +66,7 @@ def recommend(
     if not minutes > 0:
         raise ConfigError(f"--minutes {minutes:g}: the time must be more than 0 minutes, such as --minutes 5.")
     found = climb(overrides, output / RUNS, minutes, whole)
-    chosen = _chosen(found.kept)
+    chosen = best_on_validation(found.kept.runs)
     test = level_of([read_run(chosen.folder)], found.metric)  # the one look at test
     lines = (_what(found, chosen), _why(found, chosen, test), _what_else(found))
     compared = [folder for rung in found.tried for folder in rung.folders]
@@ -97,12 +97,6 @@ def _refuse_written(output: Path) -> None:
         raise ConfigError(f"{output} holds a recommendation, which is never overwritten; name another with --output.")
 
 
-def _chosen(rung: Tried) -> FinishedRun:
-    """Return the run of a rung that does best on validation, of equals the first."""
-    objective = rung.runs[0].record.objective
-    return max(rung.runs, key=lambda run: run.record.metrics.get(objective, float("-inf")))
-
-
 def _predict(run: FinishedRun) -> str:
     folder = os.path.relpath(run.folder)
     shown = str(run.folder) if folder.startswith(os.pardir) else folder
@@ -122,7 +116,7 @@ def _what(found: Climb, chosen: FinishedRun) -> str:
     said = f"Use none of them yet: no model is shown to beat always answering {found.majority_class!r}."
     if best is found.kept:
         return said
-    return f"{said} The highest score {_where(found)} has {best.model}: {_predict(_chosen(best))}"
+    return f"{said} The highest score {_where(found)} has {best.model}: {_predict(best_on_validation(best.runs))}"
 
 
 def _why(found: Climb, chosen: FinishedRun, test: Level) -> str:

@@ -25,7 +25,7 @@ from textclf.evaluation.metric_names import metric_label
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.experiment import check, run_experiment
 from textclf.experiment.options import Experiment
-from textclf.models.embeddings.vector_cache import remembering_vectors
+from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.options import EmbeddingsModel, SetfitModel, TransformerModel
 from textclf.recommending.data_facts import DataFacts, facts_of
 from textclf.recommending.estimate import classical_seconds, least_seconds, needs_a_trial, tried
@@ -147,7 +147,7 @@ def climb(overrides: Sequence[str], output: Path, minutes: float, whole: bool = 
     data, _ = pass_gate(load(first.dataset), first.dataset.on_leakage)
     facts = facts_of(data)
     log.info("%s", facts.describe(data.name))
-    with remembering_vectors(), _told_once("textclf.audit", "textclf.data"):
+    with VECTORS.remembering(), _told_once("textclf.audit", "textclf.data"):
         found = _Climber(first, tuple(overrides), output, data, facts, clock, whole)
         found.climb()
         return found.result(first)

@@ -11,7 +11,7 @@ import numpy as np
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.experiment.experiment import fit_model
 from textclf.experiment.options import Experiment
-from textclf.models.options import ClassicalModel, EmbeddingsModel, ModelOptions, SetfitModel, TransformerModel
+from textclf.models.options import ClassicalModel, ModelOptions, SetfitModel, TransformerModel
 from textclf.recommending.judge import FOLDS, folds_for
 from textclf.training.result import RunContext
 
@@ -138,6 +138,4 @@ def _slice(data: TextData, size: int) -> TextData:
 
 def needs_a_trial(experiment: Experiment) -> bool:
     """Whether a model costs more than seconds on any data."""
-    return isinstance(experiment.model, (TransformerModel, EmbeddingsModel)) and not isinstance(
-        experiment.model, ClassicalModel
-    )
+    return not isinstance(experiment.model, ClassicalModel)

@@ -18,7 +18,7 @@ from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.errors import DataError
 from textclf.models.embeddings.embeddings_classifier import EmbeddingsClassifier, TextEncoder, features_of
 from textclf.models.embeddings.linear_head import LinearHead
-from textclf.models.embeddings.vector_cache import seconds_saved
+from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.options import Balance, EmbeddingsModel, Imbalance, StaticEmbeddingsModel
 from textclf.training.classical import fit_balanced
 from textclf.training.options import TrainerOptions
@@ -78,13 +78,13 @@ def fit_static(
     Raises:
         TextclfError: If the vectors cannot be had, or the data are too few.
     """
-    begun, saved = time.perf_counter(), seconds_saved()
+    begun, saved = time.perf_counter(), VECTORS.seconds_saved
     if options.distil:
         from textclf.models.embeddings.distillation import distil  # with torch
         from textclf.training.optim import choose_device
 
         encoder = distil(options, choose_device(trainer))
-        loaded = time.perf_counter() - begun + seconds_saved() - saved
+        loaded = time.perf_counter() - begun + VECTORS.seconds_saved - saved
     else:
         from textclf.models.embeddings.word_vectors import load_vectors
 
@@ -126,9 +126,9 @@ def fit_head(
             f"class {data.label_names[int(counts.argmin())]!r} has no training example, and a head cannot be fitted to "
             f"{options.name} without. Add examples, or leave the class out."
         )
-    begun, saved = time.perf_counter(), seconds_saved()
+    begun, saved = time.perf_counter(), VECTORS.seconds_saved
     features = _features(classifier, data.train)
-    encoded = time.perf_counter() - begun + seconds_saved() - saved
+    encoded = time.perf_counter() - begun + VECTORS.seconds_saved - saved
     validation = Examples(_features(classifier, data.validation), labels_of(data.validation))
     start = time.perf_counter()
     found = choose_head(Examples(features, labels), validation, options.strength, options.balance, context.seed)

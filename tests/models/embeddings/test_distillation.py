@@ -9,10 +9,11 @@ from tests.conftest import make_data
 from tests.models.embeddings.encoders import options_of, static_of, word_vectors, write_encoder
 from textclf import load_classifier
 from textclf.errors import ConfigError
-from textclf.models.embeddings import distillation, vector_cache
+from textclf.models.embeddings import distillation
 from textclf.models.embeddings.distillation import check_distillation, distil
 from textclf.models.embeddings.sentence_encoder import load_encoder
-from textclf.models.embeddings.vector_cache import remembering_vectors
+from textclf.models.embeddings.vector_cache import VECTORS
+from textclf.system import text_cache
 from textclf.training.fit import check, draws_seed, fit
 from textclf.training.options import Device, TorchTrainer
 from textclf.training.result import RunContext
@@ -62,14 +63,14 @@ def test_the_most_important_numbers_are_kept(encoder, monkeypatch):
 
 
 def test_they_are_distilled_once(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(vector_cache.constants, "HF_HOME", str(tmp_path))
-    monkeypatch.setattr(vector_cache, "FILE_SECONDS", 0.0)
+    monkeypatch.setattr(text_cache.constants, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr(VECTORS, "file_seconds", 0.0)
     times = []
     work = distillation._distilled
     monkeypatch.setattr(distillation, "_distilled", lambda *given: times.append(1) or work(*given))
 
     def run(**changes):
-        with remembering_vectors():
+        with VECTORS.remembering():
             return distil(static_of(encoder, distil=True, **changes), CPU).vectors
 
     first = run()

@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from tests.conftest import make_data
-from tests.models.embeddings.encoders import options_of, write_encoder
+from tests.conftest import make_data, unlisted
+from tests.models.embeddings.encoders import options_of, static_of, word_vectors, write_encoder
 from textclf import load_classifier
 from textclf.errors import ArtifactError
 from textclf.export.onnx import quantise, write_embeddings
@@ -44,6 +44,11 @@ def test_read_again_it_predicts_the_same(encoder, tmp_path, monkeypatch, precisi
     assert again.predict_proba([], [] if pairs else None).shape == (0, 2)
 
 
+def fitted_words(folder):
+    words = static_of(word_vectors(folder / "words"))
+    return fit(words, make_data(), TorchTrainer(), RunContext())[0]
+
+
 def _rewrite(folder, change):
     arrays = load_file(folder / "head.safetensors")
     change(arrays)
@@ -65,8 +70,6 @@ def _rewrite(folder, change):
     ],
 )  # fmt: skip
 def test_a_damaged_one_is_refused(encoder, tmp_path, spoil, said):
-    from tests.conftest import unlisted
-
     fitted(encoder, make_data()).save(tmp_path / "saved")
     spoil(unlisted(tmp_path / "saved"))
     with pytest.raises(ArtifactError, match=said):
@@ -84,6 +87,29 @@ def test_a_description_of_nonsense_is_refused(encoder, tmp_path, key, value):
     about["options"][key] = value
     path.write_text(json.dumps(about))
     with pytest.raises(ArtifactError, match="is damaged"):
+        load_classifier(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("kind", ["sentence", "static"])
+def test_files_that_lead_outside_are_refused(encoder, tmp_path, kind):
+    made = fitted(encoder, make_data()) if kind == "sentence" else fitted_words(tmp_path)
+    made.save(tmp_path / "saved")
+    for path in sorted(tmp_path.glob("saved/*.safetensors")):
+        outside = path.rename(tmp_path / "elsewhere")
+        path.symlink_to(outside)
+        with pytest.raises(ArtifactError, match=f"{path.name} is a link to"):
+            load_classifier(tmp_path / "saved")
+        path.unlink()
+        outside.rename(path)
+    load_classifier(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("kernel", ["somebody/kernel", ["somebody/kernel"]])
+def test_a_kernel_from_elsewhere_is_refused(encoder, tmp_path, kernel):
+    fitted(encoder, make_data()).save(tmp_path / "saved")
+    path = unlisted(tmp_path / "saved") / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"_attn_implementation": kernel}))
+    with pytest.raises(ArtifactError, match="_attn_implementation"):
         load_classifier(tmp_path / "saved")
 
 

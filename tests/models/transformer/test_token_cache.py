@@ -8,9 +8,10 @@ from transformers import AutoTokenizer
 
 from textclf.errors import ConfigError
 from textclf.models.options import LongText, Truncation
-from textclf.models.transformer import token_cache
 from textclf.models.transformer.encoded import Lengths
+from textclf.models.transformer.token_cache import DTYPES, TOKENS
 from textclf.models.transformer.tokenizer import tokenize
+from textclf.system import text_cache
 from textclf.system.array_files import ArrayFiles
 
 TEXTS = [f"number {i} is a lovely film and it stays that way" for i in range(30)]
@@ -25,9 +26,9 @@ def tokenizer(tiny_checkpoint):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Few texts are worth a file in a folder of its own."""
-    monkeypatch.setattr(token_cache.constants, "HF_HOME", str(tmp_path))
-    monkeypatch.setattr(token_cache, "FEWEST_TEXTS", 2)
-    monkeypatch.setattr(token_cache, "FILE_SECONDS", 0.0)
+    monkeypatch.setattr(text_cache.constants, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr(TOKENS, "fewest_texts", 2)
+    monkeypatch.setattr(TOKENS, "file_seconds", 0.0)
     return tmp_path / "textclf" / "tokens"
 
 
@@ -35,23 +36,23 @@ def folder(tmp_path, monkeypatch):
 def worked(monkeypatch):
     """The texts that were really tokenised."""
     seen = []
-    work = token_cache.remembered
+    work = TOKENS.remembered
 
-    def watched(how, texts, text_pairs, make):
-        return work(how, texts, text_pairs, lambda: (seen.extend(texts), make())[1])
+    def watched(how, texts, make, text_pairs):
+        return work(how, texts, lambda: (seen.extend(texts), make())[1], text_pairs)
 
-    monkeypatch.setattr("textclf.models.transformer.tokenizer.remembered", watched)
+    monkeypatch.setattr(TOKENS, "remembered", watched)
     return seen
 
 
 def tokens_in_a_run(tokenizer, texts=TEXTS, pairs=None, lengths=Lengths(12)):  # noqa: B008
-    with token_cache.remembering_tokens():
+    with TOKENS.remembering():
         return tokenize(tokenizer, texts, pairs, lengths)
 
 
 def assert_same(found, expected):
     assert found.num_cut == expected.num_cut
-    for name in token_cache.DTYPES:
+    for name in DTYPES:
         values, wanted = getattr(found, name), getattr(expected, name)
         assert (values is None) == (wanted is None), name
         if wanted is not None:
@@ -73,8 +74,8 @@ def test_a_later_run_reads_what_an_earlier_one_made(tokenizer, folder, worked, p
 
 
 def test_one_run_remembers_without_files(tokenizer, folder, worked, monkeypatch):
-    monkeypatch.setenv(token_cache.VARIABLE, "0")
-    with token_cache.remembering_tokens():
+    monkeypatch.setenv(TOKENS.variable, "0")
+    with TOKENS.remembering():
         first = tokenize(tokenizer, TEXTS, None, Lengths(12))
         assert tokenize(tokenizer, TEXTS, None, Lengths(12)) is first
     assert worked == TEXTS
@@ -131,17 +132,17 @@ def test_a_damaged_file_is_made_anew(tokenizer, folder, worked, caplog, damage):
         assert_same(tokens_in_a_run(tokenizer), expected)
     assert worked == TEXTS
     assert "is damaged" in caplog.text
-    assert path.read_bytes() == content
+    assert_same(TOKENS.read(path.stem, 30)[0], expected)
 
 
 def test_the_least_recently_used_go_first(tokenizer, folder, worked, monkeypatch):
-    monkeypatch.setenv(token_cache.VARIABLE, "1")
+    monkeypatch.setenv(TOKENS.variable, "1")
     tokens_in_a_run(tokenizer, TEXTS)
     tokens_in_a_run(tokenizer, TEXTS[:20])
     old, used = sorted(folder.iterdir(), key=lambda path: -path.stat().st_size)
     for path in (old, used):
         os.utime(path, (1, 1 if path is old else 2))
-    with token_cache.remembering_tokens():
+    with TOKENS.remembering():
         ArrayFiles(folder).make_room(used.stat().st_size)
     assert list(folder.iterdir()) == [used]
 
@@ -159,11 +160,11 @@ def test_runs_at_the_same_time_leave_one_whole_file(tokenizer, folder):
         for found in pool.map(lambda _: tokens_in_a_run(tokenizer), range(12)):
             assert_same(found, expected)
     (path,) = folder.iterdir()
-    assert_same(token_cache.read(path.stem, 30), expected)
+    assert_same(TOKENS.read(path.stem, 30)[0], expected)
 
 
 @pytest.mark.parametrize("given", ["lots", "-1", "1.5"])
 def test_a_size_that_is_no_number_is_refused(monkeypatch, given):
-    monkeypatch.setenv(token_cache.VARIABLE, given)
-    with pytest.raises(ConfigError, match=token_cache.VARIABLE), token_cache.remembering_tokens():
+    monkeypatch.setenv(TOKENS.variable, given)
+    with pytest.raises(ConfigError, match=TOKENS.variable), TOKENS.remembering():
         pass

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from textclf.errors import ArtifactError, ConfigError
 from textclf.models.embeddings.sentence_encoder import SentenceEncoder, load_encoder, open_encoder
 from textclf.models.embeddings.static_encoder import StaticEncoder, rounded_encoder
-from textclf.models.embeddings.vector_cache import remembered_vectors
+from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.embeddings.word_vectors import MODEL2VEC, PACKAGED
 from textclf.models.options import EmbeddingsModel, StaticEmbeddingsModel
 
@@ -69,8 +69,8 @@ def distil(options: StaticEmbeddingsModel, device: torch.device) -> StaticEncode
     encoder = load_encoder(_encoder_options(options), device, "fp32")
     tokenizer = _bare(encoder, options)
     words = [tokenizer.id_to_token(number) or "" for number in range(_rows(encoder.tokenizer))]
-    how = ["distilled", str(options.size), *encoder._how()]
-    vectors = remembered_vectors(lambda: how, words, partial(_distilled, encoder, words, options))
+    how = ["distilled", str(options.size), *encoder.identity()]
+    vectors = VECTORS.remembered(lambda: how, words, partial(_distilled, encoder, words, options))
     return rounded_encoder(tokenizer, vectors)
 
 

@@ -15,6 +15,7 @@ from textclf.models.base import Classifier
 from textclf.models.belonging import list_files
 from textclf.models.embeddings.linear_head import LinearHead, joined, read_head
 from textclf.models.saved import DESCRIPTION, Fields, read_description, write_description
+from textclf.system.paths import refuse_links_out
 
 FAMILY = "embeddings"
 KINDS = ("sentence", "static")
@@ -81,6 +82,7 @@ def load_embeddings(directory: Path) -> EmbeddingsClassifier:
         ArtifactError: If a file is missing or damaged, or the parts do not belong together.
     """
     directory = Path(directory)
+    refuse_links_out(directory)
     description = read_description(directory, FAMILY)
     given = Fields(description.options, directory / DESCRIPTION)
     kind = given.text("kind")

@@ -22,7 +22,7 @@ from transformers.utils import cached_file
 
 from textclf.errors import ArtifactError, ConfigError, TextclfError, did_you_mean, first_line, listed
 from textclf.models.embeddings.pooling import Projection, Recipe, SentenceModule, read_recipe, settled
-from textclf.models.embeddings.vector_cache import remembered_vectors
+from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.options import LEAST_TOKENS, MOST_TOKENS, EmbeddingsModel, Pooling
 from textclf.models.saved import Fields
 from textclf.models.transformer.classifier import WINDOW, FittingBatches
@@ -118,7 +118,7 @@ class SentenceEncoder:
         """Return the embeddings of texts: float32 (n, size)."""
         if not self.is_frozen:
             return self._encode(texts)
-        return remembered_vectors(self._how, texts, partial(self._encode, texts))
+        return VECTORS.remembered(self.identity, texts, partial(self._encode, texts))
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts, those of similar length together."""
@@ -140,7 +140,7 @@ class SentenceEncoder:
             parts += [] if found is None else [found]
         return np.concatenate(parts) if parts else np.zeros((0, self.size), dtype=np.float32)
 
-    def _how(self) -> list[str]:
+    def identity(self) -> list[str]:
         """Return all that an embedding depends on beside the text."""
         machine = self.device.type, self.arithmetic, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()
         return [self._digest, torch.__version__, self.prefix, repr(machine), repr((self.recipe.pooling, self.lengths))]

@@ -25,7 +25,7 @@ from textclf.models.transformer.encoded import (
     padded,
     tokenized,
 )
-from textclf.models.transformer.token_cache import remembered
+from textclf.models.transformer.token_cache import TOKENS
 
 _ONE_AT_A_TIME = threading.Lock()
 """A tokenizer keeps on which side and where it cuts, so threads that share one must take turns."""
@@ -55,7 +55,7 @@ def tokenize(
             return tokenized(encode, texts, text_pairs, lengths, with_types)
         encode = partial(encoded_by_backend, _set_up(plain, lengths.tokenizer_cuts))
         make = partial(tokenized, encode, texts, text_pairs, lengths, with_types)
-        return remembered(partial(_how, plain, lengths, with_types), texts, text_pairs, make)
+        return TOKENS.remembered(partial(_how, plain, lengths, with_types), texts, make, text_pairs)
 
 
 def _plain(tokenizer: PreTrainedTokenizerBase) -> TokenizersBackend | None:
