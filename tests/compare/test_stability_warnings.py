@@ -89,11 +89,17 @@ def said_of(tmp_path, first, second):
         ((None, 300.0), (10.0, 100.0), "first is the cheaper one, at 3.0 times the speed."),
         ((0.0, 100.0), (10.0, 100.0), "8 times in 10."),
         ((10.0, 100.0), (10.0, 100.0), "8 times in 10."),
+        ((10.0, 110.0), (10.0, 100.0), "8 times in 10."),
+        ((10.0, 110.0, 70.0), (10.0, 100.0, 7.0), "second is the cheaper one, trained in 10 % of the time."),
+        ((10.0, 300.0, 7.0), (10.0, 100.0, 14.0), "first is the cheaper one, at 3.0 times the speed, trained in 50 % of the time."),
+        ((10.0, 300.0, 14.0), (10.0, 100.0, 7.0), "first is the faster one, at 3.0 times the speed, but with 2.0 times the time of training."),
+        ((10.0, 100.0, 90.0), (1000.0, 100.0, 30.0), "first is the smaller one, with 1 % of the parameters at 1.0 times the speed, but with 3.0 times the time of training."),
+        ((10.0, 100.0, 0.9), (1000.0, 100.0, 0.1), "first is the cheaper one, with 1 % of the parameters at 1.0 times the speed."),
     ],
 )  # fmt: skip
 def test_cheaper_is_said_of_no_slower_one_nor_of_what_was_not_counted(first, second, said, tmp_path):
+    names = ("num_parameters", "test_examples_per_second", "train_seconds")
     costs = [
-        {"test_examples_per_second": speed} | ({} if size is None else {"num_parameters": size})
-        for size, speed in (first, second)
+        {name: cost for name, cost in zip(names, given, strict=False) if cost is not None} for given in (first, second)
     ]
     assert said_of(tmp_path, *costs).endswith(said)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from textclf.compare.options import Claim
 from textclf.compare.pairs import Pair, Verdict
+from textclf.compare.savings import describe_cheaper, describe_tradeoff
 from textclf.compare.setups import FEWEST_SEEDS
 from textclf.compare.statistics import POWER
 from textclf.compare.summary import SetupRow
-from textclf.documents.wording import decimals, interval, p_equals, p_value, percent, points, ratio_percent, times
+from textclf.documents.wording import decimals, interval, p_equals, p_value, points, ratio_percent
 from textclf.errors import listed
 from textclf.evaluation.metric_names import is_in_points, metric_label
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-SMALLER = 0.95
-"""Below this share of the winner's parameters, or above its inverse in speed, the loser's thrift is worth a clause."""
-WORTH_KEEPING = 0.9
-"""Below this share of the winner's score nobody asks what was saved."""
 MOSTLY_SEEDS = 0.5
 """Above this share of the variance more seeds help more than more test examples."""
 
@@ -74,54 +70,8 @@ def verdict_sentence(
         f"no difference shown between {of}{winner} and {loser} in {metric} "
         f"(difference {format_interval(low, high, pair.metric)}, {corrected}): {why or _why(pair)}"
     )
-    thrift = _cheaper(winner, loser, rows)
+    thrift = describe_cheaper(winner, loser, rows)
     return _capital(f"{verdict}{f'. {thrift}' if thrift else ''}.")
-
-
-def _cheaper(first: str, second: str, rows: dict[str, SetupRow]) -> str:
-    """Return which of two setups is the cheaper one, and in what; empty where neither is, or it has collapsed."""
-    for small, large in ((first, second), (second, first)):
-        if not rows[small].collapsed and (saved := describe_savings(small, large, rows)):
-            return f"{small} is the {'smaller' if _is_slower(small, large, rows) else 'cheaper'} one, {saved}"
-    return ""
-
-
-def describe_savings(small: str, large: str, rows: dict[str, SetupRow]) -> str:
-    """Describe in what a setup is cheaper than another; empty where it is not.
-
-    One of which the parameters cannot be counted is cheaper where it is faster.
-    """
-    a, b = rows[small], rows[large]
-    size = _ratio(a.costs.get("num_parameters"), b.costs.get("num_parameters"))
-    speed = _ratio(a.costs.get("test_examples_per_second"), b.costs.get("test_examples_per_second"))
-    if not (size < SMALLER or (speed > 1 / SMALLER and not size > 1)):
-        return ""
-    parts = [f"with {ratio_percent(size)} of the parameters"] if size < SMALLER else []
-    if _is_slower(small, large, rows):
-        return f"{parts[0]}, but at {times(speed)} the speed"
-    return " ".join([*parts, *([f"at {times(speed)} the speed"] if math.isfinite(speed) else [])])
-
-
-def _is_slower(small: str, large: str, rows: dict[str, SetupRow]) -> bool:
-    """Whether a setup is known to predict more slowly than another."""
-    speeds = (rows[name].costs.get("test_examples_per_second") for name in (small, large))
-    return _ratio(*speeds) < SMALLER
-
-
-def describe_tradeoff(small: str, large: str, rows: dict[str, SetupRow], metric: str) -> str:
-    """Describe how much of a better setup's score a cheaper one keeps; empty where it is no cheaper.
-
-    Nor is anything said of a collapsed one: its score is that of no answer at all.
-    """
-    saved = describe_savings(small, large, rows)
-    if not saved or not is_in_points(metric) or rows[small].collapsed or rows[large].collapsed:
-        return ""
-    share = _ratio(rows[small].levels[metric].mean, rows[large].levels[metric].mean)
-    return f"{small} keeps {percent(share)} of its {metric_label(metric)} {saved}" if share >= WORTH_KEEPING else ""
-
-
-def _ratio(above: float | None, below: float | None) -> float:
-    return above / below if above is not None and below else float("nan")
 
 
 def _seeds(pair: Pair) -> str:
