@@ -121,7 +121,7 @@ def test_other_heads_on_the_same_texts_encode_nothing_again(encoder, kept, encod
 def test_what_is_remembered_counts_as_if_it_were_made_again(encoder, kept, monkeypatch):
     vectors = np.ones((10, 3), np.float32)
 
-    def slowly():
+    def slowly(texts, pairs):
         import time
 
         time.sleep(0.3)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from huggingface_hub import constants
 
 from textclf.audit.leakage import Leakage, contradicting, find_leakage, keys_by_split, without_leakage
@@ -39,6 +40,8 @@ def pass_gate(data: TextData, on_leakage: OnLeakage, tell: bool = True) -> tuple
     Raises:
         DataError: If texts recur across splits and `on_leakage` is `fail`, or if nothing is left of a class.
     """
+    if data.folds is not None:
+        return _pass_folds(data, on_leakage, tell)
     found = brief_audit(data)
     if tell:
         for line in found.lines():
@@ -54,6 +57,25 @@ def pass_gate(data: TextData, on_leakage: OnLeakage, tell: bool = True) -> tuple
         parts = ", ".join(f"{count:,} examples of {split}" for split, count in dropped.items() if count)
         log.info("dataset.on_leakage=drop: %s taken out", parts)
     return kept, said | {"dropped": dropped}
+
+
+def _pass_folds(data: TextData, on_leakage: OnLeakage, tell: bool) -> tuple[TextData, dict[str, Any]]:
+    """Judge what folds share with the source's own test split or, where there is none, the first fold with the others.
+
+    Copies of a text are tested together, so what a fold shares with the others are near duplicates alone.
+    """
+    folds = data.folds
+    assert folds is not None
+    if folds.fixed_test is None:
+        _, said = pass_gate(replace(data, folds=None), on_leakage, tell)  # drop is done again for each fold
+        return data, said
+    nobody = folds.pool.select([])
+    outer = replace(data, train=folds.pool, validation=nobody, test=folds.fixed_test, folds=None)
+    kept, said = pass_gate(outer, on_leakage, tell)
+    if len(kept.train) == len(folds.pool):
+        return data, said
+    left = folds.keeping(np.setdiff1d(np.arange(len(folds.pool)), brief_audit(outer).leakage.train_rows))
+    return replace(data, folds=left, **left.splits_of(left.parts[0])), said
 
 
 def _refusal(data: TextData, found: BriefAudit) -> str:

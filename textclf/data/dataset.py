@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -17,7 +17,7 @@ from textclf.data.selection import take_rows
 from textclf.data.text_columns import UNNAMED, TextColumns
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from textclf.data.folds import Fold, Folds
 
 IN_MEMORY_BYTES = 256_000_000
 """Texts of a split above this size stay on disk."""
@@ -54,6 +54,8 @@ class TextData:
     replaced (`file`, `examples`, `superseded`); empty where there is none."""
     columns: TextColumns = UNNAMED
     """The columns of the source that held the texts."""
+    folds: Folds | None = None
+    """The folds of a cross-validation, of which the three splits are the first; none where there are none."""
 
     @property
     def num_labels(self) -> int:
@@ -73,13 +75,37 @@ class TextData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of every text and label in order: 16 hexadecimal digits."""
-        return fingerprint_of(self.label_names, self.train, self.validation, self.test)
+        """Digest of every text and label in order, and of the folds: 16 hexadecimal digits."""
+        whole = fingerprint_of(self.label_names, self.train, self.validation, self.test)
+        return (
+            whole
+            if self.folds is None
+            else hashlib.blake2b(
+                f"{whole} {self.test_fingerprint} {self.folds.fingerprint}".encode(), digest_size=8
+            ).hexdigest()
+        )
 
     @cached_property
     def test_fingerprint(self) -> str:
-        """Digest of the classes and of the test texts and labels: what two runs must share to be compared."""
-        return fingerprint_of(self.label_names, self.test)
+        """Digest of the classes and of the tested texts and labels: what two runs must share to be compared."""
+        return fingerprint_of(self.label_names, self.test if self.folds is None else self.folds.pool)
+
+    def fold(self, part: Fold) -> TextData:
+        """Return the three splits of one fit of a cross-validation."""
+        assert self.folds is not None
+        return replace(self, folds=None, **self.folds.splits_of(part))
+
+    def whole_pool(self) -> TextData:
+        """Return the data of the final fit: all of the pool to train on and to test, and nothing to choose by."""
+        assert self.folds is not None
+        pool = self.folds.pool
+        return replace(
+            self,
+            train=self.folds.training(np.arange(len(pool))),
+            validation=pool.select([]),
+            test=pool,
+            folds=None,
+        )
 
 
 def fingerprint_of(label_names: Sequence[str], *splits: Dataset) -> str:
@@ -134,8 +160,13 @@ def texts_of(split: Dataset) -> tuple[Sequence[str], Sequence[str] | None]:
 def summary(data: TextData) -> str:
     """Return a few lines on the size of each split, its classes and its lengths, for a person."""
     lines = [f"{data.name}: {data.num_labels} classes, {'pairs of texts' if data.has_pairs else 'texts'}"]
-    for name in SPLITS:
-        split = data.split(name)
+    splits = {name: data.split(name) for name in SPLITS}
+    if data.folds is not None:
+        lines[0] += f"; {data.folds}"
+        splits = {"each tested": data.folds.pool, "test": data.folds.fixed_test}
+    for name, split in splits.items():
+        if split is None:
+            continue
         counts = np.bincount(labels_of(split), minlength=data.num_labels)
         shares = [f"{label} {count / len(split):.0%}" for label, count in zip(data.label_names, counts, strict=True)]
         if data.num_labels > 6:

@@ -103,7 +103,8 @@ def with_extra_train(options: DatasetOptions, data: TextData, rejects: RejectedR
         f"; {superseded:,} left out, as a later one is on the same text" if superseded else "",
     )
     said = {"file": file, "examples": len(added), "superseded": superseded}
-    return replace(data, train=concatenate_datasets([data.train, added]), extra_train=said)
+    folds = None if data.folds is None else replace(data.folds, extra=added)
+    return replace(data, train=concatenate_datasets([data.train, added]), extra_train=said, folds=folds)
 
 
 def _last_of_each(options: FilesDataset, rows: Dataset, kept: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -124,6 +124,14 @@ class DatasetOptions:
     split_seed: int = 0
     """Seed of the validation slice and of the subsets. It is apart from the run's seed, so that
     runs with different seeds are tested on the same examples."""
+    folds: int | None = None
+    """Cross-validate: cut train (with validation) into so many parts and test each by a fit to the others, so that
+    every example is tested; none tests the test split alone. A test split of the source stays as it is and is
+    predicted by the final classifier, which is trained on all parts."""
+    fold_repeats: int = 1
+    """Draw the folds so many times anew."""
+    fold_test: bool = False
+    """Take the source's own test split into the folds as well, where it is no benchmark that others report."""
     metrics: list[str] = field(default_factory=list)
     """Further metrics by their name in `evaluate`. Their code comes from the Hub and is executed; only that of
     `evaluate` itself, never from a path or from somebody's repository."""
@@ -202,6 +210,17 @@ class DatasetOptions:
                     ("max_eval_examples", self.max_eval_examples),
                 ]
             ),
+            (self.folds is None or self.folds >= 2, f"folds must be at least 2 (or null for none), got {self.folds}."),
+            (self.fold_repeats >= 1, f"fold_repeats must be at least 1, got {self.fold_repeats}."),
+            (
+                self.folds is not None or (self.fold_repeats == 1 and not self.fold_test),
+                "fold_repeats and fold_test say how folds are drawn, and there are none: give dataset.folds=5.",
+            ),
+            (
+                self.folds is None or self.draw_seed is None,
+                f"draw_seed={self.draw_seed} draws other examples for each seed, and with folds={self.folds} these "
+                f"would be tested too, so that no two seeds could be compared. Leave one of them out.",
+            ),
         )
 
     @property
@@ -215,6 +234,9 @@ class DatasetOptions:
         each = None if self.examples_per_class is None else f"{self.examples_per_class}-per-class"
         sizes: dict[str, object] = {"train": self.max_train_examples or each, "eval": self.max_eval_examples}
         sizes["from"] = "+".join(self.train_languages) or None
+        repeated = f"x{self.fold_repeats}" if self.fold_repeats > 1 else ""
+        sizes["folds"] = None if self.folds is None else f"{self.folds}{repeated}"
+        sizes["test"] = "folded" if self.fold_test else None
         sizes["extra"] = name_of_files(self.extra_train) if self.extra_train else None
         said = ",".join(f"{part}={size}" for part, size in sizes.items() if size is not None)
         return f"{self.name}[{said}]" if said else self.name

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from textclf.data import rejected
 from textclf.data.column_names import check_columns, find_columns, text_columns, wanted_columns
-from textclf.data.dataset import SPLITS, TextData
+from textclf.data.dataset import TextData
+from textclf.data.folds import joined, make_folds
 from textclf.data.labels import (
     EMPTY,
     LEFT_OUT,
@@ -34,7 +35,7 @@ from textclf.data.options import DatasetOptions, FilesDataset, UnknownLabels
 from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
 from textclf.data.selection import select_rows, take_rows
-from textclf.data.splits import rows_of_splits
+from textclf.data.splits import rows_of_pool, rows_of_splits
 from textclf.data.text_columns import TextColumns
 from textclf.errors import DataError, cut, first_line, listed, looks_like
 
@@ -107,24 +108,49 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
     _check_languages(options, languages, source)
     groups = _values(further.get(options.group_column or ""), kept)
     _warn_of_shared_groups(groups, source)
+
+    def taken(origin: str, rows: NDArray[np.int64]) -> Dataset:
+        own = further.get(options.languages_from or "", {}).get(origin)
+        return select_rows(options, raw[origin], labels[origin], own, kept[origin][rows])
+
+    folds = None
     try:
-        chosen = rows_of_splits(options, labels_kept, label_names, data.test_fraction, languages, groups)
+        if options.folds is None:
+            chosen = rows_of_splits(options, labels_kept, label_names, data.test_fraction, languages, groups)
+            splits = {split: taken(split if split in raw else "train", rows) for split, rows in chosen.items()}
+        else:
+            chosen = rows_of_pool(options, labels_kept, label_names)
+            parts = {origin: taken(origin, rows) for origin, rows in chosen.items()}
+            fixed = None if options.fold_test else parts.pop("test", None)
+            of_pool = {origin: chosen[origin] for origin in parts}
+            folds = make_folds(
+                options,
+                joined(parts, {origin: len(raw[origin]) for origin in parts}),
+                np.concatenate([labels_kept[origin][rows] for origin, rows in of_pool.items()]),
+                label_names,
+                _of_rows(groups, of_pool),
+                _of_rows(languages, of_pool),
+                fixed,
+            )
+            splits = folds.splits_of(folds.parts[0])
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
-
-    splits = {}
-    for split in SPLITS:
-        origin = split if split in raw else "train"
-        own = further.get(options.languages_from or "", {}).get(origin)
-        splits[split] = select_rows(options, raw[origin], labels[origin], own, kept[origin][chosen[split]])
     return TextData(
         options.display_name,
         label_names=label_names,
         source=source,
         slice_columns=tuple(options.slice_columns),
         columns=TextColumns(options.text_column, options.text_pair_column, options.title_column),
+        folds=folds,
         **splits,
     )
+
+
+def _of_rows(
+    values: Mapping[str, NDArray[np.object_]], rows: Mapping[str, NDArray[np.int64]]
+) -> NDArray[np.object_] | None:
+    """Return the values of chosen rows of each split, one after the other; none where there are none."""
+    return np.concatenate([values[split][own] for split, own in rows.items()]) if values else None
 
 
 def _check_values(options: DatasetOptions, rows: Dataset, where: str) -> None:

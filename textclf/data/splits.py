@@ -87,6 +87,37 @@ def rows_of_splits(
     return rows
 
 
+def rows_of_pool(
+    options: DatasetOptions, labels: Mapping[str, NDArray[np.int64]], label_names: tuple[str, ...]
+) -> dict[str, NDArray[np.int64]]:
+    """Return which rows of each split of the source are cross-validated, and which of test stay a test split.
+
+    Args:
+        options: Sizes of the subsets, and whether test is cross-validated too.
+        labels: int64 (n,) for each split of the source.
+        label_names: Names of the classes.
+
+    Raises:
+        DataError: If the examples are too few.
+    """
+    pooled = [split for split in SPLITS if split in labels and (split != "test" or options.fold_test)]
+    own = np.concatenate([labels[split] for split in pooled])
+    rows = np.arange(len(own))
+    if options.examples_per_class is not None:
+        rows = some_of_each(own, options.examples_per_class, options.split_seed, label_names, "train")
+    elif options.max_train_examples is not None:
+        rows = stratified_choice(own, options.max_train_examples, options.split_seed, label_names, "the folds")
+    found, start = {}, 0
+    for split in pooled:
+        end = start + len(labels[split])
+        found[split] = rows[(rows >= start) & (rows < end)] - start
+        start = end
+    if "test" in labels and "test" not in found:
+        limit = len(labels["test"]) if options.max_eval_examples is None else options.max_eval_examples
+        found["test"] = stratified_choice(labels["test"], limit, options.split_seed, label_names, "the test subset")
+    return found
+
+
 def some_of_each(
     labels: NDArray[np.int64], count: int, seed: int, label_names: Sequence[str], split: str
 ) -> NDArray[np.int64]:

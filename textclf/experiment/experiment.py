@@ -7,6 +7,7 @@ record = run_experiment(experiment, Path("outputs/mine"))
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,25 +15,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from textclf.audit.gate import pass_gate
-from textclf.data.dataset import TextData, fingerprint_of, labels_of, summary
+from textclf.data.dataset import TextData, summary
 from textclf.data.load import load
-from textclf.documents.wording import parameters
-from textclf.errors import DataError
+from textclf.errors import ConfigError, DataError
 from textclf.evaluation.analysis import analyse
-from textclf.evaluation.calibration import calibrate
-from textclf.evaluation.collapse import collapse_words, entropy_of
-from textclf.evaluation.evaluate import evaluate_split, latency, measure_predictions
+from textclf.evaluation.evaluate import evaluate_split, latency
 from textclf.evaluation.metric_names import check_objective
-from textclf.evaluation.predictions import Predictions
+from textclf.experiment.cross_validation import cross_validate
+from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse
 from textclf.experiment.options import Decides, Experiment, deciding
 from textclf.experiment.provenance import costs_of, course_of, described, resolved_options, tags_of
 from textclf.experiment.results import announce, scores_said, write_results
 from textclf.models.base import Classifier
 from textclf.models.embeddings.vector_cache import VECTORS
-from textclf.models.options import CalibrationMethod, ClassicalModel, EmbeddingsModel, Imbalance, StaticEmbeddingsModel
+from textclf.models.options import ClassicalModel
 from textclf.models.transformer.token_cache import TOKENS
 from textclf.system.environment import environment
 from textclf.system.memory import watch_memory
@@ -141,18 +138,13 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
             fenced=folder.lease.fenced,
         )
         with watch_memory() as peak, TOKENS.remembering(), VECTORS.remembering():
-            with phases.phase("fit"):
-                classifier, fit = _fit(experiment, data, context)
-            with phases.phase("evaluate"):
-                validated, validation = validate(experiment, classifier, data, fit)
-                fit = warned_of_collapse(experiment, data, fit, validated)
-                single = latency(classifier, data)
-                test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
+            found = (_fitted if data.folds is None else cross_validate)(experiment, data, context, phases)
+            single = latency(found.classifier, found.data)
+        classifier, fit, test, metrics = found.classifier, found.fit, found.test, found.metrics
         size = _save(experiment, classifier, stage)
         with folder.keeping(records.CLASSIFIER):  # whatever still fails
-            analysis = analyse(classifier, data, validated, test.predictions, experiment.analysis)
-            metrics = {**validation, **test.metrics}
-            costs = costs_of(fit, test, peak) | single | size
+            analysis = analyse(classifier, found.data, found.validated, test.predictions, experiment.analysis)
+            costs = costs_of(fit, test, peak) | found.costs | single | size
             tracked.log_metrics({**metrics, **{f"cost/{key}": value for key, value in costs.items()}}, _last_step(fit))
 
             record = RunRecord(
@@ -166,6 +158,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
                 metrics=metrics,
                 costs=costs,
                 data=described(data) | {"audit": audited},
+                folds=found.folds,
                 fit=course_of(fit),
                 config=started.config,
                 config_fingerprint=fingerprint,
@@ -175,84 +168,27 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
                 seconds=round(time.perf_counter() - clock, 3),
                 tracking={"run_id": tracked.run_id, "url": tracked.url},
             )
-            files = write_results(stage, record, data, fit, test, analysis)
+            files = write_results(stage, record, found, analysis)
             _check_unchanged(data)
         record = replace(record, phases=phases.plain("record", fit.began))
         folder.finish(record)
         tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
         if experiment.tracker.log_model and experiment.save_classifier:
             tracked.log_model(run_dir)
-    announce(record, data, test, analysis, run_dir)
+    announce(record, found.data, test, analysis, run_dir)
     return record
 
 
-def _fit(experiment: Experiment, data: TextData, context: RunContext) -> tuple[Classifier, FitResult]:
-    """Fit the model, and log how it went."""
-    if isinstance(experiment.model, EmbeddingsModel):
-        log.info("of the options of trainer, device and precision alone have a part in %s", experiment.model.name)
-    elif isinstance(experiment.model, StaticEmbeddingsModel) and experiment.model.distil:
-        log.info("of the options of trainer, the device alone has a part in %s", experiment.model.name)
-    elif experiment.engine == "none":
-        log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
-    classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
-    if experiment.dataset.draws(experiment.seed):
-        fit = replace(fit, draws_seed=True)  # its examples are those of the seed
-    log.info(
-        "%s fitted in %.1f s: %s%s in %s",
-        experiment.model.name,
-        fit.train_seconds,
-        "" if fit.num_parameters is None else f"parameters {parameters(fit.num_parameters, fit.num_trainable)}, ",
-        fit.device,
-        fit.precision,
-    )
-    return classifier, fit
-
-
-def validate(
-    experiment: Experiment, classifier: Classifier, data: TextData, fit: FitResult
-) -> tuple[Predictions, dict[str, float]]:
-    """Return what the fitted classifier predicts on validation, with its metrics, calibrated first where asked for."""
-    if fit.validation_probabilities is None:
-        found = evaluate_split(classifier, data, "validation")
-        predictions, metrics = found.predictions, found.metrics
-    else:
-        predictions = Predictions(labels_of(data.validation), fit.validation_probabilities, data.label_names)
-        metrics = fit.best_metrics
-    if experiment.model.calibration is not CalibrationMethod.temperature:
-        return predictions, metrics
-    change = calibrate(classifier, predictions)
-    log.info(
-        "temperature %.2f, fitted on validation: log loss there %.4f, was %.4f; calibration error %.3f, was %.3f",
-        change.temperature,
-        change.after.log_loss,
-        change.before.log_loss,
-        change.after.ece,
-        change.before.ece,
-    )
-    return change.predictions, measure_predictions(data, "validation", change.predictions)
-
-
-def warned_of_collapse(experiment: Experiment, data: TextData, fit: FitResult, validated: Predictions) -> FitResult:
-    """Return the fit, with a warning where the classifier gives every validation text the same class.
-
-    Nothing is said of a model that is meant to (`model=majority`).
-    """
-    model = experiment.model
-    if isinstance(model, ClassicalModel) and str(model.classifier.get("_target_", "")).startswith("sklearn.dummy."):
-        return fit
-    losses = [epoch.train_loss for epoch in fit.epochs if epoch.epoch == fit.best_epoch]
-    plain = model.imbalance is Imbalance.none and not experiment.trainer.label_smoothing
-    words = collapse_words(
-        validated.labels,
-        validated.predicted,
-        data.label_names,
-        losses[0] if losses and plain else None,
-        entropy_of(np.bincount(labels_of(data.train), minlength=data.num_labels)),
-    )
-    if words is None:
-        return fit
-    log.warning("%s", words)
-    return replace(fit, warnings=(*fit.warnings, words))
+def _fitted(experiment: Experiment, data: TextData, context: RunContext, phases: Phases) -> Outcome:
+    """Fit to train, choose on validation, and look at test once."""
+    with phases.phase("fit"):
+        classifier, fit = fit_and_tell(experiment, data, context)
+    with phases.phase("evaluate"):
+        validated, validation = validate(experiment, classifier, data, fit)
+        fit = warned_of_collapse(experiment, data, fit, validated)
+        test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
+    metrics = {**validation, **test.metrics}
+    return Outcome(classifier, fit, data, validated, test, metrics, (test.predictions,))
 
 
 def check(experiment: Experiment) -> None:
@@ -262,6 +198,8 @@ def check(experiment: Experiment) -> None:
         TextclfError: With what is wrong and what would help.
     """
     check_objective(experiment.objective)
+    if experiment.dataset.folds is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("dataset.folds cross-validates in one process; leave out torchrun, or dataset.folds.")
     check_model(experiment.model, experiment.trainer)
     if experiment.save_classifier and isinstance(experiment.model, ClassicalModel):
         from textclf.models.classical.pipeline import check_is_read_again
@@ -278,7 +216,7 @@ def follow_experiment(experiment: Experiment) -> None:
 
 def _check_unchanged(data: TextData) -> None:
     """Raise if the data that are read from disk were changed under the run."""
-    if fingerprint_of(data.label_names, data.train, data.validation, data.test) != data.fingerprint:
+    if replace(data).fingerprint != data.fingerprint:  # computed anew
         raise DataError(
             "The data were changed on disk while the run read them, so its scores belong to no data there are. "
             "Leave the files (and the cache of datasets) alone during a run, and start it again."

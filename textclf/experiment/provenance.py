@@ -42,13 +42,16 @@ def tags_of(experiment: Experiment, fingerprint: str, environment: Mapping[str, 
 
 def described(data: TextData) -> dict[str, Any]:
     """Return what a record says of the data."""
+    examples = {split: len(data.split(split)) for split in SPLITS}
+    if data.folds is not None:
+        examples["test"] = len(data.folds.pool)
     return {
         "source": data.source,
         "fingerprint": data.fingerprint,
         "test_fingerprint": data.test_fingerprint,
         "label_names": list(data.label_names),
         "pairs": data.has_pairs,
-        "examples": {split: len(data.split(split)) for split in SPLITS},
+        "examples": examples,
         **({"rejected": data.rejected} if data.rejected else {}),
         **({"extra_train": data.extra_train} if data.extra_train else {}),
     }

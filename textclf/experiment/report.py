@@ -165,7 +165,10 @@ def course_words(record: RunRecord) -> str:
     said = f"{costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}."
     if fit["epochs"]:
         epochs = len(fit["epochs"])
-        said += f" {epochs} epoch{'s' * (epochs > 1)}; epoch {fit['best_epoch']} was kept by {record.objective}."
+        kept = f"epoch {fit['best_epoch']} was kept by {record.objective}"
+        if record.folds:
+            kept = "it ended with the epoch that the folds kept (their median)"
+        said += f" {epochs} epoch{'s' * (epochs > 1)}; {kept}."
     else:
         said += " It is not trained in epochs, so there is no curve."
     return said
@@ -207,12 +210,54 @@ def score_blocks(record: RunRecord, per_class: Mapping[str, Mapping[str, float |
         table = Details(f"All {len(classes)} classes", (table,))
     blocks: list[Block] = [
         Table(numbers, scores),
-        Paragraph(
-            f"The test split has {record.data['examples']['test']:,} examples and was looked at once, after the best "
-            f"epoch was chosen. A metric without a figure is undefined here."
-        ),
+        Paragraph(f"{_tested(record)} A metric without a figure is undefined here."),
+        *_fold_blocks(record),
     ]
     return blocks + ([Heading(3, "Each class, on the test split"), table] if classes else [])
+
+
+def _tested(record: RunRecord) -> str:
+    """Return which examples the scores are of, in a sentence or two."""
+    count = record.data["examples"]["test"]
+    if not (folds := record.folds):
+        return f"The test split has {count:,} examples and was looked at once, after the best epoch was chosen."
+    times = "once" if folds["repeats"] == 1 else f"{folds['repeats']} times"
+    return (
+        f"Each of the {count:,} examples was tested {times}, by a fit to the other folds ({folds['folds']} folds) that "
+        f"had made its choices on a slice of these. The classifier that is kept was fitted to all of them; its own "
+        f"score is not known, and these scores estimate it, a little too low if anything."
+    )
+
+
+def _fold_blocks(record: RunRecord) -> list[Block]:
+    """Return the scores fold by fold, and those on the source's own test split; nothing without folds."""
+    if not record.folds:
+        return []
+    names = [name for name in ("accuracy", "macro_f1", "log_loss") if f"test/{name}" in record.metrics]
+    columns = (
+        Column("repeat", numeric=True),
+        Column("fold", numeric=True),
+        Column("trained on", numeric=True),
+        Column("tested on", numeric=True),
+        *(Column(name, numeric=True) for name in names),
+    )
+    rows = tuple(
+        (
+            str(fold["repeat"]),
+            str(fold["fold"]),
+            count_cell(fold["train"]),
+            count_cell(fold["test"]),
+            *(decimals(fold["metrics"].get(f"test/{name}"), 4) for name in names),
+        )
+        for fold in record.folds["scores"]
+    )
+    blocks: list[Block] = [Details("Fold by fold", (Table(columns, rows),))]
+    if "fixed_test" in record.folds:
+        scores = [(name, decimals(record.metrics.get(f"fixed_test/{name}"), 4)) for name in names]
+        count = record.folds["fixed_test"]
+        heading = f"The classifier that is kept, on the {count:,} examples of the source's own test split"
+        blocks.append(Table((Column("metric"), Column("score", numeric=True)), tuple(scores), heading))
+    return blocks
 
 
 def cost_rows(record: RunRecord) -> list[tuple[str, str]]:

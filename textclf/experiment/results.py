@@ -22,13 +22,13 @@ from textclf.evaluation.evaluate import Evaluation
 from textclf.evaluation.metrics import class_figures, undefined_metrics
 from textclf.evaluation.predictions import prediction_table, sample_lines
 from textclf.evaluation.report import ATTRIBUTIONS_PAGE
+from textclf.experiment.fitting import Outcome
 from textclf.experiment.report import ReportedRun, report_blocks
 from textclf.system import timing
 from textclf.system.files import write_json, write_text
 from textclf.tracking import record as records
 from textclf.tracking.record import RunRecord
 from textclf.training.plots import plot_training_curves
-from textclf.training.result import FitResult
 
 log = logging.getLogger("textclf.experiment")
 
@@ -36,15 +36,14 @@ ANALYSIS_FILE = "analysis.json"
 REPORT_PAGE = "report.html"
 
 
-def write_results(
-    run_dir: Path, record: RunRecord, data: TextData, fit: FitResult, test: Evaluation, analysis: Analysis
-) -> list[str]:
+def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: Analysis) -> list[str]:
     """Write all of a run's files but `run.json` and the classifier.
 
     Returns:
         The names of the files and folders, which belong in the tracker too.
     """
-    predictions, names = test.predictions, list(data.label_names)
+    data, predictions = found.data, found.test.predictions
+    names = list(data.label_names)
     figures = class_figures(predictions.predicted, predictions.labels, len(names))
     per_class = {
         name: {key: None if values[k] != values[k] else float(values[k]) for key, values in figures.items()}
@@ -61,7 +60,7 @@ def write_results(
         zero_division=0,
     )
     write_text(run_dir / "classification_report.txt", str(report))
-    prediction_table(data, "test", predictions).to_parquet(run_dir / records.PREDICTIONS_FILE, index=False)
+    _prediction_table(found).to_parquet(run_dir / records.PREDICTIONS_FILE, index=False)
 
     folder = run_dir / records.FIGURES
     folder.mkdir(exist_ok=True)
@@ -69,9 +68,9 @@ def write_results(
     plots.plot_confusion_matrix(predictions, title, folder / "confusion_matrix.png")
     plots.plot_roc_curves(predictions, title, folder / "roc_curve.png")
     plots.plot_precision_recall_curves(predictions, title, folder / "precision_recall_curve.png")
-    plot_training_curves(fit, record.objective, title, folder / "loss_curve.png")
+    plot_training_curves(found.fit, record.objective, title, folder / "loss_curve.png")
     plots.plot_class_scores(predictions, title, folder / "class_scores.png")
-    found = write_analysis(run_dir, analysis, title)
+    more = write_analysis(run_dir, analysis, title)
     counts = {split: np.bincount(labels_of(data.split(split)), minlength=len(names)) for split in SPLITS}
     class_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}
     blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder))
@@ -83,10 +82,23 @@ def write_results(
         "classification_report.txt",
         records.PREDICTIONS_FILE,
         records.FIGURES,
-        *found,
+        *more,
         records.REPORT_FILE,
         REPORT_PAGE,
     ]
+
+
+def _prediction_table(found: Outcome) -> pd.DataFrame:
+    """Return the test predictions; of a cross-validation those of each repeat below one another, with their folds."""
+    if found.fold_numbers is None:
+        return prediction_table(found.data, "test", found.test.predictions)
+    tables = []
+    for repeat, (predictions, numbers) in enumerate(zip(found.passes, found.fold_numbers, strict=True), 1):
+        table = prediction_table(found.data, "test", predictions)
+        table.insert(1, "repeat", repeat)
+        table.insert(2, "fold", numbers + 1)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from huggingface_hub import constants
 from numpy.typing import NDArray
 
@@ -38,6 +39,11 @@ class _Memory(Generic[T]):
     entries: OrderedDict[str, tuple[T, float]] = field(default_factory=OrderedDict)
     """Results, and the seconds that it took to make them."""
     seconds_saved: float = 0.0
+    """Less than 0 where more was made than was asked for."""
+    pool: Sequence[str] = ()
+    """Texts of which any are asked for, time after time."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """The place of each text of the pool."""
 
 
 @dataclass
@@ -59,6 +65,8 @@ class TextCache(Generic[T]):
     """Returns what a file holds of a result beside its arrays."""
     result: Callable[[dict[str, NDArray], dict[str, Any], int], T]
     """Returns the result of a file for so many texts; raises ValueError where the file holds none."""
+    chosen: Callable[[T, NDArray[np.int64]], T] | None = None
+    """Returns the result of some texts from that of all; none where one text's result depends on the others."""
 
     def __post_init__(self) -> None:
         self._memory: ContextVar[_Memory[T] | None] = ContextVar(self.name, default=None)
@@ -87,11 +95,23 @@ class TextCache(Generic[T]):
         finally:
             self._memory.reset(token)
 
+    @contextmanager
+    def pooled(self, texts: Sequence[str]) -> Iterator[None]:
+        """Make the results of a pool of texts together, as soon as those of any are asked for inside the context."""
+        memory = self._memory.get()
+        assert memory is not None, "nothing is remembered here"
+        memory.pool = list(dict.fromkeys(texts))
+        memory.rows = {text: row for row, text in enumerate(memory.pool)}
+        try:
+            yield
+        finally:
+            memory.pool, memory.rows = (), {}
+
     def remembered(
         self,
         how: Callable[[], Sequence[str]],
         texts: Sequence[str],
-        make: Callable[[], T],
+        make: Callable[[Sequence[str], Sequence[str] | None], T],
         text_pairs: Sequence[str] | None = None,
     ) -> T:
         """Return the result of texts, or pairs of texts, from memory, from disk, or made now.
@@ -99,12 +119,29 @@ class TextCache(Generic[T]):
         Args:
             how: Gives all that the result depends on beside the texts: a model's whole content, options, versions.
             texts: The n texts, or the first texts of n pairs.
-            make: Makes the result.
+            make: Makes the result of texts, or pairs of texts.
             text_pairs: The second texts of the pairs; none for single texts.
         """
         memory = self._memory.get()
         if memory is None or len(texts) < self.fewest_texts:
-            return make()
+            return make(texts, text_pairs)
+        if self.chosen is not None and memory.rows and text_pairs is None:
+            rows = [memory.rows.get(text, -1) for text in texts]
+            if min(rows) >= 0:
+                whole, seconds = self._remembered(memory, how, memory.pool, make, None)
+                memory.seconds_saved -= seconds * (1 - len(rows) / len(memory.pool))
+                return self.chosen(whole, np.array(rows, dtype=np.int64))
+        return self._remembered(memory, how, texts, make, text_pairs)[0]
+
+    def _remembered(
+        self,
+        memory: _Memory[T],
+        how: Callable[[], Sequence[str]],
+        texts: Sequence[str],
+        make: Callable[[Sequence[str], Sequence[str] | None], T],
+        text_pairs: Sequence[str] | None,
+    ) -> tuple[T, float]:
+        """Return the result of texts, and the seconds that it took to make."""
         key = key_of(how(), texts, text_pairs)
         found = memory.entries.pop(key, None)
         if found is None and memory.room_on_disk:
@@ -113,14 +150,14 @@ class TextCache(Generic[T]):
             memory.seconds_saved += found[1]
         else:
             begun = time.perf_counter()
-            result = make()
+            result = make(texts, text_pairs)
             found = result, time.perf_counter() - begun
             if found[1] >= self.file_seconds and self._bytes(result) <= memory.room_on_disk:
                 self.write(key, result, found[1], memory.room_on_disk)
         memory.entries[key] = found
         while memory.entries and sum(self._bytes(kept) for kept, _ in memory.entries.values()) > self.memory_bytes:
             memory.entries.popitem(last=False)
-        return found[0]
+        return found
 
     def read(self, key: str, num_texts: int) -> tuple[T, float] | None:
         """Return a result that was written under a key, and its seconds; none where there is nothing, or none whole."""

@@ -51,7 +51,8 @@ class RunRecord:
     costs: dict[str, float]
     """`num_parameters`, `num_trainable_parameters`, `size_bytes` of the saved classifier, `train_seconds`,
     `train_examples_per_second`, `test_examples_per_second`, `latency_median_seconds`, `latency_p95_seconds`,
-    `peak_memory_bytes`, `peak_gpu_memory_bytes`; one that was not measured is absent."""
+    `peak_memory_bytes`, `peak_gpu_memory_bytes`, `folds_seconds` of all fits to folds; one that
+    was not measured is absent."""
     data: dict[str, Any]
     """Source, fingerprints, label names, and examples of each split."""
     fit: dict[str, Any]
@@ -68,6 +69,9 @@ class RunRecord:
     """Time of the start, ISO 8601 with zone."""
     seconds: float
     """Duration of the whole run."""
+    folds: dict[str, Any] = field(default_factory=dict)
+    """Of a cross-validation: `folds`, `repeats`, the fingerprint of the partitions, and the scores of each fold; empty
+    where one test split was held out."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds of each phase: `start` (from the command to the data: imports, config, tracker), `load`, `audit`, `fit`,
     `evaluate` (scores and latency), `record` (analysis, figures, files); and `before_first_step`, from the

@@ -97,7 +97,8 @@ class TrainingMonitor:
     @property
     def over(self) -> bool:
         """Whether there is nothing left to train."""
-        if self.has_best or len(self.epochs) >= self.planned_epochs:
+        last = self.planned_epochs if self.context.keep_epoch is None else self.context.keep_epoch
+        if self.has_best or len(self.epochs) >= min(last, self.planned_epochs):
             return True
         patience = self.options.patience
         return self.best is not None and patience is not None and len(self.epochs) - self.best.epoch >= patience
@@ -212,27 +213,30 @@ class TrainingMonitor:
         seconds = self.seconds_so_far()
         self._bar.close()
         self.classifier.set_training(False)
-        with self.interruptible():
-            validation = evaluate_split(self.classifier, self.data, "validation")
-        metrics = validation.metrics
+        validated, metrics = None, {}
+        if self.context.keep_epoch is None:
+            with self.interruptible():
+                validation = evaluate_split(self.classifier, self.data, "validation")
+            validated, metrics = validation.predictions, validation.metrics
         result = EpochResult(len(self.epochs) + 1, self.step, train_loss, metrics, seconds)
         self.warn(self.stability.judge_epoch(result))
-        worry = self.stability.still_collapsed(result, validation.predictions.labels, validation.predictions.predicted)
-        if worry is not None and self.is_main:
-            log.warning("%s", worry)
+        if validated is not None:
+            worry = self.stability.still_collapsed(result, validated.labels, validated.predicted)
+            if worry is not None and self.is_main:
+                log.warning("%s", worry)
         self.epochs.append(result)
         self.train_examples += self.epoch_examples
         self.steps_done = 0
         score = self._score(result)
-        improved = self.best is None or score > self._score(self.best)
+        improved = self.best is None or score > self._score(self.best) or validated is None
         if improved:
             self.best = result
-            self.best_probabilities = validation.predictions.probabilities
-            if result.epoch < self.planned_epochs:  # nothing follows the last epoch, so the model keeps its weights
+            self.best_probabilities = None if validated is None else validated.probabilities
+            if not self.over:  # nothing follows the last epoch, so the model keeps its weights
                 self.best_weights = {name: weight.to("cpu", copy=True) for name, weight in self.trained().items()}
         self._log({"train/epoch_loss": train_loss, **metrics})
         self._announce(result, improved)
-        if self.over and result.epoch < self.planned_epochs:
+        if self.over and result.epoch < self.planned_epochs and validated is not None:
             log.info("no better %s for %d epochs: training stops early", self.context.objective, self.options.patience)
 
     def trained(self) -> dict[str, torch.Tensor]:
@@ -266,7 +270,7 @@ class TrainingMonitor:
             self.planned_epochs,
             result.train_loss,
             self.context.objective,
-            "undefined" if value is None else f"{value:.4f}",
+            "not looked at" if self.context.keep_epoch else "undefined" if value is None else f"{value:.4f}",
             " (best)" if improved and value is not None else "",
             self.epoch_examples / result.seconds,
             result.seconds,

@@ -35,6 +35,8 @@ class RunContext:
     accept_changes: bool = False
     """Go on from a checkpoint although device, precision, number of threads or versions are no longer those of the
     process that wrote it, so that the digits may differ."""
+    keep_epoch: int | None = None
+    """Train to the end of this epoch and keep its weights, without a look at validation; none chooses on validation."""
     fenced: Callable[[], AbstractContextManager[None]] = nullcontext
     """Makes the context in which a checkpoint is written; raises where the run is another worker's by now."""
 

@@ -39,7 +39,7 @@ def worked(monkeypatch):
     work = TOKENS.remembered
 
     def watched(how, texts, make, text_pairs):
-        return work(how, texts, lambda: (seen.extend(texts), make())[1], text_pairs)
+        return work(how, texts, lambda *given: (seen.extend(texts), make(*given))[1], text_pairs)
 
     monkeypatch.setattr(TOKENS, "remembered", watched)
     return seen

@@ -118,7 +118,7 @@ class SentenceEncoder:
         """Return the embeddings of texts: float32 (n, size)."""
         if not self.is_frozen:
             return self._encode(texts)
-        return VECTORS.remembered(self.identity, texts, partial(self._encode, texts))
+        return VECTORS.remembered(self.identity, texts, lambda some, _: self._encode(some))
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts, those of similar length together."""

@@ -39,5 +39,6 @@ VECTORS = TextCache(
     arrays=_arrays,
     about=_about,
     result=_vectors,
+    chosen=lambda vectors, rows: vectors[rows],
 )
 """Embeddings, float32 (n, size), by encoder and texts."""

@@ -54,7 +54,10 @@ def tokenize(
             encode = partial(_encoded_by_transformers, tokenizer, lengths.tokenizer_cuts)
             return tokenized(encode, texts, text_pairs, lengths, with_types)
         encode = partial(encoded_by_backend, _set_up(plain, lengths.tokenizer_cuts))
-        make = partial(tokenized, encode, texts, text_pairs, lengths, with_types)
+
+        def make(some: Sequence[str], pairs: Sequence[str] | None) -> TokenizedTexts:
+            return tokenized(encode, some, pairs, lengths, with_types)
+
         return TOKENS.remembered(partial(_how, plain, lengths, with_types), texts, make, text_pairs)
 
 
