@@ -6,18 +6,16 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from textclf.data.folds import Fold, Folds
 from textclf.data.selection import take_rows
 from textclf.data.text_columns import UNNAMED, TextColumns
-
-if TYPE_CHECKING:
-    from textclf.data.folds import Fold, Folds
 
 IN_MEMORY_BYTES = 256_000_000
 """Texts of a split above this size stay on disk."""

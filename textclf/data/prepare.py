@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from textclf.data import rejected
 from textclf.data.column_names import check_columns, find_columns, text_columns, wanted_columns
 from textclf.data.dataset import TextData
-from textclf.data.folds import joined, make_folds
 from textclf.data.labels import (
     EMPTY,
     LEFT_OUT,
@@ -32,6 +31,7 @@ from textclf.data.labels import (
     without_rare,
 )
 from textclf.data.options import DatasetOptions, FilesDataset, UnknownLabels
+from textclf.data.partitions import joined, make_folds
 from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
 from textclf.data.selection import select_rows, take_rows

@@ -122,8 +122,9 @@ def _by_language(predictions: Predictions, languages: NDArray[np.str_]) -> dict[
 
 def latency(classifier: Classifier, data: TextData) -> dict[str, float]:
     """Return the latency of single examples: `latency_median_seconds` and `latency_p95_seconds`."""
-    rows = np.linspace(0, len(data.validation) - 1, WARM_UP + SINGLES).astype(int)
-    texts, pairs = texts_of(data.validation.select(rows))
+    split = data.validation if len(data.validation) else data.test
+    rows = np.linspace(0, len(split) - 1, WARM_UP + SINGLES).astype(int)
+    texts, pairs = texts_of(split.select(rows))
     taken: list[float] = []
     begun = time.perf_counter()
     for number, text in enumerate(texts):

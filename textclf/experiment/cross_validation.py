@@ -1,8 +1,8 @@
 """Cross-validation of an experiment: a fit to all but one fold, time after time, then a final one to everything.
 
 Each fit makes its own choices (epoch, temperature) on its own slice of validation, and is tested on the fold that it
-has not seen. The final classifier takes over what the fits chose: the median epoch, the mean temperature. Its own score is
-not known; that of the fits, which saw a little less, is the estimate.
+has not seen. The final classifier takes over what the fits chose: the median epoch, the mean temperature. Its own score
+is not known; that of the fits, which saw a little less, is the estimate.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _fold(experiment: Experiment, data: TextData, part: Fold, context: RunContex
         checkpoints=None if context.checkpoints is None else context.checkpoints / key,
     )
     try:
-        classifier, fit = fit_and_tell(experiment, own, inner)
+        classifier, fit = fit_and_tell(experiment, own, inner, tell=False)
         validated, validation = validate(experiment, classifier, own, fit)
         fit = warned_of_collapse(experiment, own, fit, validated)
         test = evaluate_split(classifier, own, "test")

@@ -50,9 +50,20 @@ class Outcome:
     """Costs that only this way of testing has."""
 
 
-def fit_and_tell(experiment: Experiment, data: TextData, context: RunContext) -> tuple[Classifier, FitResult]:
-    """Fit the model, and log how it went."""
-    if isinstance(experiment.model, EmbeddingsModel):
+def fit_and_tell(
+    experiment: Experiment, data: TextData, context: RunContext, tell: bool = True
+) -> tuple[Classifier, FitResult]:
+    """Fit the model, and log how it went.
+
+    Args:
+        experiment: What to fit.
+        data: The data.
+        context: The run that this is part of.
+        tell: Log it; of many fits the last.
+    """
+    if not tell:
+        pass
+    elif isinstance(experiment.model, EmbeddingsModel):
         log.info("of the options of trainer, device and precision alone have a part in %s", experiment.model.name)
     elif isinstance(experiment.model, StaticEmbeddingsModel) and experiment.model.distil:
         log.info("of the options of trainer, the device alone has a part in %s", experiment.model.name)
@@ -61,6 +72,8 @@ def fit_and_tell(experiment: Experiment, data: TextData, context: RunContext) ->
     classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
     if experiment.dataset.draws(experiment.seed):
         fit = replace(fit, draws_seed=True)  # its examples are those of the seed
+    if not tell:
+        return classifier, fit
     log.info(
         "%s fitted in %.1f s: %s%s in %s",
         experiment.model.name,

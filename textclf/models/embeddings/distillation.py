@@ -69,7 +69,7 @@ def distil(options: StaticEmbeddingsModel, device: torch.device) -> StaticEncode
     tokenizer = _bare(encoder, options)
     words = [tokenizer.id_to_token(number) or "" for number in range(_rows(encoder.tokenizer))]
     how = ["distilled", str(options.size), *encoder.identity()]
-    vectors = VECTORS.remembered(lambda: how, words, lambda some, _: _distilled(encoder, some, options))
+    vectors = VECTORS.remembered(lambda: how, words, lambda some, _: _distilled(encoder, list(some), options))
     return rounded_encoder(tokenizer, vectors)
 
 
