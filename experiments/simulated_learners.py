@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,11 @@ class Sample:
     def one_hot(self) -> Floats:
         """The labels as indicators, float64 (n, C)."""
         return np.eye(self.num_labels)[self.labels]
+
+    @cached_property
+    def squared(self) -> Floats:
+        """The features and their squares, float64 (n, 2p)."""
+        return np.concatenate([self.features, self.features**2], axis=1)
 
 
 def gaussian(n: int, rng: Generator) -> Sample:
@@ -71,7 +77,7 @@ def words(n: int, rng: Generator) -> Sample:
 
 
 def rings(n: int, rng: Generator) -> Sample:
-    """Three classes of 50, 30 and 20 %, 8 features, each class two clouds on opposite sides, so that no line parts them."""
+    """Three classes of 50, 30 and 20 %, 8 features, each class two clouds on opposite sides: no line parts them."""
     labels = _at_least_one_of_each(rng, n, (0.5, 0.3, 0.2))
     side = rng.choice([-1.0, 1.0], size=n)
     centres = np.zeros((3, 8))
@@ -102,18 +108,19 @@ def stratified(labels: Ints, folds: int, rng: Generator) -> Ints:
 
 def bayes(sample: Sample, folds: Ints, rng: Generator) -> Ints:
     """Naive Bayes with a normal density for each class and feature."""
-    return _normal_bayes(sample, folds, _training(folds))
+    return _normal_bayes(sample, folds)
 
 
 def resampled_bayes(sample: Sample, folds: Ints, rng: Generator) -> Ints:
     """Naive Bayes of about a fifth of the training examples, drawn by the seed."""
-    training = _training(folds)
-    return _normal_bayes(sample, folds, training * (rng.random(training.shape) < 0.2))
+    used = (rng.random((len(folds), folds.max() + 1)) < 0.2) & (folds[:, None] != np.arange(folds.max() + 1))
+    weights = (used[:, :, None] * sample.one_hot[:, None, :]).reshape(len(folds), -1)
+    return _normal_bayes(sample, folds, sums=_by_fold(weights, folds, sample))
 
 
 def subspace_bayes(sample: Sample, folds: Ints, rng: Generator) -> Ints:
     """Naive Bayes of a third of the features, drawn by the seed: some trainings are much better than others."""
-    return _normal_bayes(sample, folds, _training(folds), _subspaces(sample, folds, rng))
+    return _normal_bayes(sample, folds, _subspaces(sample, folds, rng))
 
 
 def collapsing_bayes(sample: Sample, folds: Ints, rng: Generator) -> Ints:
@@ -154,7 +161,7 @@ def nearest_of(sample: Sample) -> Ints:
 
 
 def random_tree(sample: Sample, folds: Ints, rng: Generator) -> Ints:
-    """A tree whose splits are drawn by the seed and whose leaves vote by their training examples (Geurts et al. 2006)."""
+    """A tree whose splits are drawn by the seed and whose leaves vote by their training examples."""
     count, (n, p) = folds.max() + 1, sample.features.shape
     nodes = 2**DEPTH
     feature = rng.integers(p, size=(count, nodes))
@@ -222,50 +229,68 @@ def _training(folds: Ints) -> Floats:
 def _subspaces(sample: Sample, folds: Ints, rng: Generator) -> Floats:
     """Return which third of the features each fold's training may use, float64 (folds, p, 1)."""
     drawn = rng.random((folds.max() + 1, sample.features.shape[1]))
-    return (drawn <= np.quantile(drawn, 1 / 3, axis=1, keepdims=True)).astype(np.float64)[:, :, None]
+    third = np.sort(drawn, axis=1)[:, drawn.shape[1] // 3 - 1 : drawn.shape[1] // 3]
+    return (drawn <= third).astype(np.float64)[:, :, None]
 
 
-def _class_sums(sample: Sample, weights: Floats, values: Floats) -> Floats:
-    """Return the sums over each fold's training examples of each class, float64 (folds, p, C)."""
-    return np.stack([values.T @ (weight[:, None] * sample.one_hot) for weight in weights])
+def _sums(sample: Sample, folds: Ints) -> tuple[Floats, Floats]:
+    """Return the sums of [features, their squares] over each fold's training examples by class, and their numbers.
+
+    float64 (folds, 2p, C) and (folds, 1, C).
+    """
+    count = folds.max() + 1
+    cells = np.zeros((len(folds), count * sample.num_labels))
+    cells[np.arange(len(folds)), folds * sample.num_labels + sample.labels] = 1
+    sums, numbers = _by_fold(cells, folds, sample)
+    return sums.sum(axis=0) - sums, np.maximum(numbers.sum(axis=0) - numbers, 0.5)
 
 
-def _priors(sample: Sample, weights: Floats) -> Floats:
-    """Return the training examples of each class, float64 (folds, 1, C), at least a half of one."""
-    return np.maximum(weights @ sample.one_hot, 0.5)[:, None, :]
+def _by_fold(cells: Floats, folds: Ints, sample: Sample) -> tuple[Floats, Floats]:
+    """Return weighted sums and numbers of examples; `cells` are weights by fold and class, float64 (n, folds * C)."""
+    both = sample.squared.T @ cells
+    shape = (both.shape[0], folds.max() + 1, sample.num_labels)
+    numbers = np.maximum(cells.sum(axis=0), 0.5).reshape(shape[1:])
+    return np.moveaxis(both.reshape(shape), 0, 1), numbers[:, None, :]
 
 
-def _normal_bayes(sample: Sample, folds: Ints, weights: Floats, kept: Floats | None = None) -> Ints:
-    """Predict by naive Bayes with weighted training examples, float64 (folds, n), and some of the features."""
-    values = sample.features
+def _normal_bayes(
+    sample: Sample, folds: Ints, kept: Floats | None = None, sums: tuple[Floats, Floats] | None = None
+) -> Ints:
+    """Predict by naive Bayes from some of the features, and from other sums than all training examples'."""
+    both, counts = sums or _sums(sample, folds)
+    p = sample.features.shape[1]
     kept = np.ones(1) if kept is None else kept
-    counts = _priors(sample, weights)
-    means = _class_sums(sample, weights, values) / counts
-    variances = np.maximum(_class_sums(sample, weights, values**2) / counts - means**2, 0.05)
+    means = both[:, :p] / counts
+    variances = np.maximum(both[:, p:] / counts - means**2, 0.05)
     constant = (kept * -0.5 * (means**2 / variances + np.log(variances))).sum(axis=1) + np.log(counts[:, 0])
-    scores = values @ (kept * means / variances) - 0.5 * values**2 @ (kept / variances) + constant[:, None]
-    return _own(scores, folds)
+    slopes = np.concatenate([kept * means / variances, -0.5 * kept / variances], axis=1)
+    return _own(sample.squared, folds, slopes, constant)
 
 
 def _word_bayes(sample: Sample, folds: Ints, kept: Floats) -> Ints:
     """Predict by multinomial naive Bayes with some of the words."""
-    weights = _training(folds)
-    counts = kept * (_class_sums(sample, weights, sample.features) + 1)
-    shares = np.where(counts > 0, counts / counts.sum(axis=1, keepdims=True), 1)
-    return _own(sample.features @ np.log(shares) + np.log(_priors(sample, weights)), folds)
+    both, numbers = _sums(sample, folds)
+    counts = kept * (both[:, : sample.features.shape[1]] + 1)
+    slopes = np.log(np.where(counts > 0, counts / counts.sum(axis=1, keepdims=True), 1))
+    return _own(sample.features, folds, slopes, np.log(numbers[:, 0]))
 
 
 def _ridge(sample: Sample, folds: Ints, penalty: float) -> Ints:
     """Predict by least squares on the indicators of the classes."""
     values = np.concatenate([sample.features, np.ones((len(folds), 1))], axis=1)
-    weights = _training(folds)
-    grams = np.stack([values.T @ (weight[:, None] * values) for weight in weights])
-    slopes = np.eye(values.shape[1])
-    slopes[-1, -1] = 0
-    fitted = np.linalg.solve(grams + penalty * slopes, _class_sums(sample, weights, values))
-    return _own(values @ fitted, folds)
+    both = np.concatenate([values, sample.one_hot], axis=1)
+    products = np.stack([values[own].T @ both[own] for own in (folds == k for k in range(folds.max() + 1))])
+    products = products.sum(axis=0) - products
+    width = values.shape[1]
+    ridge = penalty * np.diag(np.r_[np.ones(width - 1), 1e-9])
+    fitted = np.linalg.solve(products[:, :, :width] + ridge, products[:, :, width:])
+    return _own(values, folds, fitted, np.zeros((len(fitted), 1)))
 
 
-def _own(scores: Floats, folds: Ints) -> Ints:
-    """Return each example's best class by the scores of its own fold, float64 (folds, n, C)."""
-    return scores[folds, np.arange(len(folds))].argmax(axis=1)
+def _own(values: Floats, folds: Ints, slopes: Floats, constants: Floats) -> Ints:
+    """Return each example's best class by the slopes (folds, p, C) and constants (folds, C) of its own fold."""
+    found = np.empty(len(folds), dtype=np.int64)
+    for fold in range(len(slopes)):
+        own = folds == fold
+        found[own] = (values[own] @ slopes[fold] + constants[fold]).argmax(axis=1)
+    return found

@@ -34,11 +34,14 @@ from textclf.compare.statistics.confusion_metrics import (
     confusions,
     matthews,
 )
+from textclf.compare.statistics.fold_test import fold_scores, fold_scores_of_confusions
 from textclf.compare.statistics.p_values import FEW_DISAGREEMENTS, holm, mcnemar_p_value, superiority
 from textclf.compare.statistics.resampling import DRAWS, bootstrap, drawn_confusions, example_weights
+from textclf.compare.statistics.systems import ComparedSystems, compare_systems
 from textclf.compare.statistics.two_way import (
     POWER,
     Estimates,
+    FoldSpread,
     Scores,
     differences,
     levels,
@@ -51,17 +54,22 @@ __all__ = [
     "FEW_DISAGREEMENTS",
     "OF_CONFUSIONS",
     "POWER",
+    "ComparedSystems",
     "Estimates",
+    "FoldSpread",
     "Scores",
     "accuracy",
     "bootstrap",
     "class_f1",
     "class_precision",
     "class_recall",
+    "compare_systems",
     "confusions",
     "differences",
     "drawn_confusions",
     "example_weights",
+    "fold_scores",
+    "fold_scores_of_confusions",
     "holm",
     "levels",
     "matthews",

@@ -16,6 +16,31 @@ POWER = 0.8
 
 
 @dataclass(frozen=True)
+class FoldSpread:
+    """Scores by fold of a cross-validation; folds are numbered within each repeat."""
+
+    by_fold: Floats
+    """Each setup's score by repeat and fold, mean over seeds, float64 (S, repeats, k)."""
+    covariance: Floats
+    """Covariance of the setups' scores in one repeat over draws of the examples, mean over repeats, float64 (S, S)."""
+
+    def estimate(self, setups: NDArray[np.int64]) -> tuple[Floats, float]:
+        """Return the variance that trainings on other examples add to a score or a difference, and its freedom.
+
+        Folds differ by their test examples and by their classifiers. The part of the examples is known from the
+        examples; what the folds vary more than that is the classifiers', and is averaged over folds and repeats.
+
+        Args:
+            setups: Numbers of setups: one row of scores, or two of which the second is subtracted, int (parts, pairs).
+        """
+        folds, repeats = self.by_fold.shape[2], self.by_fold.shape[1]
+        scores = self.by_fold[setups[0]] - (self.by_fold[setups[1]] if len(setups) > 1 else 0)
+        spread = scores.var(axis=2, ddof=1).mean(axis=1) / folds
+        excess = np.maximum(spread - _variances(self.covariance, setups), 0)
+        return excess / repeats, repeats * (folds - 1)
+
+
+@dataclass(frozen=True)
 class Scores:
     """One metric of S setups on the same test examples, reduced to what the tests need."""
 
@@ -25,6 +50,11 @@ class Scores:
     """Covariance of the setups' means over seeds, over draws of the test examples, float64 (S, S)."""
     num_examples: int
     """Test examples that every score was computed on."""
+    noise: Floats | None = None
+    """Part of each setup's variance in `covariance` that is its seeds', which are right by chance on one example and not
+    on another, float64 (S,); none where it is not known."""
+    folds: FoldSpread | None = None
+    """What trainings on other examples add; none where all seeds were trained on the same ones."""
 
     @property
     def means(self) -> Floats:
@@ -38,11 +68,12 @@ class Scores:
 
     @property
     def seed_variances(self) -> Floats:
-        """Variance of each setup's mean due to its seeds, corrected for few seeds, float64 (S,).
+        """Variance of each setup's mean due to its seeds, beyond what `covariance` has of it, float64 (S,).
 
-        It is 0 for one seed, which shows none.
+        It is corrected for few seeds. It is 0 for one seed, which shows none.
         """
-        return np.array([scores.var(ddof=1) / (len(scores) - 1) if len(scores) > 1 else 0.0 for scores in self.by_seed])
+        spread = [scores.var(ddof=1) / (len(scores) - 1) if len(scores) > 1 else 0.0 for scores in self.by_seed]
+        return np.maximum(np.array(spread) - (0.0 if self.noise is None else self.noise), 0)
 
 
 @dataclass(frozen=True)
@@ -88,7 +119,8 @@ def scores_of_means(values: Sequence[ArrayLike]) -> Scores:
     over_seeds = np.stack([setup.mean(axis=0) for setup in arrays])
     num_examples = over_seeds.shape[1]
     covariance = np.atleast_2d(np.cov(over_seeds)) / num_examples if num_examples > 1 else np.zeros((len(arrays),) * 2)
-    return Scores(tuple(setup.mean(axis=1) for setup in arrays), covariance, num_examples)
+    noise = np.array([_noise(setup.var(axis=0).mean() / num_examples, len(setup)) for setup in arrays])
+    return Scores(tuple(setup.mean(axis=1) for setup in arrays), covariance, num_examples, noise)
 
 
 def scores_of_draws(by_seed: Sequence[ArrayLike], draws: Sequence[Floats], num_examples: int) -> Scores:
@@ -96,12 +128,20 @@ def scores_of_draws(by_seed: Sequence[ArrayLike], draws: Sequence[Floats], num_e
 
     Args:
         by_seed: For each setup, its score for each seed on all examples, float (k,).
-        draws: For each setup, its mean over seeds in each bootstrap draw of the examples, float64
-            (draws,). The draws must be the same examples for every setup.
+        draws: For each setup, its score for each seed in each bootstrap draw of the examples, float64
+            (k, draws); or its mean over seeds, (draws,). The draws must be the same examples for every setup.
         num_examples: Number of examples.
     """
-    covariance = np.atleast_2d(np.cov(np.stack(draws)))
-    return Scores(tuple(np.asarray(scores, dtype=np.float64) for scores in by_seed), covariance, num_examples)
+    given = [np.atleast_2d(setup) for setup in draws]
+    covariance = np.atleast_2d(np.cov(np.stack([setup.mean(axis=0) for setup in given])))
+    apart = [setup - setup.mean(axis=0) for setup in given]
+    noise = np.array([_noise(setup.var(axis=1, ddof=1).mean(), len(setup)) for setup in apart])
+    return Scores(tuple(np.asarray(scores, dtype=np.float64) for scores in by_seed), covariance, num_examples, noise)
+
+
+def _noise(around: float, seeds: int) -> float:
+    """Return the variance over examples of a mean of seeds that is the seeds' own, from their variance around it."""
+    return around / (seeds - 1) if seeds > 1 else 0.0
 
 
 def differences(scores: Scores, first: ArrayLike, second: ArrayLike) -> Estimates:
@@ -116,24 +156,34 @@ def differences(scores: Scores, first: ArrayLike, second: ArrayLike) -> Estimate
         second: Numbers of setups, int (pairs,).
     """
     a, b = np.atleast_1d(first), np.atleast_1d(second)
-    covariance = scores.covariance
-    examples = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
-    return _estimates(scores, scores.means[a] - scores.means[b], examples, np.stack([a, b]))
+    return _estimates(scores, scores.means[a] - scores.means[b], np.stack([a, b]))
 
 
 def levels(scores: Scores) -> Estimates:
     """Return each setup's own score with its error over seeds and test examples."""
     setups = np.arange(len(scores.by_seed))
-    return _estimates(scores, scores.means, np.diag(scores.covariance), setups[None, :])
+    return _estimates(scores, scores.means, setups[None, :])
 
 
-def _estimates(scores: Scores, values: Floats, examples: Floats, setups: NDArray[np.int64]) -> Estimates:
-    """Return estimates from the examples' variance and the seeds' of the setups involved, (parts, pairs)."""
+def _estimates(scores: Scores, values: Floats, setups: NDArray[np.int64]) -> Estimates:
+    """Return estimates for the setups involved: one each, or two of which the second is subtracted, (parts, pairs)."""
     # Where two setups agree on every example, the variance is taken as if they disagreed on one: agreement on a few
     # examples is no proof of agreement on all.
-    examples = np.maximum(examples, 1.0 / scores.num_examples**2)
-    seeds = scores.seed_variances[setups]
-    seed_freedom = np.maximum(scores.seed_counts[setups] - 1, 1)
-    total = seeds.sum(axis=0) + examples
-    freedom = total**2 / ((seeds**2 / seed_freedom).sum(axis=0) + examples**2 / max(scores.num_examples - 1, 1))
-    return Estimates(values, np.sqrt(total), freedom, seeds.sum(axis=0) / total)
+    examples = np.maximum(_variances(scores.covariance, setups), 1.0 / scores.num_examples**2)
+    if scores.folds is None:
+        trainings = scores.seed_variances[setups]
+        freedom = np.maximum(scores.seed_counts[setups] - 1, 1)
+    else:
+        variance, freedom = scores.folds.estimate(setups)
+        trainings = variance[None, :]
+    total = trainings.sum(axis=0) + examples
+    every = total**2 / ((trainings**2 / freedom).sum(axis=0) + examples**2 / max(scores.num_examples - 1, 1))
+    return Estimates(values, np.sqrt(total), every, trainings.sum(axis=0) / total)
+
+
+def _variances(covariance: Floats, setups: NDArray[np.int64]) -> Floats:
+    """Return the variance of scores or differences, float64 (pairs,)."""
+    if len(setups) == 1:
+        return covariance[setups[0], setups[0]]
+    a, b = setups
+    return covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
