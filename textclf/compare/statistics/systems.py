@@ -1,4 +1,4 @@
-"""One call for people who have predictions and want verdicts: labels and predictions in, a comparison of each pair out."""
+"""One call for people who have predictions and want verdicts: labels and predictions in, a verdict on each pair out."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def compare_systems(
     Two repeats of a cross-validation with five folds, of one seed each:
 
     >>> folds = np.stack([rng.permutation(1000) % 5 for _ in range(2)])
-    >>> outside = {"large": system(0.90, (1, 2, 1000)), "small": system(0.89, (1, 2, 1000))}
+    >>> outside = {"large": system(0.90, (1, 2, 1000)), "small": system(0.895, (1, 2, 1000))}
     >>> [pair] = compare_systems(labels, outside, folds, metric="macro_f1")
     >>> pair.verdict, pair.p_value > 0.05
     ('cannot tell', True)

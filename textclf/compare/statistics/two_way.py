@@ -51,8 +51,8 @@ class Scores:
     num_examples: int
     """Test examples that every score was computed on."""
     noise: Floats | None = None
-    """Part of each setup's variance in `covariance` that is its seeds', which are right by chance on one example and not
-    on another, float64 (S,); none where it is not known."""
+    """Part of each setup's variance in `covariance` that is its seeds', which are right on one example and not on
+    another by chance, float64 (S,); none where it is not known."""
     folds: FoldSpread | None = None
     """What trainings on other examples add; none where all seeds were trained on the same ones."""
 
