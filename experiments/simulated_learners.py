@@ -21,8 +21,6 @@ NEIGHBOURS = 48
 """Nearest examples that are known of each; that all of them share its fold does not happen."""
 DEPTH = 5
 """Of a random tree."""
-COLLAPSES = 0.1
-"""Chance of one training of the collapsing learner to end in the majority class."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def gaussian(n: int, rng: Generator) -> Sample:
 
 def uneven(n: int, rng: Generator) -> Sample:
     """Three classes of 60, 25 and 15 %, 12 features, clouds of unequal width."""
-    labels = _at_least_one_of_each(rng, n, (0.6, 0.25, 0.15))
+    labels = rng.choice(3, size=n, p=(0.6, 0.25, 0.15))
     centres = np.zeros((3, 12))
     centres[1, :4], centres[2, 4:8] = 0.9, 0.9
     width = np.array([1.0, 0.8, 1.2])[labels, None]
@@ -78,15 +76,11 @@ def words(n: int, rng: Generator) -> Sample:
 
 def rings(n: int, rng: Generator) -> Sample:
     """Three classes of 50, 30 and 20 %, 8 features, each class two clouds on opposite sides: no line parts them."""
-    labels = _at_least_one_of_each(rng, n, (0.5, 0.3, 0.2))
+    labels = rng.choice(3, size=n, p=(0.5, 0.3, 0.2))
     side = rng.choice([-1.0, 1.0], size=n)
     centres = np.zeros((3, 8))
     centres[0, :2], centres[1, 2:4], centres[2, 4:6] = 1.3, 1.3, 1.3
     return Sample(side[:, None] * centres[labels] + rng.standard_normal((n, 8)), labels, 3)
-
-
-def _at_least_one_of_each(rng: Generator, n: int, shares: tuple[float, ...]) -> Ints:
-    return rng.choice(len(shares), size=n, p=shares)
 
 
 POPULATIONS: dict[str, Callable[[int, Generator], Sample]] = {
@@ -121,12 +115,6 @@ def resampled_bayes(sample: Sample, folds: Ints, rng: Generator) -> Ints:
 def subspace_bayes(sample: Sample, folds: Ints, rng: Generator) -> Ints:
     """Naive Bayes of a third of the features, drawn by the seed: some trainings are much better than others."""
     return _normal_bayes(sample, folds, _subspaces(sample, folds, rng))
-
-
-def collapsing_bayes(sample: Sample, folds: Ints, rng: Generator) -> Ints:
-    """Naive Bayes that in one training of ten learns nothing but the most frequent class, as transformers may."""
-    failed = rng.random(folds.max() + 1) < COLLAPSES
-    return np.where(failed[folds], np.bincount(sample.labels).argmax(), bayes(sample, folds, rng))
 
 
 def word_bayes(sample: Sample, folds: Ints, rng: Generator) -> Ints:
@@ -181,14 +169,13 @@ LEARNERS: dict[str, Callable[[Sample, Ints, Generator], Ints]] = {
     "bayes": bayes,
     "resampled_bayes": resampled_bayes,
     "subspace_bayes": subspace_bayes,
-    "collapsing_bayes": collapsing_bayes,
     "word_bayes": word_bayes,
     "subspace_word_bayes": subspace_word_bayes,
     "loose_ridge": loose_ridge,
     "tight_ridge": tight_ridge,
     "random_tree": random_tree,
 }
-DRAWING = ("resampled_bayes", "subspace_bayes", "collapsing_bayes", "subspace_word_bayes", "random_tree")
+DRAWING = ("resampled_bayes", "subspace_bayes", "subspace_word_bayes", "random_tree")
 """Learners that draw from their seed."""
 
 

@@ -40,6 +40,7 @@ from textclf.compare.statistics.resampling import DRAWS, bootstrap, drawn_confus
 from textclf.compare.statistics.systems import ComparedSystems, compare_systems
 from textclf.compare.statistics.two_way import (
     POWER,
+    SHARED,
     Estimates,
     FoldSpread,
     Scores,
@@ -54,6 +55,7 @@ __all__ = [
     "FEW_DISAGREEMENTS",
     "OF_CONFUSIONS",
     "POWER",
+    "SHARED",
     "ComparedSystems",
     "Estimates",
     "FoldSpread",

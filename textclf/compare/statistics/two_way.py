@@ -13,6 +13,10 @@ Floats = NDArray[np.float64]
 
 POWER = 0.8
 """The chance with which the smallest detectable difference would have been found."""
+SHARED = 1.25
+"""Factor of the examples' variance in a cross-validation, where each example is also trained on: one that is easy to
+get right tends to help with the others. No unbiased estimate of that exists (Bengio & Grandvalet 2004); the factor was
+chosen by simulation (`experiments/fold_calibration.py`)."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,18 @@ class FoldSpread:
         """Return the variance that trainings on other examples add to a score or a difference, and its freedom.
 
         Folds differ by their test examples and by their classifiers. The part of the examples is known from the
-        examples; what the folds vary more than that is the classifiers', and is averaged over folds and repeats.
+        examples; what the folds vary more than that is the classifiers', and is averaged over folds and repeats. The
+        folds' variance is corrected for their small number like that of seeds.
 
         Args:
             setups: Numbers of setups: one row of scores, or two of which the second is subtracted, int (parts, pairs).
         """
         folds, repeats = self.by_fold.shape[2], self.by_fold.shape[1]
         scores = self.by_fold[setups[0]] - (self.by_fold[setups[1]] if len(setups) > 1 else 0)
-        spread = scores.var(axis=2, ddof=1).mean(axis=1) / folds
+        freedom = repeats * (folds - 1)
+        spread = scores.var(axis=2, ddof=1).mean(axis=1) / folds * (freedom + 1) / freedom
         excess = np.maximum(spread - _variances(self.covariance, setups), 0)
-        return excess / repeats, repeats * (folds - 1)
+        return excess / repeats, freedom
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,7 @@ def _estimates(scores: Scores, values: Floats, setups: NDArray[np.int64]) -> Est
         freedom = np.maximum(scores.seed_counts[setups] - 1, 1)
     else:
         variance, freedom = scores.folds.estimate(setups)
-        trainings = variance[None, :]
+        trainings, examples = variance[None, :], SHARED * examples
     total = trainings.sum(axis=0) + examples
     every = total**2 / ((trainings**2 / freedom).sum(axis=0) + examples**2 / max(scores.num_examples - 1, 1))
     return Estimates(values, np.sqrt(total), every, trainings.sum(axis=0) / total)
