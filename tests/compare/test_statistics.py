@@ -207,7 +207,7 @@ def test_a_draw_is_scored_as_if_its_examples_were_given(num_labels):
 
 def test_blocks_do_not_change_the_result(monkeypatch):
     whole = bootstrap(LABELS, PREDICTED, 3, ["macro_f1"], 40)["macro_f1"]
-    monkeypatch.setattr("textclf.compare.statistics.BLOCK_BYTES", 4 * 400 * 7)
+    monkeypatch.setattr("textclf.compare.statistics.resampling.BLOCK_BYTES", 4 * 400 * 7)
     parts = bootstrap(LABELS, PREDICTED, 3, ["macro_f1"], 40)["macro_f1"]
     assert np.array_equal(whole, parts)
 
