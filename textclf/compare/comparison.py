@@ -126,7 +126,7 @@ class Comparison:
     @cached_property
     def caveats(self) -> list[str]:
         """What limits the verdicts, a sentence or two each."""
-        found = few_seeds_caveat(self.rows) + self._training_warnings
+        found = ([] if self.test.folds else few_seeds_caveat(self.rows)) + self._training_warnings
         if any(draws_examples(run) for setup in self.test.setups for run in setup.runs):
             found.append(
                 "Each seed was trained on its own draw of the examples, so what is said over seeds holds for other "

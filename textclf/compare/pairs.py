@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import combinations
 
@@ -57,12 +57,15 @@ class Pair:
     p_equivalent: float
     """Of the hypothesis that the setups differ by the margin or more; by Holm, over all pairs."""
     superiority: float
-    """P(first > second): over pairs of seeds for setups, over draws of the examples for classifiers."""
+    """P(first > second): over pairs of seeds for setups, over draws of the examples for classifiers, over folds in a
+    cross-validation."""
     smallest_detectable: float
     """The smallest true difference that this test, corrected for all pairs, finds with a chance of 80 %."""
     seed_share: float
     """Share of the variance that is due to seeds."""
     verdict: Verdict
+    folds: str = field(default="", kw_only=True)
+    """The cross-validation that it rests on, as `5 folds`; empty where one test split was held out."""
 
 
 def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> list[Pair]:
@@ -85,7 +88,8 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
         for a, b in combinations(range(len(setups)), 2)
         if setups[a].size == setups[b].size and {setups[a].name, setups[b].name} <= set(able)
     ]
-    claims = [_claim(setups[a], setups[b], options.claim) for a, b in numbers]
+    claims = [Claim.setup if scores.test.folds else _claim(setups[a], setups[b], options.claim) for a, b in numbers]
+    claim_of = dict(zip(numbers, claims, strict=True))
     about_setups = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.setup]
     about_classifiers = [pair for pair, claim in zip(numbers, claims, strict=True) if claim is Claim.classifier]
     strict = options.alpha / max(len(numbers), 1)
@@ -101,7 +105,7 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
     same = holm([row.p_equivalent for row in found])
     pairs = []
     for (a, b), row, p, p_equivalent in zip(order, found, different, same, strict=True):
-        claim = _claim(setups[a], setups[b], options.claim)
+        claim = claim_of[a, b]
         counts = (1, 1)
         if claim is Claim.setup:
             counts = (_count(setups[a]), _count(setups[b]))
@@ -113,6 +117,7 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
                 claim=claim,
                 seeds=counts,
                 num_examples=len(scores.test.labels),
+                folds=scores.test.folds,
                 difference=row.difference,
                 low=row.low,
                 high=row.high,
@@ -177,6 +182,9 @@ def _test_setups(
         return {}
     estimates = differences(scores, *np.array(pairs).T)
     chances = [superiority(scores.by_seed[a], scores.by_seed[b]) for a, b in pairs]
+    if scores.folds is not None:
+        gaps = [scores.folds.by_fold[a] - scores.folds.by_fold[b] for a, b in pairs]
+        chances = [superiority(gap.ravel(), [0.0]) for gap in gaps]
     return _rows(pairs, estimates, estimates.p_values(), estimates.equivalence_p_values(margin), chances, strict)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 from pyarrow import ArrowException
@@ -22,6 +23,7 @@ from textclf.evaluation.collapse import collapsed_class
 from textclf.evaluation.metric_names import direction
 from textclf.system.files import folders_with
 from textclf.tracking.record import (
+    FOLD_COLUMNS,
     PREDICTIONS_FILE,
     RUN_FILE,
     STATUS_FILE,
@@ -55,6 +57,10 @@ class FinishedRun:
     """Language of each test example, str (n,); none where it is not known."""
     called: str = ""
     """What it is called for a person; empty where its folder says it."""
+    partitions: NDArray[np.int64] | None = None
+    """The fold that tested each example, int64 (repeats, n); none where one test split was held out."""
+    again: tuple[FinishedRun, ...] = ()
+    """The further repeats of a cross-validation; the run itself holds the predictions of the first."""
 
     def __str__(self) -> str:
         return self.called or str(self.folder)
@@ -159,25 +165,27 @@ def read_run(folder: Path) -> FinishedRun:
         names = [str(name) for name in record.data["label_names"]]
         counted = int(record.data["examples"]["test"])
         columns = ["label", "prediction", *(f"probability_{name}" for name in names)]
+        repeats = int(record.folds["repeats"]) if record.folds else 1
         spoken = [LANGUAGE_COLUMN] * (LANGUAGE_COLUMN in parquet.read_schema(path).names)
-        table = parquet.read_table(path, columns=[*columns, *spoken])
+        table = parquet.read_table(path, columns=[*columns, *spoken, *(FOLD_COLUMNS if record.folds else ())])
         index = pd.Index(names)
         labels, predicted = (
             index.get_indexer(table[column].to_pandas()).astype(np.int64) for column in ("label", "prediction")
         )
         probabilities = np.stack([table[column].to_numpy() for column in columns[2:]], axis=1)
         languages = np.array(table[LANGUAGE_COLUMN].to_pylist(), dtype=str) if spoken else None
+        partitions = _partitions(table, repeats) if record.folds else None
         test_set = record.data.get("test_fingerprint") or _fingerprint(path, labels, names)
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder} has a record but no {PREDICTIONS_FILE}, so it cannot be compared.") from error
     except (ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise ArtifactError(f"{path} is damaged or does not fit its record: {error}") from error
-    if len(labels) != counted or labels.min(initial=0) < 0 or predicted.min(initial=0) < 0 or not counted:
+    if len(labels) != counted * repeats or labels.min(initial=0) < 0 or predicted.min(initial=0) < 0 or not counted:
         raise ArtifactError(
-            f"{path} does not fit its record: {len(labels):,} rows where {counted:,} were tested, or classes "
+            f"{path} does not fit its record: {len(labels):,} rows where {counted * repeats:,} were tested, or classes "
             f"that the record does not name."
         )
-    found = float(accuracy(confusions(labels, predicted, len(names))))
+    found = float(accuracy(confusions(labels, predicted, len(names))))  # of repeats of one size the mean
     if abs(found - record.metrics.get("test/accuracy", found)) > 1e-6:
         raise ArtifactError(
             f"{path} has an accuracy of {found:.4f} where the record says {record.metrics['test/accuracy']:.4f}: "
@@ -185,7 +193,25 @@ def read_run(folder: Path) -> FinishedRun:
         )
     truth = probabilities[np.arange(len(labels)), labels]
     log_losses = -np.log(np.clip(truth, np.finfo(np.float32).tiny, 1)).astype(np.float32)
-    return FinishedRun(folder, record, labels, predicted, log_losses, test_set, languages)
+    if partitions is None:
+        return FinishedRun(folder, record, labels, predicted, log_losses, test_set, languages)
+    first, *again = (
+        FinishedRun(
+            folder, record, labels[own], predicted[own], log_losses[own], f"{test_set} {record.folds['fingerprint']}",
+            None if languages is None else languages[own], partitions=partitions,
+        )
+        for own in np.arange(len(labels)).reshape(repeats, counted)
+    )  # fmt: skip
+    return replace(first, again=tuple(again))
+
+
+def _partitions(table: pa.Table, repeats: int) -> NDArray[np.int64]:
+    """Return the fold that tested each example, int64 (repeats, n), or raise ValueError where rows are missing."""
+    repeat, fold = (table[name].to_numpy().astype(np.int64) for name in FOLD_COLUMNS)
+    n, left = divmod(len(repeat), repeats)
+    if left or (repeat != np.repeat(np.arange(1, repeats + 1), n)).any():
+        raise ValueError("its repeats are not whole")
+    return fold.reshape(repeats, n) - 1
 
 
 def _fingerprint(path: Path, labels: NDArray[np.int64], names: list[str]) -> str:

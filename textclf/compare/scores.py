@@ -16,6 +16,8 @@ from textclf.compare.statistics import (
     Scores,
     bootstrap,
     confusions,
+    fold_scores,
+    fold_scores_of_confusions,
     levels,
     scores_of_draws,
     scores_of_means,
@@ -40,12 +42,13 @@ class Level:
     mean: float
     """Mean over seeds."""
     deviation: float
-    """Standard deviation over seeds; nan for one seed."""
+    """Standard deviation over seeds, nan for one seed; of a cross-validation over folds."""
     low: float
     """Lower end of the 95 % interval; nan where there is none."""
     high: float
     over: str
-    """What the interval allows for: `seeds and examples`, `examples` (one seed), `seeds`, or `nothing`."""
+    """What the interval allows for: `seeds and examples`, `examples` (one seed), `trainings and examples` (of a
+    cross-validation), `seeds`, or `nothing`."""
 
 
 class TestScores:
@@ -67,11 +70,30 @@ class TestScores:
 
     def of_setups(self, metric: str) -> Scores:
         """Return the scores of the setups, over all their seeds."""
+        if self.test.partitions is not None:
+            return self._fold_scores(metric)
         return self._scores(metric, [setup.sample for setup in self.test.setups])
 
     def of_classifiers(self, metric: str) -> Scores:
         """Return the scores of one trained classifier of each setup, the one best on validation."""
         return self._scores(metric, [(setup.chosen_run,) for setup in self.test.setups])
+
+    def _fold_scores(self, metric: str) -> Scores:
+        """Return the scores of setups that were cross-validated."""
+        assert self.test.partitions is not None
+        if metric in OF_CONFUSIONS and metric not in OF_EXAMPLES:
+            return self._of_folds[metric]
+        value = OF_EXAMPLES[metric]
+        values = [np.array([[value(run) for run in same] for same in setup.passes]) for setup in self.test.setups]
+        return fold_scores(values, self.test.partitions)
+
+    @cached_property
+    def _of_folds(self) -> dict[str, Scores]:
+        """The scores of cross-validated setups by metric of the confusion matrix."""
+        predicted = [np.array([[run.predicted for run in same] for same in setup.passes]) for setup in self.test.setups]
+        labels, names = self.test.labels, self.test.label_names
+        assert self.test.partitions is not None
+        return fold_scores_of_confusions(labels, predicted, len(names), list(OF_CONFUSIONS), self.test.partitions)
 
     def _scores(self, metric: str, runs: Sequence[Sequence[FinishedRun]]) -> Scores:
         if metric in OF_EXAMPLES:
@@ -92,14 +114,19 @@ class TestScores:
         setups = self.test.setups
         given = {setup.name: _recorded(setup, metric) for setup in setups}
         found: dict[str, Level] = {}
-        both = levels(self.of_setups(metric)) if metric in TESTED else None
+        both_scores = self.of_setups(metric) if metric in TESTED else None
+        both = None if both_scores is None else levels(both_scores)
         for number, setup in enumerate(setups):
             values = given[setup.name]
             if values is None:
                 continue
             several = len(values) > 1 and setup.draws_seed
             deviation = float(values.std(ddof=1)) if several else float("nan")
-            if both is not None:
+            if both is not None and both_scores is not None and both_scores.folds is not None:
+                deviation = float(both_scores.folds.by_fold[number].std(ddof=1))
+                low, high = (_within(float(end[number]), metric) for end in both.interval())
+                over = "trainings and examples"
+            elif both is not None:
                 low, high = (_within(float(end[number]), metric) for end in both.interval())
                 over = "seeds and examples" if several else "examples"
             elif several:

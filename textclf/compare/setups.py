@@ -66,6 +66,11 @@ class Setup:
         return best_on_validation(self.runs)
 
     @property
+    def passes(self) -> list[list[FinishedRun]]:
+        """Each seed's repeats of a cross-validation; one of a single test split."""
+        return [[run, *run.again] for run in self.runs]
+
+    @property
     def predicted(self) -> NDArray[np.int64]:
         """Each seed's predicted classes, int64 (seeds, n)."""
         return np.stack([run.predicted for run in self.runs])
@@ -90,6 +95,19 @@ class SharedTest:
     def label_names(self) -> tuple[str, ...]:
         """Names of the classes."""
         return self.setups[0].runs[0].label_names
+
+    @property
+    def partitions(self) -> NDArray[np.int64] | None:
+        """The fold that tested each example, int64 (repeats, n); none where one test split was held out."""
+        return self.setups[0].runs[0].partitions
+
+    @property
+    def folds(self) -> str:
+        """The cross-validation for a person, as `5 folds drawn 3 times`; empty where one test split was held out."""
+        if self.partitions is None:
+            return ""
+        repeats, count = len(self.partitions), int(self.partitions.max()) + 1
+        return f"{count} folds" + (f" drawn {repeats} times" if repeats > 1 else "")
 
 
 def shared_tests(runs: Iterable[FinishedRun]) -> list[SharedTest]:
@@ -118,6 +136,11 @@ def _not_comparable(test: SharedTest, tests: Sequence[SharedTest]) -> list[str]:
     for other in others:
         if other.label_names != test.label_names:
             why = f"its classes are {', '.join(other.label_names)}"
+        elif other.folds != test.folds:
+            said = [one.folds or "one test split" for one in (other, test)]
+            why = f"{said[0]}, not {said[1]} (dataset.folds, dataset.fold_repeats)"
+        elif len(other.labels) == len(test.labels) and other.folds and _texts_of(other) == _texts_of(test):
+            why = "the same examples in other folds; give the runs the same dataset.split_seed and groups"
         elif len(other.labels) != len(test.labels):
             why = f"it has {len(other.labels):,} test examples, not {len(test.labels):,}"
         else:
@@ -128,6 +151,11 @@ def _not_comparable(test: SharedTest, tests: Sequence[SharedTest]) -> list[str]:
             + f" also tested on {other.dataset}, but cannot be compared with these runs: {why}."
         )
     return reasons
+
+
+def _texts_of(test: SharedTest) -> str:
+    """Return the fingerprint of the tested texts, without that of their folds."""
+    return test.setups[0].runs[0].test_set.partition(" ")[0]
 
 
 def _others(test: SharedTest) -> int:

@@ -47,6 +47,8 @@ def verdict_sentence(
     low, high = (-pair.high, -pair.low) if swapped else (pair.low, pair.high)
     metric = metric_label(pair.metric)
     of = "" if pair.claim is Claim.setup else "this classifier of "
+    if pair.folds:
+        basis = f"{pair.num_examples:,} examples in {pair.folds}{_seeds_of_folds(pair)}"
     basis = basis or f"{_seeds(pair)}, {pair.num_examples:,} test examples"
     alone = f", {p_value(pair.p_value)} alone" if pair.p_value < 0.05 <= pair.p_corrected else ""
     corrected = f"{p_equals(pair.p_corrected)}{f' corrected for {num_pairs} pairs{alone}' if num_pairs > 1 else ''}"
@@ -84,10 +86,20 @@ def _seeds(pair: Pair) -> str:
     return f"{pair.seeds[0]} and {pair.seeds[1]} seeds"
 
 
+def _seeds_of_folds(pair: Pair) -> str:
+    """Return with how many seeds folds were fitted, where these are several."""
+    return f" and {max(pair.seeds)} seeds" if max(pair.seeds) > 1 else ""
+
+
 def _why(pair: Pair) -> str:
     """Return why a test found no difference, and what difference it would have found."""
     gap = format_difference(pair.smallest_detectable, pair.metric)
     found = f"would be found {round(POWER * 10)} times in 10"
+    if pair.folds:
+        return (
+            f"with {pair.num_examples:,} examples in {pair.folds}{_seeds_of_folds(pair)}, only gaps above about {gap} "
+            f"{found}"
+        )
     if pair.claim is Claim.classifier:
         return f"with {pair.num_examples:,} test examples and one seed each, only gaps above about {gap} {found}"
     fewest = min((count for count in pair.seeds if count), default=0)

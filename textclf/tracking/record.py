@@ -21,6 +21,8 @@ PREDICTIONS_FILE = "predictions.parquet"
 REPORT_FILE = "report.md"
 CONFIG_FILE = "config.yaml"
 FIGURES = "figures"
+FOLD_COLUMNS = ("repeat", "fold")
+"""Columns that the predictions of a cross-validation have as well."""
 CLASSIFIER = "classifier"
 STARTED_FILE = "started.json"
 STATUS_FILE = "status.json"
