@@ -360,7 +360,7 @@ def summary_of(half: str, found: Mapping[Cell, Rates]) -> list[str]:
             f"  With {seeds} seed{'s' * (seeds > 1)} intervals are {np.mean(ratios):.2f} as wide as the single split's "
             f"on average (median {np.median(ratios):.2f}), {np.mean(ratios <= NARROW):.0%} of cells within {NARROW:g}, "
             f"the widest {of_seeds[wide].against_split:.2f} ({_named(wide)}); the single split's own intervals leave "
-            f"the truth out in {np.mean([one.split_false_claims for one in of_seeds.values()]):.1%} of samples, in up to "
+            f"the truth out in {np.mean([one.split_false_claims for one in of_seeds.values()]):.1%} of samples, up to "
             f"{max(one.split_false_claims for one in of_seeds.values()):.1%}."
         )
     return lines
