@@ -30,7 +30,7 @@ from scipy import stats
 from tabulate import tabulate
 
 from experiments.simulated_learners import DRAWING, POPULATIONS, Sample, predictions, stratified
-from textclf.compare.statistics import OF_CONFUSIONS, SHARED, drawn_confusions, example_weights
+from textclf.compare.statistics import FEW_FOLDS, OF_CONFUSIONS, SHARED, drawn_confusions, example_weights
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -141,7 +141,7 @@ def examples_and_folds(cell: Cell, kept: Kept) -> tuple[Floats, Floats]:
 def chosen(cell: Cell, kept: Kept) -> tuple[Floats, Floats]:
     """The same, the examples' part raised for shared training examples, the folds' for their small number."""
     freedom = cell.repeats * (cell.folds - 1)
-    excess = np.maximum(kept["folds"] * (freedom + 1) / freedom - kept["within"], 0) / cell.repeats
+    excess = np.maximum(kept["folds"] * (1 + FEW_FOLDS / freedom) - kept["within"], 0) / cell.repeats
     return _added([(SHARED * kept["examples"], cell.examples - 1), (excess, freedom)])
 
 
@@ -419,7 +419,8 @@ def report(results: Mapping[Cell, Floats], made: str) -> str:
     parts += [
         "",
         f"The rule, fixed on the first half: the variance of a difference is {SHARED:g} times its variance over "
-        "examples, plus what folds vary more than examples explain, divided by the repeats. The targets are false "
+        f"examples, plus what folds vary more than examples explain, divided by the repeats; the folds' variance is "
+        f"raised by {FEW_FOLDS:g} over its degrees of freedom, repeats x (folds - 1). The targets are false "
         f"claims in at most {MOST_FALSE:.0%} of samples, intervals that hold the truth in 94 %, and widths of at most "
         f"{NARROW:g} of a single split's.",
         "",

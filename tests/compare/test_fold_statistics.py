@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from textclf.compare.statistics import (
+    FEW_FOLDS,
     OF_CONFUSIONS,
     SHARED,
     confusions,
@@ -25,7 +26,7 @@ def test_a_difference_of_one_repeat_worked_by_hand():
     b = np.array([[[0, 0, 1, 0, 1, 0]]])
     estimate = differences(fold_scores([a, b], parts), 0, 1)
     examples = np.array([1, 1, 0, 0, 0, 0]).var(ddof=1) / 6
-    folds = np.array([2 / 3, 0]).var(ddof=1) / 2 * (1 + 1)  # one degree of freedom
+    folds = np.array([2 / 3, 0]).var(ddof=1) / 2 * (1 + FEW_FOLDS / 1)
     trainings = folds - examples
     assert estimate.value[0] == pytest.approx(1 / 3)
     assert estimate.standard_error[0] ** 2 == pytest.approx(SHARED * examples + trainings)
@@ -119,7 +120,7 @@ def test_the_error_is_that_of_examples_and_trainings(spread, folds):
         variances.append(estimate.standard_error[0] ** 2)
         wrong.append(estimate.p_values()[0] < 0.05)
     ratio = np.mean(variances) / np.var(found)
-    assert 0.95 < ratio < (2.6 if folds == 2 else 2.0)  # the larger, the fewer folds
+    assert 0.95 < ratio < (3.2 if folds == 2 else 2.3)  # the larger, the fewer folds
     assert np.mean(wrong) < 0.08
 
 

@@ -39,6 +39,7 @@ from textclf.compare.statistics.p_values import FEW_DISAGREEMENTS, holm, mcnemar
 from textclf.compare.statistics.resampling import DRAWS, bootstrap, drawn_confusions, example_weights
 from textclf.compare.statistics.systems import ComparedSystems, compare_systems
 from textclf.compare.statistics.two_way import (
+    FEW_FOLDS,
     POWER,
     SHARED,
     Estimates,
@@ -53,6 +54,7 @@ from textclf.compare.statistics.two_way import (
 __all__ = [
     "DRAWS",
     "FEW_DISAGREEMENTS",
+    "FEW_FOLDS",
     "OF_CONFUSIONS",
     "POWER",
     "SHARED",
