@@ -396,6 +396,15 @@ def _error(count: int) -> float:
     return float(np.sqrt(MOST_FALSE * (1 - MOST_FALSE) / count))
 
 
+def _row(name: str, of_cells: Sequence[Rates]) -> list[str]:
+    """Return a rule's row in the table of rules."""
+    shares = np.array([one.false_claims for one in of_cells])
+    ratios = [one.against_split for one in of_cells if not np.isnan(one.against_split)]
+    power = np.mean([one.power for one in of_cells])
+    above = f"{np.sum(shares > MOST_FALSE)} of {len(shares)}"
+    return [name, f"{shares.mean():.3f}", f"{shares.max():.3f}", above, f"{power:.2f}", f"{np.mean(ratios):.2f}"]
+
+
 def _named(cell: Cell) -> str:
     return (
         f"{cell.first} and {cell.second}, {cell.metric}, {cell.examples:,} examples, {cell.folds} folds, "
@@ -472,6 +481,16 @@ def report(results: Mapping[Cell, Floats], made: str) -> str:
         of_half = {cell: rows for cell, rows in results.items() if cell.half == half}
         if not of_half:
             continue
+        rules = [_row(name, [found[name][cell] for cell in of_half]) for name in RULES]
+        heads = [
+            "rule",
+            "false claims, mean",
+            "worst cell",
+            f"cells above {MOST_FALSE:.0%}",
+            "power",
+            "against a split",
+        ]
+        parts += ["", f"## {half}: rules", "", tabulate(rules, heads, tablefmt="github", disable_numparse=True)]
         parts += ["", f"## {half}: false claims by folds, repeats and seeds", ""]
         heads, key = ["folds", "repeats", "seeds"], lambda cell: (cell.folds, cell.repeats, cell.seeds)
         parts += [table_by(of_half, found, heads, key), "", f"## {half}: false claims by pair", ""]
