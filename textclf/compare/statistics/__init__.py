@@ -42,7 +42,8 @@ Tibshirani 2023) takes some hundred times as many trainings.
 **One seed each.** McNemar's test speaks of these two classifiers only.
 
 **Several pairs** are corrected by Holm (1979). *Equivalent* are setups that two one-sided tests place within a margin
-(Schuirmann 1987). The smallest detectable difference is what the test would have found 8 times in 10 (Card et al. 2020).
+(Schuirmann 1987). The smallest detectable difference is one that the test would have found 8 times in 10 (Card et al.
+2020).
 
 Nothing here knows of runs, files or the rest of textclf: arrays in, arrays out, with numpy, scipy and statsmodels.
 """
