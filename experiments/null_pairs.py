@@ -9,8 +9,8 @@ made on each dataset: of its own training split, tested on its own test split; a
 cross-validation, over several partitions, each of the folds with a seed of its own.
 
 McNemar's test sees one seed of each group. The t test over seeds sees their scores and no examples. The two-way test
-adds both parts of the error, and is given as it is, and as it was before what the examples count already was taken from
-the seeds' part. The test over folds is that of cross-validations.
+adds both parts of the error, and is given as it is, and as it was before half of what the examples count already was
+taken from the seeds' part. The test over folds is that of cross-validations.
 """
 
 from __future__ import annotations
