@@ -14,9 +14,9 @@ Floats = NDArray[np.float64]
 POWER = 0.8
 """The chance with which the smallest detectable difference would have been found."""
 TWICE = 0.5
-"""Share of the seeds' own variance over examples, which would count twice, that is taken from the seeds' part. All of it
-would be unbiased; but it is taken also where s² happens to be small, and the test then claims too much where one setup's
-seeds decide and there are three of them (`experiments/calibration.py`)."""
+"""Share of the seeds' own variance over examples, which would count twice, that is taken from the seeds' part. Taking
+all of it would be unbiased; but it is also taken where s² happens to be small, and the test then claims too much where
+one setup's three seeds decide (`experiments/calibration.py`)."""
 SHARED = 1.5
 """Factor of the examples' variance in a cross-validation, where each example is also trained on: one that is easy to
 get right tends to help with the others. No unbiased estimate of that exists (Bengio & Grandvalet 2004); the factor was
