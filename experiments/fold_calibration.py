@@ -466,10 +466,9 @@ def report(results: Mapping[Cell, Floats], made: str) -> str:
         )
         + ". Cells of one population, pair and size are of the same samples, so their errors go together.",
         "",
-        "The single split trains on 80 % of the same sample, tests on 20 %, and has the same number of seeds. Of its seeds' "
-        "part all is taken that counts twice, where the library takes half, so that its intervals are, if anything, too "
-        "narrow here. With one "
-        "seed its interval allows for other test examples alone, and the claim that it makes is about two "
+        "The single split trains on 80 % of the same sample, tests on 20 %, and has the same number of seeds. From its "
+        "seeds' part all is taken that counts twice, where the library takes half, so its intervals are, if anything, "
+        "too narrow here. With one seed its interval allows for other test examples alone, and its claim is about two "
         "classifiers; that of a cross-validation is about the setups. Power is for a difference that a test knowing "
         "the true variance would find in 80 % of samples. Widths are in points.",
         "",
