@@ -192,3 +192,12 @@ def test_help_and_config_load_no_library_of_the_work(arguments):
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "loaded: []", done.stdout[-200:]
+
+
+def test_the_statistics_know_arrays_alone():
+    """They could be lifted out as a package."""
+    allowed = {"__future__", "collections", "dataclasses", "itertools", "numpy", "scipy", "statsmodels"}
+    for name, tree in modules().items():
+        if name.startswith("compare.statistics"):
+            strange = {t for t in imported(tree) if t.split(".")[0] not in allowed}
+            assert all(t.startswith("textclf.compare.statistics.") for t in strange), (name, strange)

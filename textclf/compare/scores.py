@@ -99,7 +99,7 @@ class TestScores:
         if metric in OF_EXAMPLES:
             return scores_of_means([np.stack([OF_EXAMPLES[metric](run) for run in same]) for same in runs])
         by_seed = [[self._score(metric, run) for run in same] for same in runs]
-        draws = [np.mean([self.draws[metric][id(run)] for run in same], axis=0) for same in runs]
+        draws = [np.stack([self.draws[metric][id(run)] for run in same]) for same in runs]
         return scores_of_draws(by_seed, draws, len(self.test.labels))
 
     def _score(self, metric: str, run: FinishedRun) -> float:

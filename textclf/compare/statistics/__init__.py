@@ -1,26 +1,52 @@
-"""Statistical tests of setups that were run with several seeds on the same test examples.
+"""Tests of setups by their predictions of the same examples: seeds, examples and folds all vary.
 
-A score varies for two reasons: another seed would have trained another classifier, and another
-draw of test examples would have scored it otherwise. A claim about a *setup* (train it again and
-it will still be better) must allow for both. The two-way t test used here adds them up:
+    from textclf.compare.statistics import compare_systems
 
-    variance of a difference = s²_A / (k_A - 1) + s²_B / (k_B - 1) + variance over draws of the test examples
+takes labels and predictions and returns a verdict on each pair. The method, in a page:
 
-with s² the variance of a setup's score over its k seeds, and Student's t with Satterthwaite's
-degrees of freedom. For a score that is a mean over examples (accuracy, log loss) the last term is
-exact; for others (macro F1) it is the bootstrap variance over examples of the mean over seeds.
-Seeds need no resampling: the bootstrap variance of a mean of k is known in closed form.
+**The claim.** A score varies because another seed would have trained another classifier, and because another draw of
+test examples would have scored it otherwise. A claim about a *setup* (train it again and it will still be better) must
+allow for both. A test over one seed, or over seeds alone, calls identical setups different far more often than it says
+(Dietterich 1998; Reimers & Gurevych 2018; Bouthillier et al. 2021; Sellam et al. 2022).
 
-The unbiased variance of a mean over seeds would be s² / k. Dividing by k - 1 is a correction for few
-seeds: where s² happens to be small the degrees of freedom happen to be many, and without it the test
-claims too much (simulated: up to 7.8 % instead of 5 % with three seeds, where only one of two
-setups varies over seeds).
+**Seeds on one test set.** The two-way t test adds both up:
 
-A test over one seed, or over seeds alone, calls identical setups different far more often than
-it says (Reimers & Gurevych 2018; Sellam et al. 2022). `experiments/calibration.py` measures how
-often this one does.
+    variance of a difference = variance over draws of the test examples + seeds' part of A + seeds' part of B
+    seeds' part = s² / (k - 1) - half of the variance over examples that is the seeds' own, at least 0
 
-Nothing here knows of runs or files: arrays in, arrays out.
+with s² the variance of a setup's score over its k seeds, and Student's t with Satterthwaite's degrees of freedom. For a
+mean over examples (accuracy, log loss) the first term is exact; for functions of the confusion matrix (macro F1) it is
+the bootstrap variance over examples of the mean over seeds. A seed that is right on one example and wrong on another
+by chance makes scores vary over seeds and over examples, and so counts twice; how much of the examples' variance that
+is follows from how seeds disagree on single examples. Half of it is taken from the seeds' part: taking all of it was
+seen to claim too much in some cells that were held back. Dividing by k - 1 rather than k is a correction for few seeds:
+where s² happens to be small, the degrees of freedom happen to be many, and the test claims too much (simulated, with
+nothing taken away: up to 7.8 % instead of 5 % with three seeds, where only one of two setups varies over seeds).
+`experiments/calibration.py` chose the rule on some cells of a simulation and judged it on the others;
+`experiments/null_pairs.py` asks it whether a real setup differs from itself.
+
+**Cross-validation on shared partitions.** The claim is about the expected difference of setups trained on n (k - 1) / k
+examples of the population, with any seed; every training is to have a seed of its own. Each example is tested once a
+repeat and trained on k - 1 times, so predictions of different folds are not independent, and no unbiased estimate of
+the variance exists (Bengio & Grandvalet 2004). It is put together from
+
+    1.5 * variance over examples of the mean over seeds and repeats
+    + what the scores of folds vary more than their examples explain, averaged over folds and repeats
+
+The second part is that of the trainings; the folds' variance is first raised by 2 over its degrees of freedom, which
+are repeats (k - 1). The factor 1.5 allows for examples that, where they are trained on, help with others. Both numbers
+were chosen on one half of a simulation of real learners and judged on the other: `experiments/fold_calibration.py`
+measures false claims, power and width. The corrected t over folds (Nadeau & Bengio 2003; Bouckaert & Frank 2004) is
+safe too, but finds less, as it does not use what is known of single examples; nested cross-validation (Bates, Hastie &
+Tibshirani 2023) takes some hundred times as many trainings.
+
+**One seed each.** McNemar's test speaks of these two classifiers only.
+
+**Several pairs** are corrected by Holm (1979). *Equivalent* are setups that two one-sided tests place within a margin
+(Schuirmann 1987). The smallest detectable difference is one that the test would have found 8 times in 10 (Card et al.
+2020).
+
+Nothing here knows of runs, files or the rest of textclf: arrays in, arrays out, with numpy, scipy and statsmodels.
 """
 
 from __future__ import annotations
@@ -39,8 +65,10 @@ from textclf.compare.statistics.p_values import FEW_DISAGREEMENTS, holm, mcnemar
 from textclf.compare.statistics.resampling import DRAWS, bootstrap, drawn_confusions, example_weights
 from textclf.compare.statistics.systems import ComparedSystems, compare_systems
 from textclf.compare.statistics.two_way import (
+    FEW_FOLDS,
     POWER,
     SHARED,
+    TWICE,
     Estimates,
     FoldSpread,
     Scores,
@@ -53,9 +81,11 @@ from textclf.compare.statistics.two_way import (
 __all__ = [
     "DRAWS",
     "FEW_DISAGREEMENTS",
+    "FEW_FOLDS",
     "OF_CONFUSIONS",
     "POWER",
     "SHARED",
+    "TWICE",
     "ComparedSystems",
     "Estimates",
     "FoldSpread",

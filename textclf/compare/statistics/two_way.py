@@ -13,10 +13,17 @@ Floats = NDArray[np.float64]
 
 POWER = 0.8
 """The chance with which the smallest detectable difference would have been found."""
-SHARED = 1.25
+TWICE = 0.5
+"""Share of the seeds' own variance over examples, which would count twice, that is taken from the seeds' part. Taking
+all of it would be unbiased; but it is also taken where s² happens to be small, and the test then claims too much where
+one setup's three seeds decide (`experiments/calibration.py`)."""
+SHARED = 1.5
 """Factor of the examples' variance in a cross-validation, where each example is also trained on: one that is easy to
 get right tends to help with the others. No unbiased estimate of that exists (Bengio & Grandvalet 2004); the factor was
 chosen by simulation (`experiments/fold_calibration.py`)."""
+FEW_FOLDS = 2
+"""The variance between folds is raised by this over its degrees of freedom: where it happens to be small, those of
+Satterthwaite happen to be many. Chosen likewise."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class FoldSpread:
 
         Folds differ by their test examples and by their classifiers. The part of the examples is known from the
         examples; what the folds vary more than that is the classifiers', and is averaged over folds and repeats. The
-        folds' variance is corrected for their small number like that of seeds.
+        folds' variance is corrected for their small number.
 
         Args:
             setups: Numbers of setups: one row of scores, or two of which the second is subtracted, int (parts, pairs).
@@ -41,7 +48,7 @@ class FoldSpread:
         folds, repeats = self.by_fold.shape[2], self.by_fold.shape[1]
         scores = self.by_fold[setups[0]] - (self.by_fold[setups[1]] if len(setups) > 1 else 0)
         freedom = repeats * (folds - 1)
-        spread = scores.var(axis=2, ddof=1).mean(axis=1) / folds * (freedom + 1) / freedom
+        spread = scores.var(axis=2, ddof=1).mean(axis=1) / folds * (1 + FEW_FOLDS / freedom)
         excess = np.maximum(spread - _variances(self.covariance, setups), 0)
         return excess / repeats, freedom
 
@@ -74,12 +81,12 @@ class Scores:
 
     @property
     def seed_variances(self) -> Floats:
-        """Variance of each setup's mean due to its seeds, beyond what `covariance` has of it, float64 (S,).
+        """Variance of each setup's mean due to its seeds, less half of what `covariance` has of it, float64 (S,).
 
         It is corrected for few seeds. It is 0 for one seed, which shows none.
         """
         spread = [scores.var(ddof=1) / (len(scores) - 1) if len(scores) > 1 else 0.0 for scores in self.by_seed]
-        return np.maximum(np.array(spread) - (0.0 if self.noise is None else self.noise), 0)
+        return np.maximum(np.array(spread) - (0.0 if self.noise is None else TWICE * self.noise), 0)
 
 
 @dataclass(frozen=True)
