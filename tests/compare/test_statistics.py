@@ -44,8 +44,7 @@ OURS_AND_THEIRS = {
 def test_a_difference_worked_by_hand():
     estimate = differences(scores_of_means([A, B]), 0, 1)
     # by example, over seeds: A 1, .5, 0, 1 and B 0, .5, 0, .5, so their difference 1, 0, 0, .5 with mean .375
-    # the seeds of A differ on three examples, by chance; of that the examples' variance has 3 * .25 / 12 / 12 already; half is taken
-    seeds, examples = 0.03125 / 1 - 3 * 0.25 / 12 / 12 / 2, 3 * (0.625**2 + 2 * 0.375**2 + 0.125**2) / 11 / 12
+    seeds, examples = 0.03125 / 1, 3 * (0.625**2 + 2 * 0.375**2 + 0.125**2) / 11 / 12
     assert estimate.value[0] == pytest.approx(0.375)
     assert estimate.standard_error[0] == pytest.approx(np.sqrt(seeds + examples))
     assert estimate.degrees_of_freedom[0] == pytest.approx((seeds + examples) ** 2 / (seeds**2 / 1 + examples**2 / 11))
@@ -116,9 +115,7 @@ def test_a_level_has_the_error_of_its_seeds_and_examples():
     level = levels(scores_of_means([A]))
     assert level.value[0] == pytest.approx(0.625)
     over_seeds = np.tile([1, 0.5, 0, 1], 3)
-    assert level.standard_error[0] == pytest.approx(
-        np.sqrt(0.03125 / 1 - 3 * 0.25 / 144 / 2 + over_seeds.var(ddof=1) / 12)
-    )
+    assert level.standard_error[0] == pytest.approx(np.sqrt(0.03125 / 1 + over_seeds.var(ddof=1) / 12))
 
 
 def test_mcnemar_against_its_definition():

@@ -103,7 +103,7 @@ def read_record(directory: Path) -> RunRecord:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("format") != FORMAT:
             raise ArtifactError(f"{path} is of format {content.get('format')!r}; this textclf reads {FORMAT}.")
-        later = {"phases"} - content.keys()
+        later = {"phases", "folds"} - content.keys()
         return RunRecord(**{f.name: content[f.name] for f in fields(RunRecord) if f.name not in later})
     except FileNotFoundError as error:
         raise ArtifactError(f"{directory} holds no finished run: there is no {RUN_FILE} in it.") from error

@@ -12,18 +12,16 @@ allow for both. A test over one seed, or over seeds alone, calls identical setup
 **Seeds on one test set.** The two-way t test adds both up:
 
     variance of a difference = variance over draws of the test examples + seeds' part of A + seeds' part of B
-    seeds' part = s² / (k - 1) - half of the variance over examples that is the seeds' own, at least 0
+    seeds' part = s² / (k - 1)
 
 with s² the variance of a setup's score over its k seeds, and Student's t with Satterthwaite's degrees of freedom. For a
 mean over examples (accuracy, log loss) the first term is exact; for functions of the confusion matrix (macro F1) it is
 the bootstrap variance over examples of the mean over seeds. A seed that is right on one example and wrong on another
-by chance makes scores vary over seeds and over examples, and so counts twice; how much of the examples' variance that
-is follows from how seeds disagree on single examples. Half of it is taken from the seeds' part: taking all of it was
-seen to claim too much in some cells that were held back. Dividing by k - 1 rather than k is a correction for few seeds:
-where s² happens to be small, the degrees of freedom happen to be many, and the test claims too much (simulated, with
-nothing taken away: up to 7.8 % instead of 5 % with three seeds, where only one of two setups varies over seeds).
-`experiments/calibration.py` chose the rule on some cells of a simulation and judged it on the others;
-`experiments/null_pairs.py` asks it whether a real setup differs from itself.
+by chance makes scores vary over seeds and over examples, and so counts twice, which makes the test careful. Taking it
+from the seeds' part was seen to claim too much in some cells of a simulation, so nothing is taken. Dividing by k - 1 rather than k is a correction for few seeds:
+where s² happens to be small, the degrees of freedom happen to be many, and the test claims too much (simulated: up to
+7.8 % instead of 5 % with three seeds, where only one of two setups varies over seeds). `experiments/calibration.py`
+simulates how often it is wrong; `experiments/null_pairs.py` asks it whether a real setup differs from itself.
 
 **Cross-validation on shared partitions.** The claim is about the expected difference of setups trained on n (k - 1) / k
 examples of the population, with any seed; every training is to have a seed of its own. Each example is tested once a
