@@ -19,9 +19,10 @@ mean over examples (accuracy, log loss) the first term is exact; for functions o
 the bootstrap variance over examples of the mean over seeds. A seed that is right on one example and wrong on another
 by chance makes scores vary over seeds and over examples, and so counts twice, which makes the test careful. Taking it
 from the seeds' part was seen to claim too much in some cells of a simulation, so nothing is taken. Dividing by k - 1
-rather than k is a correction for few seeds: where s² happens to be small, the degrees of freedom happen to be many, and the test claims too much (simulated: up to
-7.8 % instead of 5 % with three seeds, where only one of two setups varies over seeds). `experiments/calibration.py`
-simulates how often it is wrong; `experiments/null_pairs.py` asks it whether a real setup differs from itself.
+rather than k is a correction for few seeds: where s² happens to be small, the degrees of freedom happen to be many, and
+the test claims too much (simulated: up to 7.8 % instead of 5 % with three seeds, where only one of two setups varies
+over seeds). `experiments/calibration.py` simulates how often it is wrong; `experiments/null_pairs.py` asks it whether a
+real setup differs from itself.
 
 **Cross-validation on shared partitions.** The claim is about the expected difference of setups trained on n (k - 1) / k
 examples of the population, with any seed; every training is to have a seed of its own. Each example is tested once a
