@@ -27,7 +27,10 @@ RUNS_STAY = Aftermath(
     "the runs that were finished are kept in the output folder",
     "then give the same command again with another --output",
 )
-CHOSEN_HERE = ("model", "seed", "study", "save_classifier", "dataset.draw_seed")
+CHOSEN_HERE = (
+    *("model", "seed", "study", "save_classifier", "dataset.draw_seed"),
+    *("dataset.folds", "dataset.fold_repeats", "dataset.fold_test"),
+)
 """Options that the ladder sets itself."""
 
 

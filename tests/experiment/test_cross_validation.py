@@ -18,9 +18,13 @@ from textclf.errors import ArtifactError, ConfigError, TrainingError
 from textclf.experiment import cross_validation
 from textclf.experiment.experiment import run_experiment
 from textclf.experiment.options import Experiment
+from textclf.export.evidence import read_origin
+from textclf.export.export_run import ExportOptions, export
 from textclf.models.embeddings import sentence_encoder
 from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.options import CalibrationMethod, ClassicalModel, TransformerModel
+from textclf.predict.familiarity import Seen, familiarity
+from textclf.tracking.find_runs import resolve_run
 from textclf.training.fit import fit
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
 from textclf.training.result import RunContext
@@ -173,6 +177,44 @@ def test_texts_are_encoded_once_for_all_folds(hub, tiny_checkpoint, tmp_path, mo
     assert [count for count in counts if count >= VECTORS.fewest_texts] == [60]
     assert record.costs["train_seconds"] > 0
     assert record.costs["test_examples_per_second"] > 0
+
+
+def test_the_final_fit_learns_no_language_that_no_fold_learned(tmp_path):
+    rows = [{**row, "language": "de" if number % 3 == 0 else "en"} for number, row in enumerate(noisy(90))]
+    run = folded(dataset={"train": rows, "language_column": "language", "train_languages": ["en"]})
+    data = load(run.dataset)
+    assert set(data.whole_pool().train["language"]) == {"en"}
+    assert len(data.whole_pool().train) == 60
+    record = run_experiment(run, tmp_path / "run")
+    assert record.data["examples"]["test"] == 90
+    assert {"test/accuracy/de", "test/accuracy/en", "test/zero_shot_gap"} <= set(record.metrics)
+
+
+@pytest.mark.parametrize("model", ["bayes", "tiny", "embeddings"])
+def test_pairs_of_texts_have_folds_too(hub, tiny_checkpoint, tmp_path, model):
+    rows = [{**row, "other": f"it is {row['text']}"} for row in noisy(60)]
+    made = {"bayes": BAYES, "tiny": TINY}.get(model) or options_of(write_encoder(tiny_checkpoint, tmp_path / "encoder"))
+    run_experiment(folded(made, dataset={"train": rows, "text_pair_column": "other"}), tmp_path / "run")
+    assert predictions(tmp_path / "run")["text_pair"].iloc[0].startswith("it is ")
+
+
+def test_what_is_exported_is_said_to_be_checked_on_training_texts(tmp_path, capsys):
+    run_experiment(folded(dataset={"fold_repeats": 2}), tmp_path / "run")
+    export(resolve_run(str(tmp_path / "run")), ExportOptions("onnx", tmp_path / "out"))
+    said = capsys.readouterr().out
+    assert "of 60 training examples both give the same label" in " ".join(said.split())
+    assert "test accuracy" not in said
+    assert "60 training examples" in read_origin(tmp_path / "out" / "export.json").check
+
+
+def test_texts_of_all_repeats_count_once_beside_other_texts(tmp_path):
+    for repeats in (1, 2):
+        run_experiment(folded(dataset={"fold_repeats": repeats}), tmp_path / str(repeats))
+    seen = Seen()
+    seen.add(["an utterly other thing"] * 60, np.full((60, 2), 0.5, np.float32))
+    assert [familiarity(seen, tmp_path / name).split("; texts")[0].partition(", the mean")[0] for name in "12"] == [
+        familiarity(seen, tmp_path / "1").partition(", the mean")[0]
+    ] * 2
 
 
 def test_folds_in_several_processes_are_refused(tmp_path, monkeypatch):

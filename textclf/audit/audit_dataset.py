@@ -54,7 +54,8 @@ def audit_dataset(
     tokenizer = tokenizer_of(model)
     if tokenizer is not None and isinstance(model, TransformerModel):
         options = replace(options, max_length=_tokens_read(model, tokenizer, dataset.text_pair_column is not None))
-    found = audit(load(dataset), options, tokenizer)
+    whole = replace(dataset, folds=None, fold_repeats=1, fold_test=False)  # the splits as they are
+    found = audit(load(whole), options, tokenizer)
     write_audit(found, output, command)
     return found
 

@@ -94,12 +94,13 @@ class TextData:
         return replace(self, folds=None, **self.folds.splits_of(part))
 
     def whole_pool(self) -> TextData:
-        """Return the data of the final fit: all of the pool to train on and to test, and nothing to choose by."""
+        """Return the data of the final fit: all that fits are trained on, the pool to test, nothing to choose by."""
         assert self.folds is not None
-        pool = self.folds.pool
+        pool, parts = self.folds.pool, self.folds.parts
+        learned = np.concatenate([rows for part in parts for rows in (part.train, part.validation)])
         return replace(
             self,
-            train=self.folds.training(np.arange(len(pool))),
+            train=self.folds.training(np.unique(learned)),  # not of languages that no fit is trained on
             validation=pool.select([]),
             test=pool,
             folds=None,

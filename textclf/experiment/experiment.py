@@ -139,7 +139,8 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         )
         with watch_memory() as peak, TOKENS.remembering(), VECTORS.remembering():
             found = (_fitted if data.folds is None else cross_validate)(experiment, data, context, phases)
-            single = latency(found.classifier, found.data)
+            with phases.phase("evaluate"):
+                single = latency(found.classifier, found.data)
         classifier, fit, test, metrics = found.classifier, found.fit, found.test, found.metrics
         size = _save(experiment, classifier, stage)
         with folder.keeping(records.CLASSIFIER):  # whatever still fails

@@ -97,9 +97,12 @@ def summary_sentence(run: ReportedRun) -> str:
     """Return what a run reaches, beside what the most frequent class alone would."""
     accuracy, majority = run.analysis.accuracy, run.analysis.majority
     low, high = accuracy.interval
+    what, how = (
+        ("examples", ", each predicted by a fit to the other folds") if run.record.folds else ("test examples", "")
+    )
     said = (
-        f"{run.record.model} is right on {percent(accuracy.value or 0.0)} of {accuracy.total:,} test examples of "
-        f"{run.record.dataset} (95 % interval {percent(low)} to {percent(high)}); always saying the "
+        f"{run.record.model} is right on {percent(accuracy.value or 0.0)} of {accuracy.total:,} {what} of "
+        f"{run.record.dataset}{how} (95 % interval {percent(low)} to {percent(high)}); always saying the "
         f"most frequent class would be right on {percent(majority.value or 0.0)}"
     )
     if low <= (majority.value or 0.0):

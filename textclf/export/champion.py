@@ -85,7 +85,7 @@ def judge(challenger: Candidate, champion: Candidate, options: CompareOptions | 
             False,
             f"The two cannot be compared: {challenger.said} was tested on {len(first.labels):,} examples of "
             f"{first.record.dataset}, {champion.said} on {len(second.labels):,} of {second.record.dataset}, and these "
-            f"are not the same examples.",
+            f"are not the same examples{', or not in the same folds' if first.partitions is not None else ''}.",
         )
     pair = compared(first, second, options)
     return Judgement(pair.verdict is not Verdict.WORSE, _sentence(pair, challenger.said, champion.said))

@@ -16,7 +16,7 @@ from tabulate import tabulate
 from textclf.documents.wording import percent
 from textclf.models.base import Classifier
 from textclf.tracking.find_runs import RunReference
-from textclf.tracking.record import PREDICTIONS_FILE, folder_bytes, refuse_changed
+from textclf.tracking.record import FOLD_COLUMNS, PREDICTIONS_FILE, folder_bytes, refuse_changed
 
 ROUNDS = 5
 """Times that both classifiers predict a batch, in turns."""
@@ -36,6 +36,8 @@ class Examples:
     """int64 (n,)."""
     of: int
     """Examples of the whole test split."""
+    trained_on: bool = False
+    """Whether the classifier was trained on them too, as the one that a cross-validation leaves."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Check:
     newly_right: int
     original: Figures
     exported: Figures
+    trained_on: bool = False
+    """Whether the original was trained on these examples, so that both scores are no estimates."""
 
     @property
     def loss_points(self) -> float:
@@ -76,9 +80,10 @@ class Check:
     def table(self) -> str:
         """Return both classifiers side by side, for a person."""
         a, b = self.original, self.exported
+        what = "training" if self.trained_on else "test"
         rows = [
-            ["test accuracy", f"{a.accuracy:.4f}", f"{b.accuracy:.4f}", ""],
-            ["test macro F1", f"{a.macro_f1:.4f}", f"{b.macro_f1:.4f}", f"{0.0 - self.loss_points:+.2f} points"],
+            [f"{what} accuracy", f"{a.accuracy:.4f}", f"{b.accuracy:.4f}", ""],
+            [f"{what} macro F1", f"{a.macro_f1:.4f}", f"{b.macro_f1:.4f}", f"{0.0 - self.loss_points:+.2f} points"],
             [
                 "size, MB",
                 f"{a.size_bytes / 1e6:,.1f}",
@@ -104,8 +109,9 @@ class Check:
 
     def summary(self) -> str:
         """Describe in a sentence how far the two agree."""
+        what = "training" if self.trained_on else "test"
         return (
-            f"On {self.examples:,} of {self.of:,} test examples both give the same label to "
+            f"On {self.examples:,} of {self.of:,} {what} examples both give the same label to "
             f"{percent(self.agreement)} ({self.newly_wrong} newly wrong, {self.newly_right} newly right); "
             f"probabilities differ by {self.difference:.2g} at most."
         )
@@ -127,6 +133,9 @@ def examples_of(located: RunReference, label_names: Sequence[str], count: int) -
         return None
     refuse_changed(path.parent, PREDICTIONS_FILE)
     table = pd.read_parquet(path)
+    folded = set(FOLD_COLUMNS) <= set(table.columns)
+    if folded:
+        table = table[table[FOLD_COLUMNS[0]] == 1]  # each text once
     rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))
     chosen = table.iloc[rows]
     number = {name: label for label, name in enumerate(label_names)}
@@ -135,6 +144,7 @@ def examples_of(located: RunReference, label_names: Sequence[str], count: int) -
         text_pairs=chosen["text_pair"].tolist() if "text_pair" in chosen else None,
         labels=np.array([number[name] for name in chosen["label"]], dtype=np.int64),
         of=len(table),
+        trained_on=folded,
     )
 
 
@@ -162,6 +172,7 @@ def compare_classifiers(
         newly_right=int((~right[0] & right[1]).sum()),
         original=figures[0],
         exported=figures[1],
+        trained_on=examples.trained_on,
     )
 
 

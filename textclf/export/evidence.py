@@ -123,7 +123,8 @@ def read_origin(path: Path) -> Origin | None:
         if check is not None:
             figures = check["exported"]
             result = (
-                f"Of {check['of']:,} test examples of {source['dataset']} it was checked on {check['examples']:,}: "
+                f"Of {check['of']:,} {'training' if check.get('trained_on') else 'test'} examples of "
+                f"{source['dataset']} it was checked on {check['examples']:,}: "
                 f"accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}, and the label of the "
                 f"original on {percent(check['agreement'])}."
             )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.errors import ArtifactError
-from textclf.tracking.record import PREDICTIONS_FILE, refuse_changed
+from textclf.tracking.record import FOLD_COLUMNS, PREDICTIONS_FILE, refuse_changed
 
 log = logging.getLogger(__name__)
 WORD = re.compile(r"\w+")
@@ -64,7 +64,7 @@ def familiarity(seen: Seen, run: Path | None) -> str | None:
         return None
     try:
         names = [name for name in pq.read_schema(path).names if name.startswith("probability_")]
-        table = pq.read_table(path, columns=["text", *names])
+        table = pq.read_table(path, columns=["text", *names], filters=_first_of(pq.read_schema(path).names))
     except (OSError, pa.ArrowException, KeyError):
         return None
     if len(table) < 2 * FEWEST or not names:
@@ -84,6 +84,11 @@ def familiarity(seen: Seen, run: Path | None) -> str | None:
     ratio = (lengths[0] + 1) / (lengths[1] + 1)
     differs = unseen > 2 * expected + 0.05 or not 0.4 < ratio < 2.5 or own < confidence - 0.1
     return said + ("; texts so different may be predicted worse than the test scores say" if differs else "")
+
+
+def _first_of(columns: Iterable[str]) -> list[tuple[str, str, int]] | None:
+    """Return what chooses each text once: of a cross-validation the first repeat."""
+    return [(FOLD_COLUMNS[0], "=", 1)] if set(FOLD_COLUMNS) <= set(columns) else None
 
 
 def words(text: str) -> list[str]:
