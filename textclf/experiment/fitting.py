@@ -64,11 +64,11 @@ def fit_and_tell(
     if not tell:
         pass
     elif isinstance(experiment.model, EmbeddingsModel):
-        log.info("of the options of trainer, device and precision alone have a part in %s", experiment.model.name)
+        log.info("of the trainer's options only device and precision apply to %s", experiment.model.name)
     elif isinstance(experiment.model, StaticEmbeddingsModel) and experiment.model.distil:
-        log.info("of the options of trainer, the device alone has a part in %s", experiment.model.name)
+        log.info("of the trainer's options only the device applies to %s", experiment.model.name)
     elif experiment.engine == "none":
-        log.info("%s is fitted by scikit-learn; the options of trainer have no part in it", experiment.model.name)
+        log.info("%s is fitted by scikit-learn; the trainer's options do not apply", experiment.model.name)
     classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
     if experiment.dataset.draws(experiment.seed):
         fit = replace(fit, draws_seed=True)  # its examples are those of the seed
