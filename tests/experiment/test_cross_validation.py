@@ -11,6 +11,8 @@ from sklearn.metrics import f1_score
 from tests.conftest import BAD, GOOD, THINGS
 from tests.models.embeddings.encoders import options_of, write_encoder
 from textclf import load_classifier
+from textclf.compare.runs import read_run
+from textclf.compare.setups import shared_tests
 from textclf.data.dataset import labels_of, texts_of
 from textclf.data.in_memory import InMemoryDataset
 from textclf.data.load import load
@@ -229,3 +231,15 @@ def test_a_run_with_folds_is_no_run_without(tmp_path):
         run_experiment(folded(dataset={"fold_repeats": 2}), tmp_path / "run", resume=True)
     started = json.loads((tmp_path / "run" / "started.json").read_text())
     assert started["config"]["dataset"]["folds"] == 3
+
+
+def test_the_report_counts_the_examples_of_a_fold_and_all_that_are_tested(tmp_path):
+    run_experiment(folded(dataset={"test": noisy(30, seed=1), "max_eval_examples": 20}), tmp_path / "run")
+    report = (tmp_path / "run" / "report.md").read_text()
+    counts = [line.split("|")[1:-1] for line in report.splitlines() if line.startswith(("| negative ", "| positive "))]
+    sums = [sum(int(row[column]) for row in counts[:2]) for column in (1, 2, 3)]
+    (whole,) = [line.split("|")[2:-1] for line in report.splitlines() if line.startswith("| all ")]
+    assert sums == [int(cell) for cell in whole] == [36, 4, 60]
+    assert "on the 20 examples of the source's own test split" in report
+    (test,) = shared_tests([read_run(tmp_path / "run")])
+    assert test.dataset == "mine"

@@ -179,7 +179,8 @@ def _shared_test(runs: Sequence[FinishedRun]) -> SharedTest:
     first = runs[0].record
     dataset = first.config.get("dataset", {})
     size = dataset.get("max_eval_examples")
-    title = str(dataset.get("name", first.dataset)) + (f"[eval={size}]" if size is not None else "")
+    limited = size is not None and not first.folds  # of folds it limits the source's own test split alone
+    title = str(dataset.get("name", first.dataset)) + (f"[eval={size}]" if limited else "")
     return SharedTest(title, tuple(setups), tuple(problems))
 
 

@@ -266,6 +266,7 @@ def _outcome(
         test=test,
         metrics=metrics,
         passes=tuple(passes),
+        splits=folds.splits_of(folds.parts[0]) | {"test": folds.pool},
         folds=said,
         fold_numbers=folds.numbers,
         costs={"folds_seconds": sum(found.fit_seconds for found in results)},

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from textclf.audit.gate import pass_gate
-from textclf.data.dataset import TextData, summary
+from textclf.data.dataset import SPLITS, TextData, summary
 from textclf.data.load import load
 from textclf.errors import ConfigError, DataError
 from textclf.evaluation.analysis import analyse
@@ -189,7 +189,8 @@ def _fitted(experiment: Experiment, data: TextData, context: RunContext, phases:
         fit = warned_of_collapse(experiment, data, fit, validated)
         test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
     metrics = {**validation, **test.metrics}
-    return Outcome(classifier, fit, data, validated, test, metrics, (test.predictions,))
+    splits = {split: data.split(split) for split in SPLITS}
+    return Outcome(classifier, fit, data, validated, test, metrics, (test.predictions,), splits)
 
 
 def check(experiment: Experiment) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
 from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData, labels_of
@@ -42,6 +43,9 @@ class Outcome:
     """All metrics by name, as `validation/accuracy`."""
     passes: tuple[Predictions, ...]
     """Predictions of the whole test split, one for each repeat of a cross-validation."""
+    splits: dict[str, Dataset]
+    """What a fit is trained on, chooses by and is tested on; of a cross-validation the first fold's, but all that is
+    tested."""
     folds: dict[str, Any] = field(default_factory=dict)
     """For the record: how the folds came out; empty where there are none."""
     fold_numbers: NDArray[np.int64] | None = None

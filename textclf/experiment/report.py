@@ -227,8 +227,8 @@ def _tested(record: RunRecord) -> str:
     times = "once" if folds["repeats"] == 1 else f"{folds['repeats']} times"
     return (
         f"Each of the {count:,} examples was tested {times}, by a fit to the other folds ({folds['folds']} folds) that "
-        f"had made its choices on a slice of these. The classifier that is kept was fitted to all of them; its own "
-        f"score is not known, and these scores estimate it, a little too low if anything."
+        f"had made its choices on a slice of these. The classifier that is kept was fitted to all of them, and these "
+        f"scores estimate its own, a little too low if anything."
     )
 
 
@@ -258,8 +258,10 @@ def _fold_blocks(record: RunRecord) -> list[Block]:
     if "fixed_test" in record.folds:
         scores = [(name, decimals(record.metrics.get(f"fixed_test/{name}"), 4)) for name in names]
         count = record.folds["fixed_test"]
-        heading = f"The classifier that is kept, on the {count:,} examples of the source's own test split"
-        blocks.append(Table((Column("metric"), Column("score", numeric=True)), tuple(scores), heading))
+        blocks += [
+            Paragraph(f"The classifier that is kept, on the {count:,} examples of the source's own test split:"),
+            Table((Column("metric"), Column("score", numeric=True)), tuple(scores)),
+        ]
     return blocks
 
 

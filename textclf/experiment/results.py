@@ -71,7 +71,7 @@ def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: An
     plot_training_curves(found.fit, record.objective, title, folder / "loss_curve.png")
     plots.plot_class_scores(predictions, title, folder / "class_scores.png")
     more = write_analysis(run_dir, analysis, title)
-    counts = {split: np.bincount(labels_of(data.split(split)), minlength=len(names)) for split in SPLITS}
+    counts = {split: np.bincount(labels_of(rows), minlength=len(names)) for split, rows in found.splits.items()}
     class_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}
     blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder))
     write_text(run_dir / records.REPORT_FILE, to_markdown(blocks, run_dir))

@@ -145,9 +145,10 @@ def eval_results(evidence: Evidence) -> list[EvalResult]:
                 task_type=TASK,
                 task_name="Text classification",
                 dataset_name=record.dataset,
-                dataset_type=evidence.hub_dataset or re.sub(r"[^\w.-]+", "-", record.dataset, flags=re.ASCII),
+                dataset_type=evidence.hub_dataset
+                or re.sub(r"[^\w.-]+", "-", record.dataset, flags=re.ASCII).strip("-"),
                 dataset_config=dataset.get("config") if evidence.hub_dataset else None,
-                dataset_split=str(dataset.get("test_split", "test")),
+                dataset_split="cross-validation" if record.folds else str(dataset.get("test_split", "test")),
                 dataset_revision=dataset.get("revision") if evidence.hub_dataset else None,
                 metric_type=kind,
                 metric_name=title,
