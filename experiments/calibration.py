@@ -23,10 +23,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -264,7 +265,7 @@ def report(results: dict[Cell, Rates], repetitions: int, seconds: float) -> str:
         "deviation over seeds divided by the standard error that the test examples alone give a difference.",
         "",
         "Made by `python experiments/calibration.py --write experiments/results/calibration.md "
-        f"--repetitions {repetitions}` in {seconds / 60:.0f} min.",
+        f"--repetitions {repetitions}` in {seconds / 60:.0f} min of one core.",
     ]
     for metric, better in itertools.product(METRICS, (False, True)):
         rows = [
@@ -294,8 +295,21 @@ def report(results: dict[Cell, Rates], repetitions: int, seconds: float) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _named(cell: Cell, repetitions: int) -> tuple[Cell, Rates]:
-    return cell, simulate(cell, repetitions)
+def _timed(cell: Cell, repetitions: int) -> tuple[Cell, Rates, float]:
+    begun = time.perf_counter()
+    return cell, simulate(cell, repetitions), time.perf_counter() - begun
+
+
+def _kept(file: Path | None, repetitions: int) -> dict[Cell, tuple[Rates, float]]:
+    """Return the cells that an earlier start finished, with the seconds that each took."""
+    if file is None or not file.is_file():
+        return {}
+    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    return {
+        Cell(**line["cell"]): (Rates(**line["rates"]), line["seconds"])
+        for line in lines
+        if line["repetitions"] == repetitions
+    }
 
 
 def main() -> None:
@@ -304,16 +318,21 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=2000, help="repetitions per cell")
     parser.add_argument("--metric", choices=list(METRICS), action="append", help="only this metric")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="cells simulated side by side")
+    parser.add_argument("--keep", type=Path, help="file for finished cells, from which another start goes on")
     parser.add_argument("--write", type=Path, help="file to write the report to")
     arguments = parser.parse_args()
-    start = time.perf_counter()
     cells = [cell for metric in arguments.metric or METRICS for cell in grid(metric)]
-    work = (delayed(_named)(cell, arguments.repetitions) for cell in cells)
-    results = {}
-    for cell, rates in Parallel(arguments.workers, return_as="generator")(work):
-        results[cell] = rates
-        print(f"[{len(results)}/{len(cells)}] {cell} {rates}", flush=True)
-    text = report(results, arguments.repetitions, time.perf_counter() - start)
+    done = _kept(arguments.keep, arguments.repetitions)
+    work = (delayed(_timed)(cell, arguments.repetitions) for cell in cells if cell not in done)
+    for cell, rates, seconds in Parallel(arguments.workers, return_as="generator")(work):
+        done[cell] = rates, seconds
+        print(f"[{len(done)}/{len(cells)}] {cell} {rates}", flush=True)
+        if arguments.keep:
+            line = {"cell": asdict(cell), "rates": asdict(rates), "seconds": seconds}
+            with arguments.keep.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line | {"repetitions": arguments.repetitions}) + "\n")
+    seconds = sum(done[cell][1] for cell in cells)
+    text = report({cell: done[cell][0] for cell in cells}, arguments.repetitions, seconds)
     if arguments.write:
         arguments.write.write_text(text, encoding="utf-8")
     print(text)
