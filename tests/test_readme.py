@@ -235,8 +235,8 @@ MEASURED = {  # page: (figure, report, row, column), or (figure, report, words b
         ("8.5", "mteb_few_shot/report.md", "multilingual-e5-base beats LaBSE by "),
     ],
     "docs/comparing.md": [
-        ("5.3", "calibration.md", "the two-way test made a false claim in at most "),
-        ("61", "calibration.md", "a t test over seeds alone in up to "),
+        ("6.2", "calibration.md", "the two-way test made a false claim in at most "),
+        ("60", "calibration.md", "a t test over seeds alone in up to "),
         ("66", "calibration.md", "McNemar's test on one seed in up to "),
         ("2.0", "table_calibration.md", "With the number of test examples known, at most "),
         ("5.7", "table_calibration.md", "Without it, at most "),
