@@ -1,7 +1,9 @@
 """A small world for the tests: a loopback Hub, a random two-layer BERT, a few texts. No network."""
 
+import gc
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -35,11 +37,17 @@ for name in (
 
 import datasets  # noqa: E402
 import torch  # noqa: E402
+from PIL import Image  # noqa: E402
 from transformers import BertConfig, BertModel  # noqa: E402
 
 from textclf.data.dataset import TextData  # noqa: E402
+from textclf.documents import plotting  # noqa: E402
+from textclf.tracking.mlflow.store import open_store  # noqa: E402
+from textclf.tracking.options import MlflowTracker  # noqa: E402
 
 datasets.disable_progress_bars()
+_draw = plotting._write
+plotting._write = lambda canvas, path: Image.new("RGB", (1, 1)).save(path, format="png")
 
 GOOD = ["lovely", "great", "fine", "superb"]
 BAD = ["awful", "poor", "dull", "broken"]
@@ -89,8 +97,37 @@ def make_tiny_bert(folder):
     return folder
 
 
+def pytest_collection_finish():
+    """Spare what was imported from the collections of garbage that libraries ask for: half a second each."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_sessionfinish():
     _SERVING.__exit__(None, None, None)
+
+
+@pytest.fixture(autouse=True)
+def pictures(request, monkeypatch):
+    """Pictures are of one pixel, but in modules marked `drawn`: drawing takes a third of a small run."""
+    if request.node.get_closest_marker("drawn"):
+        monkeypatch.setattr(plotting, "_write", _draw)
+
+
+@pytest.fixture(scope="session")
+def made_store(tmp_path_factory):
+    """The database of a new MLflow store: making one takes seconds."""
+    root = tmp_path_factory.mktemp("made")
+    open_store(MlflowTracker(directory=str(root)))
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def stored(tmp_path, made_store):
+    """An MLflow store in the test's folder, as an earlier run would have left it."""
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(made_store, tmp_path / "mlruns" / "mlflow.db")
+    return tmp_path / "mlruns"
 
 
 @pytest.fixture(autouse=True)

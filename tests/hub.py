@@ -25,6 +25,7 @@ class LoopbackHub(BaseHTTPRequestHandler):
     """Repositories lie at `root/{models,datasets,spaces}/owner/name`."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and content in one packet: a client waits 40 ms for the second of two
     root: Path
 
     def log_message(self, *args):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from tests.reliability.zygote import Zygote
 from textclf.tracking.record import find_records
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +23,21 @@ def run(*arguments, cwd, **env):
         [sys.executable, "-m", "textclf.run", *arguments],
         cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)} | env, capture_output=True, text=True,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """Does the command in a fork of a process that has imported everything, where no Hub answers; else as `run`."""
+    scratch = tmp_path_factory.mktemp("zygote")
+    with Zygote(
+        scratch, HF_HUB_OFFLINE="0", HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(scratch / "empty")
+    ) as zygote:
+
+        def run_quickly(*arguments, cwd):
+            ended = zygote.run("tests.reliability.child:command", *arguments, cwd=cwd)
+            return subprocess.CompletedProcess(arguments, ended.status, ended.out, ended.err)
+
+        yield run_quickly
 
 
 def test_help_and_config_answer_without_loading_anything_heavy(tmp_path):
@@ -50,13 +66,13 @@ def children_of(client, parent):
     return sorted((run.info.run_name, run.info.status) for run in found)
 
 
-def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path):
+def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path, quick, stored):
     """The second job asks for a checkpoint that is not there, the last for no epochs."""
     command = [
         "-m", "model=naive_bayes,bert,tfidf_logreg", "seed=1", "trainer.epochs=1", *FAST,
         "dataset.max_train_examples=100,400",
     ]  # fmt: skip
-    done = run(*command, cwd=tmp_path, HF_ENDPOINT="http://127.0.0.1:9")
+    done = quick(*command, cwd=tmp_path)
     assert done.returncode == 3
     out = done.stdout
     for said in (
@@ -85,7 +101,7 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path):
     assert sorted(status for _, status in children) == ["FAILED"] * 2 + ["FINISHED"] * 4
 
     # Once more with resume=true: what failed is tried again, what finished is used, and all of it is the same sweep.
-    again = run(*command, "resume=true", cwd=tmp_path, HF_ENDPOINT="http://127.0.0.1:9")
+    again = quick(*command, "resume=true", cwd=tmp_path)
     assert again.returncode == 3, again.stdout + again.stderr
     assert "4 of them were finished before" in again.stdout
     assert again.stdout.count("finished before, so not run again: ") == 4
@@ -98,8 +114,8 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path):
     assert children_of(client, parent) == children
 
 
-def test_a_study_sweeps_without_a_flag_and_the_command_line_has_the_last_word(tmp_path):
-    done = run("study=baseline_vs_transformer", "model=tfidf_svm", "seed=3,4", *FAST, cwd=tmp_path)
+def test_a_study_sweeps_without_a_flag_and_the_command_line_has_the_last_word(tmp_path, quick, stored):
+    done = quick("study=baseline_vs_transformer", "model=tfidf_svm", "seed=3,4", *FAST, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "study baseline_vs_transformer: 2 jobs" in done.stdout
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
@@ -108,7 +124,7 @@ def test_a_study_sweeps_without_a_flag_and_the_command_line_has_the_last_word(tm
     assert len(children_of(client, parent)) == 2
     (record, *_) = find_records(tmp_path / "outputs")
     # The command in a record runs that one job again, and no sweep.
-    done = run(*shlex.split(record.command)[3:], "--cfg", "hydra", "-p", "hydra.mode", cwd=tmp_path)
+    done = quick(*shlex.split(record.command)[3:], "--cfg", "hydra", "-p", "hydra.mode", cwd=tmp_path)
     assert done.stdout.strip() == "RunMode.RUN"
 
 
@@ -141,8 +157,8 @@ def test_a_search_goes_on_from_its_storage_and_chooses_on_validation_alone(tmp_p
     assert len(tried) == 4  # the second search proposes points of its own
 
 
-def test_a_search_of_which_every_trial_fails_ends_with_a_table(tmp_path):
-    done = run(
+def test_a_search_of_which_every_trial_fails_ends_with_a_table(tmp_path, quick):
+    done = quick(
         "study=tune_naive_bayes", "hydra.sweeper.n_trials=2", "tracker=none", "dataset.train=none.jsonl", cwd=tmp_path
     )
     assert done.returncode == 3, done.stdout + done.stderr
@@ -150,7 +166,7 @@ def test_a_search_of_which_every_trial_fails_ends_with_a_table(tmp_path):
     assert "2 of 2 jobs failed" in done.stdout
 
 
-def test_a_stopped_sweep_says_how_far_it_came_and_marks_its_runs(tmp_path):
+def test_a_stopped_sweep_says_how_far_it_came_and_marks_its_runs(tmp_path, stored):
     command = [sys.executable, "-m", "textclf.run", "-m", "model=majority,minilm", "trainer.epochs=500", *FAST]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
@@ -174,8 +190,8 @@ def test_a_stopped_sweep_says_how_far_it_came_and_marks_its_runs(tmp_path):
     assert sorted(found.info.status for found in runs) == ["FINISHED", "KILLED", "KILLED"]
 
 
-def test_a_sweep_that_is_refused_runs_nothing(tmp_path):
-    done = run("-m", "model=majority,brt", "tracker=none", cwd=tmp_path)
+def test_a_sweep_that_is_refused_runs_nothing(tmp_path, quick):
+    done = quick("-m", "model=majority,brt", "tracker=none", cwd=tmp_path)
     assert done.returncode == 1
     assert "Did you mean 'bert'" in done.stderr
     assert "job" not in done.stdout.replace("2 jobs", "")
@@ -186,7 +202,7 @@ def test_a_sweep_that_is_refused_runs_nothing(tmp_path):
         ("compare.margin=0", "margin must be greater than 0"),
         ("study=quikstart", "'quickstart'"),
     ):
-        done = run("-m", "model=majority,naive_bayes", "tracker=none", wrong, cwd=tmp_path)
+        done = quick("-m", "model=majority,naive_bayes", "tracker=none", wrong, cwd=tmp_path)
         assert (done.returncode, said in done.stderr) == (1, True), done.stderr
     assert not find_records(tmp_path)
 
@@ -209,8 +225,8 @@ def test_a_sweep_that_is_refused_runs_nothing(tmp_path):
         (["model=="], ["model"]),
     ],
 )
-def test_bad_input_gets_one_paragraph_and_a_failure(overrides, said, tmp_path):
-    done = run(*overrides, "tracker=none", cwd=tmp_path)
+def test_bad_input_gets_one_paragraph_and_a_failure(overrides, said, tmp_path, quick):
+    done = quick(*overrides, "tracker=none", cwd=tmp_path)
     assert done.returncode == 1
     shown = done.stdout + done.stderr
     for words in said:
@@ -227,19 +243,18 @@ def test_bad_input_gets_one_paragraph_and_a_failure(overrides, said, tmp_path):
     ],
     ids=["dataset", "checkpoint"],
 )
-def test_no_network_is_told_within_seconds_with_the_ways_on(overrides, ways, tmp_path):
+def test_no_network_is_told_within_seconds_with_the_ways_on(overrides, ways, tmp_path, quick):
     start = time.monotonic()
-    env = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "empty")}
-    done = run(*overrides, "tracker=none", cwd=tmp_path, **env)
+    done = quick(*overrides, "tracker=none", cwd=tmp_path)
     assert done.returncode == 1
     for words in ("and http://127.0.0.1:9 does not answer", "HF_HUB_OFFLINE=1", *ways):
         assert words in done.stdout
     assert time.monotonic() - start < 100  # the libraries alone would retry for longer
 
 
-def test_a_file_in_the_way_of_the_run_folder_is_told(tmp_path):
+def test_a_file_in_the_way_of_the_run_folder_is_told(tmp_path, quick):
     (tmp_path / "outputs").write_text("in the way")
-    done = run("model=majority", "tracker=none", cwd=tmp_path)
+    done = quick("model=majority", "tracker=none", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     assert "hydra.run.dir=/path/to/it" in done.stderr

@@ -17,6 +17,8 @@ from textclf.compare.setups import Setup, SharedTest
 from textclf.compare.summary import SetupRow, setup_rows
 from textclf.tracking.record import RunRecord
 
+pytestmark = pytest.mark.drawn
+
 ODD_NAMES = ["a $x$ b", "n" * 60, "bert learning_rate=2e-05 max_length=128 warmup_fraction=0.06 epochs=12", "模型"]
 
 

@@ -10,6 +10,8 @@ from PIL import Image
 
 from textclf.documents import plotting
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.mark.parametrize("open_figure", [plotting.figure, lambda path: plotting.stacked_figure(path, (2.0, 1.0))])
 def test_a_picture_is_the_one_that_savefig_would_write(open_figure, tmp_path, monkeypatch):

@@ -15,6 +15,8 @@ from textclf.evaluation.options import AnalysisOptions
 from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.report import describe_calibration, error_blocks
 
+pytestmark = pytest.mark.drawn
+
 FIGURES = ("plot_reliability", "plot_coverage", "plot_slices")
 
 

@@ -5,6 +5,8 @@ from PIL import Image
 from textclf.evaluation import plots
 from textclf.evaluation.predictions import Predictions
 
+pytestmark = pytest.mark.drawn
+
 
 def predictions(num_labels, count=200, seed=0):
     generator = np.random.default_rng(seed)

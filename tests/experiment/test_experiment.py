@@ -100,8 +100,8 @@ def test_pairs_run_end_to_end(tmp_path):
         assert "text_pair" in pd.read_parquet(tmp_path / model.name / "predictions.parquet").columns
 
 
-def test_every_run_is_in_mlflow(tmp_path):
-    tracker = MlflowTracker(directory=str(tmp_path / "mlruns"), log_model=True, system_metrics=False)
+def test_every_run_is_in_mlflow(tmp_path, stored):
+    tracker = MlflowTracker(directory=str(stored), log_model=True, system_metrics=False)
     record = run_experiment(experiment(tracker=tracker), tmp_path / "run")
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     run = client.get_run(record.tracking["run_id"])
@@ -116,12 +116,12 @@ def test_every_run_is_in_mlflow(tmp_path):
     assert client.get_logged_model(model.model_id).status.name == "READY"
 
 
-def test_a_failed_run_leaves_no_record_and_is_marked(tmp_path, monkeypatch):
+def test_a_failed_run_leaves_no_record_and_is_marked(tmp_path, stored, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("out of paper")
 
     monkeypatch.setattr("textclf.experiment.experiment.evaluate_split", fail)
-    tracker = MlflowTracker(directory=str(tmp_path / "mlruns"), system_metrics=False)
+    tracker = MlflowTracker(directory=str(stored), system_metrics=False)
     with pytest.raises(RuntimeError, match="out of paper"):
         run_experiment(experiment(model=BAYES, tracker=tracker), tmp_path / "run")
     assert find_records(tmp_path / "run") == []
@@ -161,9 +161,9 @@ def test_an_undefined_objective_costs_no_run(tmp_path, caplog):
     assert record.fit["best_epoch"] == 1
 
 
-def test_a_run_tells_its_errors_and_can_be_calibrated(tmp_path, caplog):
+def test_a_run_tells_its_errors_and_can_be_calibrated(tmp_path, stored, caplog):
     caplog.set_level("INFO")
-    tracker = MlflowTracker(directory=str(tmp_path / "mlruns"), system_metrics=False)
+    tracker = MlflowTracker(directory=str(stored), system_metrics=False)
     record = run_experiment(
         experiment(model=replace(BAYES, calibration=CalibrationMethod.temperature)), tmp_path / "mended"
     )

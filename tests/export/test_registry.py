@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def classifiers():
 def store(tmp_path_factory):
     """The address of one store; each test has a model of its own in it."""
     root = tmp_path_factory.mktemp("registry")
-    with start_run(MlflowTracker(directory=str(root / "mlruns"), system_metrics=False), "d", "r", {}):
+    with chdir(root), start_run(MlflowTracker(directory=str(root / "mlruns"), system_metrics=False), "d", "r", {}):
         return f"sqlite:///{root}/mlruns/mlflow.db"
 
 

@@ -1,6 +1,10 @@
+import pytest
+
 from tests.evaluation.test_plots import is_drawn
 from textclf.training import plots
 from textclf.training.result import EpochResult, FitResult
+
+pytestmark = pytest.mark.drawn
 
 
 def test_training_curves(tmp_path):

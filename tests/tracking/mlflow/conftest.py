@@ -1,4 +1,4 @@
-"""A store that is made once and copied, and a real MLflow server on loopback that goes down, comes back and dawdles."""
+"""A store in the test's folder, and a real MLflow server on loopback that goes down, comes back and dawdles."""
 
 import os
 import shutil
@@ -9,27 +9,16 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from textclf.tracking.mlflow import sender
-from textclf.tracking.mlflow.store import open_store
 from textclf.tracking.options import MlflowTracker
 
 
-@pytest.fixture(scope="session")
-def made_store(tmp_path_factory):
-    """The database of a new store: making one takes seconds."""
-    root = tmp_path_factory.mktemp("made")
-    open_store(MlflowTracker(directory=str(root)))
-    return root / "mlflow.db"
-
-
 @pytest.fixture
-def tracker(tmp_path, made_store, monkeypatch):
+def tracker(stored, monkeypatch):
     """Makes trackers of a local store in the test's folder."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "mlruns").mkdir()
-    shutil.copy(made_store, tmp_path / "mlruns" / "mlflow.db")
 
     def make(**options):
-        return MlflowTracker(**{"directory": str(tmp_path / "mlruns"), "system_metrics": False} | options)
+        return MlflowTracker(**{"directory": str(stored), "system_metrics": False} | options)
 
     return make
 
