@@ -9,8 +9,8 @@ made on each dataset: of its own training split, tested on its own test split; a
 cross-validation, over several partitions, each of the folds with a seed of its own.
 
 McNemar's test sees one seed of each group. The t test over seeds sees their scores and no examples. The two-way test
-adds both parts of the error, and is given as it is, and as it was before half of what the examples count already was
-taken from the seeds' part. The test over folds is that of cross-validations.
+adds both parts of the error, and is given as it is, and with nothing taken from the seeds' part of what the examples
+count already. The test over folds is that of cross-validations.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def rates(trainings: Trainings, rng: np.random.Generator) -> Iterator[tuple[str,
             over_seeds = [stats.ttest_ind(*score.by_seed).pvalue for score in scores]
         given = f"own split, {size} seeds each"
         yield "t over seeds", given, _share(over_seeds), float("nan")
-        yield "two-way, as it was", given, *_claims([replace(score, noise=None) for score in scores])
+        yield "two-way, nothing taken", given, *_claims([replace(score, noise=None) for score in scores])
         yield "two-way", given, *_claims(scores)
     crossed, parts = trainings.crossed, trainings.partitions
     rows, repeats = crossed.shape[:2]

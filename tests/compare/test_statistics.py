@@ -86,6 +86,31 @@ def test_order_of_a_pair_changes_the_sign_alone():
     assert one.p_values()[0] == other.p_values()[0]
 
 
+def test_what_the_seeds_count_twice_is_taken_once_where_both_vary():
+    rng = np.random.default_rng(3)
+    a, b = rng.random((2, 3, 400)) < 0.8
+    scores = scores_of_means([a, b])
+    parts = np.array([x.mean(axis=1).var(ddof=1) / 2 for x in (a, b)])
+    noise = np.array([x.var(axis=0).mean() / 400 / 2 for x in (a, b)])
+    examples = (a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) / 400
+    balance = 4 * parts[0] * parts[1] / parts.sum() ** 2
+    assert 0 < balance < 1
+    taken = np.maximum(parts - balance * noise, 0)
+    assert differences(scores, 0, 1).standard_error[0] == pytest.approx(np.sqrt(taken.sum() + examples))
+    # nothing is taken where only one varies, nor of a setup alone
+    steady = scores_of_means([a, np.repeat(b[:1], 3, axis=0)])
+    examples = (a.mean(axis=0) - b[0]).var(ddof=1) / 400
+    assert differences(steady, 0, 1).standard_error[0] == pytest.approx(np.sqrt(parts[0] + examples))
+    assert levels(scores).standard_error[0] == pytest.approx(np.sqrt(parts[0] + a.mean(axis=0).var(ddof=1) / 400))
+
+
+def test_setups_whose_seeds_share_their_chance_keep_the_error_of_their_seeds():
+    a = np.random.default_rng(4).random((3, 400)) < 0.8
+    same = differences(scores_of_means([a, a]), 0, 1)
+    assert same.value[0] == 0
+    assert same.standard_error[0] >= np.sqrt(a.mean(axis=1).var(ddof=1))  # of two setups, over k - 1 = 2
+
+
 def test_all_pairs_at_once_are_the_pairs_one_by_one():
     rng = np.random.default_rng(2)
     scores = scores_of_means([rng.random((k, 50)) > 0.4 for k in (3, 5, 4)])
@@ -141,6 +166,8 @@ CELLS = [
     Cell("accuracy", 3, 1000, 3.0, "different"),
     Cell("accuracy", 5, 1000, 1.0, "deterministic"),
     Cell("accuracy", 3, 1000, 3.0, "deterministic"),
+    Cell("accuracy", 10, 1000, 0.5, "different"),
+    Cell("accuracy", 3, 1000, 3.0, "steady"),
     Cell("macro_f1", 3, 300, 3.0, "deterministic"),
 ]
 

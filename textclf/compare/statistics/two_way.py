@@ -13,10 +13,6 @@ Floats = NDArray[np.float64]
 
 POWER = 0.8
 """The chance with which the smallest detectable difference would have been found."""
-TWICE = 0.0
-"""Share of the seeds' own variance over examples, which counts twice, that is taken from the seeds' part. Taking all of
-it would be unbiased; but it is also taken where s² happens to be small, and the test then claims too much (up to 6.8 %
-instead of 5 %) where one setup's three seeds decide. No share has been judged by simulation, so nothing is taken."""
 SHARED = 1.5
 """Factor of the examples' variance in a cross-validation, where each example is also trained on: one that is easy to
 get right tends to help with the others. No unbiased estimate of that exists (Bengio & Grandvalet 2004); the factor was
@@ -81,12 +77,34 @@ class Scores:
 
     @property
     def seed_variances(self) -> Floats:
-        """Variance of each setup's mean due to its seeds, less `TWICE` of what `covariance` has of it, float64 (S,).
+        """Variance of each setup's mean due to its seeds, float64 (S,).
 
         It is corrected for few seeds. It is 0 for one seed, which shows none.
         """
         spread = [scores.var(ddof=1) / (len(scores) - 1) if len(scores) > 1 else 0.0 for scores in self.by_seed]
-        return np.maximum(np.array(spread) - (0.0 if self.noise is None else TWICE * self.noise), 0)
+        return np.array(spread)
+
+    def trainings(self, setups: NDArray[np.int64], examples: Floats) -> Floats:
+        """Return the part of the seeds in the variance of scores or differences, float64 (parts, pairs).
+
+        Where both setups of a pair vary over seeds, the seeds' own variance over examples, which is in the part of the
+        examples already, is taken from it: all of it where both vary as much, `4ab / (a + b)²` of it where their parts
+        are a and b, so nothing where only one varies. There it would be taken mostly where the few seeds happen to
+        agree, and the test would claim too much (`experiments/calibration.py`).
+
+        Args:
+            setups: Numbers of setups: one row of scores, or two of which the second is subtracted, int (parts, pairs).
+            examples: The part of the examples, float64 (pairs,). No more than it is taken: setups whose seeds share
+                their chance differ by less of it.
+        """
+        parts = self.seed_variances[setups]
+        if self.noise is None or len(setups) == 1:
+            return parts
+        whole, noise = parts.sum(axis=0), self.noise[setups]
+        balance = 4 * parts.prod(axis=0) / np.where(whole > 0, whole, 1) ** 2
+        twice = noise.sum(axis=0)
+        share = np.minimum(balance * twice, examples) / np.where(twice > 0, twice, 1)
+        return np.maximum(parts - share * noise, 0)
 
 
 @dataclass(frozen=True)
@@ -184,7 +202,7 @@ def _estimates(scores: Scores, values: Floats, setups: NDArray[np.int64]) -> Est
     # examples is no proof of agreement on all.
     examples = np.maximum(_variances(scores.covariance, setups), 1.0 / scores.num_examples**2)
     if scores.folds is None:
-        trainings = scores.seed_variances[setups]
+        trainings = scores.trainings(setups, examples)
         freedom = np.maximum(scores.seed_counts[setups] - 1, 1)
     else:
         variance, freedom = scores.folds.estimate(setups)
