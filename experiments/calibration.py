@@ -137,10 +137,13 @@ SLOPE = float(np.mean(_CHANCES * (1 - _CHANCES)))
 class AllTaken(Scores):
     """Scores of which the seeds' part is without all that counts twice."""
 
-    def trainings(self, setups: NDArray[np.int64], examples: NDArray[np.float64]) -> NDArray[np.float64]:
+    def trainings(
+        self, setups: NDArray[np.int64], examples: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the seeds' part of the variance without what the examples count already."""
         assert self.noise is not None
-        return np.maximum(self.seed_variances[setups] - self.noise[setups], 0)
+        parts = np.maximum(self.seed_variances[setups] - self.noise[setups], 0)
+        return parts, np.zeros_like(parts)
 
 
 def accuracy_scores(

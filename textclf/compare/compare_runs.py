@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pandas as pd
@@ -145,6 +146,8 @@ def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
         sentences = comparison.sentences((comparison.leading_pairs or comparison.pairs)[:MOST_QUOTES])
         heading = f"{comparison.test.dataset}: {len(comparison.test.labels):,} test examples"
         print_verdicts(heading, scores_table(comparison), sentences, comparison.caveats)
+        for one in comparison.outlooks[:1]:
+            print(terminal(f"{one} {one.advice}\n{indent(one.command, '    ')}".rstrip()) + "\n")
         written += verdict_lines(comparison.test.dataset, sentences)
     print(f"the report: {output / PAGE}")
     return "\n".join(written)
@@ -202,6 +205,9 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
         "pairs": pairs,
         "runs": runs,
         "verdicts": {comparison.test.dataset: comparison.sentences(comparison.pairs) for comparison in comparisons},
+        "outlooks": {
+            comparison.test.dataset: [plain(asdict(one)) for one in comparison.outlooks] for comparison in comparisons
+        },
         "caveats": {comparison.test.dataset: comparison.caveats for comparison in comparisons},
         "problems": list(problems),
     }

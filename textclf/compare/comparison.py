@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from textclf.compare.options import CompareOptions
+from textclf.compare.outlook import Outlook, outlook
 from textclf.compare.pairs import Pair, compare_pairs
 from textclf.compare.scores import TESTED, TestScores
 from textclf.compare.setups import Setup, SharedTest, draws_examples
@@ -97,6 +98,13 @@ class Comparison:
         """The pairs that answer the question: all with the reference, or else with the best; its own size first."""
         chosen = self.reference.name
         return [pair for pair in self.pairs if chosen in (pair.first, pair.second)]
+
+    @cached_property
+    def outlooks(self) -> list[Outlook]:
+        """What it would take to tell the leading pairs apart that these runs cannot, in their order."""
+        strict = self.options.alpha / max(len(self.pairs), 1)
+        found = [outlook(self.scores, pair, strict) for pair in self.leading_pairs]
+        return [one for one in found if one is not None]
 
     def sentences(self, pairs: Sequence[Pair]) -> list[str]:
         """Return the verdicts on pairs, a sentence each."""

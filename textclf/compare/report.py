@@ -18,6 +18,7 @@ from textclf.documents.document import (
     Block,
     Bullets,
     Cell,
+    Code,
     Column,
     Details,
     Heading,
@@ -48,6 +49,8 @@ from textclf.tracking.record import PREDICTIONS_FILE
 WEIGHTS, TRAINED = "num_parameters", "num_trainable_parameters"
 MOST_QUOTES = 8
 """Verdicts that stand out; the others are in the table of pairs."""
+MOST_OUTLOOKS = 3
+"""Pairs that cannot be told apart of which the report says what it would take; the others are in `comparison.json`."""
 MOST_PAIRS = 100
 """Pairs in the report; the others are in `pairs.csv`."""
 SHOWN = ("accuracy", "macro_f1", "log_loss", "roc_auc")
@@ -59,6 +62,8 @@ MOST_CHARACTERS = 400
 def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the section of a report on one test set."""
     blocks: list[Block] = [Heading(2, comparison.test.dataset), *_verdicts(comparison)]
+    if comparison.outlooks:
+        blocks += [Heading(3, "What it would take"), *_outlook_blocks(comparison)]
     if comparison.caveats:
         blocks += [Heading(3, "Caveats"), Bullets(tuple(comparison.caveats))]
     blocks += [Heading(3, "Scores"), scores_table(comparison)]
@@ -94,6 +99,15 @@ def _verdicts(comparison: Comparison) -> list[Block]:
     blocks: list[Block] = [Quote(sentence) for sentence in comparison.sentences(leading[:MOST_QUOTES])]
     if len(comparison.pairs) > min(len(leading), MOST_QUOTES):
         blocks.append(Paragraph(f"All {len(comparison.pairs)} pairs are in the table of pairs."))
+    return blocks
+
+
+def _outlook_blocks(comparison: Comparison) -> list[Block]:
+    """Return what it would take to tell the first pairs apart that the runs cannot."""
+    blocks: list[Block] = []
+    for one in comparison.outlooks[:MOST_OUTLOOKS]:
+        blocks.append(Paragraph(f"{one} {one.advice}"))
+        blocks += [Code(one.command)] if one.command else []
     return blocks
 
 

@@ -44,7 +44,8 @@ Tibshirani 2023) takes some hundred times as many trainings.
 
 **Several pairs** are corrected by Holm (1979). *Equivalent* are setups that two one-sided tests place within a margin
 (Schuirmann 1987). The smallest detectable difference is one that the test would have found 8 times in 10 (Card et al.
-2020).
+2020); the numbers of examples, seeds or repeats that a difference needs are those that make it as small
+(`needed_examples` and its like).
 
 Nothing here knows of runs, files or the rest of textclf: arrays in, arrays out, with numpy, scipy and statsmodels.
 """
@@ -62,6 +63,13 @@ from textclf.compare.statistics.confusion_metrics import (
 )
 from textclf.compare.statistics.fold_test import fold_scores, fold_scores_of_confusions
 from textclf.compare.statistics.p_values import FEW_DISAGREEMENTS, holm, mcnemar_p_value, superiority
+from textclf.compare.statistics.planning import (
+    cross_validated,
+    grown,
+    needed_examples,
+    needed_repeats,
+    needed_seeds,
+)
 from textclf.compare.statistics.resampling import DRAWS, bootstrap, drawn_confusions, example_weights
 from textclf.compare.statistics.systems import ComparedSystems, compare_systems
 from textclf.compare.statistics.two_way import (
@@ -95,15 +103,20 @@ __all__ = [
     "class_recall",
     "compare_systems",
     "confusions",
+    "cross_validated",
     "differences",
     "drawn_confusions",
     "example_weights",
     "fold_scores",
     "fold_scores_of_confusions",
+    "grown",
     "holm",
     "levels",
     "matthews",
     "mcnemar_p_value",
+    "needed_examples",
+    "needed_repeats",
+    "needed_seeds",
     "scores_of_draws",
     "scores_of_means",
     "superiority",

@@ -84,8 +84,8 @@ class Scores:
         spread = [scores.var(ddof=1) / (len(scores) - 1) if len(scores) > 1 else 0.0 for scores in self.by_seed]
         return np.array(spread)
 
-    def trainings(self, setups: NDArray[np.int64], examples: Floats) -> Floats:
-        """Return the part of the seeds in the variance of scores or differences, float64 (parts, pairs).
+    def trainings(self, setups: NDArray[np.int64], examples: Floats) -> tuple[Floats, Floats]:
+        """Return the part of the seeds in the variance of scores or differences, and the noise in it, (parts, pairs).
 
         Where both setups of a pair vary over seeds, the seeds' own variance over examples, which is in the part of the
         examples already, is taken from it: all of it where both vary as much, `4ab / (a + b)²` of it where their parts
@@ -98,13 +98,14 @@ class Scores:
                 their chance differ by less of it.
         """
         parts = self.seed_variances[setups]
-        if self.noise is None or len(setups) == 1:
-            return parts
-        whole, noise = parts.sum(axis=0), self.noise[setups]
+        noise = np.zeros_like(parts) if self.noise is None else self.noise[setups]
+        if len(setups) == 1:
+            return parts, np.minimum(noise, parts)
+        whole, twice = parts.sum(axis=0), noise.sum(axis=0)
         balance = 4 * parts.prod(axis=0) / np.where(whole > 0, whole, 1) ** 2
-        twice = noise.sum(axis=0)
         share = np.minimum(balance * twice, examples) / np.where(twice > 0, twice, 1)
-        return np.maximum(parts - share * noise, 0)
+        left = np.maximum(parts - share * noise, 0)
+        return left, np.minimum((1 - share) * noise, left)
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ class Estimates:
     degrees_of_freedom: Floats
     seed_share: Floats
     """Share of the variance that is due to seeds, 0 to 1; the rest is due to the test examples."""
+    noise: Floats | float = 0.0
+    """Part of the variance that seeds add by being right on one example and wrong on another by chance: more of either
+    would lessen it. Here that in the examples' part."""
+    seeds_noise: Floats | float = 0.0
+    """The same in the seeds' part, where it was not taken from it."""
 
     def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
         """Return the lower and upper ends of the central interval at this level."""
@@ -201,15 +207,19 @@ def _estimates(scores: Scores, values: Floats, setups: NDArray[np.int64]) -> Est
     # Where two setups agree on every example, the variance is taken as if they disagreed on one: agreement on a few
     # examples is no proof of agreement on all.
     examples = np.maximum(_variances(scores.covariance, setups), 1.0 / scores.num_examples**2)
+    noise = in_trainings = np.zeros_like(examples)
     if scores.folds is None:
-        trainings = scores.trainings(setups, examples)
+        trainings, left = scores.trainings(setups, examples)
+        in_trainings = left.sum(axis=0)
+        if scores.noise is not None:
+            noise = np.minimum(scores.noise[setups].sum(axis=0), examples)
         freedom = np.maximum(scores.seed_counts[setups] - 1, 1)
     else:
         variance, freedom = scores.folds.estimate(setups)
         trainings, examples = variance[None, :], SHARED * examples
     total = trainings.sum(axis=0) + examples
     every = total**2 / ((trainings**2 / freedom).sum(axis=0) + examples**2 / max(scores.num_examples - 1, 1))
-    return Estimates(values, np.sqrt(total), every, trainings.sum(axis=0) / total)
+    return Estimates(values, np.sqrt(total), every, trainings.sum(axis=0) / total, noise, in_trainings)
 
 
 def _variances(covariance: Floats, setups: NDArray[np.int64]) -> Floats:
