@@ -15,6 +15,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from textclf.compare.comparison import Comparison
+from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.figures import draw
 from textclf.compare.options import CompareOptions
 from textclf.compare.report import MOST_QUOTES, closing_blocks, comparison_blocks, scores_table
@@ -29,6 +30,8 @@ from textclf.system.files import filled, plain, write_json, write_text
 REPORT = "report.md"
 PAGE = "report.html"
 FIGURES = "figures"
+MOST_CURVES = 5
+"""Learning curves of which the terminal says what they foretell."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
         sentences = comparison.sentences((comparison.leading_pairs or comparison.pairs)[:MOST_QUOTES])
         heading = f"{comparison.test.dataset}: {len(comparison.test.labels):,} test examples"
         print_verdicts(heading, scores_table(comparison), sentences, comparison.caveats)
+        for name, found in list(forecasts(comparison).items())[:MOST_CURVES]:
+            print(terminal(forecast_sentence(name, found, comparison.metric)) + "\n")
         for one in comparison.outlooks[:1]:
             print(terminal(f"{one} {one.advice}\n{indent(one.command, '    ')}".rstrip()) + "\n")
         written += verdict_lines(comparison.test.dataset, sentences)
@@ -207,6 +212,10 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
         "verdicts": {comparison.test.dataset: comparison.sentences(comparison.pairs) for comparison in comparisons},
         "outlooks": {
             comparison.test.dataset: [plain(asdict(one)) for one in comparison.outlooks] for comparison in comparisons
+        },
+        "forecasts": {
+            comparison.test.dataset: {name: asdict(found) for name, found in forecasts(comparison).items()}
+            for comparison in comparisons
         },
         "caveats": {comparison.test.dataset: comparison.caveats for comparison in comparisons},
         "problems": list(problems),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from textclf.compare.comparison import Comparison
+from textclf.compare.curves import forecasts, lines_of
 from textclf.compare.pairs import Pair
 from textclf.compare.plots import (
     Mark,
@@ -28,8 +28,6 @@ from textclf.compare.prediction_plots import (
     plot_class_differences,
     plot_confusion_difference,
 )
-from textclf.compare.setups import SIZE_OPTIONS
-from textclf.compare.summary import SetupRow
 from textclf.documents.document import Picture
 from textclf.documents.escape import csv_table
 from textclf.evaluation.metric_names import metric_label
@@ -78,10 +76,16 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
             caption += " Setups that have collapsed are not on the line."
         alt = f"{metric_label(metric)} of each setup over its {what}; the same figures are in the tables."
         keep(name, frame, plot_cost(frame, metric, cost, colours, title, path(name)), caption, alt)
-    frame = learning_curve_data(_lines(comparison), metric)
+    of_lines = {
+        name: [comparison.by_name[setup.name] for setup in setups] for name, setups in lines_of(comparison).items()
+    }
+    ahead = forecasts(comparison)
+    frame = learning_curve_data(of_lines, metric, ahead)
     lines = marks(frame["line"].unique()) if len(frame) else {}
     title = f"{dataset}: learning curve"
     caption = f"{metric_label(metric).capitalize()} by number of training examples, with 95 % intervals."
+    if ahead:
+        caption += " Dashed: what a power law through the scores foretells of twice as many."
     done = plot_learning_curves(frame, metric, lines, title, path("learning_curve"))
     keep("learning_curve", frame, done, caption, "Score of each model over the number of training examples.")
     if len(comparison.test.setups) > 1:
@@ -118,15 +122,3 @@ def _draw_pair(
     )
     done = plot_confusion_difference(frame, title, path("confusion_difference"))
     keep("confusion_difference", frame, done, caption, "Difference of the confusion matrices of the two setups.")
-
-
-def _lines(comparison: Comparison) -> dict[str, list[SetupRow]]:
-    """Return the setups that differ in nothing but the number of training examples, by what they share."""
-    lines: dict[tuple[tuple[str, str], ...], list[SetupRow]] = defaultdict(list)
-    names: dict[tuple[tuple[str, str], ...], str] = {}
-    for setup in comparison.test.setups:
-        key = tuple(sorted((k, str(value)) for k, value in setup.options.items() if k not in SIZE_OPTIONS))
-        lines[key].append(comparison.by_name[setup.name])
-        words = [word for word in setup.name.split(" ") if not word.startswith("train=")]
-        names[key] = " ".join(words)
-    return {names[key]: rows for key, rows in lines.items()}

@@ -1,4 +1,4 @@
-"""What it would take to tell two setups apart that their runs cannot: examples, seeds or folds, time and a command."""
+"""The outlook of two setups that their runs cannot tell apart: what it would take, its cost here, and the command."""
 
 from __future__ import annotations
 
@@ -84,7 +84,11 @@ class Outlook:
         ways = [] if need.examples is None else [f"about {_rounded(need.examples):,} test examples"]
         if need.trainings is not None:
             ways.append(f"{need.trainings:,} {'repeats' if self.pair.folds else 'seeds'}")
-        return " or ".join(ways) or "more than can be had"
+        if ways:
+            return " or ".join(ways)
+        if self.pair.claim is Claim.classifier:
+            return "more test examples than can be had"
+        return f"both more test examples and more {'repeats' if self.pair.folds else 'seeds'}"
 
     @property
     def advice(self) -> str:
@@ -128,8 +132,8 @@ def outlook(scores: TestScores, pair: Pair, alpha: float) -> Outlook | None:
         seeds = max(min((count for count in pair.seeds if count), default=1), 1)
         folded = cross_validated(estimate, pair.num_examples, seeds, labelled, FOLDS * REPEATS)
         folds_gap = float(folded.smallest_detectable(alpha)[0])
-    step = _next_step(pair, seen, largest, folds_gap)
-    command, seconds = _plan(step, setups, seen.trainings or largest.trainings or 0)
+    step = _next_step(pair, seen, folds_gap)
+    command, seconds = _plan(step, setups, seen.trainings or 0)
     return Outlook(pair, seen, largest, labelled, folds_gap, step, command, seconds)
 
 
@@ -163,13 +167,10 @@ def _has_own_test(setup: Setup) -> bool:
     return not setup.options.get("dataset.path")
 
 
-def _next_step(pair: Pair, seen: Need, largest: Need, folds_gap: float) -> str:
-    """Return what to do next: what would show the difference seen, or else the one at the far end of its interval."""
-    for need in (seen, largest):
-        if need.trainings is not None and need.trainings <= MOST_ADVISED:
-            return "repeats" if pair.folds else "seeds"
-        if folds_gap <= need.gap:
-            return "folds"
+def _next_step(pair: Pair, seen: Need, folds_gap: float) -> str:
+    """Return what to do next: what would show the difference seen, or else what would see more at all."""
+    if seen.trainings is not None and seen.trainings <= MOST_ADVISED:
+        return "repeats" if pair.folds else "seeds"
     return "folds" if folds_gap < pair.smallest_detectable else "examples"
 
 

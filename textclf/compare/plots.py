@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from textclf.compare.setups import SharedTest
+from textclf.compare.statistics import Forecast
 from textclf.compare.summary import SetupRow, pareto_front
 from textclf.documents.plotting import STYLE, figure
 from textclf.evaluation.metric_names import direction, metric_label
@@ -189,20 +190,27 @@ def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, M
     return True
 
 
-def learning_curve_data(lines: Mapping[str, Sequence[SetupRow]], metric: str) -> pd.DataFrame:
+def learning_curve_data(
+    lines: Mapping[str, Sequence[SetupRow]], metric: str, ahead: Mapping[str, Forecast] | None = None
+) -> pd.DataFrame:
     """Return scores by number of training examples, line by line; setups without the metric are left out.
 
-    Columns: `line`, `setup`, `train_examples`, `seeds` (their number), `mean`, `low`, `high`.
+    Columns: `line`, `setup`, `train_examples`, `seeds` (their number; 0 of what is foretold), `mean`, `low`, `high`.
 
     Args:
         lines: The setups of each line, which differ in the number of training examples alone.
         metric: A test metric.
+        ahead: What lines foretell, by name, as 1 - score.
     """
     found = [
         (line, row.name, row.train_examples, row.num_seeds, level.mean, level.low, level.high)
         for line, rows in lines.items()
         for row in sorted(rows, key=lambda row: row.train_examples)
         if row.train_examples > 0 and (level := row.levels.get(metric)) is not None
+    ]
+    found += [
+        (line, "", one.train_examples, 0, 1 - one.mean, 1 - one.high, 1 - one.low)
+        for line, one in (ahead or {}).items()
     ]
     return pd.DataFrame(found, columns=["line", "setup", "train_examples", "seeds", "mean", "low", "high"])
 
@@ -233,7 +241,12 @@ def plot_learning_curves(frame: pd.DataFrame, metric: str, marks: Mapping[str, M
             places = own["train_examples"] * aside
             axes.vlines(places, own["low"], own["high"], color=mark.colour, linewidth=1.3, alpha=0.6)
             style = {"color": mark.colour, "marker": mark.shape, "markersize": 5, "linewidth": 1.6}
-            axes.plot(places, own["mean"], **style, label=wrapped(name))
+            seen = (own["seeds"] > 0).to_numpy()
+            axes.plot(places[seen], own["mean"][seen], **style, label=wrapped(name))
+            if not seen.all():
+                last = np.flatnonzero(seen)[-1:].tolist() + np.flatnonzero(~seen).tolist()
+                style |= {"linestyle": "--", "linewidth": 1.2, "markerfacecolor": "none", "alpha": 0.8}
+                axes.plot(places.iloc[last], own["mean"].iloc[last], **style)
         kept: list[int] = []
         for size in sizes:
             if not kept or np.log(size / kept[-1]) > 0.07 * np.log(right / left):

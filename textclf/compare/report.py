@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from textclf.compare.comparison import Comparison
+from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.examples import disagreements
 from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.pairs import Pair, Verdict
@@ -68,6 +69,7 @@ def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture]) -
         blocks += [Heading(3, "Caveats"), Bullets(tuple(comparison.caveats))]
     blocks += [Heading(3, "Scores"), scores_table(comparison)]
     blocks += [pictures[name] for name in ("scores", "learning_curve") if name in pictures]
+    blocks += forecast_blocks(comparison)
     if (by_language := languages_table(comparison)) is not None:
         blocks += [Heading(3, "By language"), by_language]
     if any(row.costs for row in comparison.rows):
@@ -109,6 +111,19 @@ def _outlook_blocks(comparison: Comparison) -> list[Block]:
         blocks.append(Paragraph(f"{one} {one.advice}"))
         blocks += [Code(one.command)] if one.command else []
     return blocks
+
+
+def forecast_blocks(comparison: Comparison) -> list[Block]:
+    """Return what twice the labels would give, where learning curves tell."""
+    said = [forecast_sentence(name, found, comparison.metric) for name, found in forecasts(comparison).items()]
+    if not said:
+        return []
+    return [
+        Paragraph(
+            "Read from a power law through each learning curve; the intervals allow for other seeds and test examples:"
+        ),
+        Bullets(tuple(said)),
+    ]
 
 
 def _pair_blocks(comparison: Comparison) -> list[Block]:

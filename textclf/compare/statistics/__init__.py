@@ -62,6 +62,7 @@ from textclf.compare.statistics.confusion_metrics import (
     matthews,
 )
 from textclf.compare.statistics.fold_test import fold_scores, fold_scores_of_confusions
+from textclf.compare.statistics.learning_curve import FEWEST_SIZES, Forecast, forecast
 from textclf.compare.statistics.p_values import FEW_DISAGREEMENTS, holm, mcnemar_p_value, superiority
 from textclf.compare.statistics.planning import (
     cross_validated,
@@ -87,6 +88,7 @@ from textclf.compare.statistics.two_way import (
 
 __all__ = [
     "DRAWS",
+    "FEWEST_SIZES",
     "FEW_DISAGREEMENTS",
     "FEW_FOLDS",
     "OF_CONFUSIONS",
@@ -95,6 +97,7 @@ __all__ = [
     "ComparedSystems",
     "Estimates",
     "FoldSpread",
+    "Forecast",
     "Scores",
     "accuracy",
     "bootstrap",
@@ -109,6 +112,7 @@ __all__ = [
     "example_weights",
     "fold_scores",
     "fold_scores_of_confusions",
+    "forecast",
     "grown",
     "holm",
     "levels",
