@@ -8,7 +8,7 @@ import pytest
 from tests.compare.factory import guess, labels_of, write_run
 from tests.compare.test_pairs import compared, write
 from textclf.compare.compare_runs import compare
-from textclf.compare.outlook import command_of
+from textclf.compare.outlook import command_of, next_steps
 from textclf.compare.runs import find_runs
 from textclf.compare.setups import shared_tests
 from textclf.compare.statistics import (
@@ -115,12 +115,29 @@ def test_seeds_are_advised_where_they_are_what_is_missing(tmp_path):
             folder = tmp_path / f"{model}{seed}"
             write_run(folder, model, seed, labels, guess(labels, accuracy, seed), command=command)
     (one,) = compared(tmp_path).outlooks
-    assert one.next_step == "seeds"
-    first, *_, last = one.command.split("seed=")[1].split(",")
+    assert one.step.kind == "seeds"
+    first, *_, last = one.step.command.split("seed=")[1].split(",")
     assert int(first) == 4
     assert int(last) == one.seen.trainings
-    assert one.command.startswith("python -m textclf.run -m model=b,a dataset=d seed=4")
-    assert one.seconds == pytest.approx(2 * 2.0 * (one.seen.trainings - 3))
+    assert one.step.command.startswith("python -m textclf.run -m model=b,a dataset=d seed=4")
+    assert one.step.seconds == pytest.approx(2 * 2.0 * (one.seen.trainings - 3))
+
+
+def test_pairs_that_want_the_same_get_one_command(tmp_path):
+    labels = labels_of(200)
+    for number, model in enumerate("abc"):
+        for seed in (1, 2, 3):
+            command = f"python -m textclf.run model={model} dataset=d seed={seed}"
+            predicted = guess(labels, 0.72 - 0.005 * number, 10 * number + seed)
+            write_run(tmp_path / f"{model}{seed}", model, seed, labels, predicted, command=command)
+    outlooks = compared(tmp_path).outlooks
+    assert len(outlooks) == 2
+    (step,) = next_steps(outlooks)
+    assert step.kind == "folds"
+    models = step.command.partition("model=")[2].partition(" ")[0]
+    assert sorted(models.split(",")) == ["a", "b", "c"]
+    assert step.command.endswith("dataset.folds=5 dataset.fold_repeats=3 seed=1")
+    assert step.seconds == pytest.approx(3 * 16 * 2.0)
 
 
 def setups(tmp_path, *commands):

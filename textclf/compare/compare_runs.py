@@ -152,7 +152,7 @@ def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
         for name, found in list(forecasts(comparison).items())[:MOST_CURVES]:
             print(terminal(forecast_sentence(name, found, comparison.metric)) + "\n")
         for one in comparison.outlooks[:1]:
-            print(terminal(f"{one} {one.advice}\n{indent(one.command, '    ')}".rstrip()) + "\n")
+            print(terminal(f"{one} {one.step}\n{indent(one.step.command, '    ')}".rstrip()) + "\n")
         written += verdict_lines(comparison.test.dataset, sentences)
     print(f"the report: {output / PAGE}")
     return "\n".join(written)
@@ -211,7 +211,7 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
         "runs": runs,
         "verdicts": {comparison.test.dataset: comparison.sentences(comparison.pairs) for comparison in comparisons},
         "outlooks": {
-            comparison.test.dataset: [plain(asdict(one)) for one in comparison.outlooks] for comparison in comparisons
+            comparison.test.dataset: [plain(one.plain()) for one in comparison.outlooks] for comparison in comparisons
         },
         "forecasts": {
             comparison.test.dataset: {name: asdict(found) for name, found in forecasts(comparison).items()}

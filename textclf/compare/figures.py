@@ -62,7 +62,9 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
 
     frame = scores_data(comparison.test, comparison.rows, metric)
     title = f"{dataset}: {metric_label(metric)}"
-    caption = "Mean and 95 % interval of each setup; the faint marks are its seeds."
+    caption = "Mean and 95 % interval of each setup."
+    if frame["setup"].duplicated().any():
+        caption = "Mean and 95 % interval of each setup; the faint marks are its seeds."
     alt = f"{metric_label(metric)} of each setup with its interval; the same figures are in the table of setups."
     keep("scores", frame, plot_scores(frame, metric, colours, title, path("scores")), caption, alt)
     for cost, name, what in [

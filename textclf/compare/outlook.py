@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,40 @@ class Need:
 
 
 @dataclass(frozen=True)
+class Step:
+    """What to run next."""
+
+    kind: str
+    """`seeds`, `repeats`, `folds`; or `examples`, where more must be labelled."""
+    setups: tuple[Setup, ...] = ()
+    options: tuple[str, ...] = ()
+    """What their commands get as well."""
+    trainings: int = 0
+    """Of each setup."""
+
+    @property
+    def command(self) -> str:
+        """What to type; empty where nothing is to be run."""
+        return command_of(self.setups, self.options) if self.setups else ""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training that it takes, as long as those took that were run; NaN where that is not known."""
+        costs = [[run.record.costs.get("train_seconds", np.nan) for run in setup.runs] for setup in self.setups]
+        return self.trainings * sum(float(np.median(own)) for own in costs) if costs else float("nan")
+
+    def __str__(self) -> str:
+        if self.kind == "examples":
+            return "More labelled examples to test on would help most."
+        cost = "" if np.isnan(self.seconds) else f" (about {duration(max(self.seconds, 1))} of training here)"
+        return {
+            "seeds": f"Further seeds would tell; compare them together with these runs{cost}:",
+            "repeats": f"More repeats would tell{cost}:",
+            "folds": f"A cross-validation would see more{cost}:",
+        }[self.kind]
+
+
+@dataclass(frozen=True)
 class Outlook:
     """What it would take to tell a pair apart."""
 
@@ -57,12 +92,8 @@ class Outlook:
     """Examples that a cross-validation would test; 0 where there is one already, or a part of the examples was used."""
     folds_gap: float
     """About the smallest difference that it would show 8 times in 10; NaN where `labelled` is 0."""
-    next_step: str
-    """What to do: `seeds`, `repeats`, `folds` or `examples`."""
-    command: str
-    """What to type for it."""
-    seconds: float
-    """Seconds of training that it would take here, about; NaN where that is not known."""
+    step: Step
+    """What to do next."""
 
     def __str__(self) -> str:
         pair = self.pair
@@ -90,17 +121,19 @@ class Outlook:
             return "more test examples than can be had"
         return f"both more test examples and more {'repeats' if self.pair.folds else 'seeds'}"
 
-    @property
-    def advice(self) -> str:
-        """What to do next, without the command."""
-        cost = "" if np.isnan(self.seconds) else f" (about {duration(max(self.seconds, 1))} of training here)"
-        if self.next_step == "examples":
-            return "More labelled examples to test on would help most."
+    def plain(self) -> dict[str, Any]:
+        """Return what it would take, for JSON."""
         return {
-            "seeds": f"Further seeds would tell; compare them together with these runs{cost}:",
-            "repeats": f"More repeats would tell{cost}:",
-            "folds": f"A cross-validation would see more{cost}:",
-        }[self.next_step]
+            "first": self.pair.first,
+            "second": self.pair.second,
+            "seen": asdict(self.seen),
+            "largest": asdict(self.largest),
+            "labelled": self.labelled,
+            "folds_gap": self.folds_gap,
+            "next": self.step.kind,
+            "command": self.step.command,
+            "seconds": self.step.seconds,
+        }
 
 
 def _rounded(number: int) -> int:
@@ -132,9 +165,20 @@ def outlook(scores: TestScores, pair: Pair, alpha: float) -> Outlook | None:
         seeds = max(min((count for count in pair.seeds if count), default=1), 1)
         folded = cross_validated(estimate, pair.num_examples, seeds, labelled, FOLDS * REPEATS)
         folds_gap = float(folded.smallest_detectable(alpha)[0])
-    step = _next_step(pair, seen, folds_gap)
-    command, seconds = _plan(step, setups, seen.trainings or 0)
-    return Outlook(pair, seen, largest, labelled, folds_gap, step, command, seconds)
+    step = _step(_kind_of_step(pair, seen, folds_gap), setups, seen.trainings or 0)
+    return Outlook(pair, seen, largest, labelled, folds_gap, step)
+
+
+def next_steps(outlooks: Sequence[Outlook]) -> list[Step]:
+    """Return what to run for several pairs: steps that differ in their setups alone are one."""
+    together: dict[tuple[str, tuple[str, ...], int], dict[str, Setup]] = {}
+    for step in (one.step for one in outlooks):
+        found = together.setdefault((step.kind, step.options, step.trainings), {})
+        found |= {setup.name: setup for setup in step.setups}
+    return [
+        Step(kind, tuple(setups.values()), options, trainings)
+        for (kind, options, trainings), setups in together.items()
+    ]
 
 
 def _need(estimate: Estimates, pair: Pair, gap: float, alpha: float, repeats: int) -> Need:
@@ -167,33 +211,39 @@ def _has_own_test(setup: Setup) -> bool:
     return not setup.options.get("dataset.path")
 
 
-def _next_step(pair: Pair, seen: Need, folds_gap: float) -> str:
+def _kind_of_step(pair: Pair, seen: Need, folds_gap: float) -> str:
     """Return what to do next: what would show the difference seen, or else what would see more at all."""
     if seen.trainings is not None and seen.trainings <= MOST_ADVISED:
         return "repeats" if pair.folds else "seeds"
     return "folds" if folds_gap < pair.smallest_detectable else "examples"
 
 
-def _plan(step: str, setups: Sequence[Setup], trainings: int) -> tuple[str, float]:
-    """Return the command of a step, and the seconds of training that it takes."""
-    costs = [float(np.median([run.record.costs.get("train_seconds", np.nan) for run in s.runs])) for s in setups]
-    if step == "seeds":
+def _step(kind: str, setups: Sequence[Setup], trainings: int) -> Step:
+    """Return a step for two setups.
+
+    Args:
+        kind: Its kind.
+        setups: The two.
+        trainings: Seeds or repeats that are needed.
+    """
+    if kind == "examples":
+        return Step(kind)
+    if kind == "seeds":
         drawing = [setup for setup in setups if setup.draws_seed]
         done = {seed for setup in drawing for seed in setup.seeds}
-        more = [seed for seed in range(1, max(done) + trainings + 1) if seed not in done]
-        more = more[: max(trainings - min(len(setup.seeds) for setup in drawing), 1)]
-        seconds = sum(cost * len(more) for cost, setup in zip(costs, setups, strict=True) if setup.draws_seed)
-        return command_of(drawing, [f"seed={','.join(map(str, more))}"]), seconds
-    if step == "examples":
-        return "", float("nan")
-    seeds = [f"seed={','.join(str(seed) for seed in sorted(set(setups[0].seeds) & set(setups[1].seeds)))}"]
-    if step == "repeats":
+        fewest = min(len(setup.seeds) for setup in drawing)
+        new = [seed for seed in range(1, max(done) + trainings + 1) if seed not in done]
+        new = new[: max(trainings - fewest, 1)]
+        return Step(kind, tuple(drawing), (f"seed={','.join(map(str, new))}",), len(new))
+    if kind == "repeats":
         folds = int(setups[0].options.get("dataset.folds") or FOLDS)
-        fits, options = folds * trainings * len(setups[0].seeds), [f"dataset.fold_repeats={trainings}", *seeds]
-    else:
-        fits, options = FOLDS * REPEATS, [f"dataset.folds={FOLDS}", f"dataset.fold_repeats={REPEATS}", "seed=1"]
-        options += ["dataset.fold_test=true"] if _has_own_test(setups[0]) and _has_test(setups[0]) else []
-    return command_of(setups, options), sum(costs) * (fits + 1)
+        seeds = sorted(set(setups[0].seeds) & set(setups[1].seeds)) or [1]
+        options = (f"dataset.fold_repeats={trainings}", f"seed={','.join(map(str, seeds))}")
+        return Step(kind, tuple(setups), options, (folds * trainings + 1) * len(seeds))
+    options = (f"dataset.folds={FOLDS}", f"dataset.fold_repeats={REPEATS}")
+    if _has_own_test(setups[0]) and _has_test(setups[0]):
+        options += ("dataset.fold_test=true",)
+    return Step(kind, tuple(setups), (*options, "seed=1"), FOLDS * REPEATS + 1)
 
 
 def _has_test(setup: Setup) -> bool:

@@ -11,6 +11,7 @@ from textclf.compare.comparison import Comparison
 from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.examples import disagreements
 from textclf.compare.options import Claim, CompareOptions
+from textclf.compare.outlook import next_steps
 from textclf.compare.pairs import Pair, Verdict
 from textclf.compare.scores import accuracy_levels
 from textclf.compare.summary import SetupRow, pareto_front
@@ -50,7 +51,7 @@ from textclf.tracking.record import PREDICTIONS_FILE
 WEIGHTS, TRAINED = "num_parameters", "num_trainable_parameters"
 MOST_QUOTES = 8
 """Verdicts that stand out; the others are in the table of pairs."""
-MOST_OUTLOOKS = 3
+MOST_OUTLOOKS = 5
 """Pairs that cannot be told apart of which the report says what it would take; the others are in `comparison.json`."""
 MOST_PAIRS = 100
 """Pairs in the report; the others are in `pairs.csv`."""
@@ -106,10 +107,10 @@ def _verdicts(comparison: Comparison) -> list[Block]:
 
 def _outlook_blocks(comparison: Comparison) -> list[Block]:
     """Return what it would take to tell the first pairs apart that the runs cannot."""
-    blocks: list[Block] = []
-    for one in comparison.outlooks[:MOST_OUTLOOKS]:
-        blocks.append(Paragraph(f"{one} {one.advice}"))
-        blocks += [Code(one.command)] if one.command else []
+    shown = comparison.outlooks[:MOST_OUTLOOKS]
+    blocks: list[Block] = [Bullets(tuple(map(str, shown)))]
+    for step in next_steps(shown):
+        blocks += [Paragraph(str(step)), *([Code(step.command)] if step.command else [])]
     return blocks
 
 
@@ -182,6 +183,11 @@ METHOD = (
     "equivalent where two one-sided tests, corrected too, put the difference within the margin; otherwise the runs "
     "cannot tell.",
 )
+METHOD_OF_FOLDS = (
+    "A cross-validation makes a claim about setups with one seed already: each fold is a training of its own. The "
+    "variance is 1.5 times that over the examples, each of which is trained on too, and what the scores of folds vary "
+    "more than their examples explain."
+)
 
 
 def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -> list[Block]:
@@ -191,7 +197,8 @@ def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -
         blocks += [Heading(2, "Left out"), Bullets(tuple(problems))]
     records = [run.record for one in comparisons for setup in one.test.setups for run in setup.runs]
     versions = sorted({f"{key} {value}" for record in records for key, value in record.environment.items()})
-    blocks += [Heading(2, "How it was tested"), Bullets(METHOD), levels_paragraph(comparisons[0].options)]
+    method = (*METHOD, METHOD_OF_FOLDS) if any(one.test.folds for one in comparisons) else METHOD
+    blocks += [Heading(2, "How it was tested"), Bullets(method), levels_paragraph(comparisons[0].options)]
     return blocks + ([Heading(2, "Versions"), Bullets(tuple(versions))] if versions else [])
 
 
@@ -208,12 +215,19 @@ def scores_table(comparison: Comparison) -> Table:
     metric = comparison.metric
     held = [name for name in (*SHOWN, *METRICS) if any(name in row.levels for row in comparison.rows)]
     others = [name for name in dict.fromkeys(held) if name != metric and name in SHOWN]
+    over = "folds" if comparison.test.folds else "seeds"
     columns = [
         Column("setup"),
         Column("seeds", numeric=True),
-        Column(f"{metric_label(metric)}, mean ± sd", numeric=True, hint="mean and standard deviation over seeds"),
-        Column("95 % interval", numeric=True, hint="over seeds and test examples; with one seed, over test examples"),
-        *(Column(metric_label(name), numeric=True, hint="mean ± sd over seeds") for name in others),
+        Column(f"{metric_label(metric)}, mean ± sd", numeric=True, hint=f"mean and standard deviation over {over}"),
+        Column(
+            "95 % interval",
+            numeric=True,
+            hint="over trainings and examples"
+            if comparison.test.folds
+            else "over seeds and test examples; with one seed, over test examples",
+        ),
+        *(Column(metric_label(name), numeric=True, hint=f"mean ± sd over {over}") for name in others),
     ]
     rows = []
     for row in comparison.rows:
@@ -227,7 +241,8 @@ def scores_table(comparison: Comparison) -> Table:
                 *(_level(row, name) for name in others),
             )
         )
-    return Table(tuple(columns), tuple(rows), f"Test scores on {len(comparison.test.labels):,} examples")
+    tested = f", tested in {comparison.test.folds}" if comparison.test.folds else ""
+    return Table(tuple(columns), tuple(rows), f"Test scores on {len(comparison.test.labels):,} examples{tested}")
 
 
 def _collapsed(row: SetupRow) -> str:
@@ -323,7 +338,7 @@ def pairs_table(
         over: What the runs of a setup are called.
         more: Further columns, with a cell for each pair.
     """
-    metric = pairs[0].metric
+    metric, folds = pairs[0].metric, bool(pairs[0].folds)
     unit = " in points" if is_in_points(metric) else ""
     columns = (
         Column("first"),
@@ -341,10 +356,10 @@ def pairs_table(
         Column(
             "P(first > second)",
             numeric=True,
-            hint=f"over pairs of {over}; with one {over[:-1]} each, over test examples",
+            hint="over folds" if folds else f"over pairs of {over}; with one {over[:-1]} each, over test examples",
         ),
         Column("detectable", numeric=True, hint="smallest true difference found 8 times in 10"),
-        Column(f"due to {over}", numeric=True, hint="share of the uncertainty"),
+        Column(f"due to {'trainings' if folds else over}", numeric=True, hint="share of the uncertainty"),
         Column("claim"),
         *(more or {}),
     )
