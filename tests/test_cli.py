@@ -166,6 +166,17 @@ def test_a_search_of_which_every_trial_fails_ends_with_a_table(tmp_path, quick):
     assert "2 of 2 jobs failed" in done.stdout
 
 
+def test_a_search_in_folds_says_what_it_chooses_by(tmp_path, quick):
+    done = quick(
+        "study=tune_naive_bayes", "hydra.sweeper.n_trials=1", "tracker=none", "dataset.folds=2", "dataset.fold_test=true",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "(macro F1 on validation, a slice of each fold's own training part)" in done.stdout
+    (record,) = find_records(tmp_path / "outputs")
+    assert record.folds["folds"] == 2
+
+
 def test_a_stopped_sweep_says_how_far_it_came_and_marks_its_runs(tmp_path, stored):
     command = [sys.executable, "-m", "textclf.run", "-m", "model=majority,minilm", "trainer.epochs=500", *FAST]
     process = subprocess.Popen(

@@ -97,7 +97,7 @@ class OptunaSweeper(Sweeper):
                 else:
                     study.tell(trial, state=optuna.trial.TrialState.FAIL)
             done += len(trials)
-        _tell_best(study, search)
+        _tell_best(study, search, bool(self.config.dataset.get("folds")))
 
     def _sampler(self, before: int = 0) -> "optuna.samplers.BaseSampler":
         """Return the sampler, another for each number of trials that went before."""
@@ -106,7 +106,7 @@ class OptunaSweeper(Sweeper):
         return optuna.samplers.TPESampler(seed=None if self.options.seed is None else self.options.seed + before)
 
 
-def _tell_best(study: "optuna.Study", search: "Search") -> None:
+def _tell_best(study: "optuna.Study", search: "Search", is_folded: bool) -> None:
     """Print the best trial of the search, all commands on its storage taken together."""
     import optuna
 
@@ -116,6 +116,8 @@ def _tell_best(study: "optuna.Study", search: "Search") -> None:
         return
     metric = metric_label(search.objective.rpartition("/")[2])
     what = f"{metric} on validation" + ("" if higher_is_better(search.objective) else ", less is better")
+    if is_folded:
+        what += ", a slice of each fold's own training part"
     if len(search.space.seeds) > 1:
         what += f", mean of the seeds {', '.join(search.space.seeds)}"
     best = " ".join(f"{key}={value}" for key, value in study.best_params.items())
