@@ -84,7 +84,7 @@ def test_predictions_are_compared_as_runs_are(tmp_path):
     path = write_predictions(tmp_path / "predictions.csv")
     written = compare_table(path, options=CompareOptions(), output=tmp_path / "out", command="typed")
     assert "good beats bad by" in written.verdicts
-    assert "3 seeds each, 200 test examples" in written.verdicts
+    assert "200 test examples and 3 seeds each" in written.verdicts
     report = (tmp_path / "out" / "report.md").read_text()
     for words in ("## predictions", "### Every pair", "### Where they differ", "typed", "McNemar"):
         assert words in report, words

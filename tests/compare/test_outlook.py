@@ -93,6 +93,7 @@ def test_a_person_reads_what_would_tell_and_what_to_type(tmp_path, capsys):
     assert "To show a difference between " in said
     assert "8 times in 10 takes about " in said
     assert "There are 200." in said
+    assert len(said.splitlines()) <= 25
     report = (tmp_path / "out" / "report.md").read_text()
     assert "### What it would take" in report
     (one,) = compared(tmp_path / "runs").outlooks

@@ -146,7 +146,7 @@ def test_folds_of_a_cross_validation_claim_less():
 def test_what_it_would_take_is_said():
     table = made({"a": around(0.81, 0.05, 5), "b": around(0.80, 0.05, 5, seed=1)})
     (said,) = table.sentences(table.pairs)
-    assert said.startswith("No difference shown between a and b in accuracy (difference")
+    assert said.startswith("5 shared draws do not show that a is better than b in accuracy (difference")
     needed = pair_of(table).needed
     assert needed is not None
     assert f"a difference of the size seen would take about {needed} draws" in said

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from textclf.compare.answer import answer
 from textclf.compare.comparison import Comparison
 from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.figures import draw
@@ -30,8 +31,10 @@ from textclf.system.files import filled, plain, write_json, write_text
 REPORT = "report.md"
 PAGE = "report.html"
 FIGURES = "figures"
-MOST_CURVES = 5
-"""Learning curves of which the terminal says what they foretell."""
+MOST_ROWS = 8
+"""Setups that the terminal shows; the best, since a screen has little room."""
+MOST_SAID, MOST_CURVES, MOST_NOTES = 1, 2, 2
+"""Verdicts, forecasts and caveats there."""
 
 
 @dataclass(frozen=True)
@@ -148,25 +151,34 @@ def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
     for comparison in comparisons:
         sentences = comparison.sentences((comparison.leading_pairs or comparison.pairs)[:MOST_QUOTES])
         heading = f"{comparison.test.dataset}: {len(comparison.test.labels):,} test examples"
-        print_verdicts(heading, scores_table(comparison), sentences, comparison.caveats)
-        for name, found in list(forecasts(comparison).items())[:MOST_CURVES]:
-            print(terminal(forecast_sentence(name, found, comparison.metric)) + "\n")
-        for one in comparison.outlooks[:1]:
-            print(terminal(f"{one} {one.step}\n{indent(one.step.command, '    ')}".rstrip()) + "\n")
-        written += verdict_lines(comparison.test.dataset, sentences)
+        found = answer(comparison)
+        said = [] if found is None else [" ".join((found.title, *found.reasons))]
+        curves = forecasts(comparison)
+        more = [forecast_sentence(name, curves[name], comparison.metric) for name in list(curves)[:MOST_CURVES]]
+        more += [f"{one} {one.step}\n{indent(one.step.command, '    ')}".rstrip() for one in comparison.outlooks[:1]]
+        print_verdicts(heading, scores_table(comparison), [*said, *sentences[:MOST_SAID], *more], comparison.caveats)
+        written += verdict_lines(comparison.test.dataset, [*said, *sentences])
     print(f"the report: {output / PAGE}")
     return "\n".join(written)
 
 
 def print_verdicts(heading: str, table: Table, sentences: Sequence[str], caveats: Sequence[str]) -> None:
-    """Print the first columns of a table of scores (setup, seeds, score, interval), verdicts and caveats."""
-    rows = [[cell if isinstance(cell, str) else cell.text for cell in row[:4]] for row in table.rows]
+    """Print the first columns of a table of scores (setup, seeds, score, interval), verdicts and caveats.
+
+    However many there are of each, it fits a screen; the report has them all.
+    """
+    rows = [[cell if isinstance(cell, str) else cell.text for cell in row[:4]] for row in table.rows[:MOST_ROWS]]
     heads = [column.title for column in table.columns[:4]]
     print(terminal(heading))
     print(terminal(tabulate(rows, heads, disable_numparse=True, colalign=["left", "right", "right", "right"])))
-    for line in [*sentences, *(f"note: {caveat}" for caveat in caveats)]:
+    if len(table.rows) > MOST_ROWS:
+        print(f"… and {len(table.rows) - MOST_ROWS:,} more in the report")
+    for line in sentences:
         print(terminal(f"\n{line}"))
-    print()
+    notes = [f"note: {caveat}" for caveat in caveats[:MOST_NOTES]]
+    if len(caveats) > MOST_NOTES:
+        notes.append(f"{len(caveats) - MOST_NOTES:,} more notes are in the report")
+    print(terminal("\n".join(["", *notes, ""])) if notes else "")
 
 
 def verdict_lines(dataset: str, sentences: Sequence[str]) -> list[str]:
@@ -209,6 +221,10 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
         "setups": setups,
         "pairs": pairs,
         "runs": runs,
+        "answers": {
+            comparison.test.dataset: None if (found := answer(comparison)) is None else asdict(found)
+            for comparison in comparisons
+        },
         "verdicts": {comparison.test.dataset: comparison.sentences(comparison.pairs) for comparison in comparisons},
         "outlooks": {
             comparison.test.dataset: [plain(one.plain()) for one in comparison.outlooks] for comparison in comparisons

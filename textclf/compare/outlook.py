@@ -100,8 +100,8 @@ class Outlook:
         far = format_difference(self.largest.gap, pair.metric)
         said = [
             f"To show a difference between {pair.first} and {pair.second} as small as the one seen "
-            f"({format_difference(self.seen.gap, pair.metric)}) 8 times in 10 takes {self._ways(self.seen)}; as large "
-            f"as the far end of its interval ({far}), {self._ways(self.largest)}. There are {pair.num_examples:,}."
+            f"({format_difference(self.seen.gap, pair.metric)}) 8 times in 10 takes {self.ways(self.seen)}; as large "
+            f"as the far end of its interval ({far}), {self.ways(self.largest)}. There are {pair.num_examples:,}."
         ]
         if self.labelled:
             said.append(
@@ -110,7 +110,7 @@ class Outlook:
             )
         return " ".join(said)
 
-    def _ways(self, need: Need) -> str:
+    def ways(self, need: Need) -> str:
         """Return each way to show a difference, in words."""
         ways = [] if need.examples is None else [f"about {_rounded(need.examples):,} test examples"]
         if need.trainings is not None:

@@ -18,6 +18,7 @@ from textclf.compare.statistics import (
     Scores,
     differences,
     holm,
+    holm_levels,
     mcnemar_p_value,
     superiority,
 )
@@ -50,6 +51,9 @@ class Pair:
     low: float
     """Lower end of the 95 % interval of this pair alone."""
     high: float
+    low_corrected: float
+    """Lower end of the interval that goes with `p_corrected`: it holds 0 where that is not below alpha."""
+    high_corrected: float
     p_value: float
     """Of this pair alone."""
     p_corrected: float
@@ -103,8 +107,10 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
     found = [rows[pair] for pair in order]
     different = holm([row.p_value for row in found])
     same = holm([row.p_equivalent for row in found])
+    strictness = holm_levels([row.p_value for row in found], options.alpha)
     pairs = []
-    for (a, b), row, p, p_equivalent in zip(order, found, different, same, strict=True):
+    for (a, b), row, p, p_equivalent, level in zip(order, found, different, same, strictness, strict=True):
+        low, high = row.interval(level)
         claim = claim_of[a, b]
         counts = (1, 1)
         if claim is Claim.setup:
@@ -121,6 +127,8 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
                 difference=row.difference,
                 low=row.low,
                 high=row.high,
+                low_corrected=low,
+                high_corrected=high,
                 p_value=row.p_value,
                 p_corrected=float(p),
                 p_equivalent=float(p_equivalent),
@@ -145,6 +153,16 @@ class _Row:
     superiority: float
     smallest_detectable: float
     seed_share: float
+    error: Estimates
+    """The estimate of this pair alone."""
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the interval that leaves 0 out where the p-value is below a level."""
+        low, high = (float(end[0]) for end in self.error.interval(1 - level))
+        shows = self.p_value < level  # McNemar's test and the bootstrap may differ from this by a little
+        if shows and low <= 0 <= high:
+            return (0.0, high) if self.difference > 0 else (low, 0.0)
+        return (low, high) if shows else (min(low, 0.0), max(high, 0.0))
 
 
 def _ordered(
@@ -231,4 +249,7 @@ def _rows(
     columns = zip(
         estimates.value, low, high, p_values, p_equivalent, chances, smallest, estimates.seed_share, strict=True
     )
-    return {pair: _Row(*(float(value) for value in row)) for pair, row in zip(pairs, columns, strict=True)}
+    return {
+        pair: _Row(*(float(value) for value in row), estimates.at(number))
+        for number, (pair, row) in enumerate(zip(pairs, columns, strict=True))
+    }

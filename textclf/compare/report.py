@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from textclf.compare.answer import answer
 from textclf.compare.comparison import Comparison
 from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.examples import disagreements
 from textclf.compare.options import Claim, CompareOptions
-from textclf.compare.outlook import next_steps
+from textclf.compare.outlook import Outlook, next_steps
 from textclf.compare.pairs import Pair, Verdict
 from textclf.compare.scores import accuracy_levels
 from textclf.compare.summary import SetupRow, pareto_front
 from textclf.compare.verdicts import format_difference, format_interval
 from textclf.documents.document import (
+    Answer,
     Block,
     Bullets,
     Cell,
@@ -24,6 +26,7 @@ from textclf.documents.document import (
     Column,
     Details,
     Heading,
+    Matrix,
     Paragraph,
     Picture,
     Quote,
@@ -51,6 +54,7 @@ from textclf.tracking.record import PREDICTIONS_FILE
 WEIGHTS, TRAINED = "num_parameters", "num_trainable_parameters"
 MOST_QUOTES = 8
 """Verdicts that stand out; the others are in the table of pairs."""
+REVERSED = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 MOST_OUTLOOKS = 5
 """Pairs that cannot be told apart of which the report says what it would take; the others are in `comparison.json`."""
 MOST_PAIRS = 100
@@ -99,19 +103,63 @@ def _verdicts(comparison: Comparison) -> list[Block]:
         score = f" {only.name}: {metric_label(comparison.metric)} {decimals(level.mean)}." if level else ""
         return [Quote(reason + score)]
     leading = comparison.leading_pairs or comparison.pairs
-    blocks: list[Block] = [Quote(sentence) for sentence in comparison.sentences(leading[:MOST_QUOTES])]
-    if len(comparison.pairs) > min(len(leading), MOST_QUOTES):
-        blocks.append(Paragraph(f"All {len(comparison.pairs)} pairs are in the table of pairs."))
-    return blocks
+    found = answer(comparison)
+    blocks: list[Block] = [] if found is None else [Answer(found.title, found.reasons)]
+    if len(comparison.pairs) > 1:
+        blocks.append(pairs_matrix(comparison))
+    return [*blocks, Bullets(tuple(comparison.sentences(leading[:MOST_QUOTES])))]
+
+
+def pairs_matrix(comparison: Comparison) -> Matrix:
+    """Return the verdicts on all pairs, the best setup first."""
+    names = [row.name for row in comparison.rows]
+    verdicts: dict[tuple[str, str], str] = {}
+    for pair in comparison.pairs:
+        verdicts[pair.first, pair.second] = pair.verdict.value
+        verdicts[pair.second, pair.first] = REVERSED.get(pair.verdict, pair.verdict).value
+    cells = tuple(tuple(verdicts.get((first, second), "") for second in names) for first in names)
+    return Matrix(tuple(names), cells, "Each row against each column: + better, − worse, = equivalent, ? cannot tell")
 
 
 def _outlook_blocks(comparison: Comparison) -> list[Block]:
     """Return what it would take to tell the first pairs apart that the runs cannot."""
     shown = comparison.outlooks[:MOST_OUTLOOKS]
-    blocks: list[Block] = [Bullets(tuple(map(str, shown)))]
+    blocks: list[Block] = [Paragraph(str(shown[0]))]
+    if len(shown) > 1:
+        blocks.append(outlook_table(shown))
     for step in next_steps(shown):
         blocks += [Paragraph(str(step)), *([Code(step.command)] if step.command else [])]
     return blocks
+
+
+def outlook_table(outlooks: Sequence[Outlook]) -> Table:
+    """Return what it would take to tell several pairs apart."""
+    columns = (
+        Column("first"),
+        Column("second"),
+        Column("seen", numeric=True, hint="the difference, first minus second"),
+        Column("takes", hint="to show as small a difference 8 times in 10"),
+        Column("at most", numeric=True, hint="the far end of the 95 % interval of the difference"),
+        Column("takes ", hint="to show as large a one"),
+        Column(
+            "folds show", numeric=True, hint="what 5 folds drawn 3 times of all labelled examples would show, about"
+        ),
+    )
+    rows = []
+    for one in outlooks:
+        metric = one.pair.metric
+        rows.append(
+            (
+                one.pair.first,
+                one.pair.second,
+                Cell(format_difference(one.seen.gap, metric), one.seen.gap),
+                one.ways(one.seen),
+                Cell(format_difference(one.largest.gap, metric), one.largest.gap),
+                one.ways(one.largest),
+                Cell(format_difference(one.folds_gap, metric), one.folds_gap) if one.labelled else Cell(MISSING),
+            )
+        )
+    return Table(columns, tuple(rows), "What it would take to tell these apart")
 
 
 def forecast_blocks(comparison: Comparison) -> list[Block]:

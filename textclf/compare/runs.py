@@ -70,11 +70,16 @@ class FinishedRun:
         """Names of the classes, in label order."""
         return tuple(self.record.data["label_names"])
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether its model reads no text, as `model=majority`."""
+        classifier = self.record.config.get("model", {}).get("classifier") or {}
+        return str(classifier.get("_target_", "")).startswith("sklearn.dummy.")
+
     @cached_property
     def collapsed(self) -> bool:
-        """Whether it predicts one class for every text, on test or by its record on validation; dummy models may."""
-        classifier = self.record.config.get("model", {}).get("classifier") or {}
-        if str(classifier.get("_target_", "")).startswith("sklearn.dummy."):
+        """Whether it predicts one class for every text, on test or by its record on validation; idle models may."""
+        if self.is_idle:
             return False
         warned = any(str(warning).startswith("collapse:") for warning in self.record.fit.get("warnings", ()))
         return warned or collapsed_class(self.labels, self.predicted) is not None

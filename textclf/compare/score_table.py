@@ -18,7 +18,7 @@ from textclf.compare.pairs import Pair, Verdict, judge
 from textclf.compare.results_file import Group
 from textclf.compare.scores import Level
 from textclf.compare.setups import FEWEST_SEEDS
-from textclf.compare.statistics import holm, superiority
+from textclf.compare.statistics import holm, holm_levels, superiority
 from textclf.compare.summary import SetupRow
 from textclf.compare.verdicts import format_difference, verdict_sentence
 from textclf.documents.wording import decimals, p_equals
@@ -119,11 +119,12 @@ class ScoreTable:
         full = holm([float(test.full.estimate().p_values()[0]) for test in tested])
         here = holm([float(test.here.estimate().p_values()[0]) if test.here else 1.0 for test in tested])
         same = holm([float(test.full.estimate().equivalence_p_values(margin)[0]) for test in tested])
-        corrected = iter(zip(full, here, same, strict=True))
+        levels = holm_levels([float(test.full.estimate().p_values()[0]) for test in tested], self.options.alpha)
+        corrected = iter(zip(full, here, same, levels, strict=True))
         found = []
         for (first, second), test in zip(ordered, tests, strict=True):
-            p, p_here, p_same = map(float, next(corrected)) if test is not None else (1.0, 1.0, 1.0)
-            found.append(self._pair(first, second, test, (p, p_here, p_same), strict))
+            *p_values, level = map(float, next(corrected)) if test is not None else (1.0, 1.0, 1.0, 1.0)
+            found.append(self._pair(first, second, test, (p_values[0], p_values[1], p_values[2]), strict, level))
         return found
 
     @property
@@ -163,7 +164,13 @@ class ScoreTable:
         return _Test(alone, None, Claim.classifier, (1, 1), chance, bool(drawn))
 
     def _pair(
-        self, first: str, second: str, test: _Test | None, p_values: tuple[float, float, float], strict: float
+        self,
+        first: str,
+        second: str,
+        test: _Test | None,
+        p_values: tuple[float, float, float],
+        strict: float,
+        level: float,
     ) -> DrawPair:
         """Return a pair with what was found; of one without a test, its difference alone."""
         p, p_here, p_same = p_values
@@ -171,13 +178,14 @@ class ScoreTable:
         gap = self.by_name[first].levels[self.metric].mean - self.by_name[second].levels[self.metric].mean
         if test is None:
             none = float("nan")
-            numbers = (none, none, 1.0, 1.0, 1.0, none, none, none)
+            numbers = (none, none, none, none, 1.0, 1.0, 1.0, none, none, none)
             return DrawPair(
                 first, second, self.metric, Claim.classifier, counts, self.stated_examples or 0, gap, *numbers,
                 Verdict.CANNOT_TELL, shared=False, tested=False, p_here=1.0, needed=None, holds_here=False,
             )  # fmt: skip
         found = test.full.estimate()
         low, high = (float(end[0]) for end in found.interval())
+        low_corrected, high_corrected = (float(end[0]) for end in found.interval(1 - level))
         chance = test.superiority if self.sign > 0 else 1 - test.superiority
         verdict = judge(self.sign * test.full.difference, p, p_same, self.options.alpha)
         undecided = verdict is Verdict.CANNOT_TELL
@@ -191,6 +199,8 @@ class ScoreTable:
             difference=test.full.difference,
             low=low,
             high=high,
+            low_corrected=low_corrected,
+            high_corrected=high_corrected,
             p_value=float(found.p_values()[0]),
             p_corrected=p,
             p_equivalent=p_same,
@@ -217,8 +227,10 @@ class ScoreTable:
                 f"Nothing can be said of {pair.first} and {pair.second} ({' and '.join(scores)}): {few} of a setup "
                 f"{'does' if min(pair.seeds) == 1 else 'do'} not show how far another would be from it."
             )
-        basis = _draws(pair) + (f", {self.num_examples:,} test examples" if self.num_examples else "")
-        said = verdict_sentence(pair, self.by_name, self.options.margin, self.num_tested, basis, self._why(pair))
+        basis = _draws(pair) + (f" and {self.num_examples:,} test examples" if self.num_examples else "")
+        said = verdict_sentence(
+            pair, self.by_name, self.options.margin, self.num_tested, basis, self._why(pair), self.sign
+        )
         if not pair.holds_here:
             return said
         better = pair.first if self.sign * pair.difference > 0 else pair.second
@@ -230,8 +242,7 @@ class ScoreTable:
     def _why(self, pair: DrawPair) -> str:
         """Return why no difference was found, and what it would take."""
         gap = format_difference(pair.smallest_detectable, pair.metric)
-        basis = _draws(pair) + (f" and {self.num_examples:,} test examples" if self.num_examples else "")
-        said = f"with {basis}, only gaps above about {gap} would be found 8 times in 10"
+        said = f"A gap under about {gap} would usually go unnoticed"
         if pair.claim is Claim.classifier or not pair.difference:
             return said
         if pair.needed is not None:

@@ -41,6 +41,11 @@ class Setup:
         return any(run.record.fit.get("draws_seed", True) for run in self.runs)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether its model reads no text, as `model=majority`."""
+        return self.runs[0].is_idle
+
+    @property
     def size(self) -> tuple[object, ...]:
         """The options that say how many examples it was trained on."""
         return tuple(self.options.get(option) for option in SIZE_OPTIONS)

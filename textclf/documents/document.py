@@ -130,7 +130,30 @@ class Quote:
     text: str
 
 
-Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Quote
+@dataclass(frozen=True)
+class Answer:
+    """What a report comes to: a few words that are read first, and the reasons."""
+
+    title: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Verdicts on pairs, each row against each column; columns are numbered like the rows."""
+
+    names: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    """A key of `MARKS` each; empty where there is none."""
+    caption: str = ""
+
+
+MARKS = {"better": "+", "worse": "−", "equivalent": "=", "cannot tell": "?"}
+"""What stands in a matrix for each verdict."""
+WIDEST_MATRIX = 12
+"""Names up to which Markdown shows a matrix."""
+
+Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Quote | Answer | Matrix
 
 
 def count_cell(value: int) -> Cell:
@@ -171,6 +194,7 @@ def _template() -> Template:
     environment.filters.update(
         kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, address=quote
     )
+    environment.globals["marks"] = MARKS
     return environment.get_template(TEMPLATE)
 
 
@@ -199,6 +223,10 @@ def _markdown(block: Block, folder: Path) -> str:
             return f"**{markdown(block.summary)}**\n\n{to_markdown(block.blocks, folder).rstrip()}"
         case Quote():
             return f"> {markdown_line(block.text)}"
+        case Answer():
+            return f"> **{markdown_line(block.title)}** {' '.join(map(markdown_line, block.reasons))}".rstrip()
+        case Matrix():
+            return _markdown_matrix(block)
 
 
 def _markdown_table(table: Table) -> str:
@@ -219,6 +247,21 @@ def _markdown_table(table: Table) -> str:
     ]
     caption = f"**{markdown(table.caption)}**" if table.caption else ""
     return "\n\n".join(part for part in (caption, body, "; ".join(hints) + "." * bool(hints)) if part)
+
+
+def _markdown_matrix(matrix: Matrix) -> str:
+    """Return a matrix as a table; one of many names would not fit a page."""
+    if len(matrix.names) > WIDEST_MATRIX:
+        return ""
+    heads = ["", *(str(number) for number in range(1, len(matrix.names) + 1))]
+    rows = [
+        [markdown(f"{number} {name}"), *(markdown(MARKS.get(cell, "")) for cell in cells)]
+        for number, (name, cells) in enumerate(zip(matrix.names, matrix.cells, strict=True), 1)
+    ]
+    body = tabulate(
+        rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["left", *["center"] * len(matrix.names)]
+    )
+    return "\n\n".join(part for part in (f"**{markdown(matrix.caption)}**" if matrix.caption else "", body) if part)
 
 
 def _cell(cell: str | Cell) -> Cell:

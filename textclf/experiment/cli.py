@@ -252,4 +252,5 @@ def _unknown_option(key: str, known: Iterable[str] = ()) -> str:
     head, _, last = key.rpartition(".")
     names = list(known) or ([] if head else [*GROUPS, *(f.name for f in fields(RunConfig) if f.name not in GROUPS)])
     there = f" {head or 'A run'} has {listed(names, 40)}." if names else ""
-    return f"{key}: there is no such option.{there}{did_you_mean(last, names)}"
+    add = f" Another argument of its class is added by +{key}=…" if "_target_" in names else ""
+    return f"{key}: there is no such option.{there}{did_you_mean(last, names)}{add}"

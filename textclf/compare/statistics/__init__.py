@@ -63,7 +63,7 @@ from textclf.compare.statistics.confusion_metrics import (
 )
 from textclf.compare.statistics.fold_test import fold_scores, fold_scores_of_confusions
 from textclf.compare.statistics.learning_curve import FEWEST_SIZES, Forecast, forecast
-from textclf.compare.statistics.p_values import FEW_DISAGREEMENTS, holm, mcnemar_p_value, superiority
+from textclf.compare.statistics.p_values import FEW_DISAGREEMENTS, holm, holm_levels, mcnemar_p_value, superiority
 from textclf.compare.statistics.planning import (
     cross_validated,
     grown,
@@ -115,6 +115,7 @@ __all__ = [
     "forecast",
     "grown",
     "holm",
+    "holm_levels",
     "levels",
     "matthews",
     "mcnemar_p_value",

@@ -25,6 +25,23 @@ def holm(p_values: ArrayLike) -> Floats:
     return np.minimum(corrected, 1)
 
 
+def holm_levels(p_values: ArrayLike, alpha: float) -> Floats:
+    """Return the level at which each p-value was tested by Holm's procedure, float64 (m,), in the order they came in.
+
+    A rejected one was tested at alpha over the number of those not rejected before it; all others at that of the first
+    that was not rejected. So an interval at 1 - level leaves 0 out exactly where the corrected p-value is below alpha.
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(given, kind="stable")
+    steps = alpha / np.arange(len(given), 0, -1)
+    failed = np.flatnonzero(given[order] >= steps)
+    if len(failed):
+        steps[failed[0] :] = steps[failed[0]]
+    levels = np.empty_like(given)
+    levels[order] = steps
+    return levels
+
+
 def superiority(first: ArrayLike, second: ArrayLike) -> float:
     """Return the share of pairs of seeds in which the first scores higher; ties count half."""
     gaps = np.subtract.outer(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))

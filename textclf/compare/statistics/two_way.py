@@ -124,6 +124,12 @@ class Estimates:
     seeds_noise: Floats | float = 0.0
     """The same in the seeds' part, where it was not taken from it."""
 
+    def at(self, number: int) -> Estimates:
+        """Return one of the estimates, as arrays of one."""
+        return Estimates(
+            *(np.atleast_1d(np.broadcast_to(part, self.value.shape)[number]) for part in vars(self).values())
+        )
+
     def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
         """Return the lower and upper ends of the central interval at this level."""
         reach = stats.t.ppf(0.5 + level / 2, self.degrees_of_freedom) * self.standard_error
