@@ -88,7 +88,10 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path, quick, stored
     assert "Traceback" in (sweep / "job2" / "run.log").read_text()
     assert len(find_records(sweep)) == 4
     report = (sweep / "comparison" / "report.md").read_text()
-    assert "job2: it failed: Checkpoint" in report.replace("\\", "")
+    failures = report.replace("\\", "").partition("## 2 of 6 runs failed")[2].partition("## reviews")[0]
+    assert "job2 (model=bert " in failures
+    assert "): Checkpoint" in failures
+    assert "(../job2/run.log)" in failures
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("textclf").experiment_id], "tags.sweep != ''")
     (parent,) = runs

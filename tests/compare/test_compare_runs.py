@@ -160,3 +160,38 @@ def test_languages_have_a_table_of_their_own(tmp_path):
     row = next(line for line in report.splitlines() if line.startswith("| a ") and "1.000 (" in line)
     assert row.count("to 1.000)") == 2  # no interval passes what a score can be
     assert "de (60)" in report
+
+
+def test_failures_come_first_by_error_with_a_way_to_a_log(tmp_path):
+    labels = labels_of(200)
+    for model in "ab":
+        write_run(tmp_path / "sweep" / f"{model}1", model, 1, labels, guess(labels, 0.7, ord(model)))
+    for number in range(7):
+        job = tmp_path / "sweep" / f"job{number}"
+        job.mkdir()
+        (job / "run.log").write_text("began")
+        error = "no memory <b>" if number else "no such file"
+        status = {"failed": True, "error": error, "overrides": [f"model=big{number}", "seed=1"]}
+        (job / "status.json").write_text(json.dumps(status))
+    compare(tmp_path / "sweep", output=tmp_path / "out")
+    report = (tmp_path / "out" / "report.md").read_text().replace("\\", "")
+    first, _, rest = report.partition("## d")
+    assert "## 7 of 9 runs failed" in first
+    assert first.index("no memory") < first.index("no such file")  # what befell most comes first
+    assert "job1 (model=big1 seed=1), " in first
+    assert "and 1 more: no memory <b>" in first
+    assert "(../sweep/job1/run.log)" in first
+    assert "no memory" not in rest
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "no memory &lt;b&gt;" in page
+
+
+def test_setups_lead_to_the_reports_of_their_runs(tmp_path):
+    labels = labels_of(200)
+    for model in "ab":
+        write_run(tmp_path / "sweep" / f"{model}1", model, 1, labels, guess(labels, 0.7, ord(model)))
+    (tmp_path / "sweep" / "a1" / "report.html").write_text("report")
+    compare(tmp_path / "sweep", output=tmp_path / "sweep" / "comparison")
+    page = (tmp_path / "sweep" / "comparison" / "report.html").read_text()
+    assert 'href="../a1/report.html"' in page
+    assert "b1/report.html" not in page

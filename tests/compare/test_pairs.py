@@ -9,9 +9,9 @@ from statsmodels.stats.multitest import multipletests
 
 from tests.compare.factory import guess, labels_of, write_run
 from textclf.compare.comparison import Comparison
+from textclf.compare.comparison_tables import costs_table
 from textclf.compare.options import Claim, CompareOptions
 from textclf.compare.pairs import Verdict
-from textclf.compare.report import costs_table
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests

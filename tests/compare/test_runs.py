@@ -141,9 +141,9 @@ def test_runs_that_never_finished_are_named(run):
         (run.parent / name / "run.log").write_text("began")
         if status:
             (run.parent / name / "status.json").write_text(json.dumps(status))
-    first, second = find_runs([run.parent]).problems
-    assert first.endswith("job1: it failed: no such checkpoint")
-    assert second.endswith("job2: it never finished")
+    first, second = find_runs([run.parent]).failed
+    assert str(first).endswith("job1: it failed: no such checkpoint")
+    assert str(second).endswith("job2: it never finished")
 
 
 def test_a_record_without_a_test_fingerprint_gets_it_from_its_predictions(run):

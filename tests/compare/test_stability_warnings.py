@@ -6,8 +6,8 @@ import pytest
 from tests.compare.factory import guess, labels_of, write_run
 from textclf.compare.compare_runs import compare
 from textclf.compare.comparison import Comparison
+from textclf.compare.comparison_tables import scores_table
 from textclf.compare.options import CompareOptions
-from textclf.compare.report import scores_table
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests

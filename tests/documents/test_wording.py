@@ -25,7 +25,7 @@ from textclf.documents import wording
         (wording.ratio_percent, 0.00005, "under 0.01 %"),
         (wording.ratio_percent, 0.00336, "0.34 %"),
         (wording.ratio_percent, 0.25, "25 %"),
-        (wording.ratio_percent, 2.5, "250 %"),
+        (wording.ratio_percent, 2.5, "2.5 ×"),
         (wording.times, 1.66, "1.7 times"),
         (wording.times, 1234.5, "1,234 times"),
         (wording.points, 0.0104, "1 point"),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from textclf.compare.comparison import Comparison
+from textclf.compare.comparison_tables import costs_table, scores_table
 from textclf.compare.options import CompareOptions
-from textclf.compare.report import costs_table, scores_table
 from textclf.compare.runs import find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests

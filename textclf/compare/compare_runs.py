@@ -16,11 +16,12 @@ from tabulate import tabulate
 
 from textclf.compare.answer import answer
 from textclf.compare.comparison import Comparison
+from textclf.compare.comparison_tables import scores_table
 from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.figures import draw
 from textclf.compare.options import CompareOptions
-from textclf.compare.report import MOST_QUOTES, closing_blocks, comparison_blocks, scores_table
-from textclf.compare.runs import find_runs
+from textclf.compare.report import MOST_QUOTES, closing_blocks, comparison_blocks, failure_blocks
+from textclf.compare.runs import FailedRun, find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests
 from textclf.documents.document import Block, Code, Heading, Paragraph, Table, to_html, to_markdown
@@ -78,7 +79,7 @@ def compare(
     output = new_folder(output)
     found = find_runs(folders if isinstance(folders, Mapping) else [Path(folder) for folder in folders])
     comparisons = [Comparison(TestScores(test), options) for test in shared_tests(found.runs)]
-    return write_comparisons(comparisons, found.problems, options, output, title, command, latex)
+    return write_comparisons(comparisons, found.problems, options, output, title, command, latex, found.failed)
 
 
 def write_comparisons(
@@ -89,8 +90,9 @@ def write_comparisons(
     title: str,
     command: str,
     latex: bool,
+    failed: Sequence[FailedRun] = (),
 ) -> Outcome:
-    """Write the report of comparisons and print their verdicts; arguments as of `compare`."""
+    """Write the report of comparisons and print their verdicts; arguments as of `compare`, and the runs that failed."""
     for comparison in comparisons:
         comparison.metric  # noqa: B018  (refuses a metric that cannot be tested, before anything is written)
 
@@ -98,16 +100,17 @@ def write_comparisons(
     setups = sum(len(comparison.rows) for comparison in comparisons)
     blocks = opening_blocks(title, f"{runs:,} runs of {setups:,} setups", len(comparisons), options, command)
     prefixes = file_prefixes([comparison.test.dataset for comparison in comparisons])
+    blocks += failure_blocks(failed, runs, output)
     with filled(output, REPORT, partial(refuse_written, output)) as made:
         for comparison, prefix in zip(comparisons, prefixes, strict=True):
-            blocks += comparison_blocks(comparison, draw(comparison, made / FIGURES, prefix))
+            blocks += comparison_blocks(comparison, draw(comparison, made / FIGURES, prefix), output)
         blocks += closing_blocks(comparisons, problems)
         write_text(made / PAGE, to_html(title, blocks))
-        _write_tables(comparisons, problems, made)
+        _write_tables(comparisons, [*problems, *map(str, failed)], made)
         if latex:
             write_latex([scores_table(comparison) for comparison in comparisons], made)
         write_text(made / REPORT, to_markdown(blocks, made))
-    return Outcome(_announce(comparisons, output), tuple(problems))
+    return Outcome(_announce(comparisons, output), (*problems, *map(str, failed)))
 
 
 def new_folder(output: Path | str | None) -> Path:

@@ -27,10 +27,11 @@ from textclf.compare.compare_runs import (
     write_latex,
 )
 from textclf.compare.comparison import Comparison
+from textclf.compare.comparison_tables import MOST_PAIRS, pairs_table
 from textclf.compare.figures import DATA
 from textclf.compare.options import CompareOptions, TableOptions
 from textclf.compare.plots import marks, plot_scores
-from textclf.compare.report import MOST_PAIRS, MOST_QUOTES, levels_paragraph, pairs_table
+from textclf.compare.report import MOST_QUOTES, levels_paragraph
 from textclf.compare.results_file import Group, Guess, known_metric, read_results
 from textclf.compare.runs import FinishedRun
 from textclf.compare.score_table import ScoreTable

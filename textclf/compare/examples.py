@@ -31,11 +31,16 @@ class Disagreement:
 
 
 def disagreements(first: Setup, second: Setup) -> list[Disagreement]:
-    """Return the examples on which the majority of seeds of two setups disagree, the clearest first."""
+    """Return the examples on which the majority of seeds of two setups disagree, the clearest first.
+
+    Clear is what many seeds agree on; of as many, what the two are surest of, by the log loss that sets them apart.
+    """
     labels = first.runs[0].labels
     right = [(setup.predicted == labels).mean(axis=0) for setup in (first, second)]
     rows = np.flatnonzero((right[0] > 0.5) != (right[1] > 0.5))
-    rows = rows[np.argsort(-np.abs(right[0] - right[1])[rows], kind="stable")]
+    losses = [np.mean([run.log_losses for run in setup.runs], axis=0) for setup in (first, second)]
+    agreed, apart = np.abs(right[0] - right[1])[rows], np.abs(losses[0] - losses[1])[rows]
+    rows = rows[np.lexsort((-apart, -agreed))]
     if not len(rows):
         return []
     texts = _texts(first, rows)

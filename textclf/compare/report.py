@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from textclf.compare.answer import answer
 from textclf.compare.comparison import Comparison
+from textclf.compare.comparison_tables import (
+    MOST_PAIRS,
+    costs_table,
+    languages_table,
+    outlook_table,
+    pairs_table,
+    scores_table,
+)
 from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.examples import disagreements
-from textclf.compare.options import Claim, CompareOptions
-from textclf.compare.outlook import Outlook, next_steps
+from textclf.compare.options import CompareOptions
+from textclf.compare.outlook import next_steps
 from textclf.compare.pairs import Pair, Verdict
-from textclf.compare.scores import accuracy_levels
-from textclf.compare.summary import SetupRow, pareto_front
-from textclf.compare.verdicts import format_difference, format_interval
+from textclf.compare.runs import LOG_FILE, FailedRun
 from textclf.documents.document import (
     Answer,
     Block,
@@ -26,6 +31,7 @@ from textclf.documents.document import (
     Column,
     Details,
     Heading,
+    Link,
     Matrix,
     Paragraph,
     Picture,
@@ -33,46 +39,60 @@ from textclf.documents.document import (
     Table,
 )
 from textclf.documents.wording import (
-    MISSING,
     decimals,
     excerpt,
-    in_milliseconds,
-    in_seconds,
-    interval,
-    megabytes,
-    p_value,
-    percent,
-    ratio_percent,
-    signed,
-    spread,
-    thousands,
-    times,
 )
-from textclf.evaluation.metric_names import METRICS, is_in_points, metric_label
+from textclf.evaluation.metric_names import metric_label
 from textclf.tracking.record import PREDICTIONS_FILE
 
-WEIGHTS, TRAINED = "num_parameters", "num_trainable_parameters"
 MOST_QUOTES = 8
 """Verdicts that stand out; the others are in the table of pairs."""
 REVERSED = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 MOST_OUTLOOKS = 5
 """Pairs that cannot be told apart of which the report says what it would take; the others are in `comparison.json`."""
-MOST_PAIRS = 100
-"""Pairs in the report; the others are in `pairs.csv`."""
-SHOWN = ("accuracy", "macro_f1", "log_loss", "roc_auc")
-"""Metrics in the table of setups, after the one that verdicts are about."""
+MOST_FAILED = 5
+"""Failed runs with the same error that are named."""
 MOST_EXAMPLES = 20
 MOST_CHARACTERS = 400
 
 
-def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return the section of a report on one test set."""
+def failure_blocks(failed: Sequence[FailedRun], num_finished: int, folder: Path) -> list[Block]:
+    """Return what failed, gathered by error, with a way to a log of each; nothing where nothing did.
+
+    Args:
+        failed: The runs that left no record.
+        num_finished: Number of those that did.
+        folder: Where the report is written.
+    """
+    if not failed:
+        return []
+    by_error: dict[str, list[FailedRun]] = {}
+    for run in failed:
+        by_error.setdefault(run.error or "it never finished", []).append(run)
+    blocks: list[Block] = [Heading(2, f"{len(failed):,} of {len(failed) + num_finished:,} runs failed")]
+    for error, runs in sorted(by_error.items(), key=lambda item: -len(item[1])):
+        names = [f"{run.folder.name} ({run.options})" if run.options else run.folder.name for run in runs]
+        left = f" and {len(names) - MOST_FAILED:,} more" if len(names) > MOST_FAILED else ""
+        blocks.append(Paragraph(f"{', '.join(names[:MOST_FAILED])}{left}: {error}"))
+        log = os.path.relpath(runs[0].folder / LOG_FILE, folder)
+        blocks.append(Link(f"{runs[0].folder.name}/{LOG_FILE}", Path(log).as_posix()))
+    return blocks
+
+
+def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture], folder: Path) -> list[Block]:
+    """Return the section of a report on one test set.
+
+    Args:
+        comparison: The setups of the test set.
+        pictures: The pictures by what they show.
+        folder: Where the report is written.
+    """
     blocks: list[Block] = [Heading(2, comparison.test.dataset), *_verdicts(comparison)]
     if comparison.outlooks:
         blocks += [Heading(3, "What it would take"), *_outlook_blocks(comparison)]
     if comparison.caveats:
         blocks += [Heading(3, "Caveats"), Bullets(tuple(comparison.caveats))]
-    blocks += [Heading(3, "Scores"), scores_table(comparison)]
+    blocks += [Heading(3, "Scores"), scores_table(comparison, folder)]
     blocks += [pictures[name] for name in ("scores", "learning_curve") if name in pictures]
     blocks += forecast_blocks(comparison)
     if (by_language := languages_table(comparison)) is not None:
@@ -130,36 +150,6 @@ def _outlook_blocks(comparison: Comparison) -> list[Block]:
     for step in next_steps(shown):
         blocks += [Paragraph(str(step)), *([Code(step.command)] if step.command else [])]
     return blocks
-
-
-def outlook_table(outlooks: Sequence[Outlook]) -> Table:
-    """Return what it would take to tell several pairs apart."""
-    columns = (
-        Column("first"),
-        Column("second"),
-        Column("seen", numeric=True, hint="the difference, first minus second"),
-        Column("takes", hint="to show as small a difference 8 times in 10"),
-        Column("at most", numeric=True, hint="the far end of the 95 % interval of the difference"),
-        Column("takes ", hint="to show as large a one"),
-        Column(
-            "folds show", numeric=True, hint="what 5 folds drawn 3 times of all labelled examples would show, about"
-        ),
-    )
-    rows = []
-    for one in outlooks:
-        metric = one.pair.metric
-        rows.append(
-            (
-                one.pair.first,
-                one.pair.second,
-                Cell(format_difference(one.seen.gap, metric), one.seen.gap),
-                one.ways(one.seen),
-                Cell(format_difference(one.largest.gap, metric), one.largest.gap),
-                one.ways(one.largest),
-                Cell(format_difference(one.folds_gap, metric), one.folds_gap) if one.labelled else Cell(MISSING),
-            )
-        )
-    return Table(columns, tuple(rows), "What it would take to tell these apart")
 
 
 def forecast_blocks(comparison: Comparison) -> list[Block]:
@@ -256,206 +246,3 @@ def levels_paragraph(options: CompareOptions) -> Paragraph:
         f"Significance level over all pairs of a test set: {options.alpha:g}. Margin of equivalence: "
         f"{options.margin:g}."
     )
-
-
-def scores_table(comparison: Comparison) -> Table:
-    """Return the table of the setups' scores, the best first."""
-    metric = comparison.metric
-    held = [name for name in (*SHOWN, *METRICS) if any(name in row.levels for row in comparison.rows)]
-    others = [name for name in dict.fromkeys(held) if name != metric and name in SHOWN]
-    over = "folds" if comparison.test.folds else "seeds"
-    columns = [
-        Column("setup"),
-        Column("seeds", numeric=True),
-        Column(f"{metric_label(metric)}, mean ± sd", numeric=True, hint=f"mean and standard deviation over {over}"),
-        Column(
-            "95 % interval",
-            numeric=True,
-            hint="over trainings and examples"
-            if comparison.test.folds
-            else "over seeds and test examples; with one seed, over test examples",
-        ),
-        *(Column(metric_label(name), numeric=True, hint=f"mean ± sd over {over}") for name in others),
-    ]
-    rows = []
-    for row in comparison.rows:
-        level = row.levels.get(metric)
-        rows.append(
-            (
-                Cell(row.name + _collapsed(row), strong=row is comparison.best and not row.collapsed),
-                Cell(str(row.num_seeds), row.num_seeds) if row.draws_seed else Cell("any"),
-                _level(row, metric),
-                Cell(MISSING) if level is None else Cell(interval(level.low, level.high), level.low),
-                *(_level(row, name) for name in others),
-            )
-        )
-    tested = f", tested in {comparison.test.folds}" if comparison.test.folds else ""
-    return Table(tuple(columns), tuple(rows), f"Test scores on {len(comparison.test.labels):,} examples{tested}")
-
-
-def _collapsed(row: SetupRow) -> str:
-    """Return how many of a setup's runs give one answer to every text; nothing where none does."""
-    if not row.collapsed:
-        return ""
-    return " (collapsed)" if row.num_seeds == 1 else f" (collapsed: {len(row.collapsed)} of {row.num_seeds})"
-
-
-def costs_table(comparison: Comparison) -> Table:
-    """Return the table of the setups' costs, some of them relative to the reference."""
-    metric, reference = comparison.metric, comparison.reference
-    label = metric_label(metric)
-    fronts = {
-        cost: set(pareto_front(comparison.rows, metric, cost)) for cost in ("train_seconds", "latency_median_seconds")
-    }
-    partly = any(row.costs.get(TRAINED, row.costs.get(WEIGHTS)) != row.costs.get(WEIGHTS) for row in comparison.rows)
-    columns = [
-        Column("setup"),
-        *([Column(f"{label} kept", numeric=True, hint=f"share of {reference.name}'s")] if is_in_points(metric) else []),
-        Column("parameters", numeric=True),
-        Column("of them", numeric=True, hint=f"share of {reference.name}'s parameters"),
-        *([Column("trained", numeric=True, hint="parameters that training changed")] if partly else []),
-        Column("on disk", numeric=True),
-        Column("training", numeric=True, hint="median over seeds, without validation"),
-        Column("trained/s", numeric=True, hint="training examples per second"),
-        Column("peak memory", numeric=True, hint="of training and testing, beyond the libraries; on a GPU, the GPU's"),
-        Column("predicted/s", numeric=True, hint="test examples per second, all at once"),
-        Column("speed", numeric=True, hint=f"relative to {reference.name}, all at once"),
-        Column("one text", numeric=True, hint="time to predict a single example: median and 95th percentile"),
-        Column("unbeaten", hint="no other setup is better and trains (T) or answers a single text (P) as fast"),
-    ]
-    rows = []
-    for row in comparison.rows:
-        unbeaten = [
-            letter
-            for letter, cost in (("T", "train_seconds"), ("P", "latency_median_seconds"))
-            if row.name in fronts[cost]
-        ]
-        cells: list[str | Cell] = [row.name]
-        if is_in_points(metric):
-            cells.append(_share(_mean(row, metric), _mean(reference, metric), percent))
-        parameters, speed = row.costs.get(WEIGHTS), row.costs.get("test_examples_per_second")
-        memory = row.costs.get("peak_gpu_memory_bytes") or row.costs.get("peak_memory_bytes")
-        median, high = (row.costs.get(f"latency_{which}_seconds") for which in ("median", "p95"))
-        cells += [
-            _cost(parameters, thousands),
-            _share(parameters, reference.costs.get(WEIGHTS)),
-            *([_cost(row.costs.get(TRAINED), thousands)] if partly else []),
-            _cost(row.costs.get("size_bytes"), megabytes),
-            _cost(row.costs.get("train_seconds"), in_seconds),
-            _cost(row.costs.get("train_examples_per_second"), thousands),
-            _cost(memory, megabytes),
-            _cost(speed, thousands),
-            _cost(_divided(speed, reference.costs.get("test_examples_per_second")), times),
-            Cell(MISSING) if median is None else Cell(f"{in_milliseconds(median)}, {in_milliseconds(high)}", median),
-            " ".join(unbeaten),
-        ]
-        rows.append(tuple(cells))
-    return Table(tuple(columns), tuple(rows), "Costs of each setup")
-
-
-def languages_table(comparison: Comparison) -> Table | None:
-    """Return the setups' accuracy on the examples of each language; nothing where languages are not known."""
-    languages = comparison.test.setups[0].runs[0].languages
-    if languages is None:
-        return None
-    names, counts = np.unique(languages, return_counts=True)
-    columns = [Column("setup"), Column("trained on")]
-    columns += [Column(f"{name} ({count:,})", numeric=True) for name, count in zip(names, counts, strict=True)]
-    found = {name: accuracy_levels(comparison.test, languages == name) for name in names}
-    rows = []
-    for row in comparison.rows:
-        trained = comparison.setup(row.name).options.get("dataset.train_languages") or ["all"]
-        cells: list[str | Cell] = [row.name, ", ".join(map(str, trained))]
-        for name in names:
-            level = found[name][row.name]
-            shown = f"{decimals(level.mean)} ({interval(level.low, level.high)})"
-            cells.append(Cell(shown, level.mean, strong=str(name) in trained))
-        rows.append(tuple(cells))
-    caption = "Accuracy by language, with 95 % intervals; languages that a setup was trained on stand out"
-    return Table(tuple(columns), tuple(rows), caption)
-
-
-def pairs_table(
-    pairs: Sequence[Pair], margin: float, over: str = "seeds", more: Mapping[Column, Sequence[Cell]] | None = None
-) -> Table:
-    """Return a table of pairs, those of the best setups first.
-
-    Args:
-        pairs: The pairs.
-        margin: The margin of equivalence.
-        over: What the runs of a setup are called.
-        more: Further columns, with a cell for each pair.
-    """
-    metric, folds = pairs[0].metric, bool(pairs[0].folds)
-    unit = " in points" if is_in_points(metric) else ""
-    columns = (
-        Column("first"),
-        Column("second"),
-        Column("verdict on the first"),
-        Column(f"difference{unit}", numeric=True, hint="first minus second"),
-        Column("95 % interval", numeric=True, hint="of this pair alone"),
-        Column("p", numeric=True, hint="of all pairs together, corrected by Holm"),
-        Column("p alone", numeric=True),
-        Column(
-            "p equivalent",
-            numeric=True,
-            hint=f"that they differ by {format_difference(margin, metric)}",
-        ),
-        Column(
-            "P(first > second)",
-            numeric=True,
-            hint="over folds" if folds else f"over pairs of {over}; with one {over[:-1]} each, over test examples",
-        ),
-        Column("detectable", numeric=True, hint="smallest true difference found 8 times in 10"),
-        Column(f"due to {'trainings' if folds else over}", numeric=True, hint="share of the uncertainty"),
-        Column("claim"),
-        *(more or {}),
-    )
-    scale, digits = (100, 1) if is_in_points(metric) else (1, 3)
-    rows = tuple(
-        (
-            pair.first,
-            pair.second,
-            Cell(pair.verdict.value, strong=pair.verdict is not Verdict.CANNOT_TELL),
-            Cell(signed(pair.difference * scale, digits), pair.difference),
-            Cell(format_interval(pair.low, pair.high, metric), pair.low),
-            _p_cell(pair.p_corrected),
-            _p_cell(pair.p_value),
-            _p_cell(pair.p_equivalent),
-            Cell(MISSING) if math.isnan(pair.superiority) else Cell(decimals(pair.superiority, 2), pair.superiority),
-            Cell(decimals(pair.smallest_detectable * scale, digits), pair.smallest_detectable),
-            Cell(ratio_percent(pair.seed_share), pair.seed_share) if pair.claim is Claim.setup else Cell(MISSING),
-            pair.claim.value,
-            *(cells[number] for cells in (more or {}).values()),
-        )
-        for number, pair in enumerate(pairs[:MOST_PAIRS])
-    )
-    return Table(columns, rows, f"Pairs by {metric_label(metric)}")
-
-
-def _level(row: SetupRow, metric: str) -> Cell:
-    level = row.levels.get(metric)
-    if level is None:
-        return Cell(MISSING)
-    return Cell(spread(level.mean, level.deviation), level.mean)
-
-
-def _mean(row: SetupRow, metric: str) -> float | None:
-    level = row.levels.get(metric)
-    return None if level is None else level.mean
-
-
-def _divided(above: float | None, below: float | None) -> float | None:
-    return above / below if above is not None and below else None
-
-
-def _share(value: float | None, whole: float | None, write: Callable[[float], str] = ratio_percent) -> Cell:
-    return _cost(_divided(value, whole), write)
-
-
-def _cost(value: float | None, write: Callable[[float], str]) -> Cell:
-    return Cell(MISSING) if value is None else Cell(write(value), value)
-
-
-def _p_cell(p: float) -> Cell:
-    return Cell(p_value(p), p)

@@ -91,12 +91,28 @@ class FinishedRun:
 
 
 @dataclass(frozen=True)
+class FailedRun:
+    """A run that left no record."""
+
+    folder: Path
+    error: str
+    """Why it failed; empty where it never finished."""
+    options: str = ""
+    """What its job was given, as it was typed."""
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {f'it failed: {self.error}' if self.error else 'it never finished'}"
+
+
+@dataclass(frozen=True)
 class FoundRuns:
     """The finished runs in some folders."""
 
     runs: tuple[FinishedRun, ...]
     problems: tuple[str, ...] = field(default=())
     """What could not be used, a sentence each with its path."""
+    failed: tuple[FailedRun, ...] = ()
+    """Runs that left no record."""
 
 
 def find_runs(folders: Iterable[Path] | Mapping[Path, str]) -> FoundRuns:
@@ -111,6 +127,7 @@ def find_runs(folders: Iterable[Path] | Mapping[Path, str]) -> FoundRuns:
     """
     runs: dict[Path, FinishedRun] = {}
     problems: list[str] = []
+    failed: list[FailedRun] = []
     names = {path.resolve(): called for path, called in folders.items()} if isinstance(folders, Mapping) else {}
     for folder in sorted({Path(folder).resolve() for folder in folders}):
         if not folder.is_dir():
@@ -121,17 +138,20 @@ def find_runs(folders: Iterable[Path] | Mapping[Path, str]) -> FoundRuns:
                     runs[path] = replace(read_run(path), called=names.get(path, ""))
                 except ArtifactError as error:
                     problems.append(str(error).replace(str(path), names.get(path, str(path))))
-        problems += unfinished(folder)
+        failed += unfinished(folder)
     if unknown := [path for path in runs if path not in names and not has_manifest(path)]:
         log.warning(
             "%s of %s have no manifest.json, such as %s: nothing says whether their files are as they were left",
             f"{len(unknown):,}", f"{len(runs):,} runs", unknown[0],
         )  # fmt: skip
     if not runs:
-        reasons = "\n".join(problems) or "No folder below has a run.json, which a run writes when it is finished."
+        reasons = (
+            "\n".join([*problems, *map(str, dict.fromkeys(failed))])
+            or "No folder below has a run.json, which a run writes when it is finished."
+        )
         raise ArtifactError(f"There is no finished run to compare in {', '.join(map(str, folders))}.\n{reasons}")
     ordered = sorted(runs.values(), key=lambda run: (run.record.name, run.record.started, str(run.folder)))
-    return FoundRuns(tuple(ordered), tuple(dict.fromkeys(problems)))
+    return FoundRuns(tuple(ordered), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(failed)))
 
 
 def best_on_validation(runs: Sequence[FinishedRun]) -> FinishedRun:
@@ -141,20 +161,21 @@ def best_on_validation(runs: Sequence[FinishedRun]) -> FinishedRun:
     return max(runs, key=lambda run: sign * run.record.metrics.get(objective, -sign * np.inf))
 
 
-def unfinished(folder: Path) -> list[str]:
-    """Return why runs at or below a folder that began left no record, a sentence each."""
-    problems = []
+def unfinished(folder: Path) -> list[FailedRun]:
+    """Return the runs at or below a folder that began and left no record."""
+    found = []
     for path in folders_with(LOG_FILE, folder):
         if (path / RUN_FILE).exists() or path.name == "artifacts":
             continue
-        why = "it never finished"
+        error, options = "", ""
         try:
             status = json.loads((path / STATUS_FILE).read_text(encoding="utf-8"))
-            why = f"it failed: {status['error']}" if status.get("failed") else why
-        except (OSError, ValueError, KeyError):
+            error = str(status["error"]) if status.get("failed") else ""
+            options = " ".join(map(str, status.get("overrides") or ()))
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
             pass  # a killed run has no status
-        problems.append(f"{path}: {why}")
-    return problems
+        found.append(FailedRun(path, error, options))
+    return found
 
 
 def read_run(folder: Path) -> FinishedRun:

@@ -79,6 +79,8 @@ class Cell:
     sort: float | None = None
     """What to sort by; without one, the text, which in a numeric column has to be a number."""
     strong: bool = False
+    link: str = ""
+    """A file that it leads to, relative to the page, with `/` between folders; Markdown leaves it out."""
 
 
 @dataclass(frozen=True)

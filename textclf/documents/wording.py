@@ -29,14 +29,18 @@ def rounded_percent(share: float) -> str:
 
 
 def ratio_percent(ratio: float) -> str:
-    """Return a ratio, which may exceed 1, in whole percents; below 10 % with two digits."""
+    """Return a ratio in whole percents; below 10 % with two digits, from 2 on as `229 ×`."""
     if ratio < 0.0001:
         return "under 0.01 %"
+    if ratio >= 2:
+        return f"{ratio:,.0f} ×" if ratio >= 10 else f"{ratio:.1f} ×"
     return f"{ratio * 100:.0f} %" if ratio >= 0.095 else f"{ratio * 100:.2g} %"
 
 
 def times(ratio: float) -> str:
-    """Return a ratio as `1.7 times`."""
+    """Return a ratio as `1.7 times`, or below a tenth as `1/162`."""
+    if 0 < ratio < 0.1:
+        return f"1/{1 / ratio:,.0f}"
     return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
 
 

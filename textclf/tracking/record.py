@@ -19,6 +19,7 @@ RUN_FILE = "run.json"
 METRICS_FILE = "evaluation_metrics.json"
 PREDICTIONS_FILE = "predictions.parquet"
 REPORT_FILE = "report.md"
+PAGE_FILE = "report.html"
 CONFIG_FILE = "config.yaml"
 FIGURES = "figures"
 FOLD_COLUMNS = ("repeat", "fold")
