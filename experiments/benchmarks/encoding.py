@@ -124,7 +124,7 @@ def measure(settings: Settings) -> Result:
     ]
     return Result(
         "encoding",
-        "Embeddings: a frozen MiniLM and word vectors on AG News",
+        "Embeddings: a frozen MiniLM, and word vectors",
         blocks,
         {"timings": plain_timings(timings), "examples": len(texts), "head_seconds": head},
         lambda path: draw_bars(path, f"texts a second, by {settings.clock}", bars),
