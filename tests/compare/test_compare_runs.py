@@ -195,3 +195,17 @@ def test_setups_lead_to_the_reports_of_their_runs(tmp_path):
     page = (tmp_path / "sweep" / "comparison" / "report.html").read_text()
     assert 'href="../a1/report.html"' in page
     assert "b1/report.html" not in page
+
+
+def test_one_setup_with_many_seeds_says_how_far_they_lie_apart(tmp_path, capsys):
+    labels = labels_of(500)
+    for seed in range(1, 13):
+        accuracy = 0.4 if seed == 7 else 0.8
+        write_run(tmp_path / "runs" / f"m{seed}", "m", seed, labels, guess(labels, accuracy, seed))
+    compare(tmp_path / "runs", output=tmp_path / "out")
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "There is one setup only" in report
+    assert "over 12 seeds, from 0." in report
+    assert "Far from the others: seed 7 (0." in report
+    drawn = {path.stem for path in (tmp_path / "out" / "figures").glob("*.png")}
+    assert drawn == {"scores"}  # a cost with one dot says nothing

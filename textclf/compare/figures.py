@@ -61,7 +61,7 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
         return folder / f"{prefix}{name}.png"
 
     frame = scores_data(comparison.test, comparison.rows, metric)
-    title = f"{dataset}: {metric_label(metric)}"
+    title = f"{dataset}: {metric_label(metric)} of {_counted(comparison)}"
     caption = "Mean and 95 % interval of each setup."
     if frame["setup"].duplicated().any():
         caption = "Mean and 95 % interval of each setup; the faint marks are its seeds."
@@ -77,7 +77,8 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
         if any(row.collapsed for row in comparison.rows):
             caption += " Setups that have collapsed are not on the line."
         alt = f"{metric_label(metric)} of each setup over its {what}; the same figures are in the tables."
-        keep(name, frame, plot_cost(frame, metric, cost, colours, title, path(name)), caption, alt)
+        done = len(frame) > 1 and plot_cost(frame, metric, cost, colours, title, path(name))  # one dot says nothing
+        keep(name, frame, done, caption, alt)
     of_lines = {
         name: [comparison.by_name[setup.name] for setup in setups] for name, setups in lines_of(comparison).items()
     }
@@ -103,6 +104,18 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
     return drawn
 
 
+def _counted(comparison: Comparison) -> str:
+    """Return what was compared, as `6 setups, 5 seeds` or `minilm, 40 seeds`."""
+    rows = comparison.rows
+    seeds = max(row.num_seeds for row in rows)
+    what = rows[0].name if len(rows) == 1 else f"{len(rows)} setups"
+    return (
+        what
+        + (f", {seeds} seeds" if seeds > 1 else "")
+        + (f", {comparison.test.folds}" if comparison.test.folds else "")
+    )
+
+
 def _draw_pair(
     comparison: Comparison,
     pair: Pair,
@@ -120,7 +133,7 @@ def _draw_pair(
     frame = confusion_difference_data(first, second)
     caption = (
         f"How much more often, in points of the true class, {first.name} predicts a class than {second.name} does. "
-        f"On the diagonal more is better, elsewhere less."
+        f"On the diagonal more is better, elsewhere less: blue is better for {first.name}, red is worse."
     )
     done = plot_confusion_difference(frame, title, path("confusion_difference"))
     keep("confusion_difference", frame, done, caption, "Difference of the confusion matrices of the two setups.")

@@ -154,7 +154,9 @@ def _confusion_shares(setup: Setup) -> Floats:
 
 
 def plot_confusion_difference(frame: pd.DataFrame, title: str, path: Path) -> bool:
-    """Draw the difference of two setups' confusion matrices: blue where the first predicts more, red where less.
+    """Draw the difference of two setups' confusion matrices: blue where the first does better, red where worse.
+
+    It does better where it is right more often, on the diagonal, and where it takes a class for another less often.
 
     Returns:
         Whether there was anything to draw.
@@ -166,9 +168,10 @@ def plot_confusion_difference(frame: pd.DataFrame, title: str, path: Path) -> bo
     reach = max(float(np.nanmax(np.abs(points))), 1.0)
     size = min(3.2 + 0.5 * len(names), 12)
     with picture(path, title, size + 1.4, size + 0.4, matrix=True) as axes:
-        image = axes.imshow(points, cmap="RdBu", vmin=-reach, vmax=reach)
+        better = np.where(np.eye(len(names), dtype=bool), points, -points)
+        image = axes.imshow(better, cmap="RdBu", vmin=-reach, vmax=reach)
         axes.grid(False)
-        axes.figure.colorbar(image, ax=axes, shrink=0.8, label="first − second, in points")
+        axes.figure.colorbar(image, ax=axes, shrink=0.8, label="the first is worse, or better, by so many points")
         axes.set(xlabel="predicted", ylabel="true")
         step = 1 + (len(names) - 1) // 40
         ticks, shown = range(0, len(names), step), [short(name, 20) for name in names[::step]]

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from textclf.compare.answer import answer
 from textclf.compare.comparison import Comparison
 from textclf.compare.comparison_tables import (
@@ -38,10 +40,8 @@ from textclf.documents.document import (
     Quote,
     Table,
 )
-from textclf.documents.wording import (
-    decimals,
-    excerpt,
-)
+from textclf.documents.wording import decimals, excerpt, interval, spread
+from textclf.errors import listed
 from textclf.evaluation.metric_names import metric_label
 from textclf.tracking.record import PREDICTIONS_FILE
 
@@ -50,6 +50,10 @@ MOST_QUOTES = 8
 REVERSED = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 MOST_OUTLOOKS = 5
 """Pairs that cannot be told apart of which the report says what it would take; the others are in `comparison.json`."""
+OUTLYING = 3.5
+"""Standard deviations from the median from which a seed lies far from the others (Iglewicz & Hoaglin 1993)."""
+FEWEST_FOR_OUTLIERS = 5
+"""Seeds below which nobody can say what is far."""
 MOST_FAILED = 5
 """Failed runs with the same error that are named."""
 MOST_EXAMPLES = 20
@@ -113,21 +117,40 @@ def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture], f
 def _verdicts(comparison: Comparison) -> list[Block]:
     """Return the sentences that answer the question."""
     if not comparison.pairs:
-        only = comparison.rows[0]
-        reason = (
-            "There is one setup only, so there is nothing to compare it with."
-            if len(comparison.rows) == 1
-            else "No two setups were trained on the same number of examples; see the learning curve."
-        )
-        level = only.levels.get(comparison.metric)
-        score = f" {only.name}: {metric_label(comparison.metric)} {decimals(level.mean)}." if level else ""
-        return [Quote(reason + score)]
+        if len(comparison.rows) == 1:
+            return [Quote(f"There is one setup only, so there is nothing to compare it with. {one_setup(comparison)}")]
+        return [Quote("No two setups were trained on the same number of examples; see the learning curve.")]
     leading = comparison.leading_pairs or comparison.pairs
     found = answer(comparison)
     blocks: list[Block] = [] if found is None else [Answer(found.title, found.reasons)]
     if len(comparison.pairs) > 1:
         blocks.append(pairs_matrix(comparison))
     return [*blocks, Bullets(tuple(comparison.sentences(leading[:MOST_QUOTES])))]
+
+
+def one_setup(comparison: Comparison) -> str:
+    """Return how one setup scored: its mean, and how far its seeds lie apart."""
+    (row,), metric = comparison.rows, comparison.metric
+    level = row.levels.get(metric)
+    if level is None:
+        return ""
+    label = metric_label(metric)
+    runs = {run.record.seed: run.record.metrics[f"test/{metric}"] for run in comparison.setup(row.name).runs}
+    if len(runs) < 2 or not row.draws_seed:
+        return f"{row.name}: {label} {decimals(level.mean)} (95 % {interval(level.low, level.high)})."
+    scores = np.array(list(runs.values()))
+    middle = float(np.median(scores))
+    spread_of = 1.4826 * float(np.median(np.abs(scores - middle)))  # the standard deviation, of normal scores
+    apart = [
+        f"{seed} ({decimals(score)})" for seed, score in runs.items() if abs(score - middle) > OUTLYING * spread_of
+    ]
+    said = (
+        f"{row.name}: {label} {spread(level.mean, level.deviation)} over {len(runs)} seeds, from "
+        f"{decimals(scores.min())} to {decimals(scores.max())}."
+    )
+    if apart and len(runs) >= FEWEST_FOR_OUTLIERS:
+        said += f" Far from the others: seed {listed(apart, 8)}."
+    return said
 
 
 def pairs_matrix(comparison: Comparison) -> Matrix:
