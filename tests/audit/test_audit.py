@@ -8,6 +8,7 @@ from tests.audit.factory import COMMON, as_data, clean, rows
 from tests.audit.test_near_duplicates import changed
 from textclf.audit.audit import audit
 from textclf.audit.finding import Severity, by_share, excerpt
+from textclf.audit.lengths import _advice
 from textclf.audit.options import AuditOptions
 from textclf.audit.report import audit_blocks, draw
 from textclf.documents.document import to_markdown
@@ -229,3 +230,12 @@ def test_the_table_shows_more_classes_than_the_picture(tmp_path):
     page = to_markdown(audit_blocks(found, draw(found, tmp_path)), tmp_path)
     assert "The 40 largest classes; 5 more are in audit.json" in page
     assert "The 15 largest and the 15 smallest of 45 classes are shown." in page
+
+
+@pytest.mark.parametrize(
+    ("lengths", "said"), [([10] * 97 + [50] * 3, "model.max_length=50"), ([10] * 50 + [40] * 50, "model.max_length=40")]
+)
+def test_the_advice_on_cut_texts_never_shortens_what_is_read(lengths, said):
+    advice = _advice(np.array(lengths), 32)
+    assert said in advice
+    assert advice.startswith("Nothing, as a rule") == (said == "model.max_length=50")

@@ -89,7 +89,6 @@ def check_lengths(corpus: Corpus, lengths: Lengths) -> list[Finding]:
     if not long.any():
         return []
     cut = np.maximum(tokens.lengths - limit, 0).sum() / tokens.lengths.sum()
-    needed = int(np.percentile(tokens.lengths, 95))
     many = cut >= MUCH_CUT
     longest = tokens.rows[np.argsort(-tokens.lengths, kind="stable")[:MOST_EXAMPLES]]
     size = {int(row): int(length) for row, length in zip(tokens.rows, tokens.lengths, strict=True)}
@@ -103,9 +102,22 @@ def check_lengths(corpus: Corpus, lengths: Lengths) -> list[Finding]:
             "examples" + (" of a random sample" if tokens.sampled else ""),
             f"{rounded_percent(float(cut))} of all tokens are cut off and never read"
             + ("." if cut >= SOME_CUT else ", a few tails of long texts."),
-            f"95 % of the texts fit into {needed:,} tokens (model.max_length={needed}, if the model takes as many). "
-            f"Where the end of a text decides, a longer max_length is worth its time; else it is not.",
+            _advice(tokens.lengths, limit),
             {name: int(long[corpus.split_of[tokens.rows] == i].sum()) for i, name in enumerate(SPLITS)},
             tuple(corpus.example(int(row), f"{size[int(row)]:,} tokens") for row in longest if size[int(row)] > limit),
         )
     ]
+
+
+def _advice(lengths: NDArray[np.int64], limit: int) -> str:
+    """Return what to do about texts that are cut: of most the model reads all, or it would with another max_length."""
+    needed = int(np.ceil(np.percentile(lengths, 95)))
+    if needed <= limit:
+        return (
+            f"Nothing, as a rule: at least 95 % of the texts are read whole. The longest takes {int(lengths.max()):,} "
+            f"tokens (model.max_length={int(lengths.max())}, if the model takes as many)."
+        )
+    return (
+        f"95 % of the texts fit into {needed:,} tokens (model.max_length={needed}, if the model takes as many). Where "
+        f"the end of a text decides, a longer max_length is worth its time; else it is not."
+    )
