@@ -169,6 +169,15 @@ def test_a_search_of_which_every_trial_fails_ends_with_a_table(tmp_path, quick):
     assert "2 of 2 jobs failed" in done.stdout
 
 
+def test_a_quoted_value_reaches_each_job_as_it_was_typed(tmp_path, quick):
+    pattern = r"(?u)\S+|\d"
+    given = f'+model.vectorizer.token_pattern="{pattern}"'
+    done = quick("-m", "model=naive_bayes,tfidf_logreg", "seed=1", given, "tracker=none", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = find_records(tmp_path / "outputs")
+    assert [record.config["model"]["vectorizer"]["token_pattern"] for record in records] == [pattern] * 2
+
+
 def test_a_search_in_folds_says_what_it_chooses_by(tmp_path, quick):
     done = quick(
         "study=tune_naive_bayes", "hydra.sweeper.n_trials=1", "tracker=none", "dataset.folds=2", "dataset.fold_test=true",

@@ -26,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from textclf.compare.options import CompareOptions
 from textclf.documents.escape import terminal
 from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
-from textclf.experiment.arguments import task_overrides
+from textclf.experiment.arguments import as_given, task_overrides
 from textclf.experiment.cli import explain
 from textclf.experiment.config import build
 from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
@@ -327,7 +327,7 @@ def _planned(config: DictConfig, arguments: list[str]) -> tuple[list[list[str]],
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-    given = [argument for argument in arguments if not argument.startswith(OPTIONS)]
+    given = [argument for argument in as_given(arguments) if not argument.startswith(OPTIONS)]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     (batch,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *given]), None)
     return batch, len(batch)
