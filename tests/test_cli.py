@@ -94,6 +94,10 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path, quick, stored
     (parent,) = runs
     assert parent.info.status == "FINISHED"
     assert "No difference shown" in parent.data.tags["mlflow.note.content"]
+    best = client.get_run(parent.data.tags["best_run_id"])
+    assert best.info.run_name == parent.data.tags["best_run"]
+    assert parent.data.metrics["test/macro_f1"] == best.data.metrics["test/macro_f1"]
+    assert f"The scores of this row are those of {best.info.run_name}" in parent.data.tags["mlflow.note.content"]
     assert (parent.data.metrics["jobs"], parent.data.metrics["jobs_failed"]) == (6, 2)
     logged = {file.path for file in client.list_artifacts(parent.info.run_id, "comparison")}
     assert "comparison/report.html" in logged
