@@ -61,6 +61,15 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A line that leads to a file beside the report."""
+
+    text: str
+    path: str
+    """Relative to the report, with `/` between folders."""
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a table."""
 
@@ -79,6 +88,8 @@ class Cell:
     sort: float | None = None
     """What to sort by; without one, the text, which in a numeric column has to be a number."""
     strong: bool = False
+    links: tuple[Link, ...] = ()
+    """What is shown in place of the text: files beside the report."""
 
 
 @dataclass(frozen=True)
@@ -107,20 +118,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Link:
-    """A line that leads to a file beside the report."""
-
-    text: str
-    path: str
-    """Relative to the report, with `/` between folders."""
-
-
-@dataclass(frozen=True)
 class Details:
     """Blocks that HTML folds away under a summary."""
 
     summary: str
     blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Parts of a page of which a reader can choose to see those of one name; without a script all are there."""
+
+    label: str
+    """What is chosen."""
+    parts: tuple[tuple[str, tuple[Block, ...]], ...]
+    """Names, which several parts may share, and blocks."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,7 @@ class Quote:
     text: str
 
 
-Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Quote
+Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Choice | Quote
 
 
 def count_cell(value: int) -> Cell:
@@ -197,6 +209,8 @@ def _markdown(block: Block, folder: Path) -> str:
             return f"[{markdown(block.text)}]({quote(block.path)})"
         case Details():
             return f"**{markdown(block.summary)}**\n\n{to_markdown(block.blocks, folder).rstrip()}"
+        case Choice():
+            return "\n\n".join(to_markdown(blocks, folder).rstrip() for _, blocks in block.parts)
         case Quote():
             return f"> {markdown_line(block.text)}"
 
@@ -205,10 +219,7 @@ def _markdown_table(table: Table) -> str:
     """Return a table under its caption, followed by what its columns mean."""
     rows = [[_cell(cell) for cell in row] for row in table.rows]
     body = tabulate(
-        [
-            [f"**{markdown(cell.text)}**" if cell.strong and cell.text else markdown(cell.text) for cell in row]
-            for row in rows
-        ],
+        [[_markdown_cell(cell) for cell in row] for row in rows],
         [markdown(column.title) for column in table.columns],
         tablefmt="pipe",  # "github", but its second line says which columns are aligned to the right
         disable_numparse=True,
@@ -219,6 +230,11 @@ def _markdown_table(table: Table) -> str:
     ]
     caption = f"**{markdown(table.caption)}**" if table.caption else ""
     return "\n\n".join(part for part in (caption, body, "; ".join(hints) + "." * bool(hints)) if part)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = " ".join(f"[{markdown(link.text)}]({quote(link.path)})" for link in cell.links) or markdown(cell.text)
+    return f"**{text}**" if cell.strong and text else text
 
 
 def _cell(cell: str | Cell) -> Cell:
