@@ -24,6 +24,7 @@ from textclf.evaluation.evaluate import evaluate_split, latency
 from textclf.evaluation.metric_names import check_objective
 from textclf.experiment.cross_validation import cross_validate
 from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse
+from textclf.experiment.leaderboard.home import update_home
 from textclf.experiment.notes import costs_words, rounded_figures, run_note
 from textclf.experiment.options import Decides, Experiment, deciding
 from textclf.experiment.provenance import costs_of, course_of, described, resolved_options, tags_of
@@ -88,7 +89,9 @@ def run_experiment(
             folder.check_data(load(experiment.dataset).fingerprint)
             log.info("finished before, so not run again: %s in %s", scores_said(folder.record), run_dir)
             return folder.record
-        return _run(experiment, folder, phases, parent_run_id)
+        record = _run(experiment, folder, phases, parent_run_id)
+    update_home(run_dir)
+    return record
 
 
 def started_now(experiment: Experiment, command: str = "") -> RunStart:

@@ -33,6 +33,7 @@ from textclf.experiment.notes import best_figures, best_run, sweep_note
 from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
 from textclf.experiment.sweep.seeds import without_repeats
 from textclf.experiment.sweep.status import (
+    COMPARISON,
     SWEEP_FILE,
     JobStatus,
     Sweep,
@@ -52,8 +53,6 @@ from textclf.tracking.start import start_sweep
 
 log = logging.getLogger("textclf.sweep")
 
-COMPARISON = "comparison"
-"""Folder of the comparison inside that of the sweep."""
 POLL_SECONDS = 1.0
 HYDRAS_OWN = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 PLANNED = "hydra_plugins.textclf_basic.PlannedBasicSweeper"
