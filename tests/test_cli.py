@@ -97,7 +97,15 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path, quick, stored
     (parent,) = runs
     assert parent.info.status == "FINISHED"
     assert "do not show that" in parent.data.tags["mlflow.note.content"]
+    best = client.get_run(parent.data.tags["best_run_id"])
+    assert best.info.run_name == parent.data.tags["best_run"]
+    assert parent.data.metrics["test/macro_f1"] == best.data.metrics["test/macro_f1"]
+    assert f"The scores of this row are those of {best.info.run_name}" in parent.data.tags["mlflow.note.content"]
     assert (parent.data.metrics["jobs"], parent.data.metrics["jobs_failed"]) == (6, 2)
+    home = (tmp_path / "outputs" / "index.html").read_text(encoding="utf-8")
+    assert "4 finished runs of 4 setups" in home
+    assert "2 failed" in home
+    assert f'href="{sweep.relative_to(tmp_path / "outputs")}/job2/run.log"' in home
     logged = {file.path for file in client.list_artifacts(parent.info.run_id, "comparison")}
     assert "comparison/report.html" in logged
     children = children_of(client, parent)

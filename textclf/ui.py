@@ -53,12 +53,20 @@ def command(given: argparse.Namespace) -> list[str]:
     return [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(given.port)]
 
 
+def runs_page(uri: str) -> str:
+    """Return the address, below that of MLflow's pages, of the newest runs of a store that was opened before."""
+    from textclf.tracking.mlflow.store import newest_runs_page
+
+    return newest_runs_page(uri)
+
+
 def main() -> None:
     """Serve MLflow's page until it is interrupted; end as it ends."""
     given = arguments()
     with cli_errors():
         asked = command(given)
-        print(f"MLflow: http://{HOST}:{given.port} (Ctrl-C ends it)", flush=True)
+        page = runs_page(asked[asked.index("--backend-store-uri") + 1])
+        print(f"MLflow: http://{HOST}:{given.port}{page} (Ctrl-C ends it)", flush=True)
         try:
             ended = subprocess.run(asked, env=os.environ | SETTINGS).returncode
         except KeyboardInterrupt:

@@ -22,7 +22,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PAGES = ["Predict", "Batch", "History", "Run", "Compare", "Events"]
+PAGES = ["Predict", "Batch", "History", "Runs", "Run", "Compare", "Events"]
 EVIL = f"a dull film <script>document.title='hacked'</script> {IMAGE} {MARKDOWN}"
 WIDTHS = pytest.mark.parametrize("width", [1280, 390])
 

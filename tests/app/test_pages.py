@@ -65,6 +65,17 @@ def test_a_text_is_predicted_explained_and_corrected(app, tmp_path):
     assert "dull" not in (tmp_path / "events.jsonl").read_text()
 
 
+def test_all_runs_are_ranked_and_what_cannot_be_read_is_named(settings):
+    at = page_of("runs").run()
+    assert not at.exception
+    shown = html(at)
+    assert "finished runs of 2 setups on 1 test set, 1 unreadable" in shown
+    assert "<bdi>other &lt;img src=x" in shown
+    assert "broken" in shown
+    assert "<a " not in shown
+    assert "Reports" not in shown
+
+
 def test_feedback_without_a_label_saves_nothing(app, tmp_path):
     at = typed(app, TEXT)
     next(button for button in at.button if button.label == "Save feedback").click()

@@ -108,7 +108,14 @@ def test_every_run_is_in_mlflow(tmp_path, stored):
     assert run.info.run_name == "reviews/tiny/seed1"
     assert run.data.params["trainer.learning_rate"] == "0.003"
     assert run.data.tags["config_fingerprint"] == record.config_fingerprint
-    assert run.data.metrics["test/accuracy"] == record.metrics["test/accuracy"]
+    assert run.data.metrics["test/accuracy"] == pytest.approx(record.metrics["test/accuracy"], abs=5e-5)
+    for name in ("test/accuracy", "cost/train_seconds"):
+        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [0]  # a bar, not a dot
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("tiny on reviews, seed 1: test macro F1 0.")
+    assert note.endswith(f"Folder: {(tmp_path / 'run').resolve()}")
+    assert " training, " in run.data.tags["costs"]
+    assert record.tracking["url"].endswith(f"/runs/{run.info.run_id}?workflowType=machine_learning")
     assert len(client.get_metric_history(run.info.run_id, "validation/macro_f1")) >= 3
     logged = {entry.path for entry in client.list_artifacts(run.info.run_id)}
     assert {"figures", "report.md", "predictions.parquet", "config.yaml", "run.json"} <= logged

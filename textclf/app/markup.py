@@ -30,6 +30,11 @@ def paragraph(value: object, quiet: bool = False) -> str:
     return str(Markup('<p class="tc-p{}" dir="auto">{}</p>').format(" tc-quiet" if quiet else "", text(value)))
 
 
+def heading(value: object, level: int) -> str:
+    """Return a heading of plain text."""
+    return str(Markup("<h{0}><bdi>{1}</bdi></h{0}>").format(level, text(value)))
+
+
 def message(kind: str, value: object) -> str:
     """Return a message that a screen reader says at once.
 

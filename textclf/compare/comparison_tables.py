@@ -17,11 +17,7 @@ from textclf.compare.scores import accuracy_levels
 from textclf.compare.setups import Setup
 from textclf.compare.summary import SetupRow, pareto_front
 from textclf.compare.verdicts import format_difference, format_interval
-from textclf.documents.document import (
-    Cell,
-    Column,
-    Table,
-)
+from textclf.documents.document import Cell, Column, Link, Table
 from textclf.documents.wording import (
     MISSING,
     decimals,
@@ -109,7 +105,7 @@ def scores_table(comparison: Comparison, folder: Path | None = None) -> Table:
                 Cell(
                     row.name + _collapsed(row),
                     strong=row is comparison.best and not row.collapsed,
-                    link=_report_of(comparison.setup(row.name), folder),
+                    links=_report_of(comparison.setup(row.name), row.name + _collapsed(row), folder),
                 ),
                 Cell(str(row.num_seeds), row.num_seeds) if row.draws_seed else Cell("any"),
                 _level(row, metric),
@@ -121,10 +117,12 @@ def scores_table(comparison: Comparison, folder: Path | None = None) -> Table:
     return Table(tuple(columns), tuple(rows), f"Test scores on {len(comparison.test.labels):,} examples{tested}")
 
 
-def _report_of(setup: Setup, folder: Path | None) -> str:
+def _report_of(setup: Setup, shown: str, folder: Path | None) -> tuple[Link, ...]:
     """Return the way from a folder to the report of a setup's run, the best on validation; empty without one."""
     report = setup.chosen_run.folder / PAGE_FILE
-    return Path(os.path.relpath(report, folder)).as_posix() if folder is not None and report.is_file() else ""
+    if folder is None or not report.is_file():
+        return ()
+    return (Link(shown, Path(os.path.relpath(report, folder)).as_posix()),)
 
 
 def _collapsed(row: SetupRow) -> str:

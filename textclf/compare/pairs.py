@@ -250,6 +250,6 @@ def _rows(
         estimates.value, low, high, p_values, p_equivalent, chances, smallest, estimates.seed_share, strict=True
     )
     return {
-        pair: _Row(*(float(value) for value in row), estimates.at(number))
+        pair: _Row(*(float(value) for value in row), error=estimates.at(number))
         for number, (pair, row) in enumerate(zip(pairs, columns, strict=True))
     }

@@ -61,6 +61,15 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A line that leads to a file beside the report."""
+
+    text: str
+    path: str
+    """Relative to the report, with `/` between folders."""
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a table."""
 
@@ -79,8 +88,8 @@ class Cell:
     sort: float | None = None
     """What to sort by; without one, the text, which in a numeric column has to be a number."""
     strong: bool = False
-    link: str = ""
-    """A file that it leads to, relative to the page, with `/` between folders; Markdown leaves it out."""
+    links: tuple[Link, ...] = ()
+    """Files beside the report that it leads to, shown in place of the text; in Markdown only where there is no text."""
 
 
 @dataclass(frozen=True)
@@ -109,20 +118,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Link:
-    """A line that leads to a file beside the report."""
-
-    text: str
-    path: str
-    """Relative to the report, with `/` between folders."""
-
-
-@dataclass(frozen=True)
 class Details:
     """Blocks that HTML folds away under a summary."""
 
     summary: str
     blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Parts of a page of which a reader can choose to see those of one name; without a script all are there."""
+
+    label: str
+    """What is chosen."""
+    parts: tuple[tuple[str, tuple[Block, ...]], ...]
+    """Names, which several parts may share, and blocks."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,7 @@ MARKS = {"better": "+", "worse": "−", "equivalent": "=", "cannot tell": "?"}
 WIDEST_MATRIX = 12
 """Names up to which Markdown shows a matrix."""
 
-Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Quote | Answer | Matrix
+Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Choice | Quote | Answer | Matrix
 
 
 def count_cell(value: int) -> Cell:
@@ -223,6 +233,8 @@ def _markdown(block: Block, folder: Path) -> str:
             return f"[{markdown(block.text)}]({quote(block.path)})"
         case Details():
             return f"**{markdown(block.summary)}**\n\n{to_markdown(block.blocks, folder).rstrip()}"
+        case Choice():
+            return "\n\n".join(to_markdown(blocks, folder).rstrip() for _, blocks in block.parts)
         case Quote():
             return f"> {markdown_line(block.text)}"
         case Answer():
@@ -235,10 +247,7 @@ def _markdown_table(table: Table) -> str:
     """Return a table under its caption, followed by what its columns mean."""
     rows = [[_cell(cell) for cell in row] for row in table.rows]
     body = tabulate(
-        [
-            [f"**{markdown(cell.text)}**" if cell.strong and cell.text else markdown(cell.text) for cell in row]
-            for row in rows
-        ],
+        [[_markdown_cell(cell) for cell in row] for row in rows],
         [markdown(column.title) for column in table.columns],
         tablefmt="pipe",  # "github", but its second line says which columns are aligned to the right
         disable_numparse=True,
@@ -264,6 +273,11 @@ def _markdown_matrix(matrix: Matrix) -> str:
         rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["left", *["center"] * len(matrix.names)]
     )
     return "\n\n".join(part for part in (f"**{markdown(matrix.caption)}**" if matrix.caption else "", body) if part)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = markdown(cell.text) or " ".join(f"[{markdown(link.text)}]({quote(link.path)})" for link in cell.links)
+    return f"**{text}**" if cell.strong and text else text
 
 
 def _cell(cell: str | Cell) -> Cell:

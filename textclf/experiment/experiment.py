@@ -24,6 +24,8 @@ from textclf.evaluation.evaluate import evaluate_split, latency
 from textclf.evaluation.metric_names import check_objective
 from textclf.experiment.cross_validation import cross_validate
 from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse
+from textclf.experiment.leaderboard.home import update_home
+from textclf.experiment.notes import costs_words, rounded_figures, run_note
 from textclf.experiment.options import Decides, Experiment, deciding
 from textclf.experiment.provenance import costs_of, course_of, described, resolved_options, tags_of
 from textclf.experiment.results import announce, scores_said, write_results
@@ -36,6 +38,7 @@ from textclf.system.memory import watch_memory
 from textclf.system.redact import redacted_tree
 from textclf.system.timing import Phases
 from textclf.tracking import record as records
+from textclf.tracking.options import COSTS_TAG, NOTE_TAG
 from textclf.tracking.record import RunRecord, folder_bytes
 from textclf.tracking.run_folder import RunFolder, open_run
 from textclf.tracking.run_start import RunStart, code_digest
@@ -86,7 +89,9 @@ def run_experiment(
             folder.check_data(load(experiment.dataset).fingerprint)
             log.info("finished before, so not run again: %s in %s", scores_said(folder.record), run_dir)
             return folder.record
-        return _run(experiment, folder, phases, parent_run_id)
+        record = _run(experiment, folder, phases, parent_run_id)
+    update_home(run_dir)
+    return record
 
 
 def started_now(experiment: Experiment, command: str = "") -> RunStart:
@@ -146,7 +151,11 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         with folder.keeping(records.CLASSIFIER):  # whatever still fails
             analysis = analyse(classifier, found.data, found.validated, test.predictions, experiment.analysis)
             costs = costs_of(fit, test, peak) | found.costs | single | size
-            tracked.log_metrics({**metrics, **{f"cost/{key}": value for key, value in costs.items()}}, _last_step(fit))
+            chosen = {name: value for name, value in metrics.items() if name.startswith("validation/")}
+            final = {name: value for name, value in metrics.items() if name not in chosen}
+            final |= {f"cost/{key}": value for key, value in costs.items()}
+            tracked.log_metrics(chosen, _last_step(fit), corrects=True)
+            tracked.log_metrics(rounded_figures(final))  # at step 0, where MLflow draws bars and no lines of one point
 
             record = RunRecord(
                 name=experiment.title,
@@ -173,6 +182,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
             _check_unchanged(data)
         record = replace(record, phases=phases.plain("record", fit.began))
         folder.finish(record)
+        tracked.set_tags({NOTE_TAG: run_note(record, test.predictions, run_dir), COSTS_TAG: costs_words(record)})
         tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
         if experiment.tracker.log_model and experiment.save_classifier:
             tracked.log_model(run_dir)

@@ -17,6 +17,14 @@ RUN_EXPERIMENT = "textclf"
 """The experiment of runs for which none is given."""
 VIEW = "textclf"
 """Name of the view in MLflow that has the columns to compare runs by."""
+COSTS_TAG = "costs"
+"""The tag of a run that says in words what it cost."""
+NOTE_TAG = "mlflow.note.content"
+"""The tag that MLflow shows as a run's description."""
+FOR_TRAINING = "?workflowType=machine_learning"
+"""What follows an address in MLflow that is to open among the pages for training, and not among those for agents."""
+RUNS_VIEW = f"{FOR_TRAINING}&viewStateShareKey={VIEW}"
+"""What follows the address of an experiment's runs, for that view."""
 
 
 class TrackedRun:
@@ -40,8 +48,8 @@ class TrackedRun:
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log options, by their flat names."""
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics that belong to a step."""
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0, corrects: bool = False) -> None:
+        """Log metrics that belong to a step; `corrects` where they replace what the step is known to have."""
 
     def log_dataset(self, data: TextData) -> None:
         """Log the data as the run's input."""
@@ -58,7 +66,7 @@ class TrackedRun:
 
 def comparison_url(run_url: str) -> str:
     """Return where a person compares a tracked run with the others of its experiment."""
-    return f"{run_url.rpartition('/')[0]}?viewStateShareKey={VIEW}"
+    return f"{run_url.rpartition('/')[0]}{RUNS_VIEW}"
 
 
 @dataclass(frozen=True)

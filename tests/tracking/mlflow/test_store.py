@@ -1,5 +1,6 @@
 """Runs of an MLflow experiment, found again as run folders."""
 
+import json
 import re
 from contextlib import suppress
 
@@ -11,7 +12,7 @@ from textclf.compare.compare_runs import compare
 from textclf.compare.options import CompareOptions
 from textclf.compare.runs import read_run
 from textclf.errors import ArtifactError
-from textclf.tracking.mlflow.store import _folder, run_folders_of
+from textclf.tracking.mlflow.store import VIEW_STATE, VIEW_TAG, _folder, newest_runs_page, run_folders_of
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.start import start_run
 
@@ -72,3 +73,27 @@ def test_what_is_not_there_is_told(store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "empty")
     with pytest.raises(ArtifactError, match="There is no MLflow store at"):
         run_folders_of("mine")
+
+
+def test_the_shared_view_is_made_and_an_older_one_renewed(store):
+    client = MlflowClient(store)
+    client.set_experiment_tag("1", VIEW_TAG, "{}")
+    with start_run(MlflowTracker(system_metrics=False), "mine", "later", {}):
+        pass
+    assert client.get_experiment("1").tags[VIEW_TAG] == VIEW_STATE
+    shown = json.loads(VIEW_STATE)
+    runs = {"sweep": ({"test/accuracy": 0.9, "test/macro_f1": 0.9}, {"sweep": "s"}), "bare": ({}, {"model": "m"})}
+    runs |= {
+        name: ({"test/accuracy": f1, "test/macro_f1": f1}, {"model": "m"}) for name, f1 in (("b", 0.8), ("a", 0.9))
+    }
+    for name, (metrics, tags) in runs.items():
+        with start_run(MlflowTracker(system_metrics=False), "mine", name, tags) as tracked:
+            tracked.log_metrics(metrics)
+    found = client.search_runs(["1"], shown["searchFilter"], order_by=[f"{shown['orderByKey']} DESC"])
+    assert [run.info.run_name for run in found] == ["a", "b"]
+
+
+def test_the_page_of_the_newest_runs_is_that_for_training(store, tmp_path):
+    assert newest_runs_page(store) == "/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=textclf"
+    MlflowClient(f"sqlite:///{tmp_path}/empty.db").search_experiments()
+    assert newest_runs_page(f"sqlite:///{tmp_path}/empty.db") == "/#/experiments?workflowType=machine_learning"

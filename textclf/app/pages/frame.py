@@ -5,7 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from textclf.app import markup
-from textclf.app.pages import batch_page, common, compare_page, events_page, history_page, predict_page, run_page
+from textclf.app.pages import (
+    batch_page,
+    common,
+    compare_page,
+    events_page,
+    history_page,
+    predict_page,
+    run_page,
+    runs_page,
+)
 from textclf.app.sign_in import is_allowed, providers
 from textclf.errors import TextclfError
 
@@ -28,6 +37,7 @@ def show() -> None:
             (predict_page, "Predict", ""),
             (batch_page, "Batch", "batch"),
             (history_page, "History", "history"),
+            (runs_page, "Runs", "runs"),
             (run_page, "Run", "run"),
             (compare_page, "Compare", "compare"),
             (events_page, "Events", "events"),

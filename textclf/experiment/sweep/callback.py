@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from textclf.errors import TextclfError
 from textclf.experiment.cli import explain
+from textclf.experiment.leaderboard.home import update_home
 from textclf.experiment.resume import OPTIONS, use_former_run, use_former_sweep
 from textclf.experiment.sweep.coordinator import OpenSweep
 from textclf.experiment.sweep.status import JobStatus, read_status, write_status
@@ -69,6 +70,7 @@ class SweepCallback(Callback):
             give_up_claims()
             print(f"error: {explain(error)}", file=sys.stderr)
             sys.exit(FAILED)
+        update_home(self.open.folder)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Find the folder of a run that is to be resumed."""
@@ -107,6 +109,8 @@ class SweepCallback(Callback):
                 write_status(folder, status)
             except OSError as problem:  # a full disk; how the job ended is told all the same
                 print(f"warning: {folder / STATUS_FILE} could not be written: {problem.strerror}", file=sys.stderr)
+        if failed:
+            update_home(folder)
         if failed and hydra_config.mode.name == "MULTIRUN":
             # Hydra would raise the first failure and never call on_multirun_end. A sweeper that
             # optimises learns from nan that there is nothing to learn.
@@ -123,7 +127,11 @@ class SweepCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Close the sweep; exit with 3 if a job failed."""
-        if self.open is not None and not self.open.close():
+        if self.open is None:
+            return
+        went_well = self.open.close()
+        update_home(self.open.folder)
+        if not went_well:
             sys.exit(SOME_FAILED)
 
 

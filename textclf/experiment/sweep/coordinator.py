@@ -29,9 +29,11 @@ from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
 from textclf.experiment.arguments import as_given, task_overrides
 from textclf.experiment.cli import explain
 from textclf.experiment.config import build
+from textclf.experiment.notes import best_figures, best_run, sweep_note
 from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
 from textclf.experiment.sweep.seeds import without_repeats
 from textclf.experiment.sweep.status import (
+    COMPARISON,
     SWEEP_FILE,
     JobStatus,
     Sweep,
@@ -45,14 +47,12 @@ from textclf.experiment.sweep.status import (
 from textclf.system.redact import redacted
 from textclf.tracking.claims import start_is_over
 from textclf.tracking.lease import BusyError, Lease, at_work, take_lease
-from textclf.tracking.options import TrackedRun, comparison_url
+from textclf.tracking.options import NOTE_TAG, TrackedRun, comparison_url
 from textclf.tracking.record import RUN_FILE, STATUS_FILE, RunRecord, read_record
 from textclf.tracking.start import start_sweep
 
 log = logging.getLogger("textclf.sweep")
 
-COMPARISON = "comparison"
-"""Folder of the comparison inside that of the sweep."""
 POLL_SECONDS = 1.0
 HYDRAS_OWN = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 PLANNED = "hydra_plugins.textclf_basic.PlannedBasicSweeper"
@@ -203,8 +203,10 @@ class OpenSweep:
         elsewhere = {int(path.name.removeprefix("job")) for path in _working(self.folder)}
         lost = sorted(set(range(self.sweep.total or 0)) - known - elsewhere)
         print(terminal(f"\n{sweep_table(list(statuses.values()), records, self.sweep.search)}\n"))
+        verdicts = ""
         if self.lease is not None and len(records) > 1 and not self.sweep.search:
-            self._compare()
+            verdicts = self._compare()
+        self._track_best(list(records.values()), verdicts)
         print(f"runs, figures and reports: {self.folder}")
         if self.parent.url:
             print(f"side by side in MLflow:    python -m textclf.ui, then {comparison_url(self.parent.url)}")
@@ -227,8 +229,17 @@ class OpenSweep:
         for problem in unreadable:
             print(terminal(f"\n{problem}"))
 
-    def _compare(self) -> None:
-        """Compare the finished runs; a fault of the comparison costs none of them."""
+    def _track_best(self, records: list[RunRecord], verdicts: str) -> None:
+        """Let the sweep's own row in the tracker show the scores of its best run, and say which that is."""
+        best = best_run(records)
+        tags = {NOTE_TAG: sweep_note(best, len(records), verdicts, self.folder)}
+        if best is not None:
+            self.parent.log_metrics(best_figures(best))
+            tags |= {"best_run": best.name, "best_run_id": best.tracking.get("run_id") or ""}
+        self.parent.set_tags(tags)
+
+    def _compare(self) -> str:
+        """Compare the finished runs and return the verdicts; a fault of the comparison costs none of the runs."""
         from textclf.compare.compare_runs import compare
 
         output = self.folder / COMPARISON
@@ -237,9 +248,9 @@ class OpenSweep:
             print()
         except Exception as error:
             log.warning("the comparison could not be made: %s", first_line(error), exc_info=True)
-            return
+            return ""
         self.parent.log_artifacts(self.folder, [COMPARISON])
-        self.parent.set_tags({"mlflow.note.content": written.verdicts})
+        return written.verdicts
 
     def abandon(self) -> None:
         """Close the parent run of a sweep that was stopped, as killed."""

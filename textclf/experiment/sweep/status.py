@@ -21,6 +21,8 @@ from textclf.system.redact import redacted_tree
 from textclf.tracking.record import STATUS_FILE, RunRecord, read_record
 
 SWEEP_FILE = "sweep.json"
+COMPARISON = "comparison"
+"""Folder of the comparison inside that of the sweep."""
 NAMED = ("dataset", "model", "seed")
 """Overrides that the name of a run says already."""
 POLL_SECONDS = 0.5

@@ -29,21 +29,33 @@ from textclf.system.places import AtHand
 from textclf.system.redact import redacted, without_login
 from textclf.system.unfinished import new_temporary_folder
 from textclf.tracking.mlflow.database import prepare_database
-from textclf.tracking.options import RUN_EXPERIMENT, VIEW, MlflowTracker
+from textclf.tracking.options import COSTS_TAG, FOR_TRAINING, RUN_EXPERIMENT, RUNS_VIEW, VIEW, MlflowTracker
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE
 
 log = logging.getLogger(__name__)
 
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `textclf ui` shows the local store."""
-COLUMNS = [
-    "attributes.`Created`",
-    "attributes.`Duration`",
-    *(f"tags.`{tag}`" for tag in ("dataset", "model", "trainer", "seed")),
-    *(f"metrics.`test/{metric}`" for metric in ("accuracy", "macro_f1", "log_loss")),
-    *(f"metrics.`cost/{cost}`" for cost in ("train_seconds", "test_examples_per_second", "num_parameters")),
-]
-"""Columns of the shared view that an experiment is made with: which run it is, how good, at what cost."""
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+VIEW_STATE = json.dumps(
+    {
+        "selectedColumns": [
+            "attributes.`Created`",
+            "attributes.`Duration`",
+            *(f"metrics.`test/{metric}`" for metric in ("accuracy", "macro_f1", "log_loss")),
+            *(f"tags.`{tag}`" for tag in ("dataset", "model", "trainer", "seed", COSTS_TAG)),
+        ],
+        "searchFilter": "metrics.`test/accuracy` >= 0 AND tags.model != ''",
+        "orderByKey": "metrics.`test/macro_f1`",
+        "orderByAsc": False,
+    }
+)
+"""The shared view of an experiment: its tested runs, the best first; which run it is, how good, at what cost.
+
+MLflow nests runs under their sweep unless there is a filter. The run of a sweep has its best run's scores but no model,
+so that it is not ranked beside that run. Metrics are shown in the order of their names, and tags after them: costs are
+in a tag, since as metrics (`cost/…`) they would stand before the scores.
+"""
 NETWORK_DISKS = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "fuse", "9p", "afs", "ceph")
 """File systems on which SQLite's write-ahead log, which is shared through memory, would not be safe."""
 LASTING = {
@@ -169,6 +181,24 @@ def open_store(options: MlflowTracker) -> tuple[MlflowClient, str, str | None]:
     return client, uri, (root / "artifacts").as_uri()
 
 
+def newest_runs_page(uri: str) -> str:
+    """Return the address, below that of the store's pages, of the runs of the experiment that was logged to last.
+
+    It is that of all experiments where there is no run, or the store cannot be asked.
+    """
+    client = MlflowClient(uri, uri)
+    try:
+        experiments = {found.experiment_id: found for found in client.search_experiments(max_results=1000)}
+        newest = client.search_runs(list(experiments), max_results=1, order_by=["attributes.start_time DESC"])
+    except MlflowException:
+        newest, experiments = [], {}
+    if not newest:
+        return f"/#/experiments{FOR_TRAINING}"
+    found = experiments[newest[0].info.experiment_id]
+    view = RUNS_VIEW if VIEW_TAG in found.tags else FOR_TRAINING
+    return f"/#/experiments/{found.experiment_id}/runs{view}"
+
+
 def named_store(options: MlflowTracker) -> str | None:
     """Return the store that the options or the environment name; none for the local one."""
     return options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
@@ -222,13 +252,14 @@ def find_experiment(client: MlflowClient, name: str, artifacts: str | None, know
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
             log.warning("MLflow's experiment %r was deleted; it is restored, since this run belongs to it", found.name)
+        if found.tags.get(VIEW_TAG, VIEW_STATE) != VIEW_STATE:  # an older one of textclf's
+            with contextlib.suppress(MlflowException):  # such as a server that lets this person only add runs
+                client.set_experiment_tag(found.experiment_id, VIEW_TAG, VIEW_STATE)
         return found.experiment_id
     try:
         experiment_id = client.create_experiment(name, artifact_location=artifacts)
         client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
-        client.set_experiment_tag(
-            experiment_id, f"mlflow.sharedViewState.{VIEW}", json.dumps({"selectedColumns": COLUMNS})
-        )
+        client.set_experiment_tag(experiment_id, VIEW_TAG, VIEW_STATE)
         return experiment_id
     except MlflowException:
         found = client.get_experiment_by_name(name)  # another process was quicker

@@ -33,7 +33,7 @@ from textclf.tracking.mlflow.store import (
 )  # fmt: skip
 from textclf.tracking.mlflow.system_metrics import FIRST_METRIC, watch_machine
 from textclf.tracking.mlflow.upload import LOCAL, TEMPORARY
-from textclf.tracking.options import MlflowTracker, TrackedRun
+from textclf.tracking.options import NOTE_TAG, MlflowTracker, TrackedRun
 from textclf.tracking.record import TRACKING_FILE
 
 log = logging.getLogger(__name__)
@@ -101,10 +101,10 @@ class MlflowRun(TrackedRun):
             self._append("params", params=dict(said[start : start + MOST_PARAMS]))
 
     @_faults_only_warn
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics that belong to a step; a point that the run has already is left as it is."""
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0, corrects: bool = False) -> None:
+        """Log metrics that belong to a step; a point that the run has already is left as it is, or corrected."""
         named = {_metric_name(name): float(value) for name, value in metrics.items()}
-        if new := self.journal.state.points.new(named, step, self.corrects):
+        if new := self.journal.state.points.new(named, step, corrects or self.corrects):
             self._append("metrics", time=now(), step=step, metrics=numbers(new))
 
     @_faults_only_warn
@@ -216,7 +216,8 @@ def start_mlflow_run(
             stopped = isinstance(error, KeyboardInterrupt)
             patience = min(patience, STOPPED_PATIENCE_SECONDS) if stopped else patience
             stack.close()
-            run.set_tags({"error": f"{type(error).__name__}: {error}"})
+            why = f"{type(error).__name__}: {error}"
+            run.set_tags({"error": why, NOTE_TAG: f"It was stopped: {why}" if stopped else f"It failed: {why}"})
             run.end("KILLED" if stopped else "FAILED")
             raise
         else:

@@ -16,6 +16,7 @@ from textclf.system.paths import is_plain_name, link_out_of
 from textclf.system.places import AtHand
 from textclf.tracking.mlflow.journal import Entry, State
 from textclf.tracking.mlflow.store import LOCAL_UI, PARENT_TAG, fault, find_experiment, passes, person, without_secrets
+from textclf.tracking.options import FOR_TRAINING
 from textclf.tracking.record import CLASSIFIER, PREDICTIONS_FILE, RUN_FILE, has_manifest, refuse_changed
 from textclf.tracking.run_folder import NOT_VOUCHED_FOR
 
@@ -249,7 +250,7 @@ def open_upload(
                 )
         run_id = found
     root = LOCAL_UI if artifacts else without_secrets(uri)
-    url = f"{root}/#/experiments/{experiment_id}/runs/{run_id}"
+    url = f"{root}/#/experiments/{experiment_id}/runs/{run_id}{FOR_TRAINING}"
     upload = RunUpload(client, experiment_id, run_id, url, folder, is_new)
     upload.at_hand = at_hand
     return upload
