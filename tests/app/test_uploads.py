@@ -44,11 +44,11 @@ def loaded(outputs):
     return load(read_choice(outputs / "runs" / "first").classifier)
 
 
-def predicted(loaded, data, kind, keep=False, most=100):
+def predicted(loaded, data, kind, most=100):
     told = []
     uploads.column_names(data, kind, f"up.{kind.value}")
     rows = uploads.read_rows(data, kind, f"up.{kind.value}", TextColumns("text"), most)
-    found = uploads.predict_rows(loaded, rows, told.append, keep)
+    found = uploads.predict_rows(loaded, rows, told.append, TextColumns("text"))
     assert sum(told) == len(rows)
     return found
 
@@ -86,17 +86,32 @@ def test_rows_of_different_columns_all_come_out(loaded):
     assert len(found.frame(1000)) == len(lines)
 
 
-def test_a_bad_row_is_named_with_its_line(loaded):
+def test_a_bad_row_is_counted_and_named_with_its_line_and_the_others_are_predicted(loaded):
     data = b'{"text": "fine"}\n{"text": 3}\n{"text": null}\n{broken\n'
-    with pytest.raises(DataError, match=r"up\.jsonl:2") as caught:
-        predicted(loaded, data, Kind.jsonl)
-    assert "up.jsonl:3" in str(caught.value)
-    assert "up.jsonl:4" in str(caught.value)
-    found = predicted(loaded, data, Kind.jsonl, keep=True)
+    found = predicted(loaded, data, Kind.jsonl)
+    assert len(found.problems) == 3
+    for number, said in zip((2, 3, 4), found.problems, strict=True):
+        assert f"up.jsonl:{number}" in said
     out = [json.loads(line) for line in found.as_jsonl().decode().splitlines()]
     assert [row["label"] is None for row in out] == [False, True, True, True]
     assert "line 2" in out[1]["error"]
     assert sum(count for _, count in found.label_counts()) == 1
+    with pytest.raises(DataError, match=r"No row can be predicted:\nup\.jsonl:1"):
+        predicted(loaded, b'{"text": 3}\n{"text": null}\n', Kind.jsonl)
+
+
+def test_a_file_with_labels_is_scored(loaded):
+    rows = [
+        {"text": text, "label": one.label} for text, one in zip(TEXTS, loaded.classifier.predict(TEXTS), strict=True)
+    ]
+    rows[0]["label"] = "negative" if rows[0]["label"] == "positive" else "positive"
+    rows += [{"text": "fine", "label": ""}, {"text": "fine", "label": "mixed"}]
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    labels = predicted(loaded, data, Kind.jsonl).true_labels
+    assert (labels.right, labels.scored, labels.unlabelled) == (2, 3, 1)
+    assert "'mixed' (1)" in labels.warnings()[0]
+    other = data.replace(b'"label"', b'"weather"')
+    assert predicted(loaded, other, Kind.jsonl).true_labels is None
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from textclf.predict.rows import (
     refusal,
 )
 from textclf.predict.stream import PredictOptions, predict_batches
+from textclf.predict.true_labels import TrueLabels, label_column
 from textclf.predict.values import as_fields
 from textclf.predict.writers import open_writer
 from textclf.tracking.record import RunRecord
@@ -71,6 +72,10 @@ class Predicted:
 
     name: str
     batches: tuple[Batch, ...]
+    problems: tuple[str, ...] = ()
+    """What is wrong with rows that could not be predicted, a sentence each with its file and line."""
+    true_labels: TrueLabels | None = None
+    """The labels that the file has beside its texts, scored; none where it has none that the classifier knows."""
 
     def __len__(self) -> int:
         return sum(map(len, self.batches))
@@ -251,22 +256,38 @@ def read_rows(data: bytes, kind: Kind, name: str, columns: TextColumns, most_row
     return Rows(name, tuple(batches))
 
 
-def predict_rows(loaded: Loaded, rows: Rows, tell: Callable[[int], None], keep_bad_rows: bool = False) -> Predicted:
-    """Predict the rows of a file.
+def predict_rows(
+    loaded: Loaded, rows: Rows, tell: Callable[[int], None], columns: TextColumns, record: RunRecord | None = None
+) -> Predicted:
+    """Predict the rows of a file, and score them where it has labels.
+
+    Rows that cannot be predicted are kept, without a label and with the reason beside them.
 
     Args:
         loaded: The classifier.
         rows: What was read.
         tell: Called with each number of rows that are done.
-        keep_bad_rows: Keep rows that cannot be predicted, without a label and with the reason beside them.
+        columns: The columns with the texts.
+        record: The record of the classifier's run, which knows what its labels were called.
 
     Raises:
-        DataError: If a row cannot be predicted and such rows are not kept.
+        DataError: If no row can be predicted.
     """
-    if (problems := rows.problems) and not keep_bad_rows:
-        raise DataError("\n".join(problems[:MOST_PROBLEMS]))
+    problems = rows.problems
+    if len(problems) == len(rows):
+        raise DataError("No row can be predicted:\n" + "\n".join(problems[:MOST_PROBLEMS]))
     many = len(loaded.label_names) > MANY_CLASSES
     options = PredictOptions(top_k=TOP_CLASSES if many else None, keep_bad_rows=bool(problems))
     classifier = cast("Classifier", loaded)  # asked in turn with the other sessions
-    done = predict_batches(classifier, rows.batches, options, lambda count, *_: tell(count))
-    return Predicted(rows.name, tuple(done))
+    labels = _true_labels(loaded, rows, columns, record)
+    watch = None if labels is None else labels.add
+    done = tuple(predict_batches(classifier, rows.batches, options, lambda count, *_: tell(count), watch))
+    return Predicted(rows.name, done, tuple(problems), labels if labels is not None and labels.scored else None)
+
+
+def _true_labels(loaded: Loaded, rows: Rows, columns: TextColumns, record: RunRecord | None) -> TrueLabels | None:
+    """Return what takes the true labels of a file; none where no column speaks for holding them."""
+    trained = record.config.get("dataset", {}).get("label_column") if record is not None else None
+    names = list(dict.fromkeys(name for batch in rows.batches for name in batch.table.column_names))
+    found = label_column(names, None, trained, [columns.text, columns.text_pair])
+    return None if found is None else TrueLabels(found, tuple(loaded.label_names), is_sure=found == trained)

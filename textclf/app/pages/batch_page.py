@@ -14,6 +14,7 @@ from textclf.app.feedback import file_name
 from textclf.app.pages import common
 from textclf.app.run_list import Choice
 from textclf.documents.wording import percent
+from textclf.evaluation.proportions import Proportion
 from textclf.predict.inputs import TextColumns
 from textclf.predict.rows import readable_endings
 
@@ -56,7 +57,6 @@ def page() -> None:
     kind = uploads.kind_of(given.name)
     names = uploads.column_names(data, kind, given.name)
     columns = _columns(names, given.name, choice, loaded)
-    keep = st.checkbox("Keep rows that cannot be predicted, with the reason beside them")
     if st.button("Predict the file", type="primary"):
         st.session_state.pop("batch", None)
         if columns is None:
@@ -67,7 +67,7 @@ def page() -> None:
             begun = perf_counter()
             rows = uploads.read_rows(data, kind, given.name, columns, limits.max_rows)
             event["rows"] = len(rows)
-            predicted = _predict(loaded, rows, keep)
+            predicted = _predict(loaded, rows, columns, choice)
             key = (str(given.file_id), choice.key)
             seconds = perf_counter() - begun
             st.session_state["batch"] = Done(key, predicted, predicted.as_csv(), predicted.as_jsonl(), seconds)
@@ -89,7 +89,7 @@ def _columns(names: list[str], name: str, choice: Choice, loaded: Loaded) -> Tex
     return None if None in asked else TextColumns(*asked)
 
 
-def _predict(loaded: Loaded, rows: uploads.Rows, keep: bool) -> uploads.Predicted:
+def _predict(loaded: Loaded, rows: uploads.Rows, columns: TextColumns, choice: Choice) -> uploads.Predicted:
     """Predict the rows with a progress bar."""
     total, done = len(rows), 0
     bar = st.progress(0.0, text=f"0 of {total:,} rows")
@@ -100,9 +100,35 @@ def _predict(loaded: Loaded, rows: uploads.Rows, keep: bool) -> uploads.Predicte
         bar.progress(min(done / total, 1.0), text=f"{done:,} of {total:,} rows")
 
     try:
-        return uploads.predict_rows(loaded, rows, tell, keep)
+        return uploads.predict_rows(loaded, rows, tell, columns, choice.record)
     finally:
         bar.empty()
+
+
+def _show_problems(predicted: uploads.Predicted) -> None:
+    """Say which rows could not be predicted."""
+    if not (problems := predicted.problems):
+        return
+    more = len(problems) - uploads.MOST_PROBLEMS
+    said = [f"{len(problems):,} of {len(predicted):,} rows could not be predicted; they are in the downloads with why:"]
+    said += [*problems[: uploads.MOST_PROBLEMS], *([f"and {more:,} more"] if more > 0 else [])]
+    common.show(markup.message("error", "\n".join(said)))
+
+
+def _show_scores(predicted: uploads.Predicted) -> None:
+    """Say how many labels of the file were predicted."""
+    labels = predicted.true_labels
+    if labels is None:
+        return
+    common.show(
+        markup.message(
+            "done",
+            f"right in {Proportion(labels.right, labels.scored)}: {labels.right:,} of {labels.scored:,} rows have the "
+            f"label in column {labels.column!r}.",
+        )
+    )
+    for said in labels.warnings():
+        common.show(markup.paragraph(said, quiet=True))
 
 
 def _show(done: Done) -> None:
@@ -112,6 +138,8 @@ def _show(done: Done) -> None:
     common.show(
         markup.message("done", f"{len(predicted):,} rows of {predicted.name} in {markup.duration(done.seconds)}.")
     )
+    _show_problems(predicted)
+    _show_scores(predicted)
     stem = file_name(PurePath(predicted.name).stem)
     with st.container(horizontal=True):
         st.download_button("Download CSV", done.csv, f"{stem}.predicted.csv", "text/csv", on_click="ignore")
