@@ -130,7 +130,24 @@ class Quote:
     text: str
 
 
-Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Quote
+@dataclass(frozen=True)
+class Tile:
+    """A figure that is read at a glance."""
+
+    label: str
+    value: str
+    note: str = ""
+    """What to hold the figure against."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The few figures that a report is opened for, side by side."""
+
+    tiles: tuple[Tile, ...]
+
+
+Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Quote | Tiles
 
 
 def count_cell(value: int) -> Cell:
@@ -199,6 +216,12 @@ def _markdown(block: Block, folder: Path) -> str:
             return f"**{markdown(block.summary)}**\n\n{to_markdown(block.blocks, folder).rstrip()}"
         case Quote():
             return f"> {markdown_line(block.text)}"
+        case Tiles():
+            return "\n".join(
+                f"- {markdown_line(one.label)}: **{markdown(one.value)}**"
+                + (f" ({markdown(one.note)})" if one.note else "")
+                for one in block.tiles
+            )
 
 
 def _markdown_table(table: Table) -> str:

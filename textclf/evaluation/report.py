@@ -1,4 +1,4 @@
-"""The section of a report on the errors of a run: calibration, mistakes, slices, thresholds, attributions."""
+"""Sections of a report on the errors of a run: mistakes, slices, calibration, thresholds, attributions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from textclf.documents.document import (
 )
 from textclf.documents.wording import decimals, excerpt, p_value, percent, signed
 from textclf.evaluation.analysis import Analysis
+from textclf.evaluation.calibration import trust_words
 from textclf.evaluation.mistakes import ConfusedPair, Mistake
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wanted
@@ -26,38 +27,64 @@ from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wa
 MOST_CHARACTERS = 400
 FIRST_MISTAKES = 5
 """Mistakes that are not folded away."""
+FIRST_PAIRS = 6
+"""Confused pairs of classes that are not folded away; two or three classes have no more."""
+FEWEST_CONFUSED = 3
+"""Examples that make a confusion worth a sentence."""
 ATTRIBUTIONS_PAGE = "attributions.html"
 
 
-def error_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return the section on errors, under its own headings of level 3.
+def confusion_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return which classes are taken for which.
 
     Args:
         analysis: What was found.
         pictures: The run's pictures by name, such as `reliability`.
     """
+    pairs = pair_blocks(analysis.pairs, max(1, analysis.options.mistakes))
+    if len(analysis.pairs) > FIRST_PAIRS:
+        pairs = [Details("The most confused pairs of classes", tuple(pairs))]
+    return [*_drawn(pictures, "confusion_matrix"), *pairs]
 
-    def drawn(name: str) -> list[Block]:
-        return [pictures[name]] if name in pictures else []
 
+def calibration_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return how far probabilities can be trusted, and what a threshold of them reaches."""
     return [
-        Heading(3, "Calibration"),
         Paragraph(describe_calibration(analysis)),
-        *drawn("reliability"),
-        Heading(3, "Most confident mistakes"),
-        *mistake_blocks(analysis.mistakes, analysis.num_mistakes, analysis.accuracy.total),
-        Heading(3, "Most confused pairs of classes"),
-        *pair_blocks(analysis.pairs, max(1, analysis.options.mistakes)),
-        *drawn("confusion_matrix"),
-        Heading(3, "Slices"),
-        *_slices(analysis),
-        *drawn("slices"),
+        *_drawn(pictures, "reliability"),
         Heading(3, "Thresholds"),
         *threshold_blocks(analysis),
-        *drawn("coverage"),
-        Heading(3, "Word attributions"),
-        *_attributions(analysis),
+        *_drawn(pictures, "coverage"),
     ]
+
+
+def _drawn(pictures: Mapping[str, Picture], name: str) -> list[Block]:
+    return [pictures[name]] if name in pictures else []
+
+
+def weakness_sentence(analysis: Analysis) -> str:
+    """Return the worst weakness in a sentence: the worst slice beyond chance, else the most frequent confusion."""
+    if (worst := analysis.worst_slice) is not None:
+        where = {"words": f"on texts of {worst.value} words", "class": f"on the class {worst.value}"}
+        said = where.get(worst.by, f"where {worst.by} is {worst.value}")
+        return (
+            f"Weakest {said}: right on {percent(worst.right.value or 0.0)} of {worst.right.total:,}, elsewhere on "
+            f"{percent(worst.rest.value or 0.0)}."
+        )
+    pair = next(iter(analysis.pairs), None)
+    if pair is None or pair.count < FEWEST_CONFUSED:
+        return ""
+    return (
+        f"Most frequent mistake: {pair.count:,} of {round(pair.count / pair.share):,} {pair.label} are taken for "
+        f"{pair.prediction}."
+    )
+
+
+def trust_sentence(analysis: Analysis) -> str:
+    """Return that the probabilities are not to be taken at their word; empty unless that is beyond chance."""
+    effect = analysis.temperature
+    said = trust_words(analysis.calibration, None if effect.is_applied else effect.after)
+    return f"Its {said}." if said else ""
 
 
 def describe_calibration(analysis: Analysis) -> str:
@@ -151,7 +178,7 @@ def pair_blocks(pairs: Sequence[ConfusedPair], most: int) -> list[Block]:
     return [table, Paragraph(f"{more:,} more pairs are in confused_pairs.csv.")] if more else [table]
 
 
-def _slices(analysis: Analysis) -> list[Block]:
+def slice_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the table of slices, and which of them are worse than the rest."""
     fewest = analysis.options.fewest_examples
     shown = analysis.shown_slices
@@ -181,11 +208,12 @@ def _slices(analysis: Analysis) -> list[Block]:
         for one in shown
     )
     left = len(analysis.slices) - len(shown)
-    blocks: list[Block] = [Paragraph(text), Table(columns, rows, f"Slices of {fewest} test examples or more")]
+    table = Table(columns, rows, f"Slices of {fewest} test examples or more")
+    blocks: list[Block] = [Paragraph(text), *_drawn(pictures, "slices"), table]
     return [*blocks, Paragraph(f"{left:,} more slices are in slices.csv.")] if left else blocks
 
 
-def _attributions(analysis: Analysis) -> list[Block]:
+def attribution_blocks(analysis: Analysis) -> list[Block]:
     """Return the words of each example that matter most, and where all of them are."""
     if not analysis.attributions:
         return [Paragraph("None were weighed.")]
