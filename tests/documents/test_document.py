@@ -24,7 +24,7 @@ from textclf.documents.document import (
 
 HOSTILE = "<script>alert('1')</script> \" | *b* _i_ `c` [l](http://evil) <img src=//evil>\r\n# h &amp; \\ \x00"
 MARKUP = re.compile(r"(?<!\\)(?:\\\\)*[*_`\[\]<>|~&$#]")
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "input"}
 
 
 class Page(HTMLParser):

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_data
-from textclf.evaluation.mistakes import confident_mistakes, confused_pairs
+from textclf.documents.escape import script_json
+from textclf.evaluation import mistakes
+from textclf.evaluation.mistakes import confident_mistakes, confused_pairs, explored_mistakes
 from textclf.evaluation.predictions import Predictions
 
 
@@ -43,3 +45,32 @@ def test_pairs_are_counted_by_direction():
     ] or [(one.label, one.prediction, one.count) for one in found] == [("a", "b", 2), ("b", "a", 1), ("b", "c", 1)]
     assert found[0].share == pytest.approx(2 / 3)
     assert found[1].share == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_all_mistakes_are_given_to_be_explored_with_the_slices_that_they_lie_in(pairs):
+    data = make_data(evaluation=8, pairs=pairs)  # labels 0 1 0 1 …
+    table = np.where(np.arange(8)[:, None] % 4 < 2, [[0.25, 0.75]], [[0.75, 0.25]]).astype(np.float32)
+    test = predictions(data.test["label"], table)
+    found = explored_mistakes(data, test)
+    assert found["total"] == len(found["rows"]) == 4
+    assert found["labels"] == ["negative", "positive"]
+    example, text, pair, label, prediction, share, label_share, own = found["rows"][0]
+    assert (example, label, prediction, share, label_share) == (0, 0, 1, 0.75, 0.25)
+    assert (text, pair) == (data.test[0]["text"], data.test[0]["text_pair"] if pairs else None)
+    assert found["slices"]
+    assert all(name.startswith("words: ") for name in found["slices"])
+    assert len(own) == 1  # one quarter by length
+
+
+def test_of_many_or_long_mistakes_as_many_as_fit_a_page_are_given(monkeypatch):
+    data = make_data(evaluation=8)
+    test = predictions(1 - np.array(data.test["label"]), np.eye(2)[data.test["label"]])
+    monkeypatch.setattr(mistakes, "MOST_EXPLORED", 5)
+    found = explored_mistakes(data, test)
+    assert (found["total"], len(found["rows"])) == (8, 5)
+    first = data.test[0]["text"]
+    monkeypatch.setattr(mistakes, "MOST_EXPLORED_CHARACTERS", 2 * len(script_json(first)) + 1)
+    assert len(explored_mistakes(data, test)["rows"]) < 5
+    monkeypatch.setattr(mistakes, "MOST_CHARACTERS", 8)
+    assert explored_mistakes(data, test)["rows"][0][1] == f"{first[:7]}…"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textclf.documents.document import (
     Block,
     Bullets,
     Cell,
     Column,
+    ConfusionTable,
     Details,
+    Explorer,
     Heading,
     Link,
     Paragraph,
@@ -27,6 +30,8 @@ from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wa
 MOST_CHARACTERS = 400
 FIRST_MISTAKES = 5
 """Mistakes that are not folded away."""
+MOST_IN_TABLE = 20
+"""Classes up to which confusions are a table, whose cells can be asked; more are a picture."""
 FIRST_PAIRS = 6
 """Confused pairs of classes that are not folded away; two or three classes have no more."""
 FEWEST_CONFUSED = 3
@@ -34,17 +39,35 @@ FEWEST_CONFUSED = 3
 ATTRIBUTIONS_PAGE = "attributions.html"
 
 
-def confusion_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
+def confusion_blocks(
+    analysis: Analysis, pictures: Mapping[str, Picture], counts: tuple[tuple[int, ...], ...] = ()
+) -> list[Block]:
     """Return which classes are taken for which.
 
     Args:
         analysis: What was found.
         pictures: The run's pictures by name, such as `reliability`.
+        counts: How often each class (rows) was predicted as each; empty leaves the picture alone.
     """
+    picture = pictures.get("confusion_matrix")
+    shown = _drawn(pictures, "confusion_matrix")
+    if 0 < len(counts) <= MOST_IN_TABLE:
+        shown = [ConfusionTable(analysis.label_names, counts, picture)]
     pairs = pair_blocks(analysis.pairs, max(1, analysis.options.mistakes))
     if len(analysis.pairs) > FIRST_PAIRS:
         pairs = [Details("The most confused pairs of classes", tuple(pairs))]
-    return [*_drawn(pictures, "confusion_matrix"), *pairs]
+    return [*shown, *pairs]
+
+
+def explorer_blocks(analysis: Analysis, explored: Mapping[str, Any] | None) -> list[Block]:
+    """Return the mistakes: on the page all of them, to be searched; without its script the surest.
+
+    Args:
+        analysis: What was found.
+        explored: What `explored_mistakes` gives; none leaves the surest alone.
+    """
+    surest = mistake_blocks(analysis.mistakes, analysis.num_mistakes, analysis.accuracy.total)
+    return [Explorer(explored, tuple(surest))] if explored is not None and explored["rows"] else surest
 
 
 def calibration_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from textclf.documents.document import (
     Block,
@@ -12,6 +13,7 @@ from textclf.documents.document import (
     Cell,
     Code,
     Column,
+    ConfusionTable,
     Details,
     Heading,
     Paragraph,
@@ -29,7 +31,7 @@ from textclf.evaluation.report import (
     attribution_blocks,
     calibration_blocks,
     confusion_blocks,
-    mistake_blocks,
+    explorer_blocks,
     slice_blocks,
     trust_sentence,
     weakness_sentence,
@@ -67,6 +69,10 @@ class ReportedRun:
     analysis: Analysis
     figures: Path
     """The folder of the pictures."""
+    confusions: tuple[tuple[int, ...], ...] = ()
+    """How often each class (rows) was predicted as each; empty shows the picture alone."""
+    explored: Mapping[str, Any] | None = None
+    """All mistakes, as `explored_mistakes` gives them; none leaves the explorer out."""
 
 
 def report_blocks(run: ReportedRun) -> list[Block]:
@@ -87,9 +93,9 @@ def report_blocks(run: ReportedRun) -> list[Block]:
         _tiles(run),
         *warning_blocks(record),
         Heading(2, "Confusions"),
-        *confusion_blocks(analysis, pictures),
+        *confusion_blocks(analysis, pictures, run.confusions),
         Heading(2, "Mistakes"),
-        *mistake_blocks(analysis.mistakes, analysis.num_mistakes, analysis.accuracy.total),
+        *explorer_blocks(analysis, run.explored),
         Heading(3, "Words that mattered"),
         *attribution_blocks(analysis),
         Heading(2, "Weak spots"),
@@ -117,15 +123,15 @@ def report_blocks(run: ReportedRun) -> list[Block]:
         *_again(record),
     ]
     placed = {block.path for block in blocks if isinstance(block, Picture)}
+    placed |= {block.picture.path for block in blocks if isinstance(block, ConfusionTable) and block.picture}
     return [*blocks, *(picture for picture in pictures.values() if picture.path not in placed)]
 
 
 def verdict(run: ReportedRun) -> str:
     """Return the answer in a few sentences: how good, its worst weakness, and whether to believe its probabilities."""
-    accuracy, majority = run.analysis.accuracy, run.analysis.majority
-    learned = accuracy.interval[0] > (majority.value or 0.0)
-    said = [summary_sentence(run), weakness_sentence(run.analysis) if learned else "", trust_sentence(run.analysis)]
-    return " ".join(part for part in said if part)
+    learned = run.analysis.accuracy.interval[0] > (run.analysis.majority.value or 0.0)
+    weakness = weakness_sentence(run.analysis) if learned else ""
+    return " ".join(part for part in (_answer(run), weakness, trust_sentence(run.analysis)) if part)
 
 
 def _tiles(run: ReportedRun) -> Tiles:
@@ -146,27 +152,31 @@ def _tiles(run: ReportedRun) -> Tiles:
             decimals(own.ece),
             f"up to {own.by_chance:.3f} is chance" + ("" if own.is_shown_wrong else ": not shown to be off"),
         ),
-        Tile("Speed", f"{record.costs['test_examples_per_second']:,.0f} texts/s", str(record.fit["device"])),
+        Tile("Speed", f"{record.costs['test_examples_per_second']:,.0f}", f"texts a second, on {record.fit['device']}"),
     ]
     return Tiles(tuple(tiles))
 
 
 def summary_sentence(run: ReportedRun) -> str:
+    """Return what a run reaches and how surely that is known, beside what the most frequent class alone would."""
+    low, high = run.analysis.accuracy.interval
+    said = _answer(run, f" (95 % interval {percent(low)} to {percent(high)})")
+    macro_f1 = run.record.metrics.get("test/macro_f1")
+    return said if macro_f1 is None else f"{said} Macro F1 {macro_f1:.3f}."
+
+
+def _answer(run: ReportedRun, precision: str = "") -> str:
     """Return what a run reaches, beside what the most frequent class alone would."""
     accuracy, majority = run.analysis.accuracy, run.analysis.majority
-    low, high = accuracy.interval
     what, how = (
         ("examples", ", each predicted by a fit to the other folds") if run.record.folds else ("test examples", "")
     )
     said = (
         f"{run.record.model} is right on {percent(accuracy.value or 0.0)} of {accuracy.total:,} {what} of "
-        f"{run.record.dataset}{how} (95 % interval {percent(low)} to {percent(high)}); always saying the "
-        f"most frequent class would be right on {percent(majority.value or 0.0)}"
+        f"{run.record.dataset}{how}{precision}; always saying the most frequent class would be right on "
+        f"{percent(majority.value or 0.0)}"
     )
-    if low <= (majority.value or 0.0):
-        said += ", and no more than that is shown"
-    macro_f1 = run.record.metrics.get("test/macro_f1")
-    return said + ("." if macro_f1 is None else f". Macro F1 {macro_f1:.3f}.")
+    return said + (", and no more than that is shown." if accuracy.interval[0] <= (majority.value or 0.0) else ".")
 
 
 def warning_blocks(record: RunRecord) -> list[Block]:

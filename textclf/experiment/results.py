@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
-from sklearn.metrics import classification_report
+from sklearn.metrics import classification_report, confusion_matrix
 
 from textclf.data.dataset import SPLITS, TextData, labels_of
 from textclf.documents.document import to_html, to_markdown
@@ -20,6 +20,7 @@ from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attribut
 from textclf.evaluation.attributions import attributions_page
 from textclf.evaluation.evaluate import Evaluation
 from textclf.evaluation.metrics import class_figures, undefined_metrics
+from textclf.evaluation.mistakes import explored_mistakes
 from textclf.evaluation.predictions import prediction_table, sample_lines
 from textclf.evaluation.report import ATTRIBUTIONS_PAGE
 from textclf.experiment.fitting import Outcome
@@ -73,7 +74,10 @@ def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: An
     more = write_analysis(run_dir, analysis, title)
     counts = {split: np.bincount(labels_of(rows), minlength=len(names)) for split, rows in found.splits.items()}
     class_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}
-    blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder))
+    confusions = confusion_matrix(predictions.labels, predictions.predicted, labels=list(range(len(names))))
+    explored = explored_mistakes(data, predictions)
+    counted = tuple(map(tuple, confusions.tolist()))
+    blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder, counted, explored))
     write_text(run_dir / records.REPORT_FILE, to_markdown(blocks, run_dir))
     write_text(run_dir / REPORT_PAGE, to_html(record.name, blocks))
     return [
