@@ -26,6 +26,7 @@ from textclf.evaluation.calibration import trust_words
 from textclf.evaluation.mistakes import ConfusedPair, Mistake
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wanted
+from textclf.evaluation.words import UNMOVED
 
 MOST_CHARACTERS = 400
 FIRST_MISTAKES = 5
@@ -253,7 +254,7 @@ def attribution_blocks(analysis: Analysis) -> list[Block]:
             Cell(str(one.example), one.example),
             one.label,
             Cell(one.prediction, strong=one.prediction != one.label),
-            ", ".join(f"{excerpt(word, 40)} {signed(weight)}" for word, weight in one.strongest(6)) or "none",
+            ", ".join(f"{excerpt(word, 40)} {signed(weight)}" for word, weight in one.strongest(6)) or UNMOVED,
         )
         for one in analysis.attributions
     )
