@@ -32,7 +32,7 @@ def reported(tmp_path, names=("a", "b"), record=FULL, count=4):
     data, test = world(labels, table, names)
     analysis = analyse(Fixed(len(names)), data, test, test, AnalysisOptions(attributions=1))
     (tmp_path / "figures").mkdir(exist_ok=True)
-    plots.plot_reliability(analysis, "t", tmp_path / "figures" / "reliability.png")
+    plots.plot_reliability(analysis, tmp_path / "figures" / "reliability.png")
     (tmp_path / "figures" / "of_somebody_else.png").write_bytes(b"png")
     figures = {"precision": None, "recall": 0.5, "f1": 0.5, "support": 2.0}
     counts = {name: {"train": 2, "validation": 2, "test": 2} for name in names}

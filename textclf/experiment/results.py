@@ -65,13 +65,12 @@ def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: An
 
     folder = run_dir / records.FIGURES
     folder.mkdir(exist_ok=True)
-    title = record.name
-    plots.plot_confusion_matrix(predictions, title, folder / "confusion_matrix.png")
-    plots.plot_roc_curves(predictions, title, folder / "roc_curve.png")
-    plots.plot_precision_recall_curves(predictions, title, folder / "precision_recall_curve.png")
-    plot_training_curves(found.fit, record.objective, title, folder / "loss_curve.png")
-    plots.plot_class_scores(predictions, title, folder / "class_scores.png")
-    more = write_analysis(run_dir, analysis, title)
+    plots.plot_confusion_matrix(predictions, folder / "confusion_matrix.png")
+    plots.plot_roc_curves(predictions, folder / "roc_curve.png")
+    plots.plot_precision_recall_curves(predictions, folder / "precision_recall_curve.png")
+    plot_training_curves(found.fit, record.objective, folder / "loss_curve.png")
+    plots.plot_class_scores(predictions, folder / "class_scores.png")
+    more = write_analysis(run_dir, analysis, record.name)
     counts = {split: np.bincount(labels_of(rows), minlength=len(names)) for split, rows in found.splits.items()}
     class_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}
     confusions = confusion_matrix(predictions.labels, predictions.predicted, labels=list(range(len(names))))
@@ -106,15 +105,15 @@ def _prediction_table(found: Outcome) -> pd.DataFrame:
 
 
 def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:
-    """Write the error analysis: figures as JSON and CSV, pictures, and the page of attributions.
+    """Write the error analysis: figures as JSON and CSV, pictures, and the page of attributions under a title.
 
     Returns:
         The names of the files, without the pictures.
     """
     folder = run_dir / records.FIGURES
-    plots.plot_reliability(analysis, title, folder / "reliability.png")
-    plots.plot_coverage(analysis, title, folder / "coverage.png")
-    plots.plot_slices(analysis, title, folder / "slices.png")
+    plots.plot_reliability(analysis, folder / "reliability.png")
+    plots.plot_coverage(analysis, folder / "coverage.png")
+    plots.plot_slices(analysis, folder / "slices.png")
     said = plain_analysis(analysis)
     write_json(run_dir / ANALYSIS_FILE, said)
     files = [ANALYSIS_FILE]

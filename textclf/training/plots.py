@@ -12,7 +12,7 @@ from textclf.evaluation.plots import BLUE, GREEN, RED
 from textclf.training.result import FitResult
 
 
-def plot_training_curves(fit: FitResult, objective: str, title: str, path: Path) -> bool:
+def plot_training_curves(fit: FitResult, objective: str, path: Path) -> bool:
     """Draw training loss by step, and validation loss and objective by epoch.
 
     Returns:
@@ -41,6 +41,7 @@ def plot_training_curves(fit: FitResult, objective: str, title: str, path: Path)
             fontsize=9,
             color="#006b4f",
         )
+        title = f"Loss while training: epoch {best.epoch} of {len(fit.epochs)} was kept"
         axes.set(title=title, xlabel="step", ylabel="loss (nats)")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
