@@ -162,6 +162,20 @@ def trust_words(own: Calibration, mended: Calibration | None) -> str:
     return f"{text}; model.calibration=temperature {'helps' if mended.is_shown_wrong else 'mends it'}"
 
 
+def trust_of_run(analysis: Mapping[str, Any]) -> str:
+    """Return in words how far a run's probabilities are to be believed; empty if they are, or nothing is known.
+
+    Args:
+        analysis: What `analysis.json` of the run holds.
+    """
+    try:
+        effect = analysis["temperature"]
+        mended = None if effect["is_applied"] else calibration_from(effect["after"])
+        return trust_words(calibration_from(analysis["calibration"]), mended)
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        return ""
+
+
 def _in_words(share: float) -> str:
     return f"{min(share, 0.99) * 100:.0f} %"
 

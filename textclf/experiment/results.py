@@ -33,7 +33,6 @@ from textclf.training.plots import plot_training_curves
 
 log = logging.getLogger("textclf.experiment")
 
-ANALYSIS_FILE = "analysis.json"
 REPORT_PAGE = "report.html"
 
 
@@ -115,8 +114,8 @@ def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:
     plots.plot_coverage(analysis, folder / "coverage.png")
     plots.plot_slices(analysis, folder / "slices.png")
     said = plain_analysis(analysis)
-    write_json(run_dir / ANALYSIS_FILE, said)
-    files = [ANALYSIS_FILE]
+    write_json(run_dir / records.ANALYSIS_FILE, said)
+    files = [records.ANALYSIS_FILE]
     for name, rows in [("slices", pd.json_normalize(said["slices"], sep="_")), ("confused_pairs", said["pairs"])]:
         table = pd.DataFrame(rows)
         if len(table):
