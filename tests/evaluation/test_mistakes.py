@@ -1,7 +1,10 @@
+import datasets
 import numpy as np
 import pytest
 
 from tests.conftest import make_data
+from textclf.data.dataset import TextData
+from textclf.documents.document import Explorer, to_html
 from textclf.documents.escape import script_json
 from textclf.evaluation import mistakes
 from textclf.evaluation.mistakes import confident_mistakes, confused_pairs, explored_mistakes
@@ -74,3 +77,16 @@ def test_of_many_or_long_mistakes_as_many_as_fit_a_page_are_given(monkeypatch):
     assert len(explored_mistakes(data, test)["rows"]) < 5
     monkeypatch.setattr(mistakes, "MOST_CHARACTERS", 8)
     assert explored_mistakes(data, test)["rows"][0][1] == f"{first[:7]}…"
+
+
+def test_a_page_of_the_longest_mistakes_stays_small_enough_to_mail():
+    count = 3000
+    columns = {"example": range(count), "text": ["映画" * 5000] * count, "label": [0] * count}
+    split = datasets.Dataset.from_dict(columns)
+    data = TextData("d", split, split, split, ("a", "b"), "tests")
+    wrong = Predictions(np.zeros(count, np.int64), np.tile(np.float32([0.1, 0.9]), (count, 1)), ("a", "b"))
+    found = explored_mistakes(data, wrong)
+    assert found["total"] == count
+    assert 500 < len(found["rows"]) < 2000
+    assert all(len(row[1]) == found["cut"] for row in found["rows"])
+    assert len(to_html("t", [Explorer(found, ())]).encode()) < 2_000_000  # 3 MB with its pictures

@@ -1,6 +1,6 @@
 // Search and filter the mistakes of a run, and collect those whose label is wrong. Texts are put in as text alone.
 {
-  const FIRST = 10, MORE = 50;
+  const FIRST = 10, MORE = 50, MOST_PAIRS = 10;
   const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠]/;  // by which a spreadsheet takes a cell for a formula
   const section = document.querySelector(".explorer");
   const { labels, slices, total, cut, rows } = JSON.parse(document.querySelector("script.explored").textContent);
@@ -130,6 +130,29 @@
   named("more").addEventListener("click", show);
   named("download").addEventListener("click", download);
   named("forget").addEventListener("click", () => { wrong.clear(); tell(); filter(); });
+
+  const pairs = section.querySelector(".pairs");
+  if (document.querySelector(".matrix")) {
+    pairs.textContent = "A cell of the confusions above leads to its mistakes.";
+  } else {  // too many classes for a table: the most frequent confusions lead to theirs
+    const counted = new Map();
+    for (const { truth, predicted } of all) {
+      const key = `${truth} ${predicted}`;
+      counted.set(key, (counted.get(key) ?? 0) + 1);
+    }
+    for (const [key, times] of [...counted].sort((a, b) => b[1] - a[1]).slice(0, MOST_PAIRS)) {
+      const [truth, predicted] = key.split(" ");
+      const button = make("button", "", { type: "button" });
+      button.append(make("bdi", labels[truth]), " taken for ", make("bdi", labels[predicted]), ` (${number(times)})`);
+      button.addEventListener("click", () => {
+        clear();
+        named("true").value = truth;
+        named("predicted").value = predicted;
+        filter();
+      });
+      pairs.append(button);
+    }
+  }
 
   // A cell of the confusions leads to its mistakes.
   for (const cell of document.querySelectorAll(".matrix td[data-true]")) {

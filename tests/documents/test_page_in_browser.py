@@ -1,4 +1,4 @@
-"""The mistakes on a page in a real browser: filters, cells of the confusions, and the CSV for relabelling."""
+"""A page in a real browser: its mistakes are filtered and saved, its tables fade, and it can be read in the dark."""
 
 import csv
 import re
@@ -7,7 +7,7 @@ import pytest
 
 from tests.app.test_browser import ARGUMENTS, CHROMIUM, playwright
 from tests.documents.test_explorer import CONTENT, NAMES, ROWS, blocks
-from textclf.documents.document import to_html
+from textclf.documents.document import Column, ConfusionTable, Details, Quote, Table, Tile, Tiles, to_html
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +32,13 @@ def visit(browser, tmp_path):
     """Return what opens a report from a file; at the end, nothing may have gone wrong or been asked for."""
     contexts, complaints = [], []
 
-    def open_report(report, scripts=True):
-        context = browser.new_context(accept_downloads=True, java_script_enabled=scripts)
+    def open_report(report, scripts=True, width=1280, scheme="light"):
+        context = browser.new_context(
+            accept_downloads=True,
+            java_script_enabled=scripts,
+            viewport={"width": width, "height": 800},
+            color_scheme=scheme,
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
@@ -94,6 +99,14 @@ def test_a_cell_of_the_confusions_leads_to_its_mistakes_and_back(visit):
     assert cell.get_attribute("aria-pressed") == "false"
 
 
+def test_without_a_table_of_confusions_the_most_frequent_lead_to_their_mistakes(visit):
+    page = visit([block for block in blocks() if not isinstance(block, ConfusionTable)])
+    page.get_by_role("button", name="bad </script><b> taken for good (2)").click()
+    assert shown(page) == [7, 5]
+    page.get_by_role("button", name="taken for good (1)").click()
+    assert shown(page) == [1]
+
+
 def test_wrong_labels_are_collected_and_saved_as_csv_that_no_spreadsheet_obeys(visit, tmp_path):
     page = visit(blocks())
     wrong = page.get_by_role("button", name="This label is wrong")
@@ -134,3 +147,60 @@ def test_without_javascript_the_table_is_there(visit):
     page = visit(blocks(), scripts=False)
     assert page.get_by_text("Nothing of note").is_visible()
     assert page.get_by_label("Search").is_hidden()
+
+
+WIDE = Table(tuple(Column(f"column {k}") for k in range(9)), (tuple(f"value of {k}" for k in range(9)),), "Wide")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_table_that_goes_on_fades_there_and_the_page_itself_never_goes_on(width, visit):
+    page = visit([*blocks(), WIDE, Details("more", (WIDE,))], width=width)
+    region = page.get_by_role("region", name="Wide").first
+    fades = "region => getComputedStyle(region).maskImage !== 'none'"
+    goes_on = region.evaluate("region => region.scrollWidth > region.clientWidth")
+    assert goes_on == (width == 390)
+    assert region.evaluate(fades) == goes_on
+    region.evaluate("region => { region.scrollLeft = region.scrollWidth; }")
+    page.wait_for_timeout(100)
+    assert not region.evaluate(fades)
+    page.get_by_text("more", exact=True).click()
+    page.wait_for_timeout(100)
+    assert page.get_by_role("region", name="Wide").nth(1).evaluate(fades) == goes_on
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def contrasts(page):
+    """Return the least contrast of a text with what lies behind it, over all elements with a text of their own."""
+    return page.evaluate("""() => {
+      const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+      const over = ([r, g, b, a = 1], [x, y, z]) => [r * a + x * (1 - a), g * a + y * (1 - a), b * a + z * (1 - a)];
+      const behind = element => {
+        if (element === null) return [255, 255, 255];
+        const own = numbers(getComputedStyle(element).backgroundColor);
+        return own[3] === 0 ? behind(element.parentElement) : over(own, behind(element.parentElement));
+      };
+      const light = colour => colour.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+      let least = [99, ""];
+      for (const element of document.querySelectorAll("main *")) {
+        if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()) || !element.checkVisibility()) continue;
+        const back = behind(element), front = over(numbers(getComputedStyle(element).color), back);
+        const [a, b] = [light(front), light(back)].sort((x, y) => y - x);
+        const found = (a + 0.05) / (b + 0.05);
+        if (found < least[0]) least = [found, element.outerHTML.slice(0, 200)];
+      }
+      return least;
+    }""")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read_in_light_and_in_the_dark(scheme, visit):
+    shares = ConfusionTable(("a", "b"), ((3, 97), (26, 74)), None)
+    more = [
+        Tiles((Tile("Accuracy", "57 %", "of all"),)),
+        shares,
+        ConfusionTable(("a", "b"), ((76, 24), (50, 50)), None),
+    ]
+    page = visit([*blocks(), *more, Quote("Right."), WIDE], scheme=scheme)
+    least, where = contrasts(page)
+    assert least > 4, where
