@@ -19,7 +19,8 @@
     return element;
   };
   const number = value => value.toLocaleString("en");
-  const percent = share => `${share > 0.995 && share < 1 ? "> 99" : Math.round(100 * share)}\u00a0%`;
+  const whole = share => share > 0.995 && share < 1 ? "> 99" : share > 0 && share < 0.005 ? "< 1" : Math.round(100 * share);
+  const percent = share => `${whole(share)}\u00a0%`;
   const fill = (select, names) => names.forEach((name, value) => select.append(make("option", name, { value })));
 
   const card = mistake => {

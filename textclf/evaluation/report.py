@@ -33,8 +33,6 @@ FIRST_MISTAKES = 5
 """Mistakes that are not folded away."""
 MOST_IN_TABLE = 20
 """Classes up to which confusions are a table, whose cells can be asked; more are a picture."""
-FIRST_PAIRS = 6
-"""Confused pairs of classes that are not folded away; two or three classes have no more."""
 FEWEST_CONFUSED = 3
 """Examples that make a confusion worth a sentence."""
 ATTRIBUTIONS_PAGE = "attributions.html"
@@ -50,13 +48,12 @@ def confusion_blocks(
         pictures: The run's pictures by name, such as `reliability`.
         counts: How often each class (rows) was predicted as each; empty leaves the picture alone.
     """
+    pairs = pair_blocks(analysis.pairs, max(1, analysis.options.mistakes))
     picture = pictures.get("confusion_matrix")
     shown = _drawn(pictures, "confusion_matrix")
     if 0 < len(counts) <= MOST_IN_TABLE:
         shown = [ConfusionTable(analysis.label_names, counts, picture)]
-    pairs = pair_blocks(analysis.pairs, max(1, analysis.options.mistakes))
-    if len(analysis.pairs) > FIRST_PAIRS:
-        pairs = [Details("The most confused pairs of classes", tuple(pairs))]
+        pairs = [Details("The most confused pairs of classes", tuple(pairs))] if analysis.pairs else pairs
     return [*shown, *pairs]
 
 
