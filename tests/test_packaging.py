@@ -28,6 +28,7 @@ def test_the_installed_wheel_composes_and_runs_from_any_folder(archives, tmp_pat
     assert (tmp_path / "site" / "textclf" / "data" / "bundled" / "reviews" / "train.jsonl").is_file()
     assert (tmp_path / "site" / "textclf" / "experiments" / "study" / "quickstart.yaml").is_file()
     assert (tmp_path / "site" / "textclf" / "documents" / "page.html.j2").is_file()
+    assert (tmp_path / "site" / "textclf" / "documents" / "explorer.js").is_file()
     assert (tmp_path / "site" / "textclf" / "evaluation" / "attributions.html.j2").is_file()
     assert (tmp_path / "site" / "textclf" / "export" / "templates" / "app.py").is_file()
     assert (tmp_path / "site" / "textclf" / "app" / "style.css").is_file()

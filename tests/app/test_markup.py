@@ -26,7 +26,7 @@ class Reader(HTMLParser):
         self.text += data
 
 
-WEIGHED = Weighed(((Word(EVIL, " " + EVIL, 0.5, 1.0), Word("plain", "", -0.01, 0.02)),), False)
+WEIGHED = Weighed(((Word(EVIL, " " + EVIL, 0.5), Word("plain", "", -0.01)),), False)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_no_text_becomes_an_element(html):
 
 
 def test_words_are_told_apart_without_colour():
-    words = [Word("good", " ", 0.5, 1.0), Word("bad", " ", -0.4, 0.8), Word("so", " ", 0.01, 0.02)]
+    words = [Word("good", " ", 0.5), Word("bad", " ", -0.4), Word("so", " ", 0.01)]
     weighed = Weighed((tuple(words),), False)
     html = markup.weighed_words(weighed)
     assert 'class="tc-for"' in html

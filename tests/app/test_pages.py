@@ -6,8 +6,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.app.conftest import IMAGE, MARKDOWN
+from tests.app.conftest import IMAGE, MARKDOWN, edited_copy
 from textclf.app.server import SCRIPT
+from textclf.predict.__main__ import main as predict_main
+from textclf.system.files import write_manifest
+from textclf.tracking.run_folder import NOT_VOUCHED_FOR
 
 TEXT = f"a dull film {IMAGE} {MARKDOWN}"
 
@@ -102,8 +105,6 @@ def test_a_pair_with_labels_of_markup(app, settings, pair_classifier):
 
 
 def test_a_damaged_classifier_is_said_in_a_paragraph(app, settings, outputs, tmp_path):
-    from tests.app.conftest import edited_copy
-
     broken = edited_copy(outputs / "runs" / "first", tmp_path / "outputs" / "broken")
     (broken / "classifier" / "classifier.json").write_text("{")
     settings(outputs=str(tmp_path / "outputs"))
@@ -143,8 +144,6 @@ def test_other_pages_show_what_there_is(name, settings):
 
 
 def test_damaged_runs_are_named_and_what_was_changed_of_a_run_is_not_shown(settings, outputs, tmp_path):
-    from tests.app.conftest import edited_copy
-
     first = outputs / "runs" / "first"
     edited_copy(first, tmp_path / "outputs" / "reworded")
     (tmp_path / "outputs" / "reworded" / "analysis.json").write_text('{"accuracy": {"count": 1, "total": 1}}')
@@ -197,3 +196,42 @@ def test_who_signed_in_is_named_in_feedback_and_events(app, settings, monkeypatc
     at.run()
     assert events(tmp_path / "feedback.jsonl")[0]["user"] == "ann@example.com"
     assert {event.get("user") for event in events(tmp_path / "events.jsonl")[1:]} == {"ann@example.com"}
+
+
+def too_sure(folder):
+    """Let a run's analysis say that 95 % means 60 %, and that a temperature mends it; its manifest says so too."""
+    written = json.loads((folder / "analysis.json").read_text())
+    bins = [{"low": 0.9, "high": 1.0, "count": 100, "confidence": 0.95, "accuracy": 0.6}]
+    off = {"ece": 0.35, "by_chance": 0.05, "brier": 0.5, "log_loss": 1.0, "bins": bins}
+    mended = off | {"ece": 0.01}
+    changes = {
+        "calibration": off,
+        "temperature": {"temperature": 2.0, "is_applied": False, "before": off, "after": mended},
+    }
+    (folder / "analysis.json").write_text(json.dumps(written | changes))
+    write_manifest(folder, NOT_VOUCHED_FOR)
+
+
+def test_beside_a_percentage_stands_what_it_is_worth(app, settings, outputs, tmp_path):
+    said = "probabilities are too sure: 95 % means about 60 % here; model.calibration=temperature mends it"
+    too_sure(edited_copy(outputs / "runs" / "first", tmp_path / "outputs" / "sure"))
+    settings(outputs=str(tmp_path / "outputs"), run=str(tmp_path / "outputs" / "sure"))
+    at = typed(app, "a dull film")
+    assert not at.exception
+    assert said in html(at)
+    (tmp_path / "outputs" / "sure" / "analysis.json").write_text(
+        (tmp_path / "outputs" / "sure" / "analysis.json").read_text() + " "
+    )
+    assert said not in html(at.run())
+
+
+def test_the_command_tells_on_stderr_what_its_percentages_are_worth(outputs, tmp_path, capsys, monkeypatch):
+    folder = edited_copy(outputs / "runs" / "first", tmp_path / "sure")
+    monkeypatch.setattr("sys.argv", ["predict", str(folder), "a dull film"])
+    predict_main()
+    assert "note:" not in capsys.readouterr().err
+    too_sure(folder)
+    predict_main()
+    said = capsys.readouterr()
+    assert said.out.startswith("negative (")
+    assert "note: this classifier's probabilities are too sure: 95 % means about 60 % here" in said.err

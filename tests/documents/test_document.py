@@ -16,13 +16,15 @@ from textclf.documents.document import (
     Picture,
     Quote,
     Table,
+    Tile,
+    Tiles,
     to_html,
     to_markdown,
 )
 
 HOSTILE = "<script>alert('1')</script> \" | *b* _i_ `c` [l](http://evil) <img src=//evil>\r\n# h &amp; \\ \x00"
 MARKUP = re.compile(r"(?<!\\)(?:\\\\)*[*_`\[\]<>|~&$#]")
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "input"}
 
 
 class Page(HTMLParser):
@@ -72,6 +74,7 @@ def every_block(text, path):
         Paragraph(text),
         Heading(2, text),
         Quote(text),
+        Tiles((Tile(text, text, text),)),
         Bullets((text, "second")),
         Heading(2, "Other"),
         table,
@@ -133,8 +136,10 @@ def test_every_text_is_only_text_in_html(blocks):
     page = Page(to_html(HOSTILE, blocks))
     shown = HOSTILE.replace("\x00", "�")
     assert page.texts("title", "h1") == [shown] * 3
-    once_in_each = ("blockquote", "caption", "figcaption", "code", "dt", "dd", "strong")
+    once_in_each = ("blockquote", "caption", "figcaption", "code", "strong", "b", "small")
     assert {tag: page.texts(tag) for tag in once_in_each} == {tag: [shown] * 2 for tag in once_in_each}
+    assert page.texts("dt") == [shown] * 4  # of a tile and of a hint
+    assert page.texts("dd") == [shown * 2, shown] * 2
     assert page.texts("h3") == [shown]
     assert page.texts("li").count(shown) == 3  # two lists and the table of contents
     assert {image["alt"] for image in page.all("img")} == {shown}

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
+import re
 
 import pandas as pd
 import pytest
 from tabulate import tabulate
 
-from textclf.documents.escape import csv_cell, csv_table, is_formula, markdown, markdown_line, terminal
+from textclf.documents.escape import csv_cell, csv_table, is_formula, markdown, markdown_line, script_json, terminal
 
 FORMULAS = [
     "=1+1",
@@ -85,3 +87,28 @@ def test_latex_has_no_orders():
     row = said.splitlines()[2]
     assert "\\input" not in row
     assert "$x" not in row.replace("\\$", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "</script><script>alert(1)</script>",
+        "<!--<script>",
+        "]]>&lt;",
+        "line\u2028separator\u2029",
+        "isolates \u2066 and marks \u200e\u061c",
+        "back\\slash \\u003c \\b \\\\f \"quoted\" 'too'",
+        "tab\tand\r\nbreak",
+    ],
+)
+def test_json_in_a_script_element_is_what_it_was_and_ends_nothing(text):
+    said = script_json({text: [text, None, 0.5]})
+    assert not re.search("[<>&\u061c\u200e\u2028\u2029\u2066]", said)
+    assert json.loads(said) == {text: [text, None, 0.5]}
+
+
+def test_json_in_a_script_element_holds_no_control_character():
+    said = script_json(["\x00a\x1b\b\f\x07\x7f\x9f\u202e\ud800", "\\\x00"])
+    assert json.loads(said) == ["�a" + "�" * 8, "\\�"]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        script_json([float("nan")])

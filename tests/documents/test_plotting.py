@@ -97,3 +97,9 @@ def test_characters_without_a_glyph_are_told_of_once_and_drawn_with_a_font_that_
 def test_other_warnings_are_passed_on(tmp_path):
     with pytest.warns(UserWarning, match="something else"), plotting.figure(tmp_path / "a.png"):
         warnings.warn("something else", stacklevel=1)
+
+
+def test_long_names_are_cut_in_the_middle():
+    assert plotting.short("card_payment_fee_charged", 24) == "card_payment_fee_charged"
+    assert plotting.short("card_payment_wrong_exchange_rate", 24) == "card_payment…change_rate"
+    assert plotting.short("$" * 30, 5) == r"\$\$…\$\$"

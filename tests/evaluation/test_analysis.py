@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import datasets
@@ -11,9 +12,19 @@ from textclf.documents.document import to_html, to_markdown
 from textclf.errors import ConfigError
 from textclf.evaluation import plots
 from textclf.evaluation.analysis import analyse, plain_analysis, plain_attributions
+from textclf.evaluation.calibration import Bin, Calibration, calibration_from, trust_words
 from textclf.evaluation.options import AnalysisOptions
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.report import describe_calibration, error_blocks
+from textclf.evaluation.report import (
+    attribution_blocks,
+    calibration_blocks,
+    confusion_blocks,
+    describe_calibration,
+    mistake_blocks,
+    slice_blocks,
+    trust_sentence,
+    weakness_sentence,
+)
 
 pytestmark = pytest.mark.drawn
 
@@ -72,12 +83,20 @@ def test_anything_can_be_analysed_written_drawn_and_told(name, tmp_path):
     json.dumps([plain_analysis(analysis), plain_attributions(analysis)], allow_nan=False)
     for figure in FIGURES:
         path = tmp_path / f"{figure}.png"
-        if getattr(plots, figure)(analysis, "a/b_c $1", path) is not False:
+        if getattr(plots, figure)(analysis, path) is not False:
             assert len(np.unique(np.asarray(Image.open(path).convert("L")))) > 10
-    drawn = plots.plot_class_scores(test, "t", tmp_path / "class_scores.png")
+    drawn = plots.plot_class_scores(test, tmp_path / "class_scores.png")
     assert drawn == (data.num_labels > 2)
-    blocks = error_blocks(analysis, {})
-    assert "Calibration" in to_markdown(blocks, tmp_path)
+    weakness_sentence(analysis)
+    trust_sentence(analysis)
+    blocks = [
+        *confusion_blocks(analysis, {}),
+        *mistake_blocks(analysis.mistakes, analysis.num_mistakes, analysis.accuracy.total),
+        *slice_blocks(analysis, {}),
+        *calibration_blocks(analysis, {}),
+        *attribution_blocks(analysis),
+    ]
+    assert "Expected calibration error" in to_markdown(blocks, tmp_path)
     assert "<h3>Thresholds</h3>" in to_html("t", blocks)
     assert analysis.num_mistakes == len(test.labels) - analysis.accuracy.count
     assert len(analysis.mistakes) == min(20, analysis.num_mistakes)
@@ -106,6 +125,14 @@ def test_a_temperature_that_helps_is_suggested_and_one_that_is_there_is_told_wit
     assert suggested.temperature.after.ece < suggested.calibration.by_chance < suggested.calibration.ece
     assert "too sure" in describe_calibration(suggested)
     assert "model.calibration=temperature does it" in describe_calibration(suggested)
+    said = trust_sentence(suggested)
+    claimed, met = map(int, re.findall(r"(\d+) %", said))
+    assert said == (
+        f"Its probabilities are too sure: {claimed} % means about {met} % here; model.calibration=temperature mends it."
+    )
+    top = raw.probabilities.max(axis=1)
+    near = np.abs(top - claimed / 100) < 0.033  # half a bin
+    assert (raw.predicted == raw.labels)[near].mean() == pytest.approx(met / 100, abs=0.05)
 
     calibrated, mended = Fixed(2), Predictions(raw.labels, true.astype(np.float32), raw.label_names)
     calibrated.temperature = 3.0
@@ -114,6 +141,7 @@ def test_a_temperature_that_helps_is_suggested_and_one_that_is_there_is_told_wit
     assert applied.temperature.before.ece == pytest.approx(suggested.calibration.ece, abs=1e-4)
     assert applied.calibration == applied.temperature.after
     assert "no miscalibration is shown" in describe_calibration(applied)
+    assert trust_sentence(applied) == ""
 
 
 def test_the_worst_slice_is_one_that_is_marked():
@@ -122,6 +150,32 @@ def test_the_worst_slice_is_one_that_is_marked():
     half = world([0, 1] * 60, [[0.9, 0.1], [0.9, 0.1]] * 60, ("a", "b"))
     found = analyse(Fixed(2), half[0], half[1], half[1], AnalysisOptions(attributions=0)).worst_slice
     assert (found.by, found.value, found.right.count) == ("class", "b", 0)
+
+
+def test_the_weakness_is_the_worst_slice_or_else_the_most_frequent_confusion():
+    options = AnalysisOptions(attributions=0)
+    half = world([0, 1] * 60, [[0.9, 0.1], [0.9, 0.1]] * 60, ("a", "b"))
+    said = weakness_sentence(analyse(Fixed(2), half[0], half[1], half[1], options))
+    assert said == "Weakest on the class b: right on 0 % of 60, elsewhere on 100 %."
+    few = world([0, 1, 1, 1, 1, 0, 0, 0], [[0.9, 0.1]] * 4 + [[0.1, 0.9]] * 4, ("a", "b"))
+    said = weakness_sentence(analyse(Fixed(2), few[0], few[1], few[1], options))
+    assert said == "Most frequent mistake: 3 of 4 a are taken for b."
+    data, test = CASES["no mistake"]
+    assert weakness_sentence(analyse(Fixed(2), data, test, test, options)) == ""
+
+
+def test_where_no_bin_shows_it_the_means_over_all_say_that_probabilities_are_off():
+    bins = tuple(Bin(k / 10, (k + 1) / 10, 4, k / 10 + 0.05, k / 10 - 0.15) for k in range(5, 10))
+    own = Calibration(ece=0.2, by_chance=0.1, brier=0.5, log_loss=0.7, bins=bins)
+    assert trust_words(own, None) == "probabilities are too sure: on average they say 75 % where 55 % are right"
+    better = replace(own, ece=0.12)
+    assert trust_words(own, better).endswith("; model.calibration=temperature helps")
+    assert trust_words(own, replace(own, ece=0.3)) == trust_words(own, None)
+    assert trust_words(replace(own, by_chance=0.2), better) == ""
+    shy = replace(own, bins=tuple(replace(one, accuracy=min(1.0, one.confidence + 0.2)) for one in bins))
+    assert "too cautious" in trust_words(shy, None)
+    plain = {**vars(own), "bins": [vars(one) for one in own.bins]}
+    assert calibration_from(json.loads(json.dumps(plain))) == own
 
 
 def test_options_that_make_no_analysis_are_refused():

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -135,6 +136,21 @@ def test_signs_are_told_by_more_than_colour():
     assert re.search(r'title="\+0\.00">quiet', page)  # what changes nothing bears no line
     assert ".for" in page
     assert "dotted" in page
+
+
+def test_colours_are_on_one_scale_and_there_are_none_below_the_floor():
+    weights = (8.38, 1.0, 0.5, -0.5, 0.09, -0.03)
+    one = Attribution(0, "a", "a", 0.9, tuple("abcdef"), (" ",) * 6, weights, 6, False)
+    strong = re.findall(r'title="(\S+)" class="(\w+)" style="--a:([\d.]+)"', attributions_page("t", [one]))
+    assert strong == [
+        ("+8.38", "for", "0.55"), ("+1.00", "for", "0.55"), ("+0.50", "for", "0.28"), ("−0.50", "against", "0.28"),
+    ]  # fmt: skip
+    assert [word for word, _ in one.strongest(6)] == list("abcd")
+    slight = replace(one, weights=(0.03, 0.02, 0.0, -0.03, 0.09, 0.01))
+    page = attributions_page("t", [slight])
+    assert 'class="for" style="--a:0' not in page.partition("<h2>")[2]
+    assert "No single word moves this prediction." in page
+    assert slight.strongest(6) == []
 
 
 def test_the_page_of_words_without_any_weight():

@@ -6,13 +6,13 @@ import pytest
 
 from tests.evaluation.test_analysis import Fixed, world
 from tests.tracking.test_record import RECORD
-from textclf.documents.document import Picture, to_html, to_markdown
+from textclf.documents.document import Details, Heading, Picture, Quote, Table, Tiles, to_html, to_markdown
 from textclf.evaluation import plots
 from textclf.evaluation.analysis import analyse
 from textclf.evaluation.options import AnalysisOptions
 from textclf.experiment.config import SCHEMAS, RunConfig
 from textclf.experiment.decisions import REASONS, decisions_table
-from textclf.experiment.report import ReportedRun, caveats_of, report_blocks, summary_sentence
+from textclf.experiment.report import ReportedRun, caveats_of, report_blocks, summary_sentence, verdict
 
 FULL = replace(
     RECORD,
@@ -32,7 +32,7 @@ def reported(tmp_path, names=("a", "b"), record=FULL, count=4):
     data, test = world(labels, table, names)
     analysis = analyse(Fixed(len(names)), data, test, test, AnalysisOptions(attributions=1))
     (tmp_path / "figures").mkdir(exist_ok=True)
-    plots.plot_reliability(analysis, "t", tmp_path / "figures" / "reliability.png")
+    plots.plot_reliability(analysis, tmp_path / "figures" / "reliability.png")
     (tmp_path / "figures" / "of_somebody_else.png").write_bytes(b"png")
     figures = {"precision": None, "recall": 0.5, "f1": 0.5, "support": 2.0}
     counts = {name: {"train": 2, "validation": 2, "test": 2} for name in names}
@@ -59,7 +59,10 @@ def test_names_and_texts_cannot_break_out_of_the_report(tmp_path):
 def test_its_parts_come_in_order_and_every_picture_is_in_it(tmp_path):
     run = reported(tmp_path)
     report = markdown(run, tmp_path)
-    titles = ["Decisions", "Data", "Training", "Results", "Errors", "Caveats", "Reproduce"]
+    titles = [
+        "Confusions", "Mistakes", "Weak spots", "Calibration", "All scores", "Training", "Data", "Options", "Caveats",
+        "Reproduce",
+    ]  # fmt: skip
     assert re.findall("^## (.*)$", report, re.MULTILINE) == titles
     for said in ("| accuracy", "0.2500", "| –", "abc", "python -m textclf.run model=m", "(attributions.html)"):
         assert said in report
@@ -73,6 +76,38 @@ def test_the_first_sentence_is_the_answer(tmp_path):
     assert "(95 % interval 16.8 % to 35.5 %)" in said
     assert "most frequent class would be right on 50.0 %, and no more than that is shown." in said
     assert said.endswith("Macro F1 0.300.")
+
+
+def test_the_verdict_and_the_figures_come_before_anything_else(tmp_path):
+    run = reported(tmp_path, count=80)
+    blocks = report_blocks(run)
+    assert [type(block) for block in blocks[:4]] == [Heading, Quote, Tiles, Heading]
+    values = {tile.label: tile.value for tile in blocks[2].tiles}
+    assert values["Accuracy"] == "25.0 %"
+    assert values["Macro F1"] == "0.300"
+    assert values["Most frequent class alone"] == "50.0 %"
+    assert values["Mistakes"] == "60"
+    report = to_markdown(blocks, tmp_path)
+    assert "- Accuracy: **25.0 %** (95 % interval 16.8 to 35.5 %)" in report
+
+
+def test_the_verdict_says_that_probabilities_are_off_and_no_weakness_of_what_learned_nothing(tmp_path):
+    run = reported(tmp_path, count=80)  # 90 % sure, and right one time in four
+    said = verdict(run)
+    assert said.startswith("m is right on 25.0 % of 80 test examples of d; always saying")
+    assert "Its probabilities are too sure: 90 % means about 25 % here" in said
+    assert "Most frequent mistake" not in said
+
+
+def test_options_that_differ_are_in_sight_and_the_others_folded_away(tmp_path):
+    config = {"dataset": {"_target_": "textclf.data.options.HubDataset", "split_seed": 7}, "seed": 1}
+    blocks = report_blocks(reported(tmp_path, record=replace(FULL, config=config)))
+    start = blocks.index(Heading(2, "Options"))
+    shown, folded = blocks[start + 2 : start + 4]
+    assert isinstance(shown, Table)
+    assert [row[0] for row in shown.rows] == ["dataset.split_seed"]
+    assert isinstance(folded, Details)
+    assert [row[0] for row in folded.blocks[0].rows] == ["seed"]
 
 
 def test_many_classes_are_folded_away(tmp_path):

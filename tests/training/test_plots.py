@@ -12,6 +12,6 @@ def test_training_curves(tmp_path):
         EpochResult(e, e * 10, 1 / e, {"validation/log_loss": 0.5, "validation/macro_f1": 0.7}, 1.0) for e in (1, 2)
     )
     fit = FitResult(1, 2.0, 20, "cpu", "fp32", epochs, best_epoch=1, step_losses=((1, 0.9), (10, 0.5)))
-    assert plots.plot_training_curves(fit, "validation/macro_f1", "t", tmp_path / "p.png")
+    assert plots.plot_training_curves(fit, "validation/macro_f1", tmp_path / "p.png")
     assert is_drawn(tmp_path / "p.png")
-    assert not plots.plot_training_curves(FitResult(1, 2.0, 20, "cpu", "fp64"), "x", "t", tmp_path / "q.png")
+    assert not plots.plot_training_curves(FitResult(1, 2.0, 20, "cpu", "fp64"), "x", tmp_path / "q.png")

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from textclf.errors import DataError
+from textclf.evaluation.words import WordMask, strength
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from textclf.models.base import Classifier
     from textclf.models.prediction import Prediction
-
-SLIGHT = 0.15
-"""Beside the strongest of its text, a weaker word than this bears no mark."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +30,16 @@ class Word:
     """What stands between it and the next."""
     weight: float
     """How far the log-odds of the prediction fall without it; below 0, the word speaks against it."""
-    strength: float
-    """The weight's size beside the largest of the texts, 0 to 1."""
+
+    @property
+    def strength(self) -> float:
+        """How strongly it is coloured, 0 to 1: the same for the same weight in every text."""
+        return strength(self.weight)
 
     @property
     def is_marked(self) -> bool:
         """Whether it is strong enough to stand out."""
-        return self.strength >= SLIGHT
+        return self.strength > 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,6 @@ class Loaded:
             most: How many words, from the start, are left out in turn; of a pair, half of them in each text.
         """
         from textclf.evaluation.attributions import word_weights
-        from textclf.evaluation.words import WordMask
 
         if most < 1:
             return None
@@ -117,12 +117,11 @@ class Loaded:
             return None
         with self.alone() as classifier:
             weights = word_weights(classifier, masks, self.label_names.index(label)).tolist()
-        largest = max(map(abs, weights), default=0.0) or 1.0
         texts, begin = [], 0
         for mask in masks:
             own = weights[begin : begin + len(mask.words)]
             rows = zip(mask.words, mask.gaps, own, strict=True)
-            texts.append(tuple(Word(word, gap, weight, abs(weight) / largest) for word, gap, weight in rows))
+            texts.append(tuple(Word(*row) for row in rows))
             begin += len(own)
         return Weighed(tuple(texts), any(mask.is_cut for mask in masks))
 

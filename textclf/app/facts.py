@@ -11,10 +11,10 @@ from typing import Any
 from textclf.documents.document import Cell, Column, Table
 from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, thousands
 from textclf.errors import ArtifactError
+from textclf.evaluation.calibration import trust_of_run
 from textclf.evaluation.metric_names import METRICS, metric_label
-from textclf.tracking.record import FIGURES, RunRecord, refuse_changed
+from textclf.tracking.record import ANALYSIS_FILE, FIGURES, RunRecord, refuse_changed
 
-ANALYSIS_FILE = "analysis.json"
 REPORT_PAGE = "report.html"
 MOST_BYTES = 50_000_000
 """Largest report that is offered."""
@@ -132,6 +132,15 @@ def read_analysis(folder: Path) -> dict[str, Any]:
         return content if isinstance(content, dict) else {}
     except (OSError, ValueError):
         return {}
+
+
+def trust(folder: Path) -> str:
+    """Return in words how far a run's probabilities are to be believed; empty if they are, or it cannot be told."""
+    try:
+        refuse_changed(folder, ANALYSIS_FILE)
+    except ArtifactError:
+        return ""
+    return trust_of_run(read_analysis(folder))
 
 
 def failing(analysis: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from textclf.app.classifiers import Weighed, Word
 from textclf.documents.document import Cell, Table
 from textclf.documents.escape import shown
 from textclf.documents.wording import percent, signed
+from textclf.evaluation.words import FLOOR, FULL, UNMOVED
 from textclf.system.redact import redacted
 
 EMPTY = Markup("")
@@ -85,7 +86,8 @@ def legend() -> str:
         '<p class="tc-p tc-quiet">Word occlusion: each word was left out in turn and the text predicted again. '
         '<span class="tc-for" style="--a:.3">Blue with a solid line</span>: speaks for the prediction, which falls '
         'without it. <span class="tc-against" style="--a:.3">Orange with a dotted line</span>: speaks against it. '
-        "The stronger the colour, the more it changed. Words that say the same cover for each other.</p>"
+        f"The stronger the colour, the more it changed: full colour from {FULL} log-odds on, none below {FLOOR}. Words "
+        "that say the same cover for each other.</p>"
     )
 
 
@@ -108,7 +110,7 @@ def _weighed_text(words: Iterable[Word]) -> Markup:
 def word_table(words: Sequence[Word]) -> str:
     """Return the words that matter most, with their weights in numbers and words."""
     if not words:
-        return paragraph("No word changes this prediction.")
+        return paragraph(f"{UNMOVED.capitalize()}.")
     row = Markup(
         '<tr><th scope="row"><bdi class="tc-{}" style="--a:{:.2f}">{}</bdi></th><td>{}</td>'
         '<td class="tc-number">{}</td></tr>'

@@ -11,18 +11,22 @@ import math
 import mimetypes
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 from tabulate import tabulate
 
-from textclf.documents.escape import markdown, markdown_line, shown
+from textclf.documents.escape import markdown, markdown_line, script_json, shown
 from textclf.documents.wording import thousands
 
 TEMPLATE = "page.html.j2"
+SCRIPT = "explorer.js"
+"""Put into pages with an `Explorer`."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,49 @@ MARKS = {"better": "+", "worse": "−", "equivalent": "=", "cannot tell": "?"}
 WIDEST_MATRIX = 12
 """Names up to which Markdown shows a matrix."""
 
-Block = Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Choice | Quote | Answer | Matrix
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure that is read at a glance."""
+
+    label: str
+    value: str
+    note: str = ""
+    """What to hold the figure against."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The few figures that a report is opened for, side by side."""
+
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True)
+class ConfusionTable:
+    """How often each class was predicted as each; on a page its cells filter the mistakes of an `Explorer`."""
+
+    names: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    """A row for each true class, with the examples that were predicted as each."""
+    picture: Picture | None
+    """Stands for it in Markdown."""
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Mistakes that a page's own script searches and filters."""
+
+    content: Mapping[str, Any]
+    """What `textclf.evaluation.mistakes.explored_mistakes` gives."""
+    blocks: tuple[Block, ...]
+    """What stands for it in Markdown, and in a page whose script does not run."""
+
+
+Block = (
+    Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Choice | Quote | Answer | Matrix | Tiles
+    | ConfusionTable | Explorer
+)  # fmt: skip
 
 
 def count_cell(value: int) -> Cell:
@@ -204,8 +250,10 @@ def _template() -> Template:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, address=quote
-    )
+        kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, address=quote,
+        script_json=lambda value: Markup(script_json(value)),
+    )  # fmt: skip
+    environment.globals["explorer_script"] = Markup(loader.get_source(environment, SCRIPT)[0])
     environment.globals["marks"] = MARKS
     return environment.get_template(TEMPLATE)
 
@@ -241,6 +289,16 @@ def _markdown(block: Block, folder: Path) -> str:
             return f"> **{markdown_line(block.title)}** {' '.join(map(markdown_line, block.reasons))}".rstrip()
         case Matrix():
             return _markdown_matrix(block)
+        case ConfusionTable():
+            return _markdown(block.picture, folder) if block.picture else ""
+        case Explorer():
+            return to_markdown(block.blocks, folder).rstrip()
+        case Tiles():
+            return "\n".join(
+                f"- {markdown_line(one.label)}: **{markdown(one.value)}**"
+                + (f" ({markdown(one.note)})" if one.note else "")
+                for one in block.tiles
+            )
 
 
 def _markdown_table(table: Table) -> str:

@@ -6,6 +6,7 @@ table, which `tabulate` escapes.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ MOVES = re.compile("\r(?!\n)|[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Characters by which a terminal writes over a line, or shows its parts in another order."""
 MARKUP = re.compile(r"[\\`*_\[\]<>#|~&$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 """Characters that GitHub reads as markup anywhere in a line, bare addresses included."""
+IN_SCRIPT = re.compile("[<>&\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Characters that a script element does not hold as they are."""
+CONTROL_ESCAPE = re.compile(r"((?<!\\)(?:\\\\)*)\\(?:u00[01][0-9a-f]|[bf])")
+"""Escapes of JSON for control characters, but for tabs and line breaks."""
 LIST_MARKER = re.compile(r"^(\d*)([-+.)])(?=\s|-|$)")
 """Characters that begin a list or a rule at the start of a line."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -52,6 +57,20 @@ def markdown(text: str) -> str:
 def markdown_line(text: str) -> str:
     """Return a text without markup that can also stand at the start of a line."""
     return LIST_MARKER.sub(r"\1\\\2", markdown(text))
+
+
+def script_json(value: Any) -> str:
+    """Return a value as JSON that can stand in a page's script element: no text in it ends the element.
+
+    Signs of markup, line separators and those that turn the writing direction become escapes of JSON; control
+    characters become �.
+
+    Args:
+        value: Lists, dicts, texts and finite numbers.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = CONTROL_ESCAPE.sub(r"\1�", shown(text))
+    return IN_SCRIPT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def is_formula(value: Any) -> bool:

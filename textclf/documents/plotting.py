@@ -142,5 +142,11 @@ def legend_below(axes: Axes, columns: int) -> None:
 
 
 def short(name: str, width: int = 24) -> str:
-    """Return a class's name cut to fit, its dollar signs kept from being read as formulas."""
-    return (name if len(name) <= width else name[: width - 1] + "…").replace("$", r"\$")
+    """Return a class's name cut to fit, its dollar signs kept from being read as formulas.
+
+    It is cut in the middle: names of many classes begin alike, and end alike.
+    """
+    if len(name) > width:
+        tail = (width - 1) // 2
+        name = f"{name[: width - 1 - tail]}…{name[len(name) - tail :]}"
+    return name.replace("$", r"\$")

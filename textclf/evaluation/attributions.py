@@ -19,15 +19,13 @@ from textclf.data.dataset import TextData, texts_of
 from textclf.documents.escape import shown
 from textclf.documents.wording import signed
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.words import WordMask
+from textclf.evaluation.words import FLOOR, FULL, UNMOVED, WordMask, strength
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier
 
 TEMPLATE = "attributions.html.j2"
 TINY = float(np.finfo(np.float32).tiny)
-SLIGHT = 0.005
-"""Weights below this are shown as none."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ class Attribution:
     """Whether the text goes on after the last of them."""
 
     def strongest(self, count: int) -> list[tuple[str, float]]:
-        """Return the words that matter most either way, with their weights, the most important first."""
-        able = [place for place, weight in enumerate(self.weights) if abs(weight) >= SLIGHT]
+        """Return the words that matter most either way and their weights, the most important first; no slight ones."""
+        able = [place for place, weight in enumerate(self.weights) if strength(weight)]
         order = sorted(able, key=lambda place: -abs(self.weights[place]))
         return [(self.words[place], self.weights[place]) for place in order[:count]]
 
@@ -149,7 +147,8 @@ def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("textclf.evaluation", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters.update(texts=_texts, strength=_strength, signed=signed)
+    environment.filters.update(texts=_texts, strength=strength, signed=signed)
+    environment.globals.update(full=FULL, floor=FLOOR, unmoved=UNMOVED)
     return environment.get_template(TEMPLATE)
 
 
@@ -157,9 +156,3 @@ def _texts(one: Attribution) -> list[list[tuple[str, str, float]]]:
     """Return the words of each text with the gap after them and their weight; a text without words is left out."""
     rows = list(zip(one.words, one.gaps, one.weights, strict=True))
     return [part for part in (rows[: one.first_words], rows[one.first_words :]) if part]
-
-
-def _strength(one: Attribution, weight: float) -> float:
-    """Return a weight's size, 0 to 1, beside the largest of its text."""
-    largest = max(map(abs, one.weights), default=0.0)
-    return abs(weight) / largest if largest > 0 else 0.0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from textclf.evaluation.proportions import Proportion
 from textclf.models.prediction import TINY, log_softmax, tempered
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ LOG_TEMPERATURES = (np.log(0.05), np.log(20.0))
 """Bounds of the search for a temperature."""
 DRAWS = 200
 """Made-up outcomes from which the error of a perfectly calibrated classifier is estimated."""
+MATTERS = 0.03
+"""Distance of what a probability says and what it is worth, 0 to 1, below which nobody would decide otherwise."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Calibration:
     def overconfident(self) -> bool:
         """Whether the mean top probability is above the accuracy."""
         return sum(one.count * (one.confidence - (one.accuracy or 0.0)) for one in self.bins if one.count) > 0
+
+    @property
+    def is_shown_wrong(self) -> bool:
+        """Whether the probabilities are further off than chance explains."""
+        return self.ece > self.by_chance
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,73 @@ def calibration_of(predictions: Predictions, bins: int = BINS) -> Calibration:
             for k in range(bins)
         ),
     )
+
+
+def calibration_from(plain: Mapping[str, Any]) -> Calibration:
+    """Return the calibration that `analysis.json` holds as plain values.
+
+    Raises:
+        KeyError: If something is missing.
+        TypeError: If it is made of something else.
+    """
+    figures = {name: float(plain[name]) for name in ("ece", "by_chance", "brier", "log_loss")}
+    return Calibration(**figures, bins=tuple(Bin(**one) for one in plain["bins"]))
+
+
+def trust_words(own: Calibration, mended: Calibration | None) -> str:
+    """Return in words how far a probability is to be believed; empty unless it is off beyond chance.
+
+    The example is the bin where most is misjudged, of those that chance does not explain; where no bin
+    alone shows it, the means over all.
+
+    Args:
+        own: Calibration of the classifier as it is.
+        mended: What a temperature would make of it; none where it has one, or where none helps.
+    """
+    held = [one for one in own.bins if one.count]
+    if not own.is_shown_wrong or not held:
+        return ""
+    sign = 1 if own.overconfident else -1
+    beyond = [one for one in held if sign * _gap_beyond_chance(one) > 0]
+    found = max(beyond, key=lambda one: one.count * abs(one.confidence - (one.accuracy or 0.0)), default=None)
+    if found is not None:
+        said, met = found.confidence, found.accuracy or 0.0
+        what = f"{_in_words(said)} means about {_in_words(met)} here"
+    else:
+        total = sum(one.count for one in held)
+        said = sum(one.count * one.confidence for one in held) / total
+        met = sum(one.count * (one.accuracy or 0.0) for one in held) / total
+        what = f"on average they say {_in_words(said)} where {_in_words(met)} are right"
+    if abs(said - met) < MATTERS:
+        return ""
+    text = f"probabilities are too {'sure' if own.overconfident else 'cautious'}: {what}"
+    if mended is None or mended.ece >= own.ece:
+        return text
+    return f"{text}; model.calibration=temperature {'helps' if mended.is_shown_wrong else 'mends it'}"
+
+
+def trust_of_run(analysis: Mapping[str, Any]) -> str:
+    """Return in words how far a run's probabilities are to be believed; empty if they are, or nothing is known.
+
+    Args:
+        analysis: What `analysis.json` of the run holds.
+    """
+    try:
+        effect = analysis["temperature"]
+        mended = None if effect["is_applied"] else calibration_from(effect["after"])
+        return trust_words(calibration_from(analysis["calibration"]), mended)
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        return ""
+
+
+def _in_words(share: float) -> str:
+    return f"{min(share, 0.99) * 100:.0f} %"
+
+
+def _gap_beyond_chance(one: Bin) -> float:
+    """Return how far a bin's mean probability lies outside the interval of the share that is right; 0 within."""
+    low, high = Proportion(round((one.accuracy or 0.0) * one.count), one.count).interval
+    return max(one.confidence - high, 0.0) + min(one.confidence - low, 0.0)
 
 
 def fit_temperature(predictions: Predictions) -> float:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from textclf.data.dataset import TextData
+from textclf.documents.escape import script_json
 from textclf.evaluation.predictions import Predictions
+from textclf.evaluation.slices import slice_parts
+
+MOST_EXPLORED = 2000
+"""Mistakes that a page holds; of more, the surest."""
+MOST_CHARACTERS = 1000
+"""Characters of a text that a page holds."""
+MOST_EXPLORED_CHARACTERS = 600_000
+"""Characters of all these texts together: at three bytes each, and with its pictures, a page stays under 3 MB."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,43 @@ def confident_mistakes(data: TextData, test: Predictions, most: int) -> tuple[Mi
         )
         for row, example, text, pair in zip(chosen, rows["example"], rows["text"], pairs, strict=True)
     )
+
+
+def explored_mistakes(data: TextData, test: Predictions) -> dict[str, Any]:
+    """Return the mistakes as plain values for a page on which they are searched, the surest first.
+
+    There are as many as fit: `total` says how many were made. Keys: `labels`, `slices` (names of the parts of
+    the test split that they lie in, but for classes), `total`, `cut` (characters of a text that are kept) and
+    `rows`, each a list of its row in the source's own split, its text, the second text of a pair (or none), the
+    numbers of the true and the predicted class, the probabilities of the predicted and the true class, and the
+    numbers of its slices.
+
+    Args:
+        data: The data.
+        test: What was predicted on `data.test`.
+    """
+    names = {name: number for number, name in enumerate(test.label_names)}
+    parts = [(f"{by}: {value}", chosen) for by, value, chosen in slice_parts(data, test) if by != "class"]
+    rows, size = [], 0
+    for one in confident_mistakes(data, test, MOST_EXPLORED):
+        texts = [None if text is None else _beginning(text) for text in (one.text, one.text_pair)]
+        size += sum(len(script_json(text)) for text in texts)
+        if size > MOST_EXPLORED_CHARACTERS:
+            break
+        own = [number for number, (_, chosen) in enumerate(parts) if chosen[one.row]]
+        shares = [round(one.probability, 4), round(one.label_probability, 4)]
+        rows.append([one.example, *texts, names[one.label], names[one.prediction], *shares, own])
+    return {
+        "labels": list(test.label_names),
+        "slices": [name for name, _ in parts],
+        "total": int((test.predicted != test.labels).sum()),
+        "cut": MOST_CHARACTERS,
+        "rows": rows,
+    }
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
 def confused_pairs(test: Predictions) -> tuple[ConfusedPair, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +20,7 @@ from sklearn.metrics import (
 from statsmodels.stats.proportion import proportion_confint
 
 from textclf.documents.plotting import figure, legend_below, short, stacked_figure
+from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.calibration import Calibration
 from textclf.evaluation.metrics import class_figures
@@ -30,13 +32,17 @@ MARKS = {Wanted.precision: ("o", RED), Wanted.promised_precision: ("^", ORANGE),
 """Marker and colour of the thresholds."""
 MOST_CLASSES = 40
 """Classes in the picture of scores; of more, the worst."""
+MOST_NAMED = 77
+"""Classes up to which each row and column of a confusion matrix bears its name."""
 MOST_CURVES = 8
 """Classes that get a curve of their own; of more, those with most examples do."""
+MOST_LEFT = 12
+"""Classes without a curve that are named."""
 MOST_ANNOTATED = 20
 """Classes up to which the cells of a confusion matrix show numbers."""
 
 
-def plot_confusion_matrix(predictions: Predictions, title: str, path: Path) -> None:
+def plot_confusion_matrix(predictions: Predictions, path: Path) -> None:
     """Draw how often each true class was predicted as each other, as counts and shares of the true class."""
     names = predictions.label_names
     counts = confusion_matrix(predictions.labels, predictions.predicted, labels=list(range(len(names))))
@@ -46,21 +52,32 @@ def plot_confusion_matrix(predictions: Predictions, title: str, path: Path) -> N
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(False)
         axes.figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
-        axes.set(title=title, xlabel="predicted", ylabel="true")
-        step = max(1, len(names) // 40)
+        wrong = int(counts.sum() - np.trace(counts))
+        axes.set(
+            title=f"Which class is taken for which: {wrong:,} of {counts.sum():,} are wrong",
+            xlabel="predicted", ylabel="true",
+        )  # fmt: skip
+        step = -(-len(names) // MOST_NAMED)
         ticks = range(0, len(names), step)
         shown = [short(names[tick]) for tick in ticks]
-        axes.set_xticks(ticks, shown, rotation=45 if max(map(len, shown)) > 8 or len(shown) > 6 else 0)
-        axes.set_yticks(ticks, shown)
+        size = 10 if len(shown) <= MOST_ANNOTATED else max(6, 10 * MOST_ANNOTATED / len(shown) + 2)
+        turned = max(map(len, shown)) > 8 or len(shown) > 6
+        axes.set_xticks(
+            ticks, shown, fontsize=size,
+            rotation=90 if len(shown) > MOST_ANNOTATED else 45 if turned else 0,
+            ha="right" if turned and len(shown) <= MOST_ANNOTATED else "center",
+            rotation_mode="anchor" if turned and len(shown) <= MOST_ANNOTATED else "default",
+        )  # fmt: skip
+        axes.set_yticks(ticks, shown, fontsize=size)
         if len(names) <= MOST_ANNOTATED:
             for (row, column), count in np.ndenumerate(counts):
                 share = shares[row, column]
                 text = f"{count:,}\n{share:.0%}" if len(names) <= 8 else f"{count}"
-                colour = "white" if share > 0.55 else "black"
+                colour = "white" if share > 0.65 else "black"
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
 
 
-def plot_roc_curves(predictions: Predictions, title: str, path: Path) -> bool:
+def plot_roc_curves(predictions: Predictions, path: Path) -> bool:
     """Draw the ROC curve of each class against the rest; of two classes, the second's.
 
     Returns:
@@ -73,13 +90,12 @@ def plot_roc_curves(predictions: Predictions, title: str, path: Path) -> bool:
 
     def finish(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", label="chance")
-        axes.set(title=title, xlabel="false positive rate", ylabel="true positive rate")
-        axes.legend(loc="lower right")
+        axes.set(xlabel="false positive rate", ylabel="true positive rate")
 
-    return _plot_curves(predictions, path, draw, finish)
+    return _plot_curves(predictions, "ROC curve", path, draw, finish)
 
 
-def plot_precision_recall_curves(predictions: Predictions, title: str, path: Path) -> bool:
+def plot_precision_recall_curves(predictions: Predictions, path: Path) -> bool:
     """Draw precision over recall of each class against the rest; of two classes, the second's.
 
     Returns:
@@ -92,28 +108,38 @@ def plot_precision_recall_curves(predictions: Predictions, title: str, path: Pat
         axes.step(recall, precision, where="post", label=label, linewidth=1.8)
 
     def finish(axes: Axes) -> None:
-        axes.set(title=title, xlabel="recall", ylabel="precision")
-        axes.legend(loc="lower left")
+        axes.set(xlabel="recall", ylabel="precision")
 
-    return _plot_curves(predictions, path, draw, finish)
+    return _plot_curves(predictions, "Precision over recall", path, draw, finish)
 
 
 def _plot_curves(
     predictions: Predictions,
+    what: str,
     path: Path,
     draw: Callable[[Axes, NDArray[np.bool_], NDArray[np.float32], str], None],
     finish: Callable[[Axes], None],
 ) -> bool:
-    """Draw a curve for each class that has one, or say that none has."""
+    """Draw a curve for each class that has one and name the others, or say that none has."""
     classes = _drawable(predictions)
     if not classes:
         return False
-    with figure(path) as axes:
+    names = predictions.label_names
+    left = [short(names[label]) for label in range(len(names)) if label not in classes] if len(names) > 2 else []
+    whose = f"of the class {short(names[classes[0]])}" if len(names) == 2 else "of each class against the rest"
+    if left:
+        whose = f"of {len(classes)} of {len(names)} classes, each against the rest"
+    with figure(path, height=4.2 + 0.22 * len(classes) / 2 + (0.6 if left else 0)) as axes:
         for label in classes:
             name = short(predictions.label_names[label])
             draw(axes, predictions.labels == label, predictions.probabilities[:, label], name)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
         finish(axes)
+        axes.set_title(f"{what} {whose}")
+        if left:
+            said = fill(f"Without a curve: {listed(left, MOST_LEFT)}", 70)
+            axes.set_xlabel(f"{axes.get_xlabel()}\n\n{said}", fontsize=9)
+        legend_below(axes, 2)
     return True
 
 
@@ -126,21 +152,25 @@ def _drawable(predictions: Predictions) -> list[int]:
     return sorted(able[:MOST_CURVES])
 
 
-def plot_reliability(analysis: Analysis, title: str, path: Path) -> None:
+def plot_reliability(analysis: Analysis, path: Path) -> None:
     """Draw the accuracy over the top probability, before and after the temperature, and how many examples are where."""
     effect = analysis.temperature
     condition = "" if effect.is_applied else ", if applied"
     with stacked_figure(path, (4.0, 1.3)) as (shares, counts):
         shares.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="calibrated")
-        _reliability(shares, effect.before, RED, "s", f"as trained (ECE {effect.before.ece:.3f})")
+        colour = RED if effect.before.is_shown_wrong else GREY
+        _reliability(shares, effect.before, colour, "s", f"as trained (ECE {effect.before.ece:.3f})")
         if effect.temperature != 1.0:
             label = f"temperature {effect.temperature:.2f}{condition} (ECE {effect.after.ece:.3f})"
             _reliability(shares, effect.after, BLUE, "o", label)
-        shares.set(title=title, ylabel="share that is right", ylim=(-0.02, 1.02))
+        seen = "not shown to be off"
+        if analysis.calibration.is_shown_wrong:
+            seen = f"too {'sure' if analysis.calibration.overconfident else 'cautious'}"
+        shares.set(title=f"Probabilities are {seen}", ylabel="share that is right", ylim=(-0.02, 1.02))
         legend_below(shares, 2)
         width = 1 / len(effect.before.bins)
         middles = [(one.low + one.high) / 2 for one in effect.before.bins]
-        counts.bar(middles, [one.count for one in effect.before.bins], width=width * 0.9, color=RED, alpha=0.45)
+        counts.bar(middles, [one.count for one in effect.before.bins], width=width * 0.9, color=colour, alpha=0.45)
         if effect.temperature != 1.0:
             heights = [one.count for one in effect.after.bins]
             counts.bar(middles, heights, width=width * 0.9, facecolor="none", edgecolor=BLUE, linewidth=1.2)
@@ -161,7 +191,7 @@ def _reliability(axes: Axes, calibration: Calibration, colour: str, marker: str,
     )
 
 
-def plot_coverage(analysis: Analysis, title: str, path: Path) -> None:
+def plot_coverage(analysis: Analysis, path: Path) -> None:
     """Draw the accuracy of the surest examples over the share answered, and where the chosen thresholds lie."""
     coverage, accuracy = np.array(analysis.curve.coverage), np.array(analysis.curve.accuracy)
     counts = np.maximum(np.round(coverage * analysis.accuracy.total), 1)
@@ -183,14 +213,15 @@ def plot_coverage(analysis: Analysis, title: str, path: Path) -> None:
                 axes.axvline(one.share, color=colour, linewidth=0.8, linestyle="--")
         bottom = min(0.95, float(low[counts >= min(20, counts.max())].min()))
         axes.set(
-            title=title, xlabel="share of texts answered", ylabel="share right", xlim=(0, 1.02), ylim=(bottom, 1.01)
-        )
+            title="Accuracy when only the surest texts are answered", xlabel="share of texts answered",
+            ylabel="share right", xlim=(0, 1.02), ylim=(bottom, 1.01),
+        )  # fmt: skip
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         legend_below(axes, 2)
 
 
-def plot_slices(analysis: Analysis, title: str, path: Path) -> bool:
+def plot_slices(analysis: Analysis, path: Path) -> bool:
     """Draw the accuracy of each slice with its interval; those worse than the rest beyond chance stand out.
 
     Returns:
@@ -210,14 +241,19 @@ def plot_slices(analysis: Analysis, title: str, path: Path) -> bool:
             axes.plot([], [], "D", color=RED, markersize=5.5, label="worse than the rest beyond chance")
         axes.set_yticks(range(len(shown)), [f"{one.by}: {short(one.value)} (n {one.right.total:,})" for one in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.set(title=title, xlabel="accuracy, 95 % interval")
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.set_xlabel("accuracy, 95 % interval")
+        worse = [f"{one.by} {short(one.value)}" for one in shown if one.is_worse]
+        seen = "No part is worse than the rest beyond chance"
+        if worse:
+            seen = f"Worse than the rest beyond chance: {listed(worse, 2)}"
+        axes.set_title(fill(seen, 62))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.xaxis.set_major_locator(MaxNLocator(6))
         legend_below(axes, 2)
     return True
 
 
-def plot_class_scores(predictions: Predictions, title: str, path: Path) -> bool:
+def plot_class_scores(predictions: Predictions, path: Path) -> bool:
     """Draw precision, recall and F1 of each class, the best F1 first; of very many classes, the worst.
 
     Returns:
@@ -244,6 +280,7 @@ def plot_class_scores(predictions: Predictions, title: str, path: Path) -> bool:
         ticks = [f"{short(names[k])} (n {int(scores['support'][k]):,})" for k in order]
         axes.set_yticks(places, ticks)
         axes.set_ylim(len(order) - 0.4, -0.6)
-        axes.set(title=title, xlabel="score on the test split", xlim=(None, 1.01))
+        whose = "each class" if len(order) == len(names) else f"the {len(order)} weakest of {len(names)} classes"
+        axes.set(title=f"Precision, recall and F1 of {whose}", xlabel="score on the test split", xlim=(None, 1.01))
         legend_below(axes, 3)
     return True

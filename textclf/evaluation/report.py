@@ -1,15 +1,18 @@
-"""The section of a report on the errors of a run: calibration, mistakes, slices, thresholds, attributions."""
+"""Sections of a report on the errors of a run: mistakes, slices, calibration, thresholds, attributions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textclf.documents.document import (
     Block,
     Bullets,
     Cell,
     Column,
+    ConfusionTable,
     Details,
+    Explorer,
     Heading,
     Link,
     Paragraph,
@@ -19,45 +22,90 @@ from textclf.documents.document import (
 )
 from textclf.documents.wording import decimals, excerpt, p_value, percent, signed
 from textclf.evaluation.analysis import Analysis
+from textclf.evaluation.calibration import trust_words
 from textclf.evaluation.mistakes import ConfusedPair, Mistake
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wanted
+from textclf.evaluation.words import UNMOVED
 
 MOST_CHARACTERS = 400
 FIRST_MISTAKES = 5
 """Mistakes that are not folded away."""
+MOST_IN_TABLE = 20
+"""Classes up to which confusions are a table, whose cells can be asked; more are a picture."""
+FEWEST_CONFUSED = 3
+"""Examples that make a confusion worth a sentence."""
 ATTRIBUTIONS_PAGE = "attributions.html"
 
 
-def error_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return the section on errors, under its own headings of level 3.
+def confusion_blocks(
+    analysis: Analysis, pictures: Mapping[str, Picture], counts: tuple[tuple[int, ...], ...] = ()
+) -> list[Block]:
+    """Return which classes are taken for which.
 
     Args:
         analysis: What was found.
         pictures: The run's pictures by name, such as `reliability`.
+        counts: How often each class (rows) was predicted as each; empty leaves the picture alone.
     """
+    pairs = pair_blocks(analysis.pairs, max(1, analysis.options.mistakes))
+    picture = pictures.get("confusion_matrix")
+    shown = _drawn(pictures, "confusion_matrix")
+    if 0 < len(counts) <= MOST_IN_TABLE:
+        shown = [ConfusionTable(analysis.label_names, counts, picture)]
+        pairs = [Details("The most confused pairs of classes", tuple(pairs))] if analysis.pairs else pairs
+    return [*shown, *pairs]
 
-    def drawn(name: str) -> list[Block]:
-        return [pictures[name]] if name in pictures else []
 
+def explorer_blocks(analysis: Analysis, explored: Mapping[str, Any] | None) -> list[Block]:
+    """Return the mistakes: on the page all of them, to be searched; without its script the surest.
+
+    Args:
+        analysis: What was found.
+        explored: What `explored_mistakes` gives; none leaves the surest alone.
+    """
+    surest = mistake_blocks(analysis.mistakes, analysis.num_mistakes, analysis.accuracy.total)
+    return [Explorer(explored, tuple(surest))] if explored is not None and explored["rows"] else surest
+
+
+def calibration_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
+    """Return how far probabilities can be trusted, and what a threshold of them reaches."""
     return [
-        Heading(3, "Calibration"),
         Paragraph(describe_calibration(analysis)),
-        *drawn("reliability"),
-        Heading(3, "Most confident mistakes"),
-        *mistake_blocks(analysis.mistakes, analysis.num_mistakes, analysis.accuracy.total),
-        Heading(3, "Most confused pairs of classes"),
-        *pair_blocks(analysis.pairs, max(1, analysis.options.mistakes)),
-        *drawn("confusion_matrix"),
-        Heading(3, "Slices"),
-        *_slices(analysis),
-        *drawn("slices"),
+        *_drawn(pictures, "reliability"),
         Heading(3, "Thresholds"),
         *threshold_blocks(analysis),
-        *drawn("coverage"),
-        Heading(3, "Word attributions"),
-        *_attributions(analysis),
+        *_drawn(pictures, "coverage"),
     ]
+
+
+def _drawn(pictures: Mapping[str, Picture], name: str) -> list[Block]:
+    return [pictures[name]] if name in pictures else []
+
+
+def weakness_sentence(analysis: Analysis) -> str:
+    """Return the worst weakness in a sentence: the worst slice beyond chance, else the most frequent confusion."""
+    if (worst := analysis.worst_slice) is not None:
+        where = {"words": f"on texts of {worst.value} words", "class": f"on the class {worst.value}"}
+        said = where.get(worst.by, f"where {worst.by} is {worst.value}")
+        return (
+            f"Weakest {said}: right on {percent(worst.right.value or 0.0)} of {worst.right.total:,}, elsewhere on "
+            f"{percent(worst.rest.value or 0.0)}."
+        )
+    pair = next(iter(analysis.pairs), None)
+    if pair is None or pair.count < FEWEST_CONFUSED:
+        return ""
+    return (
+        f"Most frequent mistake: {pair.count:,} of {round(pair.count / pair.share):,} {pair.label} are taken for "
+        f"{pair.prediction}."
+    )
+
+
+def trust_sentence(analysis: Analysis) -> str:
+    """Return that the probabilities are not to be taken at their word; empty unless that is beyond chance."""
+    effect = analysis.temperature
+    said = trust_words(analysis.calibration, None if effect.is_applied else effect.after)
+    return f"Its {said}." if said else ""
 
 
 def describe_calibration(analysis: Analysis) -> str:
@@ -151,7 +199,7 @@ def pair_blocks(pairs: Sequence[ConfusedPair], most: int) -> list[Block]:
     return [table, Paragraph(f"{more:,} more pairs are in confused_pairs.csv.")] if more else [table]
 
 
-def _slices(analysis: Analysis) -> list[Block]:
+def slice_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the table of slices, and which of them are worse than the rest."""
     fewest = analysis.options.fewest_examples
     shown = analysis.shown_slices
@@ -181,11 +229,12 @@ def _slices(analysis: Analysis) -> list[Block]:
         for one in shown
     )
     left = len(analysis.slices) - len(shown)
-    blocks: list[Block] = [Paragraph(text), Table(columns, rows, f"Slices of {fewest} test examples or more")]
+    table = Table(columns, rows, f"Slices of {fewest} test examples or more")
+    blocks: list[Block] = [Paragraph(text), *_drawn(pictures, "slices"), table]
     return [*blocks, Paragraph(f"{left:,} more slices are in slices.csv.")] if left else blocks
 
 
-def _attributions(analysis: Analysis) -> list[Block]:
+def attribution_blocks(analysis: Analysis) -> list[Block]:
     """Return the words of each example that matter most, and where all of them are."""
     if not analysis.attributions:
         return [Paragraph("None were weighed.")]
@@ -202,7 +251,7 @@ def _attributions(analysis: Analysis) -> list[Block]:
             Cell(str(one.example), one.example),
             one.label,
             Cell(one.prediction, strong=one.prediction != one.label),
-            ", ".join(f"{excerpt(word, 40)} {signed(weight)}" for word, weight in one.strongest(6)) or "none",
+            ", ".join(f"{excerpt(word, 40)} {signed(weight)}" for word, weight in one.strongest(6)) or UNMOVED,
         )
         for one in analysis.attributions
     )

@@ -52,7 +52,7 @@ def slice_scores(data: TextData, test: Predictions, fewest: int, alpha: float) -
     """
     right = test.predicted == test.labels
     found: list[tuple[str, str, Proportion, Proportion]] = []
-    for by, value, chosen in _parts(data, test):
+    for by, value, chosen in slice_parts(data, test):
         total = int(chosen.sum())
         if total >= fewest and total < len(right):
             hits = int(right[chosen].sum())
@@ -77,7 +77,7 @@ def _p_value(own: Proportion, rest: Proportion) -> float:
     return float(fisher_exact(table).pvalue)
 
 
-def _parts(data: TextData, test: Predictions) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+def slice_parts(data: TextData, test: Predictions) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """Yield parts of the test split: what they are by, which, and whether each example is in it, bool (n,)."""
     yield from _quarters(data)
     for label, name in enumerate(test.label_names):

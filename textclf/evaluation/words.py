@@ -1,4 +1,4 @@
-"""Words of a text in any script, with their places, so that the text can be put together without some of them."""
+"""Words of a text in any script, with their places, so that it can be put together without some; their colours."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ ATTACHED = (
     "\u17b4-\u17d3\u17dd\u3099\u309a\u30fc\ufe00-\ufe0f\U000e0100-\U000e01ef\u200d"
 )
 """Marks that belong to the character before them."""
+FULL = 1.0
+"""Log-odds that a word has to count for to be shown in full colour: one half becomes 73 %."""
+FLOOR = 0.1
+"""Log-odds below which a word is not coloured: one half becomes 52.5 %, which nobody would decide otherwise for."""
+UNMOVED = "no single word moves this prediction"
+"""What is said where every word lies below the floor."""
 LEADING = "\u0e40-\u0e44\u0ec0-\u0ec4"
 """Vowels of Thai and Lao that are written before their consonant."""
 _CHARACTERS = "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSPACED)
@@ -22,6 +28,11 @@ WORD = re.compile(f"[{LEADING}]?[{_CHARACTERS}][{ATTACHED}]*|[^\\s{_CHARACTERS}]
 def words_of(text: str) -> list[str]:
     """Return the words of a text in order; of scripts without spaces, each character with its marks is one."""
     return WORD.findall(text)
+
+
+def strength(weight: float) -> float:
+    """Return how strongly a word is coloured, 0 to 1, by what it counts for in log-odds: the same in every text."""
+    return min(abs(weight) / FULL, 1.0) if abs(weight) >= FLOOR else 0.0
 
 
 def count_words(text: str) -> int:

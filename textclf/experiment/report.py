@@ -1,10 +1,11 @@
-"""`report.md` and `report.html`: all about a run, its answer first, then what it was, and what it got wrong."""
+"""`report.md` and `report.html`: all about a run, its verdict first, then what it gets wrong, then what it was."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from textclf.documents.document import (
     Block,
@@ -12,18 +13,29 @@ from textclf.documents.document import (
     Cell,
     Code,
     Column,
+    ConfusionTable,
     Details,
     Heading,
     Paragraph,
     Picture,
     Quote,
     Table,
+    Tile,
+    Tiles,
     count_cell,
 )
 from textclf.documents.wording import decimals, in_milliseconds, megabytes, parameters, percent
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.report import error_blocks
+from textclf.evaluation.report import (
+    attribution_blocks,
+    calibration_blocks,
+    confusion_blocks,
+    explorer_blocks,
+    slice_blocks,
+    trust_sentence,
+    weakness_sentence,
+)
 from textclf.evaluation.thresholds import Wanted
 from textclf.experiment.decisions import decisions_table
 from textclf.tracking.record import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, RunRecord, flat
@@ -57,6 +69,10 @@ class ReportedRun:
     analysis: Analysis
     figures: Path
     """The folder of the pictures."""
+    confusions: tuple[tuple[int, ...], ...] = ()
+    """How often each class (rows) was predicted as each; empty shows the picture alone."""
+    explored: Mapping[str, Any] | None = None
+    """All mistakes, as `explored_mistakes` gives them; none leaves the explorer out."""
 
 
 def report_blocks(run: ReportedRun) -> list[Block]:
@@ -66,49 +82,101 @@ def report_blocks(run: ReportedRun) -> list[Block]:
         path.stem: Picture(path, PICTURES.get(path.stem, ("", ""))[1], path.stem.replace("_", " "))
         for path in sorted(run.figures.glob("*.png"))
     }
-    errors = error_blocks(run.analysis, pictures)
-    training = [pictures["loss_curve"]] if "loss_curve" in pictures else []
+
+    def drawn(*names: str) -> list[Block]:
+        return [pictures[name] for name in names if name in pictures]
+
+    analysis = run.analysis
     blocks: list[Block] = [
         Heading(1, record.name),
-        Quote(summary_sentence(run)),
+        Quote(verdict(run)),
+        _tiles(run),
         *warning_blocks(record),
-        Heading(2, "Decisions"),
-        Paragraph(_chosen(record)),
-        decisions_table(record),
-        Heading(2, "Data"),
-        *_data(run),
+        Heading(2, "Confusions"),
+        *confusion_blocks(analysis, pictures, run.confusions),
+        Heading(2, "Mistakes"),
+        *explorer_blocks(analysis, run.explored),
+        Heading(3, "Words that mattered"),
+        *attribution_blocks(analysis),
+        Heading(2, "Weak spots"),
+        *slice_blocks(analysis, pictures),
+        *class_blocks(run.per_class),
+        *drawn("class_scores"),
+        Heading(2, "Calibration"),
+        *calibration_blocks(analysis, pictures),
+        Heading(2, "All scores"),
+        *score_blocks(record, {}),
+        *drawn("roc_curve", "precision_recall_curve"),
+        Heading(3, "Costs"),
+        _facts(cost_rows(record)),
         Heading(2, "Training"),
         Paragraph(course_words(record)),
-        *training,
-        Heading(2, "Results"),
-        *_results(run, pictures),
-        Heading(2, "Errors"),
-        *errors,
+        *drawn("loss_curve"),
+        Heading(2, "Data"),
+        *_data(run),
+        Heading(2, "Options"),
+        Paragraph(_chosen(record)),
+        *_option_blocks(record),
         Heading(2, "Caveats"),
         Bullets(tuple(caveats_of(record, run.class_counts, run.analysis))),
         Heading(2, "Reproduce"),
         *_again(record),
     ]
     placed = {block.path for block in blocks if isinstance(block, Picture)}
+    placed |= {block.picture.path for block in blocks if isinstance(block, ConfusionTable) and block.picture}
     return [*blocks, *(picture for picture in pictures.values() if picture.path not in placed)]
 
 
+def verdict(run: ReportedRun) -> str:
+    """Return the answer in a few sentences: how good, its worst weakness, and whether to believe its probabilities."""
+    learned = run.analysis.accuracy.interval[0] > (run.analysis.majority.value or 0.0)
+    weakness = weakness_sentence(run.analysis) if learned else ""
+    return " ".join(part for part in (_answer(run), weakness, trust_sentence(run.analysis)) if part)
+
+
+def _tiles(run: ReportedRun) -> Tiles:
+    """Return the figures to read at a glance."""
+    record, analysis = run.record, run.analysis
+    accuracy, own = analysis.accuracy, analysis.calibration
+    low, high = accuracy.interval
+    tiles = [Tile("Accuracy", percent(accuracy.value or 0.0), f"95 % interval {percent(low)[:-2]} to {percent(high)}")]
+    if (macro_f1 := record.metrics.get("test/macro_f1")) is not None:
+        tiles.append(Tile("Macro F1", decimals(macro_f1), "each class counts the same"))
+    tiles += [
+        Tile("Most frequent class alone", percent(analysis.majority.value or 0.0), "accuracy of always saying it"),
+        Tile(
+            "Mistakes", f"{analysis.num_mistakes:,}", f"of {accuracy.total:,} {'' if record.folds else 'test '}examples"
+        ),
+        Tile(
+            "Calibration error",
+            decimals(own.ece),
+            f"up to {own.by_chance:.3f} is chance" + ("" if own.is_shown_wrong else ": not shown to be off"),
+        ),
+        Tile("Speed", f"{record.costs['test_examples_per_second']:,.0f}", f"texts a second, on {record.fit['device']}"),
+    ]
+    return Tiles(tuple(tiles))
+
+
 def summary_sentence(run: ReportedRun) -> str:
+    """Return what a run reaches and how surely that is known, beside what the most frequent class alone would."""
+    low, high = run.analysis.accuracy.interval
+    said = _answer(run, f" (95 % interval {percent(low)} to {percent(high)})")
+    macro_f1 = run.record.metrics.get("test/macro_f1")
+    return said if macro_f1 is None else f"{said} Macro F1 {macro_f1:.3f}."
+
+
+def _answer(run: ReportedRun, precision: str = "") -> str:
     """Return what a run reaches, beside what the most frequent class alone would."""
     accuracy, majority = run.analysis.accuracy, run.analysis.majority
-    low, high = accuracy.interval
     what, how = (
         ("examples", ", each predicted by a fit to the other folds") if run.record.folds else ("test examples", "")
     )
     said = (
         f"{run.record.model} is right on {percent(accuracy.value or 0.0)} of {accuracy.total:,} {what} of "
-        f"{run.record.dataset}{how} (95 % interval {percent(low)} to {percent(high)}); always saying the "
-        f"most frequent class would be right on {percent(majority.value or 0.0)}"
+        f"{run.record.dataset}{how}{precision}; always saying the most frequent class would be right on "
+        f"{percent(majority.value or 0.0)}"
     )
-    if low <= (majority.value or 0.0):
-        said += ", and no more than that is shown"
-    macro_f1 = run.record.metrics.get("test/macro_f1")
-    return said + ("." if macro_f1 is None else f". Macro F1 {macro_f1:.3f}.")
+    return said + (", and no more than that is shown." if accuracy.interval[0] <= (majority.value or 0.0) else ".")
 
 
 def warning_blocks(record: RunRecord) -> list[Block]:
@@ -177,15 +245,20 @@ def course_words(record: RunRecord) -> str:
     return said
 
 
-def _results(run: ReportedRun, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return the scores, those of each class, and what predicting costs."""
-    drawn = [pictures[name] for name in ("class_scores", "roc_curve", "precision_recall_curve") if name in pictures]
-    return [
-        *score_blocks(run.record, run.per_class),
-        *drawn,
-        Heading(3, "Costs"),
-        _facts(cost_rows(run.record)),
+def _option_blocks(record: RunRecord) -> list[Block]:
+    """Return the options: those that differ from textclf's defaults in sight, the others folded away."""
+    table = decisions_table(record)
+    changed, kept = [
+        tuple(row for row in table.rows if (isinstance(row[1], Cell) and row[1].strong) == wanted)
+        for wanted in (True, False)
     ]
+    blocks: list[Block] = []
+    if changed:
+        blocks.append(Table(table.columns, changed, "Options that differ from textclf's defaults"))
+    if kept:
+        inner = Table(table.columns, kept, "Options that matter")
+        blocks.append(Details(f"The {len(kept)} that are at their defaults", (inner,)))
+    return blocks
 
 
 def score_blocks(record: RunRecord, per_class: Mapping[str, Mapping[str, float | None]]) -> list[Block]:
@@ -199,6 +272,16 @@ def score_blocks(record: RunRecord, per_class: Mapping[str, Mapping[str, float |
     names = [key.partition("/")[2] for key in record.metrics if key.startswith("test/")]
     numbers = (Column("metric"), *(Column(split, numeric=True) for split in splits))
     scores = tuple((name, *(decimals(record.metrics.get(f"{split}/{name}"), 4) for split in splits)) for name in names)
+    blocks: list[Block] = [
+        Table(numbers, scores),
+        Paragraph(f"{_tested(record)} A metric without a figure is undefined here."),
+        *_fold_blocks(record),
+    ]
+    return blocks + class_blocks(per_class)
+
+
+def class_blocks(per_class: Mapping[str, Mapping[str, float | None]]) -> list[Block]:
+    """Return the scores of each class on the test split; nothing without classes."""
     columns = (Column("class"), *(Column(name, numeric=True) for name in ("precision", "recall", "F1", "examples")))
     classes = tuple(
         (
@@ -211,12 +294,7 @@ def score_blocks(record: RunRecord, per_class: Mapping[str, Mapping[str, float |
     table: Block = Table(columns, classes)
     if len(classes) > MOST_ROWS:
         table = Details(f"All {len(classes)} classes", (table,))
-    blocks: list[Block] = [
-        Table(numbers, scores),
-        Paragraph(f"{_tested(record)} A metric without a figure is undefined here."),
-        *_fold_blocks(record),
-    ]
-    return blocks + ([Heading(3, "Each class, on the test split"), table] if classes else [])
+    return [Heading(3, "Each class, on the test split"), table] if classes else []
 
 
 def _tested(record: RunRecord) -> str:

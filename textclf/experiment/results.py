@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
-from sklearn.metrics import classification_report
+from sklearn.metrics import classification_report, confusion_matrix
 
 from textclf.data.dataset import SPLITS, TextData, labels_of
 from textclf.documents.document import to_html, to_markdown
@@ -20,6 +20,7 @@ from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attribut
 from textclf.evaluation.attributions import attributions_page
 from textclf.evaluation.evaluate import Evaluation
 from textclf.evaluation.metrics import class_figures, undefined_metrics
+from textclf.evaluation.mistakes import explored_mistakes
 from textclf.evaluation.predictions import prediction_table, sample_lines
 from textclf.evaluation.report import ATTRIBUTIONS_PAGE
 from textclf.experiment.fitting import Outcome
@@ -32,7 +33,6 @@ from textclf.training.plots import plot_training_curves
 
 log = logging.getLogger("textclf.experiment")
 
-ANALYSIS_FILE = "analysis.json"
 REPORT_PAGE = "report.html"
 
 
@@ -64,16 +64,18 @@ def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: An
 
     folder = run_dir / records.FIGURES
     folder.mkdir(exist_ok=True)
-    title = record.name
-    plots.plot_confusion_matrix(predictions, title, folder / "confusion_matrix.png")
-    plots.plot_roc_curves(predictions, title, folder / "roc_curve.png")
-    plots.plot_precision_recall_curves(predictions, title, folder / "precision_recall_curve.png")
-    plot_training_curves(found.fit, record.objective, title, folder / "loss_curve.png")
-    plots.plot_class_scores(predictions, title, folder / "class_scores.png")
-    more = write_analysis(run_dir, analysis, title)
+    plots.plot_confusion_matrix(predictions, folder / "confusion_matrix.png")
+    plots.plot_roc_curves(predictions, folder / "roc_curve.png")
+    plots.plot_precision_recall_curves(predictions, folder / "precision_recall_curve.png")
+    plot_training_curves(found.fit, record.objective, folder / "loss_curve.png")
+    plots.plot_class_scores(predictions, folder / "class_scores.png")
+    more = write_analysis(run_dir, analysis, record.name)
     counts = {split: np.bincount(labels_of(rows), minlength=len(names)) for split, rows in found.splits.items()}
     class_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}
-    blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder))
+    confusions = confusion_matrix(predictions.labels, predictions.predicted, labels=list(range(len(names))))
+    explored = explored_mistakes(data, predictions)
+    counted = tuple(map(tuple, confusions.tolist()))
+    blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder, counted, explored))
     write_text(run_dir / records.REPORT_FILE, to_markdown(blocks, run_dir))
     write_text(run_dir / REPORT_PAGE, to_html(record.name, blocks))
     return [
@@ -102,18 +104,18 @@ def _prediction_table(found: Outcome) -> pd.DataFrame:
 
 
 def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:
-    """Write the error analysis: figures as JSON and CSV, pictures, and the page of attributions.
+    """Write the error analysis: figures as JSON and CSV, pictures, and the page of attributions under a title.
 
     Returns:
         The names of the files, without the pictures.
     """
     folder = run_dir / records.FIGURES
-    plots.plot_reliability(analysis, title, folder / "reliability.png")
-    plots.plot_coverage(analysis, title, folder / "coverage.png")
-    plots.plot_slices(analysis, title, folder / "slices.png")
+    plots.plot_reliability(analysis, folder / "reliability.png")
+    plots.plot_coverage(analysis, folder / "coverage.png")
+    plots.plot_slices(analysis, folder / "slices.png")
     said = plain_analysis(analysis)
-    write_json(run_dir / ANALYSIS_FILE, said)
-    files = [ANALYSIS_FILE]
+    write_json(run_dir / records.ANALYSIS_FILE, said)
+    files = [records.ANALYSIS_FILE]
     for name, rows in [("slices", pd.json_normalize(said["slices"], sep="_")), ("confused_pairs", said["pairs"])]:
         table = pd.DataFrame(rows)
         if len(table):

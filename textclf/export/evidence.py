@@ -15,13 +15,12 @@ from typing import Any
 from textclf.documents.wording import percent
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.proportions import Proportion
-from textclf.experiment.results import ANALYSIS_FILE
 from textclf.export.contents import is_on_hub, public_record, scrubbed
 from textclf.models.options import PACKAGED_VECTORS
 from textclf.models.saved import Description, read_description
 from textclf.system.environment import other_hub
 from textclf.tracking.find_runs import RunReference
-from textclf.tracking.record import METRICS_FILE, RunRecord, refuse_changed
+from textclf.tracking.record import ANALYSIS_FILE, METRICS_FILE, RunRecord, refuse_changed
 
 log = logging.getLogger(__name__)
 

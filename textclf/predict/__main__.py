@@ -98,10 +98,12 @@ def main() -> None:
 def _predict(given: argparse.Namespace) -> None:
     """Do what the command line names."""
     if given.texts:
-        from textclf.predict.texts import predict_texts, shown
+        from textclf.predict.texts import predict_texts, shown, trust_note
 
         for prediction in predict_texts(given.run, given.texts, given.threshold, given.device):
             print(terminal(shown(prediction, given.top_k)))
+        if note := trust_note(given.run):
+            print(terminal(f"note: {note}"), file=sys.stderr)
         return
     from textclf.data.readers.text import form_of
     from textclf.predict.inputs import TextColumns

@@ -77,8 +77,8 @@ def _write(folder: Path, true: TrueLabels, located: RunReference, source: str, f
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     title = f"{located.record.name if located.record else located.said} on {Path(source).name}"
-    plot_confusion_matrix(predictions, title, figures / "confusion_matrix.png")
-    drawn = plot_class_scores(predictions, title, figures / "class_scores.png")
+    plot_confusion_matrix(predictions, figures / "confusion_matrix.png")
+    drawn = plot_class_scores(predictions, figures / "class_scores.png")
     accuracy = Proportion(true.right, true.scored)
     own = calibration_of(predictions)
     tested = located.record.metrics.get("test/accuracy") if located.record else None

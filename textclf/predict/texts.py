@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textclf.documents.escape import terminal
-from textclf.errors import ConfigError, DataError
+from textclf.errors import ArtifactError, ConfigError, DataError
 from textclf.models.given_texts import checked
 from textclf.models.prediction import ABSTAIN, Prediction, check_threshold
 from textclf.models.saved import read_description
 from textclf.tracking.find_runs import RunReference, resolve_run
+from textclf.tracking.record import ANALYSIS_FILE, refuse_changed
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier
@@ -46,6 +48,26 @@ def predict_texts(
             f'"A man plays the guitar." "Somebody makes music."; got {len(texts)}.'
         )
     return ready(located, device).predict(list(texts[::2]), list(texts[1::2]), threshold)
+
+
+def trust_note(run: str) -> str | None:
+    """Return in a sentence that a run's probabilities are not what they say; none where they are, or none knows.
+
+    Raises:
+        ArtifactError: If there is no such run.
+    """
+    folder = resolve_run(run).folder
+    if folder is None:
+        return None
+    try:
+        refuse_changed(folder, ANALYSIS_FILE)
+        analysis = json.loads((folder / ANALYSIS_FILE).read_text(encoding="utf-8"))
+    except (ArtifactError, OSError, ValueError):
+        return None
+    from textclf.evaluation.calibration import trust_of_run
+
+    said = trust_of_run(analysis)
+    return f"this classifier's {said} (measured on its own test examples)" if said else None
 
 
 def found_run(run: str) -> RunReference:

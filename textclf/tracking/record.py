@@ -17,6 +17,7 @@ from textclf.system.redact import redacted, redacted_tree
 
 RUN_FILE = "run.json"
 METRICS_FILE = "evaluation_metrics.json"
+ANALYSIS_FILE = "analysis.json"
 PREDICTIONS_FILE = "predictions.parquet"
 REPORT_FILE = "report.md"
 PAGE_FILE = "report.html"

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from textclf.documents.plotting import figure
+from textclf.documents.plotting import figure, legend_below
 from textclf.evaluation.plots import BLUE, GREEN, RED
 from textclf.training.result import FitResult
 
 
-def plot_training_curves(fit: FitResult, objective: str, title: str, path: Path) -> bool:
+def plot_training_curves(fit: FitResult, objective: str, path: Path) -> bool:
     """Draw training loss by step, and validation loss and objective by epoch.
 
     Returns:
@@ -29,20 +29,11 @@ def plot_training_curves(fit: FitResult, objective: str, title: str, path: Path)
         validation = [epoch.metrics.get("validation/log_loss", np.nan) for epoch in fit.epochs]
         axes.plot(steps, validation, "o-", color=RED, label="validation")
         best = next(epoch for epoch in fit.epochs if epoch.epoch == fit.best_epoch)
-        axes.axvline(best.step, color=GREEN, linestyle="--", linewidth=1)
-        axes.annotate(
-            f"kept: epoch {best.epoch}\n{objective} {best.metrics.get(objective, float('nan')):.3f}",
-            (best.step, 0.98),
-            xycoords=("data", "axes fraction"),
-            xytext=(-5, 0),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            fontsize=9,
-            color="#006b4f",
-        )
+        kept = f"kept: {objective} {best.metrics.get(objective, float('nan')):.3f}"
+        axes.axvline(best.step, color=GREEN, linestyle="--", linewidth=1.4, label=kept)
+        title = f"Loss while training: epoch {best.epoch} of {len(fit.epochs)} was kept"
         axes.set(title=title, xlabel="step", ylabel="loss (nats)")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
+        legend_below(axes, 2)
     return True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from textclf.app import markup
+from textclf.app import facts, markup
 from textclf.app.classifiers import Loaded, Weighed, check_text
 from textclf.app.feedback import LONGEST_NOTE, Feedback, count_lines, feedback_file, save_feedback, training_command
 from textclf.app.history import Asked, kept
@@ -86,6 +86,8 @@ def _show(result: Result, choice: Choice, loaded: Loaded) -> None:
     asked = result.asked
     st.header("Result", anchor=False)
     common.show(markup.answer(asked.label, asked.score, result.seconds))
+    if choice.record is not None and (trust := facts.trust(choice.folder)):
+        common.show(markup.message("note", f"This classifier's {trust} (measured on its own test examples)."))
     ranked = sorted(asked.probabilities.items(), key=lambda item: -item[1])
     shown = ranked[:MOST_BARS]
     caption = "Probability of each class"
