@@ -45,7 +45,7 @@ def test_the_page_has_a_row_for_a_setup_and_links_that_move_with_the_folder(tmp_
     (folder / "comparison" / "report.html").write_text("")
     failed(outputs / "runs" / "x")
     page, text = shown(outputs)
-    assert "2 finished runs of 1 setup on 1 test set, 1 failed." in text
+    assert "2 finished runs of 1 setup on 1 test set, 1 failed, as of 2" in text
     assert "bert 0.850 ± 0.071" in text
     assert "seed 1 seed 2 comparison 2 2.0 s 4.0 ms 3.0 MB 2026-01-01" in text
     assert "DataError: no such file" in text

@@ -128,7 +128,7 @@ def _summary(found: Entries, tests: Sequence[Ranking]) -> str:
     said[0] += f" on {_count(len(tests), 'test set')}"
     states = Counter(entry.state for entry in found.open)
     said += [f"{states[state]:,} {state}" for state in STATES if states[state]]
-    return f"{', '.join(said)}. Written {_when(found.written)}, when a run or sweep last began or ended."
+    return f"{', '.join(said)}, as of {_when(found.written)}."
 
 
 def _count(number: int, what: str) -> str:
