@@ -64,7 +64,7 @@ audit: $(INSTALLED) ## Look for secrets in the tracked files and, on the network
 	  *) echo 'make audit: a locked version has a known hole; see above.' >&2; exit 1 ;; \
 	esac
 
-ui: $(INSTALLED) ## Browse the runs of ./mlruns at http://127.0.0.1:5000
+ui: $(INSTALLED) ## Browse the runs of ./mlruns in MLflow, at the address that it says
 	$(BIN)/python -m textclf.ui
 
 serve: $(INSTALLED) ## Serve MODEL, by default models:/reviews@champion, at http://127.0.0.1:5001

@@ -8,7 +8,15 @@ import pytest
 
 from tests.tracking.test_record import RECORD
 from textclf.evaluation.predictions import Predictions
-from textclf.experiment.notes import best_figures, best_run, costs_words, rounded_figures, run_note, sweep_note
+from textclf.experiment.notes import (
+    best_figures,
+    best_run,
+    costs_words,
+    is_collapsed,
+    rounded_figures,
+    run_note,
+    sweep_note,
+)
 
 LABELS = np.array([0] * 50 + [1] * 50)
 
@@ -24,7 +32,7 @@ def predicted(right):
     return Predictions(LABELS, np.eye(2, dtype=np.float32)[answers], ("a", "b"))
 
 
-COLLAPSED = {"warnings": ["in fold 1: collapse: all 10 validation predictions are 'a'."]}
+COLLAPSED = {"warnings": ["collapse: all 10 validation predictions are 'a'."]}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +67,12 @@ def test_the_best_run_is_chosen_on_validation_and_has_not_collapsed():
     assert best_figures(best) == {"test/accuracy": 0.8123, "validation/accuracy": 0.8}
     assert best_run([collapsed]) is None
     assert best_run([]) is None
+
+
+@pytest.mark.parametrize(("others", "collapsed"), [("", False), (" and 2 more", False), (" and 4 more", True)])
+def test_folds_have_collapsed_where_all_of_them_have(others, collapsed):
+    fit = {"warnings": [f"in fold 1{others}: collapse: all 10 validation predictions are 'a'."]}
+    assert is_collapsed(run("r", 0.5, folds={"folds": 5}, fit=fit)) is collapsed
 
 
 def test_lower_is_better_where_the_objective_is_a_loss():

@@ -19,8 +19,11 @@ MOST_CHARACTERS = 4500
 
 
 def is_collapsed(record: RunRecord) -> bool:
-    """Whether a run warned that its classifier gives every text the same class."""
-    return any("collapse:" in str(warning) for warning in record.fit.get("warnings", ()))
+    """Whether a run warned that its classifier gives every text the same class; of folds, that all of them do."""
+    others = int(record.folds.get("folds", 1)) * int(record.folds.get("repeats", 1)) - 1
+    everywhere = f" and {others} more: collapse:"
+    warnings = [str(warning) for warning in record.fit.get("warnings", ())]
+    return any(warning.startswith("collapse:") or everywhere in warning for warning in warnings)
 
 
 def rounded_figures(figures: Mapping[str, float]) -> dict[str, float]:

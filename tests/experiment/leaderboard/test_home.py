@@ -45,9 +45,9 @@ def test_the_page_has_a_row_for_a_setup_and_links_that_move_with_the_folder(tmp_
     (folder / "comparison" / "report.html").write_text("")
     failed(outputs / "runs" / "x")
     page, text = shown(outputs)
-    assert "2 finished runs of 1 setup on 1 test set, 1 failed." in text
+    assert "2 finished runs of 1 setup on 1 test set, 1 failed, as of 2" in text
     assert "bert 0.850 ± 0.071" in text
-    assert "2.0 s 4.0 ms 3.0 MB 2026-01-01" in text
+    assert "seed 1 seed 2 comparison 2 2.0 s 4.0 ms 3.0 MB 2026-01-01" in text
     assert "DataError: no such file" in text
     assert "and more" not in text
     moved = outputs.rename(tmp_path / "moved")
@@ -95,8 +95,8 @@ def test_a_sweep_under_way_says_how_far_it_is(tmp_path):
         text = shown(tmp_path)[1]
     finally:
         lease.give_back()
-    assert re.search(r"Under way .* a study under way 1 1 0 2 about ", text)
-    assert "a study stopped 1 1 0 2 –" in shown(tmp_path)[1]
+    assert re.search(r"Under way .* a study under way – 1 1 0 2 about ", text)
+    assert "a study stopped – 1 1 0 2 –" in shown(tmp_path)[1]
 
 
 def test_the_page_is_bounded(tmp_path):

@@ -128,6 +128,7 @@ class Entries:
     open: tuple[OpenEntry, ...] = ()
     sweeps: tuple[SweepEntry, ...] = ()
     written: float = field(default_factory=time.time)
+    """When it was looked for, in seconds since 1970."""
 
 
 def read_entries(outputs: Path, keep: bool = True) -> Entries:

@@ -128,7 +128,7 @@ def _summary(found: Entries, tests: Sequence[Ranking]) -> str:
     said[0] += f" on {_count(len(tests), 'test set')}"
     states = Counter(entry.state for entry in found.open)
     said += [f"{states[state]:,} {state}" for state in STATES if states[state]]
-    return f"{', '.join(said)}. Written {_when(found.written)}, when a run or sweep last began or ended."
+    return f"{', '.join(said)}, as of {_when(found.written)}."
 
 
 def _count(number: int, what: str) -> str:
@@ -163,12 +163,12 @@ def _ranking_blocks(ranking: Ranking, most: int, compared: set[str]) -> tuple[Bl
         Column(f"Test {label}", True, "mean over seeds ± standard deviation over them"),
         *(() if ranking.metric == "accuracy" else (Column("Accuracy", True),)),
         Column("95 % interval", True, "of the accuracy, for the draw of the test examples (Wilson)"),
+        Column("Reports", hint="of each run, by its seed; and the comparison of its sweep"),
         Column("Seeds", True),
         Column("Training", True, "mean time of a run's training; of all fits of a cross-validation"),
         Column("A text", True, "median time to predict one text"),
         Column("Size", True, "of the saved classifier"),
         Column("Date", hint="of the newest run"),
-        Column("Reports", hint="of each run, by its seed; and the comparison of its sweep"),
         *((Column("Note"),) if any(notes) else ()),
     )
     best = next((row for row in ranking.rows if row.score is not None), None)
@@ -198,12 +198,12 @@ def _cells(row: Row, is_best: bool, metric: str, compared: set[str]) -> tuple[st
         Cell(score, row.score, is_best),
         *(() if metric == "accuracy" else (Cell(accuracy, row.accuracy),)),
         Cell(interval(*row.interval) if row.interval else MISSING, row.accuracy),
+        Cell(MISSING, links=tuple(shown)),
         count_cell(row.seeds),
         Cell(MISSING if train is None else duration(train) if train >= 60 else in_seconds(train), train),
         Cell(in_milliseconds(latency), latency),
         Cell(megabytes(size), size),
         Cell(newest.started[:10], _seconds(newest.started)),
-        Cell(MISSING, links=tuple(shown)),
     )
 
 
@@ -239,13 +239,13 @@ def _sweeps_table(sweeps: Sequence[SweepEntry], found: Entries) -> Table:
     columns = (
         Column("Sweep"),
         Column("State"),
+        Column("Comparison"),
         Column("Finished", True),
         Column("Failed", True),
         Column("Running", True),
         Column("To come", True),
         Column("Time left", True),
         Column("Began"),
-        Column("Comparison"),
     )
     rows = []
     for sweep in sweeps:
@@ -263,13 +263,13 @@ def _sweeps_table(sweeps: Sequence[SweepEntry], found: Entries) -> Table:
             (
                 sweep.name,
                 state,
+                Cell(MISSING, links=(Link("comparison", report),) if sweep.comparison else ()),
                 count_cell(done),
                 count_cell(failed),
                 count_cell(running),
                 Cell(MISSING if to_come is None else f"{to_come:,}", to_come),
                 Cell(left, sweep.left[0] if sweep.left else None),
                 Cell(_when(sweep.began), sweep.began),
-                Cell(MISSING, links=(Link("comparison", report),) if sweep.comparison else ()),
             )
         )
     return Table(columns, tuple(rows))
@@ -291,15 +291,15 @@ def _jobs(found: Entries) -> tuple[Counter[str], dict[str, Counter[str]]]:
 
 def _open_blocks(entries: Sequence[OpenEntry]) -> list[Block]:
     newest = sorted(entries, key=lambda entry: (entry.state != "running", -entry.when, entry.folder))
-    columns = (Column("Run"), Column("State"), Column("Why"), Column("When"), Column("Folder"), Column("Log"))
+    columns = (Column("Run"), Column("State"), Column("Log"), Column("Why"), Column("When"), Column("Folder"))
     rows = tuple(
         (
             entry.name,
             entry.state,
+            Cell(MISSING, links=(Link(LOG_FILE, f"{entry.folder}/{LOG_FILE}"),) if entry.log else ()),
             entry.why or MISSING,
             Cell(_when(entry.when), entry.when),
             entry.folder,
-            Cell(MISSING, links=(Link(LOG_FILE, f"{entry.folder}/{LOG_FILE}"),) if entry.log else ()),
         )
         for entry in newest[:MOST_OPEN]
     )
