@@ -27,7 +27,7 @@ from omegaconf import DictConfig
 
 from textclf.__main__ import bash_script
 from textclf.errors import ConfigError
-from textclf.experiment import config
+from textclf.experiment import config, console
 from textclf.experiment.arguments import CONF, deferred, has_options, in_order, own_arguments, parsed, swept_groups
 from textclf.experiment.cli import explain, follower_overrides, help_text, is_follower, study_of
 from textclf.experiment.config import build, build_experiment
@@ -166,6 +166,8 @@ def main() -> None:
             return
         sys.argv[1:] = in_order(sys.argv[1:], given.overrides)
         if not (given.cfg or given.info or given.shell_completion):
+            if not is_follower():
+                console.begin()
             sys.argv[1:] = deferred(sys.argv[1:], _swept(given.multirun, given.overrides))
         with signals.stoppable():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(invocation.job)()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import re
 import shlex
@@ -37,15 +36,6 @@ from textclf.system.unfinished import new_temporary_folder
 if TYPE_CHECKING:
     from textclf.data.options import DatasetOptions
     from textclf.experiment.options import Experiment
-
-
-class ConsoleFormatter(logging.Formatter):
-    """One plain line an event: tracebacks are for the log file."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message, with its level in front where that says something."""
-        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return terminal(redacted(prefix + record.getMessage()))
 
 
 HELP = """\

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from textclf.audit.gate import pass_gate
-from textclf.data.dataset import SPLITS, TextData, summary
+from textclf.data.dataset import SPLITS, TextData, headline, summary
 from textclf.data.load import load
 from textclf.errors import ConfigError, DataError
 from textclf.evaluation.analysis import analyse
@@ -45,6 +45,8 @@ from textclf.training.fit import fit as fit_model
 from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger("textclf.experiment")
+screen = logging.getLogger("textclf.said")
+screen_of_data = logging.getLogger("textclf.said.data")
 
 
 def run_experiment(
@@ -84,7 +86,7 @@ def run_experiment(
     with open_run(run_dir, started, resume, accept_changes) as folder:
         if folder.record is not None:
             folder.check_data(load(experiment.dataset).fingerprint)
-            log.info("finished before, so not run again: %s in %s", scores_said(folder.record), run_dir)
+            screen.info("finished before, so not run again: %s in %s", scores_said(folder.record), run_dir)
             return folder.record
         return _run(experiment, folder, phases, parent_run_id)
 
@@ -124,6 +126,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         with phases.phase("load"):
             data = load(experiment.dataset, run_dir)
             folder.check_data(data.fingerprint)
+            screen_of_data.info("%s", headline(data))
             log.info("%s", summary(data))
         with phases.phase("audit"):
             data, audited = pass_gate(data, experiment.dataset.on_leakage)

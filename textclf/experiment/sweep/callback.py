@@ -77,6 +77,8 @@ class SweepCallback(Callback):
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note the time, and take a GPU where jobs run side by side."""
         self.began = time.time()
+        if self.open is not None:
+            self.open.watch.is_here = True
         _redact_configs(config)
         launcher = str(config.hydra.launcher.get("_target_", "")).rpartition(".")[2]
         if config.hydra.mode.name == "MULTIRUN" and launcher in SHARES_GPUS and "SLURM_JOB_ID" not in os.environ:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import shlex
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -25,7 +27,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from textclf.compare.options import CompareOptions
 from textclf.documents.escape import terminal
-from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
+from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line, listed
+from textclf.evaluation.metric_names import direction
+from textclf.experiment import console
 from textclf.experiment.arguments import task_overrides
 from textclf.experiment.cli import explain
 from textclf.experiment.config import build
@@ -46,7 +50,7 @@ from textclf.system.redact import redacted
 from textclf.tracking.claims import start_is_over
 from textclf.tracking.lease import BusyError, Lease, at_work, take_lease
 from textclf.tracking.options import TrackedRun, comparison_url
-from textclf.tracking.record import RUN_FILE, STATUS_FILE, RunRecord, read_record
+from textclf.tracking.record import CLASSIFIER, RUN_FILE, STATUS_FILE, RunRecord, read_record
 from textclf.tracking.start import start_sweep
 
 log = logging.getLogger("textclf.sweep")
@@ -54,6 +58,8 @@ log = logging.getLogger("textclf.sweep")
 COMPARISON = "comparison"
 """Folder of the comparison inside that of the sweep."""
 POLL_SECONDS = 1.0
+MOST_VALUES = 12
+"""Values of an option that the heading of a sweep names."""
 HYDRAS_OWN = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 PLANNED = "hydra_plugins.textclf_basic.PlannedBasicSweeper"
 """The sweeper that runs the jobs of the plan in its place."""
@@ -81,11 +87,14 @@ class OpenSweep:
         self.watch = SweepWatch(self.folder, self.sweep, {status.job for status in finished.values()})
         self.watch.start()
         self.is_open = True
+        console.tell_of_sweep()
         atexit.register(self.abandon)
         what = f"{plan.total} jobs" if plan.total is not None else "jobs"
         print(f"{'study ' if study else ''}{self.sweep.name}: {what}, in {config.hydra.sweep.dir}", flush=True)
+        for line in varied_lines(self.sweep.jobs):
+            print(terminal(redacted(line)), flush=True)
         if finished:
-            print(f"{len(finished)} of them were finished before", flush=True)
+            print(f"{len(finished)} of them were finished before, and are not run again", flush=True)
         if self.lease is None:
             print(f"led by {at_work(self.folder) or 'another process'}, which will compare them", flush=True)
 
@@ -206,10 +215,11 @@ class OpenSweep:
         if self.lease is not None and len(records) > 1 and not self.sweep.search:
             self._compare()
         print(f"runs, figures and reports: {self.folder}")
+        if (best := _best(records, statuses)) is not None:
+            print(f'predict with the best on validation: python -m textclf.predict {shlex.quote(str(best))} "a text"')
         if self.parent.url:
-            print(f"side by side in MLflow:    python -m textclf.ui, then {comparison_url(self.parent.url)}")
-            print(f"the sweep itself:          {self.parent.url}")
-        self._tell_what_is_missing(failures, lost, unreadable)
+            print(f"side by side in MLflow: python -m textclf.ui, then {comparison_url(self.parent.url)}")
+        self._tell_what_is_missing(lost, unreadable)
         wrong = len(failures) + len(lost) + len(unreadable)
         if wrong:
             print(f"\n{wrong} of {self.sweep.total or len(statuses)} jobs failed; see {self.folder}/job*/run.log")
@@ -218,9 +228,7 @@ class OpenSweep:
         self.parent.log_metrics({"jobs": float(len(statuses)), "jobs_failed": float(wrong)})
         return not wrong
 
-    def _tell_what_is_missing(self, failures: list[JobStatus], lost: list[int], unreadable: list[str]) -> None:
-        for status in failures:
-            print(terminal(redacted(f"\njob {status.job} ({' '.join(status.overrides)}) failed: {status.error}")))
+    def _tell_what_is_missing(self, lost: list[int], unreadable: list[str]) -> None:
         for number in lost:
             what = " ".join(self.sweep.jobs[number]) if number < len(self.sweep.jobs) else ""
             print(f"\njob {number} ({what}) never ended: its process was stopped, or it was not begun")
@@ -253,6 +261,26 @@ class OpenSweep:
                 self.context.__exit__(KeyboardInterrupt, interrupt, None)
             if self.lease is not None:
                 self.lease.give_back()
+
+
+def _best(records: Mapping[int, RunRecord], statuses: Mapping[Path, JobStatus]) -> Path | None:
+    """Return the folder of the run with the best objective that keeps a classifier; none where no run does."""
+    scored = [
+        (direction(record.objective) * record.metrics[record.objective], path)
+        for path, status in statuses.items()
+        if (record := records.get(status.job)) is not None and record.objective in record.metrics
+        if (path / CLASSIFIER).is_dir()
+    ]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def varied_lines(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each option that jobs differ in, with its values."""
+    values: dict[str, dict[str, None]] = {}
+    for job in jobs:
+        for key, value in options_of(job).items():
+            values.setdefault(key, {})[value] = None
+    return [f"  {key}: {listed(found, MOST_VALUES)}" for key, found in values.items() if len(found) > 1]
 
 
 def _working(folder: Path) -> list[Path]:
