@@ -162,8 +162,9 @@ def test_a_search_goes_on_from_its_storage_and_chooses_on_validation_alone(tmp_p
 
 def test_a_search_of_which_every_trial_fails_ends_with_a_table(tmp_path, quick):
     done = quick(
-        "study=tune_naive_bayes", "hydra.sweeper.n_trials=2", "tracker=none", "dataset.train=none.jsonl", cwd=tmp_path
-    )
+        "study=tune_naive_bayes", "hydra.sweeper.n_trials=2", "tracker=none", "dataset.on_leakage=fail",
+        "dataset.test=bundled:reviews/train.jsonl", cwd=tmp_path,
+    )  # fmt: skip
     assert done.returncode == 3, done.stdout + done.stderr
     assert "no trial of the search ended with a score" in done.stdout
     assert "2 of 2 jobs failed" in done.stdout
@@ -262,8 +263,35 @@ def test_no_network_is_told_within_seconds_with_the_ways_on(overrides, ways, tmp
     done = quick(*overrides, "tracker=none", cwd=tmp_path)
     assert done.returncode == 1
     for words in ("and http://127.0.0.1:9 does not answer", "HF_HUB_OFFLINE=1", *ways):
-        assert words in done.stdout
+        assert words in done.stdout + done.stderr
     assert time.monotonic() - start < 100  # the libraries alone would retry for longer
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["dataset.train=none.jsonl"], "dataset.train=none.jsonl: there is no such file"),
+        (["dataset.text_column=msg"], "dataset.text_column=text"),
+        (["-m", "model=majority,naive_bayes", "dataset.train=none.jsonl"], "there is no such file"),
+        (["-m", "model=bert,roberta", "seed=1,2", "model.checkpoint=./nothing"], "./nothing: there is no such folder"),
+        (["study=tune_naive_bayes", "dataset.train=none.jsonl"], "there is no such file"),
+    ],
+    ids=["file", "column", "sweep", "checkpoint", "search"],
+)
+def test_what_is_missing_is_told_before_anything_is_made(overrides, said, tmp_path, quick):
+    done = quick(*overrides, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count(said) == 1, done.stderr
+    assert not list(tmp_path.iterdir()), "no folder, and no run in MLflow"
+
+
+def test_a_sweep_of_which_some_jobs_cannot_run_says_so_first(tmp_path, quick):
+    done = quick("-m", "model=majority,bert", "seed=1,2", "dataset.max_train_examples=60", "tracker=none", cwd=tmp_path)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.stdout.count("Checkpoint 'google-bert/bert-base-uncased' is not in the local cache") == 1
+    first = done.stdout.index("2 of 3 jobs cannot be run, and the others are:\n  jobs 1, 2 (model=bert): Checkpoint")
+    assert first < done.stdout.index("[1/3]")
+    assert done.stdout.count("    for the reason above") == 2
 
 
 def test_a_file_in_the_way_of_the_run_folder_is_told(tmp_path, quick):

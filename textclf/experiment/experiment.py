@@ -17,6 +17,7 @@ from typing import Any
 
 from textclf.audit.gate import pass_gate
 from textclf.data.dataset import SPLITS, TextData, headline, summary
+from textclf.data.load import check as check_data
 from textclf.data.load import load
 from textclf.errors import ConfigError, DataError
 from textclf.evaluation.analysis import analyse
@@ -197,7 +198,7 @@ def _fitted(experiment: Experiment, data: TextData, context: RunContext, phases:
 
 
 def check(experiment: Experiment) -> None:
-    """Raise before any data is loaded where the objective, the model or the trainer is not usable.
+    """Raise before any data is loaded where the objective, the data, the model or the trainer is not usable.
 
     Raises:
         TextclfError: With what is wrong and what would help.
@@ -205,6 +206,7 @@ def check(experiment: Experiment) -> None:
     check_objective(experiment.objective)
     if experiment.dataset.folds is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("dataset.folds cross-validates in one process; leave out torchrun, or dataset.folds.")
+    check_data(experiment.dataset)
     check_model(experiment.model, experiment.trainer)
     if experiment.save_classifier and isinstance(experiment.model, ClassicalModel):
         from textclf.models.classical.pipeline import check_is_read_again

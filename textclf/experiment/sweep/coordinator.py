@@ -33,6 +33,7 @@ from textclf.experiment import console
 from textclf.experiment.arguments import task_overrides
 from textclf.experiment.cli import explain
 from textclf.experiment.config import build
+from textclf.experiment.preflight import Obstacle, obstacles, refuse_if_none_can_run
 from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
 from textclf.experiment.sweep.seeds import without_repeats
 from textclf.experiment.sweep.status import (
@@ -80,23 +81,47 @@ class OpenSweep:
         self.jobs = [[*job, *resuming] for job in plan.jobs]
         if str(config.hydra.sweeper._target_) == HYDRAS_OWN:
             config.hydra.sweeper._target_ = PLANNED
+        before = read_sweep(self.folder) if config.resume else None
+        what = f"{plan.total} jobs" if plan.total is not None else "jobs"
+        print(f"{'study ' if study else ''}{(before or plan).name}: {what}, in {config.hydra.sweep.dir}", flush=True)
+        for line in varied_lines(self.jobs):
+            print(terminal(redacted(line)), flush=True)
+        found = self._look_ahead(plan)
         self.lease = self._lead(config.resume)
         self.sweep = self._join_or_begin(plan, config.resume)
         start_is_over(self.folder)
         finished = _finished_before(self.folder) if config.resume else {}
         self.watch = SweepWatch(self.folder, self.sweep, {status.job for status in finished.values()})
+        self.watch.explained |= {obstacle.reason for obstacle in found}
         self.watch.start()
         self.is_open = True
         console.tell_of_sweep()
         atexit.register(self.abandon)
-        what = f"{plan.total} jobs" if plan.total is not None else "jobs"
-        print(f"{'study ' if study else ''}{self.sweep.name}: {what}, in {config.hydra.sweep.dir}", flush=True)
-        for line in varied_lines(self.sweep.jobs):
-            print(terminal(redacted(line)), flush=True)
         if finished:
             print(f"{len(finished)} of them were finished before, and are not run again", flush=True)
         if self.lease is None:
             print(f"led by {at_work(self.folder) or 'another process'}, which will compare them", flush=True)
+
+    def _look_ahead(self, plan: Sweep) -> list[Obstacle]:
+        """Say which jobs cannot be run, before anything is made.
+
+        Raises:
+            ConfigError: If none can.
+        """
+        checked = plan.jobs
+        if plan.search and "OptunaSweeper" in str(self.config.hydra.sweeper._target_):
+            from textclf.experiment.sweep.search import planned_search
+
+            checked = planned_search(self.config).kinds
+        found = obstacles(self.config, checked)
+        refuse_if_none_can_run(found, len(checked))
+        if found:
+            number = len({job for obstacle in found for job in obstacle.jobs})
+            what = f"of the choices of the search, {number}" if plan.search else f"{number} of {len(checked)} jobs"
+            print(f"warning: {what} cannot be run, and the others are:", flush=True)
+            for obstacle in found:
+                print(terminal(redacted(f"  {obstacle}")), flush=True)
+        return found
 
     def _lead(self, resume: bool) -> Lease | None:
         """Take the lease on the folder; none where another process leads and this one joins it.
