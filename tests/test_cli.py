@@ -44,8 +44,26 @@ def test_help_and_config_answer_without_loading_anything_heavy(tmp_path):
     done = run("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "glue/rte" in done.stdout
+    assert len(done.stdout.splitlines()) < 45
+    assert "learning_rate: 0.0002" in run("--help-all", cwd=tmp_path).stdout
     assert run("--cfg", "job", cwd=tmp_path).stdout.count("learning_rate: 0.0002") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_line_comes_before_anything_slow_is_imported(tmp_path):
+    """A second on a machine with nothing else to do; here what was imported by then is held, whatever else runs."""
+    watched = (
+        "import sys; from textclf import run; from textclf.experiment import console; begin = console.begin\n"
+        "def noted():\n"
+        "    begin(); print('loaded:', sorted({'torch', 'datasets', 'sklearn', 'mlflow', 'pandas'} & set(sys.modules)))\n"
+        "console.begin = noted\n"
+        "run.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", watched, "model=majority", "dataset.train=none.csv"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["loading textclf ...", "loaded: []", "majority on reviews, seed 1"]
 
 
 def test_one_run_from_any_folder(tmp_path):
@@ -56,6 +74,12 @@ def test_one_run_from_any_folder(tmp_path):
     assert not {"torch", "transformers"} & imported  # seconds that a classical run has no use for
     assert "reviews/naive_bayes/seed1: test/accuracy" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+    assert len(done.stdout.splitlines()) <= 10, done.stdout
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()[-3:]] == [
+        "predict with it", "compare it with another", "browse it in MLflow"
+    ]  # fmt: skip
+    (log,) = tmp_path.glob("outputs/runs/*/*/run.log")
+    assert "test predictions, for example" in log.read_text()
     (record,) = find_records(tmp_path / "outputs")
     assert record.command == "python -m textclf.run model=naive_bayes tracker.system_metrics=false"
     assert (tmp_path / "mlruns" / "mlflow.db").is_file()
@@ -177,8 +201,22 @@ def test_a_search_in_folds_says_what_it_chooses_by(tmp_path, quick):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "(macro F1 on validation, a slice of each fold's own training part)" in done.stdout
+    assert "fold 1 of repeat 1" not in done.stdout  # of its jobs a sweep says no more than a line
     (record,) = find_records(tmp_path / "outputs")
     assert record.folds["folds"] == 2
+
+
+def test_verbose_shows_all_and_is_no_part_of_what_is_run(tmp_path, quick):
+    command = ["model=naive_bayes", "dataset.max_train_examples=60", "dataset.folds=2", "tracker=none"]
+    short, whole = (quick(*command, *more, cwd=tmp_path) for more in ([], ["verbose=true"]))
+    assert short.stdout.count("fold 1 of repeat 1") == 1
+    assert "test predictions, for example" in whole.stdout
+    assert "test predictions, for example" not in short.stdout
+    first, second = find_records(tmp_path / "outputs")
+    assert first.command == second.command
+    assert first.config == second.config
+    again = quick(*command, "verbose=true", "resume=true", cwd=tmp_path)
+    assert "finished before, so not run again" in again.stdout
 
 
 def test_a_stopped_sweep_says_how_far_it_came_and_marks_its_runs(tmp_path, stored):
