@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import textwrap
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from textclf.documents.escape import terminal
 from textclf.system.redact import redacted
@@ -128,12 +128,14 @@ def _wrapped_line(line: str, width: int) -> str:
 
 
 class Terminal:
-    """A terminal in place of `sys.stdout`: what is written as whole lines is wrapped to its width."""
+    """A terminal in place of `sys.stdout` or `sys.stderr`: what is written as whole lines is wrapped to its width."""
+
+    passing: ClassVar[IO[str] | None] = None
+    """Where a line stands whose place the next one takes, on whichever stream that comes."""
 
     def __init__(self, stream: IO[str]):
         self.stream = stream
         self.at_start = True
-        self.passing = False
 
     def __getattr__(self, name: str) -> Any:
         """Be the stream in everything else."""
@@ -143,10 +145,12 @@ class Terminal:
         """Write a text; a line that is to be replaced is taken away first."""
         if not text:
             return 0
-        if self.passing:
-            self.passing = False
-            self.stream.write("\r\033[K")
-        shown = wrapped(text, shutil.get_terminal_size().columns) if self.at_start else text
+        if Terminal.passing is not None:
+            Terminal.passing.write("\r\033[K")
+            Terminal.passing.flush()
+            Terminal.passing = None
+        is_whole = self.at_start and "\r" not in text  # and no progress bar
+        shown = wrapped(text, shutil.get_terminal_size().columns) if is_whole else text
         self.at_start = text.endswith("\n")
         self.stream.write(shown)
         return len(text)
@@ -155,11 +159,13 @@ class Terminal:
         """Write a line whose place the next one takes."""
         self.stream.write(text)
         self.stream.flush()
-        self.passing = True
+        Terminal.passing = self.stream
 
 
 def begin() -> None:
     """Say at once that something happens; from here on, lines are wrapped where a person watches."""
+    if sys.stderr.isatty() and not isinstance(sys.stderr, Terminal):
+        sys.stderr = Terminal(sys.stderr)  # type: ignore[assignment]
     if not sys.stdout.isatty():
         print(LOADING, flush=True)
         return

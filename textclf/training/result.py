@@ -45,8 +45,8 @@ class RunContext:
 
     @property
     def screen(self) -> logging.Logger:
-        """Takes lines on the course of training that a person wants to see; those of a fold are in the log alone."""
-        return logging.getLogger(__name__ if self.is_fold else "textclf.said")
+        """Takes lines on the course of training for a person; those of a fold, or of a follower, are none."""
+        return logging.getLogger("textclf.said" if self.is_main and not self.is_fold else __name__)
 
 
 @dataclass(frozen=True)
