@@ -206,12 +206,12 @@ def check(experiment: Experiment) -> None:
     check_objective(experiment.objective)
     if experiment.dataset.folds is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("dataset.folds cross-validates in one process; leave out torchrun, or dataset.folds.")
-    check_data(experiment.dataset)
     check_model(experiment.model, experiment.trainer)
     if experiment.save_classifier and isinstance(experiment.model, ClassicalModel):
         from textclf.models.classical.pipeline import check_is_read_again
 
         check_is_read_again(experiment.model)
+    check_data(experiment.dataset)
 
 
 def follow_experiment(experiment: Experiment) -> None:
