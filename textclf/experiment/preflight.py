@@ -7,7 +7,7 @@ when it begins.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from hydra.core.global_hydra import GlobalHydra
@@ -32,13 +32,15 @@ class Obstacle:
     """A reason for which jobs cannot be run."""
 
     reason: str
-    jobs: dict[int, str] = field(default_factory=dict)
-    """What tells each from the others, by its number."""
+    jobs: tuple[int, ...]
+    """Their numbers."""
+    options: tuple[str, ...] = ()
+    """The overrides that they have in common, and not all others."""
 
     def __str__(self) -> str:
-        names = ", ".join(dict.fromkeys(name for name in self.jobs.values() if name))
         numbers = listed(map(str, self.jobs), MOST_JOBS)
-        return f"{'job' if len(self.jobs) == 1 else 'jobs'} {numbers}{f' ({names})' if names else ''}: {self.reason}"
+        which = f" ({' '.join(self.options)})" if self.options else ""
+        return f"{'job' if len(self.jobs) == 1 else 'jobs'} {numbers}{which}: {self.reason}"
 
 
 def check_data(options: DatasetOptions) -> None:
@@ -70,6 +72,36 @@ def check_checkpoint(options: ModelOptions) -> None:
         check_is_there(options)
 
 
+class _Composed:
+    """Configs of the jobs of one sweep, by their overrides."""
+
+    def __init__(self) -> None:
+        self.sweep: DictConfig | None = None
+        self.jobs: dict[tuple[str, ...], DictConfig] = {}
+
+
+_composed = _Composed()
+
+
+def composed_job(config: DictConfig, job: Sequence[str]) -> DictConfig:
+    """Return the config of a job of a sweep, composed once: it takes a tenth of a second.
+
+    Args:
+        config: The sweep's composed config.
+        job: The overrides of the job.
+
+    Raises:
+        HydraException: If its choices have no such option.
+        OmegaConfBaseException: If a value is of the wrong type.
+    """
+    if _composed.sweep is not config:
+        _composed.sweep, _composed.jobs = config, {}
+    key = tuple(job)
+    if key not in _composed.jobs:
+        _composed.jobs[key] = GlobalHydra.instance().config_loader().load_sweep_config(config, list(job))
+    return _composed.jobs[key]
+
+
 def obstacles(config: DictConfig, jobs: Sequence[Sequence[str]]) -> list[Obstacle]:
     """Return why some of the jobs of a sweep cannot be run, each reason once.
 
@@ -77,13 +109,11 @@ def obstacles(config: DictConfig, jobs: Sequence[Sequence[str]]) -> list[Obstacl
         config: The sweep's composed config.
         jobs: The overrides of each job.
     """
-    found: dict[str, Obstacle] = {}
-    varied = _varied(jobs)
+    found: dict[str, list[int]] = {}
     for members in _alike(jobs):
         for number, reason in _reasons(config, jobs, members):
-            name = " ".join(given for given in jobs[number] if given in varied and not given.startswith("seed="))
-            found.setdefault(reason, Obstacle(reason)).jobs[number] = name
-    return list(found.values())
+            found.setdefault(reason, []).append(number)
+    return [Obstacle(reason, tuple(numbers), _own(jobs, numbers)) for reason, numbers in found.items()]
 
 
 def refuse_if_none_can_run(found: Sequence[Obstacle], total: int) -> None:
@@ -98,11 +128,11 @@ def refuse_if_none_can_run(found: Sequence[Obstacle], total: int) -> None:
 
 def _reasons(config: DictConfig, jobs: Sequence[Sequence[str]], members: list[int]) -> list[tuple[int, str]]:
     """Return why jobs that read the same cannot be run, by their numbers."""
-    loader, found = GlobalHydra.instance().config_loader(), []
+    found: list[tuple[int, str]] = []
     while members:
         job = jobs[members[0]]
         try:
-            experiment = build_experiment(loader.load_sweep_config(config, list(job)))
+            experiment = build_experiment(composed_job(config, job))
         except (HydraException, OmegaConfBaseException):
             return found  # told when the jobs are planned
         except ConfigError as error:  # of an option that the others may have right
@@ -136,9 +166,11 @@ def _reason(dataset: DatasetOptions, model: ModelOptions) -> str | None:
     return None
 
 
-def _varied(jobs: Sequence[Sequence[str]]) -> set[str]:
-    """Return the overrides that not all jobs have."""
-    return {given for job in jobs for given in job} - set.intersection(*(set(job) for job in jobs)) if jobs else set()
+def _own(jobs: Sequence[Sequence[str]], numbers: Sequence[int]) -> tuple[str, ...]:
+    """Return the overrides that some jobs have in common, and not all others."""
+    everywhere = set.intersection(*map(set, jobs))
+    common = set.intersection(*(set(jobs[number]) for number in numbers)) - everywhere
+    return tuple(given for given in jobs[numbers[0]] if given in common)
 
 
 def _alike(jobs: Sequence[Sequence[str]]) -> list[list[int]]:

@@ -87,10 +87,10 @@ def test_each_job_that_ends_is_told_once(tmp_path, capsys):
     watch.look()
     write_status(tmp_path / "job2", status(2, "model=c", failed=True))
     watch.look()
-    first, second, why, third, again = capsys.readouterr().out.splitlines()
+    first, second, why, third = capsys.readouterr().out.splitlines()
     assert first.startswith("[1/3] d/m/seed1: test accuracy 0.750 after 1 min 15 s; more than ")
     assert second.startswith("[2/3] model=b: FAILED after 10 s; ")
-    assert (why, third, again) == ("    no", "[3/3] model=c: FAILED after 10 s", "    for the reason above")
+    assert (why, third) == ("    no", "[3/3] model=c: FAILED after 10 s, for the reason above")
 
 
 def test_data_of_jobs_that_ran_elsewhere_are_told_once(tmp_path, capsys):

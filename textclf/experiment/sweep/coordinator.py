@@ -33,7 +33,7 @@ from textclf.experiment import console
 from textclf.experiment.arguments import task_overrides
 from textclf.experiment.cli import explain
 from textclf.experiment.config import build
-from textclf.experiment.preflight import Obstacle, obstacles, refuse_if_none_can_run
+from textclf.experiment.preflight import Obstacle, composed_job, obstacles, refuse_if_none_can_run
 from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
 from textclf.experiment.sweep.seeds import without_repeats
 from textclf.experiment.sweep.status import (
@@ -118,7 +118,7 @@ class OpenSweep:
         if found:
             number = len({job for obstacle in found for job in obstacle.jobs})
             what = f"of the choices of the search, {number}" if plan.search else f"{number} of {len(checked)} jobs"
-            print(f"warning: {what} cannot be run, and the others are:", flush=True)
+            print(f"warning: {what} will fail, and the others go on:", flush=True)
             for obstacle in found:
                 print(terminal(redacted(f"  {obstacle}")), flush=True)
         return found
@@ -347,7 +347,6 @@ def _check_jobs(config: DictConfig, jobs: list[list[str]]) -> None:
     Raises:
         ConfigError: With the jobs whose choices have no such option.
     """
-    loader = GlobalHydra.instance().config_loader()
     known: set[tuple[str, ...]] = set()
     problems: dict[str, str] = {}
     for job in jobs:
@@ -356,7 +355,7 @@ def _check_jobs(config: DictConfig, jobs: list[list[str]]) -> None:
             continue
         known.add(kind)
         try:
-            loader.load_sweep_config(config, job)
+            composed_job(config, job)
         except (HydraException, OmegaConfBaseException) as error:
             problems.setdefault(explain(error), " ".join(job))
     if problems:

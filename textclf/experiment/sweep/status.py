@@ -229,20 +229,12 @@ class SweepWatch:
                 self.told.add(status.job)
                 done = [other for other in statuses.values() if other.job in self.told]
                 record = _record(path, status)
-                lines = [*self._on_data(record), progress_line(record, status, self.sweep, done, self._elapsed())]
-                lines += self._why(status)
+                is_known = status.error in self.explained
+                line = progress_line(record, status, self.sweep, done, time.time() - self.began, is_known)
+                why = [f"    {part}" for part in (status.error or "").split("\n") if part and not is_known]
+                self.explained |= {status.error} if status.error else set()
+                lines = [*self._on_data(record), line, *why]
                 print(terminal(redacted("\n".join(lines))), flush=True)
-
-    def _why(self, status: JobStatus) -> list[str]:
-        """Return why a job failed; nothing where it did not."""
-        if not status.error:
-            return []
-        said = "for the reason above" if status.error in self.explained else status.error
-        self.explained.add(status.error)
-        return [f"    {line}" for line in said.split("\n")]
-
-    def _elapsed(self) -> float:
-        return time.time() - self.began
 
     def _on_data(self, record: RunRecord | None) -> list[str]:
         """Return what is to be said of the data of a job that ran elsewhere, once for each dataset."""
@@ -278,7 +270,12 @@ def data_lines(record: RunRecord) -> list[str]:
 
 
 def progress_line(
-    record: RunRecord | None, status: JobStatus, sweep: Sweep, done: list[JobStatus], elapsed: float
+    record: RunRecord | None,
+    status: JobStatus,
+    sweep: Sweep,
+    done: list[JobStatus],
+    elapsed: float,
+    is_known: bool = False,
 ) -> str:
     """Return the line on a job that has ended: k of n, name, score, time taken and time left.
 
@@ -288,6 +285,7 @@ def progress_line(
         sweep: The sweep that it is part of.
         done: All jobs that have ended, this one among them.
         elapsed: Seconds since the sweep began.
+        is_known: Whether a person knows already why it failed.
     """
     count = f"[{len(done)}/{sweep.total}]" if sweep.total is not None else f"[{len(done)}]"
     if record is not None:
@@ -298,7 +296,7 @@ def progress_line(
         said = f"{count} {record.name}: {', '.join(told)}"
     else:
         said = f"{count} {status.name}: {'FAILED' if status.failed else 'finished'}"
-    said += f" after {duration(status.seconds)}"
+    said += f" after {duration(status.seconds)}{', for the reason above' if is_known else ''}"
     left = seconds_left(sweep, done, elapsed)
     if left is None or len(done) == sweep.total:
         return said
