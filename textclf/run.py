@@ -166,7 +166,7 @@ def main() -> None:
             return
         sys.argv[1:] = in_order(sys.argv[1:], given.overrides)
         if not (given.cfg or given.info or given.shell_completion):
-            if not (is_follower() or given.hydra_help or given.version):
+            if not (is_follower() or given.hydra_help):
                 console.begin()
             sys.argv[1:] = deferred(sys.argv[1:], _swept(given.multirun, given.overrides))
         with signals.stoppable():
