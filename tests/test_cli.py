@@ -44,8 +44,26 @@ def test_help_and_config_answer_without_loading_anything_heavy(tmp_path):
     done = run("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "glue/rte" in done.stdout
+    assert len(done.stdout.splitlines()) < 45
+    assert "learning_rate: 0.0002" in run("--help-all", cwd=tmp_path).stdout
     assert run("--cfg", "job", cwd=tmp_path).stdout.count("learning_rate: 0.0002") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_line_comes_before_anything_slow_is_imported(tmp_path):
+    """A second on a machine with nothing else to do; here what was imported by then is held, whatever else runs."""
+    watched = (
+        "import sys; from textclf import run; from textclf.experiment import console; begin = console.begin\n"
+        "def noted():\n"
+        "    begin(); print('loaded:', sorted({'torch', 'datasets', 'sklearn', 'mlflow', 'pandas'} & set(sys.modules)))\n"
+        "console.begin = noted\n"
+        "run.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", watched, "model=majority", "dataset.train=none.csv"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["loading textclf ...", "loaded: []", "majority on reviews, seed 1"]
 
 
 def test_one_run_from_any_folder(tmp_path):
@@ -56,6 +74,12 @@ def test_one_run_from_any_folder(tmp_path):
     assert not {"torch", "transformers"} & imported  # seconds that a classical run has no use for
     assert "reviews/naive_bayes/seed1: test/accuracy" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+    assert len(done.stdout.splitlines()) <= 10, done.stdout
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()[-3:]] == [
+        "predict with it", "compare it with another", "browse it in MLflow"
+    ]  # fmt: skip
+    (log,) = tmp_path.glob("outputs/runs/*/*/run.log")
+    assert "test predictions, for example" in log.read_text()
     (record,) = find_records(tmp_path / "outputs")
     assert record.command == "python -m textclf.run model=naive_bayes tracker.system_metrics=false"
     assert (tmp_path / "mlruns" / "mlflow.db").is_file()
@@ -83,6 +107,7 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path, quick, stored
         assert said in out, said
     assert "google-bert/bert-base-uncased" in out
     assert "Traceback" not in out + done.stderr
+    assert len([line for line in out[: out.index("\nrun  ")].splitlines() if line]) <= 16, out  # one line a job
     (sweep,) = (tmp_path / "outputs" / "sweeps").glob("*/*")
     assert json.loads((sweep / "job2" / "status.json").read_text())["failed"]
     assert "Traceback" in (sweep / "job2" / "run.log").read_text()
@@ -115,7 +140,9 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path, quick, stored
     again = quick(*command, "resume=true", cwd=tmp_path)
     assert again.returncode == 3, again.stdout + again.stderr
     assert "4 of them were finished before" in again.stdout
-    assert again.stdout.count("finished before, so not run again: ") == 4
+    log = (sweep / "job0" / "run.log").read_text()
+    assert "finished before, so not run again: " in log
+    assert again.stdout.count(" after ") == 2
     assert again.stdout.count("FAILED after") == 2
     assert "2 of 6 jobs failed" in again.stdout
     assert list((tmp_path / "outputs" / "sweeps").glob("*/*")) == [sweep]
@@ -170,8 +197,9 @@ def test_a_search_goes_on_from_its_storage_and_chooses_on_validation_alone(tmp_p
 
 def test_a_search_of_which_every_trial_fails_ends_with_a_table(tmp_path, quick):
     done = quick(
-        "study=tune_naive_bayes", "hydra.sweeper.n_trials=2", "tracker=none", "dataset.train=none.jsonl", cwd=tmp_path
-    )
+        "study=tune_naive_bayes", "hydra.sweeper.n_trials=2", "tracker=none", "dataset.on_leakage=fail",
+        "dataset.test=bundled:reviews/train.jsonl", cwd=tmp_path,
+    )  # fmt: skip
     assert done.returncode == 3, done.stdout + done.stderr
     assert "no trial of the search ended with a score" in done.stdout
     assert "2 of 2 jobs failed" in done.stdout
@@ -193,8 +221,22 @@ def test_a_search_in_folds_says_what_it_chooses_by(tmp_path, quick):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "(macro F1 on validation, a slice of each fold's own training part)" in done.stdout
+    assert "fold 1 of repeat 1" not in done.stdout  # of its jobs a sweep says no more than a line
     (record,) = find_records(tmp_path / "outputs")
     assert record.folds["folds"] == 2
+
+
+def test_verbose_shows_all_and_is_no_part_of_what_is_run(tmp_path, quick):
+    command = ["model=naive_bayes", "dataset.max_train_examples=60", "dataset.folds=2", "tracker=none"]
+    short, whole = (quick(*command, *more, cwd=tmp_path) for more in ([], ["verbose=true"]))
+    assert short.stdout.count("fold 1 of repeat 1") == 1
+    assert "test predictions, for example" in whole.stdout
+    assert "test predictions, for example" not in short.stdout
+    first, second = find_records(tmp_path / "outputs")
+    assert first.command == second.command
+    assert first.config == second.config
+    again = quick(*command, "verbose=true", "resume=true", cwd=tmp_path)
+    assert "finished before, so not run again" in again.stdout
 
 
 def test_a_stopped_sweep_says_how_far_it_came_and_marks_its_runs(tmp_path, stored):
@@ -279,8 +321,35 @@ def test_no_network_is_told_within_seconds_with_the_ways_on(overrides, ways, tmp
     done = quick(*overrides, "tracker=none", cwd=tmp_path)
     assert done.returncode == 1
     for words in ("and http://127.0.0.1:9 does not answer", "HF_HUB_OFFLINE=1", *ways):
-        assert words in done.stdout
+        assert words in done.stdout + done.stderr
     assert time.monotonic() - start < 100  # the libraries alone would retry for longer
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["dataset.train=none.jsonl"], "dataset.train=none.jsonl: there is no such file"),
+        (["dataset.text_column=msg"], "dataset.text_column=text"),
+        (["-m", "model=majority,naive_bayes", "dataset.train=none.jsonl"], "there is no such file"),
+        (["-m", "model=bert,roberta", "seed=1,2", "model.checkpoint=./nothing"], "./nothing: there is no such folder"),
+        (["study=tune_naive_bayes", "dataset.train=none.jsonl"], "there is no such file"),
+    ],
+    ids=["file", "column", "sweep", "checkpoint", "search"],
+)
+def test_what_is_missing_is_told_before_anything_is_made(overrides, said, tmp_path, quick):
+    done = quick(*overrides, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count(said) == 1, done.stderr
+    assert not list(tmp_path.iterdir()), "no folder, and no run in MLflow"
+
+
+def test_a_sweep_of_which_some_jobs_cannot_run_says_so_first(tmp_path, quick):
+    done = quick("-m", "model=majority,bert", "seed=1,2", "dataset.max_train_examples=60", "tracker=none", cwd=tmp_path)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.stdout.count("Checkpoint 'google-bert/bert-base-uncased' is not in the local cache") == 1
+    first = done.stdout.index("2 of 3 jobs will fail, and the others go on:\n  jobs 1, 2 (model=bert): Checkpoint")
+    assert first < done.stdout.index("[1/3]")
+    assert done.stdout.count(", for the reason above") == 2
 
 
 def test_a_file_in_the_way_of_the_run_folder_is_told(tmp_path, quick):

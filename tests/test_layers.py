@@ -178,7 +178,11 @@ def test_composing_imports_nothing_heavy():
 COMMANDS = ("run", "recommend", "predict", "compare", "export", "audit", "app", "register", "sync", "ui")
 
 
-@pytest.mark.parametrize("arguments", [*([name, "--help"] for name in COMMANDS), ["run", "--cfg", "job"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [*([name, "--help"] for name in COMMANDS), ["run", "--help-all"], ["run", "--cfg", "job"]],
+    ids=" ".join,
+)
 def test_help_and_config_load_no_library_of_the_work(arguments):
     code = (
         "import runpy, sys\n"

@@ -6,6 +6,7 @@ python -m textclf.run -m model=distilbert,bert,roberta seed=1,2,3
 python -m textclf.run study=baseline_vs_transformer dataset=ag_news
 python -m textclf.run model=bert dataset=imdb resume=true   resume what was interrupted
 python -m textclf.run --from-run RUN                        run again what a record says
+python -m textclf.run --help                                the choices, and common options
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from omegaconf import DictConfig
 
 from textclf.__main__ import bash_script
 from textclf.errors import ConfigError
-from textclf.experiment import config
+from textclf.experiment import config, console
 from textclf.experiment.arguments import CONF, deferred, has_options, in_order, own_arguments, parsed, swept_groups
-from textclf.experiment.cli import explain, follower_overrides, help_text, is_follower, study_of
+from textclf.experiment.cli import HELP_ALL, explain, follower_overrides, help_text, is_follower, study_of
 from textclf.experiment.config import build, build_experiment
 from textclf.experiment.resume import (
     FROM_RUN,
@@ -153,19 +154,20 @@ def main() -> None:
         logging.raiseExceptions = False  # a log file on a full disk loses a line, and nothing else
         if is_follower():
             sys.argv += follower_overrides()
-        if any(argument.partition("=")[0] == FROM_RUN for argument in sys.argv) and not {"--help", "-h"} & set(
-            sys.argv
-        ):
+        asks = {"--help", "-h", HELP_ALL} & set(sys.argv)
+        if any(argument.partition("=")[0] == FROM_RUN for argument in sys.argv) and not asks:
             sys.argv[1:], invocation.again = arguments_from_run(sys.argv[1:])
         given = parsed(sys.argv[1:])
-        if given.help:
-            print(help_text(given.overrides))
+        if asks:
+            print(help_text(given.overrides, whole=HELP_ALL in asks))
             return
         if given.shell_completion and "install=bash" in given.overrides:
             print(bash_script())
             return
         sys.argv[1:] = in_order(sys.argv[1:], given.overrides)
         if not (given.cfg or given.info or given.shell_completion):
+            if not (is_follower() or given.hydra_help):
+                console.begin()
             sys.argv[1:] = deferred(sys.argv[1:], _swept(given.multirun, given.overrides))
         with signals.stoppable():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(invocation.job)()

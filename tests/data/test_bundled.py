@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from textclf.data.file_dataset import BUNDLED
+from textclf.data.file_paths import BUNDLED
 
 SIZES = {
     "reviews": {"train": 520, "validation": 80, "test": 200},

@@ -2,6 +2,7 @@ import pytest
 from datasets import Dataset
 
 from textclf.data.column_names import find_columns
+from textclf.data.load import check
 from textclf.data.options import FilesDataset
 from textclf.data.prepare import RawData, prepare
 from textclf.data.rejected import RejectedRows
@@ -85,3 +86,15 @@ def test_files_without_a_name_are_called_after_themselves(file, name, caplog):
     assert FilesDataset(train=file).name == name
     assert f"runs on {file} are called {name}" in caplog.text
     assert FilesDataset(train=file, name="other").name == "other"
+
+
+def test_columns_to_name_are_guessed_by_their_values(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("id,msg,my class\n1,a text of five words,x\n2,another one of five words,y\n3,and so on,x\n")
+    said = "no column 'text' \\(dataset.text_column\\) nor 'label' \\(dataset.label_column\\); it has id, msg, my class"
+    with pytest.raises(DataError, match=said) as refused:
+        check(FilesDataset(train=str(path)))
+    assert str(refused.value).endswith("dataset.text_column=msg \"dataset.label_column='my class'\"")
+    check(FilesDataset(train=str(path), text_column="msg", label_column="my class"))
+    with pytest.raises(DataError, match="no column 'msg'.*: dataset.text_column=text"):
+        check(FilesDataset(train="bundled:reviews/train.jsonl", text_column="msg"))

@@ -3,7 +3,7 @@ import pytest
 
 from tests.conftest import sentences, write_jsonl
 from textclf.data.dataset import texts_of
-from textclf.data.file_dataset import resolve
+from textclf.data.file_paths import resolve
 from textclf.data.load import load
 from textclf.data.options import FilesDataset
 from textclf.errors import DataError

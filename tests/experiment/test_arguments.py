@@ -61,8 +61,8 @@ def test_own_configs_are_choices_like_any_other(own):
     use_own_folder(str(own))
     assert "forest" in choices_of("model")
     assert "bert" in choices_of("model")
-    text = help_text(["model=forest"])
-    for said in ("| forest |", "| mine |", "| trees |", "sklearn.ensemble.RandomForestClassifier"):
+    text = help_text(["model=forest"], whole=True)
+    for said in (" forest |", "| mine |", "| trees |", "sklearn.ensemble.RandomForestClassifier"):
         assert said in text, said
     assert study_of(["study=trees"]) == {"model": "forest,majority"}
     assert compose_experiment("model=forest", "dataset=mine").model.name == "forest"

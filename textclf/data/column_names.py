@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ from textclf.errors import DataError, did_you_mean, listed
 
 log = logging.getLogger(__name__)
 
+Values = Callable[[str], Sequence[object]]
+"""Gives the first values of a column."""
 Options = TypeVar("Options", bound=DatasetOptions)
 
 DEFAULTS = {"text_column": "text", "label_column": "label"}
@@ -32,7 +35,14 @@ LABELS = (
 )  # fmt: skip
 
 
-def find_columns(options: Options, names: Sequence[str], where: str, further: str = "") -> Options:
+def find_columns(
+    options: Options,
+    names: Sequence[str],
+    where: str,
+    further: str = "",
+    values: Values | None = None,
+    tell: bool = True,
+) -> Options:
     """Return options that name columns of the source, each of which is there.
 
     A column that the options leave at its default is looked for under usual names where there is none of that name.
@@ -42,6 +52,8 @@ def find_columns(options: Options, names: Sequence[str], where: str, further: st
         names: The columns of the source.
         where: The source, for a person.
         further: What more to say where a column is missing.
+        values: Gives the first values of a column, by which the text and the label are guessed for an error.
+        tell: Log what is taken as what.
 
     Raises:
         DataError: If a column is missing, or several could be meant.
@@ -54,24 +66,70 @@ def find_columns(options: Options, names: Sequence[str], where: str, further: st
         candidates = [name for name in names if plain_name(name) in LABELS and name not in taken]
         if choice := _only(candidates, "label_column", where):
             found["label_column"] = choice
-    if found:
+    if found and tell:
         log.info("%s: %s", where, ", ".join(f"{name!r} is taken as {option}" for option, name in found.items()))
-        options = replace(options, **found)
-    check_columns(options, names, where, further)
+    options = replace(options, **found)
+    check_columns(options, names, where, further, values)
     return options
 
 
-def check_columns(options: DatasetOptions, names: Sequence[str], where: str, further: str = "") -> None:
-    """Refuse a source that lacks a column that the options name."""
+def check_columns(
+    options: DatasetOptions, names: Sequence[str], where: str, further: str = "", values: Values | None = None
+) -> None:
+    """Refuse a source that lacks columns that the options name; of the text and the label it is said how to name them.
+
+    Args:
+        options: What the person asked for.
+        names: The columns of the source.
+        where: The source, for a person.
+        further: What more to say where a column is missing.
+        values: Gives the first values of a column.
+
+    Raises:
+        DataError: With all columns that are missing.
+    """
+    missing: list[tuple[str, str]] = []
     for option in ("text_column", "text_pair_column", "title_column", "label_column", "language_column",
                    "group_column", "slice_columns", "split_column"):  # fmt: skip
         value = getattr(options, option, None)
         for column in value if isinstance(value, list) else [value]:
             if column is not None and column not in names:
-                raise DataError(
-                    f"{where} has no column {column!r} (dataset.{option}); it has {listed(names) or 'none'}."
-                    f"{did_you_mean(column, names)}{further}"
-                )
+                missing.append((option, column))
+    if not missing:
+        return
+    said = " nor ".join(f"{column!r} (dataset.{option})" for option, column in missing)
+    near = did_you_mean(missing[0][1], names)
+    copied = "" if values is None else _to_copy(options, names, [option for option, _ in missing], values)
+    raise DataError(f"{where} has no column {said}; it has {listed(names) or 'none'}.{near}{further}{copied}")
+
+
+def _to_copy(options: DatasetOptions, names: Sequence[str], missing: Sequence[str], values: Values) -> str:
+    """Return the options that name what looks like the text and the label; empty where nothing does.
+
+    The text is the column with most words, the label the one with the fewest values.
+    """
+    asked = [option for option in DEFAULTS if option in missing]
+    taken = {getattr(options, option) for option in DEFAULTS if option not in asked}
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if name not in taken and (own := [str(value) for value in values(name) if value is not None]):
+            found[name] = own
+    guess: dict[str, str] = {}
+    if "text_column" in asked and found:
+        guess["text_column"] = max(found, key=lambda name: sum(len(value.split()) for value in found[name]))
+        del found[guess["text_column"]]
+    if "label_column" in asked and found:
+        guess["label_column"] = min(found, key=lambda name: len(set(found[name])))
+    if not asked or len(guess) < len(asked):
+        return ""
+    return f" By their values these may be the ones to add: {' '.join(_override(*pair) for pair in guess.items())}"
+
+
+def _override(option: str, name: str) -> str:
+    """Return an option as it is typed; one whose quotes would puzzle is left for the person to write."""
+    if re.fullmatch(r"[A-Za-z_][\w.-]*", name, re.ASCII):
+        return f"dataset.{option}={name}"
+    return f"dataset.{option}=…" if set(name) & set("'\"$`!\\") else f"\"dataset.{option}='{name}'\""
 
 
 def wanted_columns(options: DatasetOptions) -> list[str]:

@@ -23,6 +23,8 @@ BATCH = 4096
 """Rows that are read at once; fingerprints depend on it."""
 SPLITS = ("train", "validation", "test")
 PART = 1000
+MOST_NAMED = 6
+"""Classes that a person is told of by name; of more only their number and sizes are said."""
 """Texts that are read at once."""
 
 
@@ -156,6 +158,23 @@ def texts_of(split: Dataset) -> tuple[Sequence[str], Sequence[str] | None]:
     return found[0], found[1] if len(found) > 1 else None
 
 
+def headline(data: TextData) -> str:
+    """Return one line on the size of each split and the classes, for a person."""
+    sizes = [f"{len(data.split(split)):,} {split}" for split in SPLITS]
+    learned = data.train
+    if data.folds is not None:
+        sizes, learned = [f"{len(data.folds.pool):,} tested in {data.folds}"], data.folds.pool
+        if data.folds.fixed_test is not None:
+            sizes.append(f"{len(data.folds.fixed_test):,} test")
+    counts = np.bincount(labels_of(learned), minlength=data.num_labels)
+    pairs = zip(data.label_names, counts, strict=True)
+    classes = ", ".join(f"{label} {count / max(len(learned), 1):.0%}" for label, count in pairs)
+    if data.num_labels > MOST_NAMED:
+        classes = f"of {counts.min():,} to {counts.max():,} examples"
+    what = "pairs of texts" if data.has_pairs else "texts"
+    return f"{data.name}: {', '.join(sizes)} {what}; {data.num_labels} classes ({classes})"
+
+
 def summary(data: TextData) -> str:
     """Return a few lines on the size of each split, its classes and its lengths, for a person."""
     lines = [f"{data.name}: {data.num_labels} classes, {'pairs of texts' if data.has_pairs else 'texts'}"]
@@ -168,7 +187,7 @@ def summary(data: TextData) -> str:
             continue
         counts = np.bincount(labels_of(split), minlength=data.num_labels)
         shares = [f"{label} {count / len(split):.0%}" for label, count in zip(data.label_names, counts, strict=True)]
-        if data.num_labels > 6:
+        if data.num_labels > MOST_NAMED:
             shares = [f"classes of {counts.min():,} to {counts.max():,} examples"]
         words = [len(text.split()) for text in split.select(range(min(len(split), 2000)))["text"]]
         median, high = np.percentile(words, [50, 95])

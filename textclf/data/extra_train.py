@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from textclf.data.column_names import find_columns
 from textclf.data.dataset import TextData
-from textclf.data.file_dataset import kind_of, parts_of, read_split, reader_of
+from textclf.data.file_dataset import kind_of, read_split, reader_of
+from textclf.data.file_paths import parts_of
 from textclf.data.labels import Classes, coded_labels, labels_from
 from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions, FilesDataset
 from textclf.data.prepare import check_known, kept_rows

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import logging
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -15,8 +13,8 @@ from datasets import Dataset
 
 from textclf.data.column_names import check_columns, find_columns, plain_name, text_columns, wanted_columns
 from textclf.data.dataset import SPLITS
-from textclf.data.options import LANGUAGE, LANGUAGE_COLUMN, FilesDataset
-from textclf.data.origins import is_outside
+from textclf.data.file_paths import Part, parts_of, resolve
+from textclf.data.options import LANGUAGE_COLUMN, FilesDataset
 from textclf.data.prepare import RawData
 from textclf.data.readers.arrow import ReadRows, batches_of, cached, in_memory, remark_encoding, schema_of
 from textclf.data.readers.csv import SeparatedValues
@@ -31,12 +29,11 @@ from textclf.data.readers.source import BadRow, Reader, Row
 from textclf.data.readers.tables import TableFiles
 from textclf.data.readers.text import TextForm, encoding_of
 from textclf.data.rejected import RejectedRows
-from textclf.data.remote import fetch, is_address
+from textclf.data.remote import is_address
 from textclf.errors import DataError, listed
 
 log = logging.getLogger(__name__)
 
-BUNDLED = Path(__file__).parent / "bundled"
 JSON, VALUES, TEXT, EXCEL = ".jsonl", ".csv", ".txt", ".xlsx"
 KINDS = {".jsonl": JSON, ".ndjson": JSON, ".json": JSON, ".csv": VALUES, ".tsv": ".tsv", ".tab": ".tsv", ".txt": TEXT,
          ".xlsx": EXCEL, ".parquet": ".parquet", ".arrow": ".arrow", ".feather": ".feather"}  # fmt: skip
@@ -64,15 +61,6 @@ SPLIT_COLUMNS = ("split", "set", "partition", "subset", "fold", "data_split", "d
 SAMPLED = 200
 
 
-@dataclass(frozen=True)
-class Part:
-    """A file of a split."""
-
-    path: Path
-    language: str | None = None
-    """The language that its name says."""
-
-
 def read_files(options: FilesDataset, rejects: RejectedRows) -> RawData:
     """Read the splits of local files.
 
@@ -93,6 +81,31 @@ def read_files(options: FilesDataset, rejects: RejectedRows) -> RawData:
     if options.split_column is not None:
         raw = _by_split(raw["train"], options.split_column, options.train, rejects)
     return RawData(raw, options.train, options, options.test_fraction)
+
+
+def check_files(options: FilesDataset) -> None:
+    """Raise where files are missing, of an unknown kind, or lack a column, by their first lines; none is fetched.
+
+    Raises:
+        DataError: With the first that is wrong.
+    """
+    asked = {split: file for split in SPLITS if (file := getattr(options, split)) is not None and not is_address(file)}
+    parts = {split: parts_of(file, f"dataset.{split}") for split, file in asked.items()}
+    kinds = {split: kind_of(parts[split], f"dataset.{split}={file}") for split, file in asked.items()}
+    if SAVED in kinds.values() or "train" not in asked:  # which says what columns there are
+        return
+    options = _with_columns(options, kinds["train"], parts["train"][0].path, tell=False)
+    for split, file in asked.items():
+        reader, path = reader_of(kinds[split], options), parts[split][0].path
+        where = f"{_said(path, file)}: the {split} split"
+        check_columns(options, reader.columns(path), where, reader.remark(path), partial(_first_values, reader, path))
+
+
+def _with_columns(options: FilesDataset, kind: str, first: Path, tell: bool = True) -> FilesDataset:
+    """Return options that name columns of a file of the train split."""
+    reader = reader_of(kind, options)
+    where, values = f"{_said(first, options.train)}: the train split", partial(_first_values, reader, first)
+    return find_columns(options, reader.columns(first), where, reader.remark(first), values, tell)
 
 
 def _saved(
@@ -138,53 +151,6 @@ def _by_split(rows: Dataset, column: str, source: str, rejects: RejectedRows) ->
     for split in found:
         rejects.files[split], rejects.has_lines[split] = rejects.files["train"], rejects.has_lines["train"]
     return {split: rows.select(found[split]) for split in SPLITS if split in found}
-
-
-def resolve(file: str) -> Path:
-    """Return the path that a file option names; `bundled:` stands for textclf's own data."""
-    if file.startswith("bundled:"):
-        path = BUNDLED / file.removeprefix("bundled:")
-        if not Path(os.path.normpath(path)).is_relative_to(BUNDLED):
-            raise DataError(f"{file}: only what comes with textclf is bundled; name other files by their own path.")
-        return path
-    return Path(file).expanduser()
-
-
-def parts_of(file: str, option: str) -> list[Part]:
-    """Return the files that an option names: one, those of a pattern, or one for each language.
-
-    Raises:
-        DataError: If there is none.
-    """
-    if is_address(file) and LANGUAGE not in file:
-        return [Part(fetch(file, option))]
-    path = resolve(file)
-    if LANGUAGE in file:
-        before, _, after = str(path).partition(LANGUAGE)
-        found = sorted(glob.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
-        if not found:
-            raise DataError(f"{option}={file}: there is no file for any language (looked for {before}*{after}).")
-        return [Part(Path(name), name[len(before) : len(name) - len(after)]) for name in found]
-    if path.exists():
-        return [Part(path)]
-    if file.startswith("bundled:"):
-        known = sorted(str(p.relative_to(BUNDLED)) for p in BUNDLED.rglob("*.jsonl"))
-        raise DataError(f"{option}={file}: no such bundled file; there are {listed(known)}.")
-    if glob.has_magic(file):
-        if found := [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]:
-            _tell_links(found, path, f"{option}={file}")
-            return [Part(name) for name in found]
-        raise DataError(f"{option}={file}: no file fits this pattern (looked for {path.absolute()}).")
-    raise DataError(f"{option}={file}: there is no such file (looked at {path.absolute()}).")
-
-
-def _tell_links(found: Sequence[Path], pattern: Path, said: str) -> None:
-    """Say which of the files that fit a pattern are links that lead out of its folder; they are read all the same."""
-    start = next(number for number, part in enumerate(pattern.parts) if glob.has_magic(part))
-    folder = Path(*pattern.parts[:start])
-    if led := [path for path in found if path.is_symlink() and is_outside(path, folder)]:
-        more = f" (and {len(led) - 1:,} more)" if len(led) > 1 else ""
-        log.warning("%s: %s is a link to %s, out of the folder of the pattern%s", said, led[0], led[0].resolve(), more)
 
 
 def kind_of(parts: Sequence[Part], said: str) -> str:
@@ -245,7 +211,7 @@ def _named(options: FilesDataset, kind: str, parts: Sequence[Part]) -> FilesData
     first = parts[0].path
     reader = reader_of(kind, options)
     names, said = reader.columns(first), _said(first, options.train)
-    options = find_columns(options, names, f"{said}: the train split", reader.remark(first))
+    options = _with_columns(options, kind, first)
     unused = [name for name in names if name not in wanted_columns(options)]
     if options.title_column is None and (titles := [name for name in unused if plain_name(name) == "title"]):
         log.info("%s: column %r is not read; dataset.title_column=%s puts it before the text", said, *titles * 2)
@@ -284,7 +250,8 @@ def read_split(
         if options.encoding == AUTO and isinstance(reader, (JsonLines, FastText, SeparatedValues)):
             told(part.path, encoding_of(part.path))
         where = f"{_said(part.path, asked)}: the {split} split"
-        check_columns(options, reader.columns(part.path), where, reader.remark(part.path))
+        values = partial(_first_values, reader, part.path)
+        check_columns(options, reader.columns(part.path), where, reader.remark(part.path), values)
     columns, found = wanted_columns(options), ReadRows()
     by_language = parts[0].language is not None and options.language_column is None
     names = [*columns, LANGUAGE_COLUMN] if by_language else columns

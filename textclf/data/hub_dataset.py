@@ -13,10 +13,12 @@ from textclf.data.origins import own_files_only
 from textclf.data.prepare import RawData
 from textclf.data.readers.saved_dataset import is_saved, read_saved
 from textclf.errors import DataError, cut, did_you_mean, first_line, listed
-from textclf.system.hub import Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on
+from textclf.system.hub import Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on, why_missing
 
 log = logging.getLogger(__name__)
 
+BUNDLED = "dataset=reviews, headlines or entailment"
+"""What to type for data without any network."""
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 
 
@@ -43,6 +45,25 @@ def read_hub(options: HubDataset) -> RawData:
     return RawData({role: found[name] for role, name in names.items()}, source, options)
 
 
+def check_hub(options: HubDataset) -> None:
+    """Raise where there is no such dataset; what it holds is looked at when it is read.
+
+    Raises:
+        DataError: If its folder is not there, or the Hub has no such dataset or cannot be reached and the cache does
+            not hold it.
+    """
+    if local_folder(options.path, "dataset.path") is not None or options.path in _PACKAGED_DATASETS_MODULES:
+        return
+    if names_a_folder(options.path):
+        raise DataError(_no_folder(options))
+    if (why := why_missing(Repository("dataset", options.path, options.revision), BUNDLED)) is not None:
+        raise DataError(why)
+
+
+def _no_folder(options: HubDataset) -> str:
+    return f"dataset.path={options.path}: there is no such folder, and it is no Hub id (owner/name)."
+
+
 def _read(options: HubDataset, source: str) -> DatasetDict:
     """Return every split of the dataset as it is."""
     local = local_folder(options.path, "dataset.path")
@@ -55,7 +76,7 @@ def _read(options: HubDataset, source: str) -> DatasetDict:
         except OSError as error:  # it holds no data files, or not those that it names
             raise DataError(f"dataset.path={options.path} could not be read: {cut(first_line(error))}") from error
     if names_a_folder(options.path):
-        raise DataError(f"dataset.path={options.path}: there is no such folder, and it is no Hub id (owner/name).")
+        raise DataError(_no_folder(options))
     if options.path in _PACKAGED_DATASETS_MODULES:
         raise DataError(
             f"dataset.path={options.path}: to the library datasets this is a kind of files, and it would read what it "
@@ -71,8 +92,7 @@ def _read(options: HubDataset, source: str) -> DatasetDict:
                 raise DataError(refusal) from error
             if access.online:
                 raise DataError(f"{source} could not be read from the Hub: {first_line(error)}") from error
-            bundled = "dataset=reviews, headlines or entailment"
-            raise DataError(ways_on(f"Dataset {source!r}", "dataset.path", bundled)) from error
+            raise DataError(ways_on(f"Dataset {source!r}", "dataset.path", BUNDLED)) from error
 
 
 def _load(path: str, options: HubDataset, source: str, root: Path | str) -> DatasetDict:

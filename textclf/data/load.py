@@ -7,12 +7,13 @@ from pathlib import Path
 
 from textclf.data.dataset import TextData
 from textclf.data.extra_train import check_extra_train, with_extra_train
-from textclf.data.file_dataset import read_files
-from textclf.data.hub_dataset import read_hub
+from textclf.data.file_dataset import check_files, read_files
+from textclf.data.hub_dataset import check_hub, read_hub
 from textclf.data.in_memory import InMemoryDataset, read_memory
 from textclf.data.options import DatasetOptions, FilesDataset, HubDataset
 from textclf.data.prepare import RawData, prepare
 from textclf.data.rejected import RejectedRows
+from textclf.data.remote import is_address
 
 
 def load(options: DatasetOptions, folder: Path | None = None) -> TextData:
@@ -37,6 +38,21 @@ def load(options: DatasetOptions, folder: Path | None = None) -> TextData:
         return replace(data, rejected=rejects.by_split())
     finally:
         rejects.write(folder)
+
+
+def check(options: DatasetOptions) -> None:
+    """Raise where the data are not where the options say, or lack the columns that they name, without reading them.
+
+    Raises:
+        DataError: With what is wrong, and what would help.
+    """
+    if options.extra_train is not None and not is_address(options.extra_train):
+        check_extra_train(options)
+    match options:
+        case FilesDataset():
+            check_files(options)
+        case HubDataset():
+            check_hub(options)
 
 
 def _read(options: DatasetOptions, rejects: RejectedRows) -> RawData:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -33,6 +34,7 @@ from textclf.data.labels import (
 from textclf.data.options import DatasetOptions, FilesDataset, UnknownLabels
 from textclf.data.partitions import joined, make_folds
 from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
+from textclf.data.readers.source import SAMPLED_ROWS
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
 from textclf.data.selection import select_rows, take_rows
 from textclf.data.splits import rows_of_pool, rows_of_splits
@@ -76,7 +78,8 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
             allowed, or a class or the groups are too few to be split.
     """
     options, raw, source = data.options, data.splits, data.source
-    options = find_columns(options, raw["train"].column_names, f"{source}: the train split")
+    values = partial(_first_values, raw["train"])
+    options = find_columns(options, raw["train"].column_names, f"{source}: the train split", values=values)
     said = {split: rejects.sources.get(split, source) for split in raw}
     for split, rows in raw.items():
         if len(rows) + rejects.total(split) == 0:
@@ -151,6 +154,11 @@ def _of_rows(
 ) -> NDArray[np.object_] | None:
     """Return the values of chosen rows of each split, one after the other; none where there are none."""
     return np.concatenate([values[split][own] for split, own in rows.items()]) if values else None
+
+
+def _first_values(rows: Dataset, column: str) -> list[object]:
+    """Return the first values of a column."""
+    return list(rows.select_columns(column)[:SAMPLED_ROWS][column])
 
 
 def _check_values(options: DatasetOptions, rows: Dataset, where: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import re
 import shlex
 import shutil
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -39,48 +39,67 @@ if TYPE_CHECKING:
     from textclf.experiment.options import Experiment
 
 
-class ConsoleFormatter(logging.Formatter):
-    """One plain line an event: tracebacks are for the log file."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message, with its level in front where that says something."""
-        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return terminal(redacted(prefix + record.getMessage()))
-
-
 HELP = """\
 textclf: which model is worth its cost on your texts?
 
-  python -m textclf.run [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
-  python -m textclf.run -m model=tfidf_logreg,distilbert,bert seed=1,2,3
-  python -m textclf.run study=STUDY [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]
-  … --config-dir FOLDER                model/, dataset/ and study/ there add choices of your own
-  … resume=true                        the same command again: finished runs are kept, interrupted ones resumed
-  python -m textclf.run --from-run RUN   run again what the record of a run says; --trust PLACE … where it names
-                                         files elsewhere or addresses
+  python -m textclf.run [GROUP=CHOICE ...] [GROUP.OPTION=VALUE ...]     one run
+  python -m textclf.run -m model=tfidf_logreg,minilm,bert seed=1,2,3    each combination, and their comparison
+  python -m textclf.run study=STUDY                                     a sweep that is written down
+  python -m textclf.run --from-run RUN                                  again what a record says (--trust PLACE)
 
 Choices:
 {choices}
 
-Any other checkpoint:  model=transformer model.name=NAME model.checkpoint=OWNER/NAME
-Any other dataset:     dataset=hub dataset.name=NAME dataset.path=OWNER/NAME
 Your own files:        dataset=files dataset.train=FILE
+Any other dataset:     dataset=hub dataset.name=NAME dataset.path=OWNER/NAME
+Any other checkpoint:  model=transformer model.name=NAME model.checkpoint=OWNER/NAME
+Your own choices:      --config-dir FOLDER, with dataset/, model/ and study/ in it
 
-The config as it would run; each value is changed by GROUP.OPTION=VALUE:
+Common options:
+{options}
+{more}
+"""
+COMMON = {
+    "dataset.train=FILE dataset.test=FILE": "your data; without a test file a part of train is set aside",
+    "dataset.text_column=NAME dataset.label_column=NAME": "its columns, where they have no usual names",
+    "dataset.max_train_examples=1000": "train on fewer, to try things out",
+    "dataset.folds=5": "cross-validate",
+    "model.max_length=256": "longest text, in tokens",
+    "trainer.epochs=3 trainer.batch_size=32": "how a transformer is trained",
+    "seed=1,2,3": "with -m, run each; chance then counts in the comparison",
+    "tracker=none": "leave MLflow out",
+    "resume=true": "the same command again: keep what is finished, resume the rest",
+    "verbose=true": "show all that run.log holds",
+}
+"""Options that people use most, with what each is for."""
+HELP_ALL = "--help-all"
+LEAST_COLUMNS = 80
 
-{config}
--m runs every combination of values given with commas; --cfg job -p model shows one group;
---hydra-help says what else Hydra can do."""
 
-
-def help_text(overrides: list[str]) -> str:
-    """Return the help, with the config that these overrides compose.
+def help_text(overrides: list[str], whole: bool = False) -> str:
+    """Return the help; the whole of it has the config that these overrides compose.
 
     Hydra's own help lists every group of every plugin, which takes it seconds.
     """
+    width = max(LEAST_COLUMNS, min(shutil.get_terminal_size((120, 24)).columns, 120))
     known = {group: choices_of(group) for group in (*GROUPS, "study")}
-    choices = "\n".join(f"  {group}={' | '.join(names)}" for group, names in known.items() if names)
-    return HELP.format(choices=choices, config=OmegaConf.to_yaml(composed(overrides)))
+    choices = [_choices(group, names, width) for group, names in known.items() if names]
+    options = [f"  {option:<51}  {purpose}" for option, purpose in COMMON.items()]
+    more = f"\n{HELP_ALL} shows every option with its value; --cfg job -p model those of one group."
+    if whole:
+        config = OmegaConf.to_yaml(composed(overrides))
+        more = (
+            f"\nThe config as it would run; each value is changed by GROUP.OPTION=VALUE:\n\n{config}\n"
+            f"--cfg job -p model shows one group; --hydra-help says what else Hydra can do."
+        )
+    return HELP.format(choices="\n".join(choices), options="\n".join(options), more=more).rstrip()
+
+
+def _choices(group: str, names: list[str], width: int) -> str:
+    """Return the choices of a group in lines of a width, none of which begins with a bar."""
+    words = f"{group}=" + "\u00a0| ".join(names)  # a space that is no place to break at
+    lines = textwrap.wrap(words, width - 2, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    return "\n".join(f"  {line}" for line in lines).replace("\u00a0", " ")
 
 
 def composed(overrides: Iterable[str]) -> DictConfig:

@@ -124,6 +124,8 @@ class RunConfig(RunOptions):
     """Find the run or sweep that the same command began before, keep what is finished, and resume the rest."""
     resume_changed: bool = False
     """Resume although code, versions of libraries or machine have changed since; the record then says so."""
+    verbose: bool = False
+    """Show on the screen all that the log of a run holds."""
     dataset: Any = MISSING
     model: Any = MISSING
     trainer: Any = MISSING

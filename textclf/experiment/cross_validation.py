@@ -35,6 +35,7 @@ from textclf.system.timing import Phases
 from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger("textclf.experiment")
+screen = logging.getLogger("textclf.said")
 
 FINISHED = "folds"
 """The folder, beside the checkpoints, of the folds that are done."""
@@ -95,7 +96,7 @@ def cross_validate(experiment: Experiment, data: TextData, context: RunContext, 
             results.append(found := _fold(experiment, data, part, context))
             _announce(experiment, found, number, len(folds.parts))
             context.log_metrics({f"fold/{name}": value for name, value in found.metrics.items()}, number + 1)
-        log.info("the final classifier is fitted to all %s examples", f"{len(folds.pool):,}")
+        screen.info("the final classifier is fitted to all %s examples", f"{len(folds.pool):,}")
         whole = data.whole_pool()
         final = replace(
             context,
@@ -115,7 +116,7 @@ def _fold(experiment: Experiment, data: TextData, part: Fold, context: RunContex
     if context.checkpoints is not None:
         kept = ArrayFiles(context.checkpoints / FINISHED)
         if (found := kept.read(key, lambda arrays, about: _read(part, data.num_labels, arrays, about))) is not None:
-            log.info("%s was finished before", part)
+            screen.info("%s was finished before", part)
             return found
     own = data.fold(part)
     if experiment.dataset.on_leakage is OnLeakage.drop:
@@ -124,6 +125,7 @@ def _fold(experiment: Experiment, data: TextData, part: Fold, context: RunContex
         context,
         seed=seed_of(context.seed, part),
         log_metrics=lambda metrics, step: None,  # the steps of a run are its folds
+        is_fold=True,
         checkpoints=None if context.checkpoints is None else context.checkpoints / key,
     )
     try:
@@ -197,7 +199,7 @@ def _texts(experiment: Experiment, folds: Folds) -> list[str]:
 def _announce(experiment: Experiment, found: FoldResult, number: int, total: int) -> None:
     """Say how a fold came out, in a line."""
     shown = [name for name in ("test/accuracy", "test/macro_f1") if name in found.metrics]
-    log.info(
+    screen.info(
         "%s (%d of %d): %s; fitted in %s",
         found.part,
         number + 1,

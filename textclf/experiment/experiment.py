@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from textclf.audit.gate import pass_gate
-from textclf.data.dataset import SPLITS, TextData, summary
+from textclf.data.dataset import SPLITS, TextData, headline, summary
+from textclf.data.load import check as check_data
 from textclf.data.load import load
 from textclf.errors import ConfigError, DataError
 from textclf.evaluation.analysis import analyse
@@ -48,6 +49,8 @@ from textclf.training.fit import fit as fit_model
 from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger("textclf.experiment")
+screen = logging.getLogger("textclf.said")
+screen_of_data = logging.getLogger("textclf.said.data")
 
 
 def run_experiment(
@@ -87,7 +90,7 @@ def run_experiment(
     with open_run(run_dir, started, resume, accept_changes) as folder:
         if folder.record is not None:
             folder.check_data(load(experiment.dataset).fingerprint)
-            log.info("finished before, so not run again: %s in %s", scores_said(folder.record), run_dir)
+            screen.info("finished before, so not run again: %s in %s", scores_said(folder.record), run_dir)
             return folder.record
         record = _run(experiment, folder, phases, parent_run_id)
     update_home(run_dir)
@@ -129,6 +132,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         with phases.phase("load"):
             data = load(experiment.dataset, run_dir)
             folder.check_data(data.fingerprint)
+            screen_of_data.info("%s", headline(data))
             log.info("%s", summary(data))
         with phases.phase("audit"):
             data, audited = pass_gate(data, experiment.dataset.on_leakage)
@@ -204,7 +208,7 @@ def _fitted(experiment: Experiment, data: TextData, context: RunContext, phases:
 
 
 def check(experiment: Experiment) -> None:
-    """Raise before any data is loaded where the objective, the model or the trainer is not usable.
+    """Raise before any data is loaded where the objective, the data, the model or the trainer is not usable.
 
     Raises:
         TextclfError: With what is wrong and what would help.
@@ -217,6 +221,7 @@ def check(experiment: Experiment) -> None:
         from textclf.models.classical.pipeline import check_is_read_again
 
         check_is_read_again(experiment.model)
+    check_data(experiment.dataset)
 
 
 def follow_experiment(experiment: Experiment) -> None:

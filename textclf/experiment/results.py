@@ -32,6 +32,7 @@ from textclf.tracking.record import RunRecord
 from textclf.training.plots import plot_training_curves
 
 log = logging.getLogger("textclf.experiment")
+screen = logging.getLogger("textclf.said")
 
 REPORT_PAGE = "report.html"
 
@@ -129,30 +130,32 @@ def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:
 
 
 def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Analysis, run_dir: Path) -> None:
-    """Print how it ended: a few predictions, what is undefined, the scores and errors, and where to look."""
+    """Say how it ended: scores, the worst slice and the next commands; a few predictions and the time go to the log."""
     log.info("test predictions, for example:\n%s", "\n".join(sample_lines(data, test.predictions)))
     missing = undefined_metrics(test.predictions, [name.removeprefix("test/") for name in test.metrics])
     if missing:
         log.info("test metrics %s", missing)
     majority = max(labels_of(data.test).tolist().count(k) for k in range(data.num_labels)) / len(data.test)
-    log.info("%s (the most frequent class alone: accuracy %.4f)", scores_said(record), majority)
+    screen.info("%s (the most frequent class alone: accuracy %.4f)", scores_said(record), majority)
     worst = analysis.worst_slice
     slice_words = "no slice worse than the rest beyond chance"
     if worst is not None:
         slice_words = f"worst slice {worst.by} {worst.value}: accuracy {worst.right} of {worst.right.total:,}"
-    log.info(
-        "calibration error %.3f (up to %.3f by chance); %s; mistakes, thresholds and caveats are in %s",
+    screen.info(
+        "calibration error %.3f (up to %.3f by chance); %s",
         analysis.calibration.ece,
         analysis.calibration.by_chance,
         slice_words,
-        REPORT_PAGE,
     )
     log.info("it took %s", timing.format_phases(record.phases))
-    log.info("all of it in %s", run_dir)
+    here = _from_here(run_dir)
+    screen.info("the report: %s", f"{here}/{REPORT_PAGE}")
+    name = shlex.quote(here)
     if (run_dir / records.CLASSIFIER).is_dir():
-        log.info('predict with it: python -m textclf.predict %s "a text"', shlex.quote(_from_here(run_dir)))
+        screen.info('predict with it:         python -m textclf.predict %s "a text"', name)
+    screen.info("compare it with another: python -m textclf.compare %s OTHER_RUN", name)
     if url := record.tracking["url"]:
-        log.info("in MLflow (python -m textclf.ui): %s", url)
+        screen.info("browse it in MLflow:     python -m textclf.ui, then %s", url)
 
 
 def scores_said(record: RunRecord) -> str:

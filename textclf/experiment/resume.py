@@ -27,7 +27,8 @@ from textclf.tracking.run_start import RunStart
 
 log = logging.getLogger("textclf.run")
 
-OPTIONS = tuple(f"{name}=" for name in RunConfig.__dataclass_fields__ if name.startswith("resume"))
+OPTIONS = tuple(f"{name}=" for name in RunConfig.__dataclass_fields__ if name.startswith(("resume", "verbose")))
+"""Options of a command that are no part of what is run."""
 FROM_RUN = "--from-run"
 POLL_SECONDS = 1.0
 

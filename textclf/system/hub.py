@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, parse_ratelimit_headers
 
 log = logging.getLogger(__name__)
@@ -271,6 +273,35 @@ def _answer_behind(error: BaseException) -> HfHubHTTPError | None:
             return seen
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def why_missing(repository: Repository, bundled: str) -> str | None:
+    """Return why a repository cannot be had, by the one small request or the look into the cache that shows it.
+
+    Args:
+        repository: What is wanted.
+        bundled: What to type for the same thing without any network.
+
+    Returns:
+        A paragraph; none where nothing speaks against it, which a file that it lacks may still do.
+    """
+    if _is_cached(repository):
+        return None
+    with hub_or_cache(repository) as access:
+        if access.refusal is None:
+            return None if access.online else ways_on(str(repository), repository.option, bundled)
+        if isinstance(access.refusal, RemoteEntryNotFoundError):
+            return None
+        return explain(repository, access, access.refusal)
+
+
+def _is_cached(repository: Repository) -> bool:
+    """Say whether a local cache holds anything of a repository."""
+    folders = [Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository.name, repo_type=repository.kind)]
+    if repository.kind == "dataset":
+        prepared = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets"
+        folders.append(Path(prepared) / repository.name.replace("/", "___"))
+    return any(folder.is_dir() for folder in folders)
 
 
 def names_a_folder(name: str) -> bool:

@@ -82,7 +82,7 @@ def fit_with_transformers(
             allocate_moments(optimizer)
             speedups.follow(optimizer)
             schedule = make_schedule(optimizer, options, plan.total_steps)
-            log.info(
+            context.screen.info(
                 "training with transformers.Trainer on %s in %s, %d steps an epoch%s",
                 describe_device(device),
                 precision.value,

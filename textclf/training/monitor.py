@@ -107,7 +107,7 @@ class TrainingMonitor:
         """Say how long training is planned to be, where that is not what it usually is."""
         options, planned = self.options, self.planned_epochs
         if self.is_main and options.epochs is None and options.max_steps is None and planned > USUAL_EPOCHS:
-            log.info(
+            self.context.screen.info(
                 "little data: %d epochs of %d steps instead of %d, for at least %d steps (trainer.min_steps); the best "
                 "on validation is kept",
                 planned,
@@ -237,7 +237,8 @@ class TrainingMonitor:
         self._log({"train/epoch_loss": train_loss, **metrics})
         self._announce(result, improved)
         if self.over and result.epoch < self.planned_epochs and validated is not None:
-            log.info("no better %s for %d epochs: training stops early", self.context.objective, self.options.patience)
+            said = "no better %s for %d epochs: training stops early"
+            self.context.screen.info(said, self.context.objective, self.options.patience)
 
     def trained(self) -> dict[str, torch.Tensor]:
         """Return the weights that training changes, by name; they are not copied."""
@@ -264,7 +265,7 @@ class TrainingMonitor:
         if not self.is_main:
             return
         value = result.metrics.get(self.context.objective)
-        log.info(
+        self.context.screen.info(
             "epoch %d/%d: train loss %.4f, %s %s%s, %.0f examples/s, %.1f s",
             result.epoch,
             self.planned_epochs,

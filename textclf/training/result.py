@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -39,6 +40,13 @@ class RunContext:
     """Train to the end of this epoch and keep its weights, without a look at validation; none chooses on validation."""
     fenced: Callable[[], AbstractContextManager[None]] = nullcontext
     """Makes the context in which a checkpoint is written; raises where the run is another worker's by now."""
+    is_fold: bool = False
+    """Whether it is one fit of many in a cross-validation, of which a person is told a line each."""
+
+    @property
+    def screen(self) -> logging.Logger:
+        """Takes lines on the course of training for a person; those of a fold, or of a follower, are none."""
+        return logging.getLogger("textclf.said" if self.is_main and not self.is_fold else __name__)
 
 
 @dataclass(frozen=True)

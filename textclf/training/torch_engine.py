@@ -71,7 +71,8 @@ def fit_with_torch(
         speedups.follow(optimizer)
         schedule = make_schedule(optimizer, options, plan.total_steps)
         scaler = torch.amp.GradScaler("cuda", enabled=precision is Precision.fp16)
-        log.info("training on %s in %s, %d steps an epoch", describe_device(device), precision.value, plan.steps)
+        where = describe_device(device)
+        context.screen.info("training on %s in %s, %d steps an epoch", where, precision.value, plan.steps)
         monitor.announce_plan(plan.steps)
         log.info("cheaper steps: %s", ", ".join(speedups.names) or "none")
 

@@ -73,9 +73,11 @@ def test_time_left_follows_the_models_that_are_still_to_come():
 
 
 def test_each_job_that_ends_is_told_once(tmp_path, capsys):
-    sweep = Sweep("s", 2, [["model=a"], ["model=b"]])
+    """The reason of a failure is told once too, whichever jobs it stops."""
+    sweep = Sweep("s", 3, [["model=a"], ["model=b"], ["model=c"]])
     watch = SweepWatch(tmp_path, sweep)
-    for number in (1, 0):
+    watch.is_here = True
+    for number in (2, 1, 0):
         (tmp_path / f"job{number}").mkdir()
     write_record(tmp_path / "job0", DONE)
     write_status(tmp_path / "job0", status(0, "model=a", seconds=75))
@@ -83,11 +85,29 @@ def test_each_job_that_ends_is_told_once(tmp_path, capsys):
     watch.look()
     write_status(tmp_path / "job1", status(1, "model=b", failed=True))
     watch.look()
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("[1/2] d/m/seed1: test accuracy 0.750 after 1 min 15 s; more than ")
-    assert second == "[2/2] model=b: FAILED after 10 s"
+    write_status(tmp_path / "job2", status(2, "model=c", failed=True))
+    watch.look()
+    first, second, why, third = capsys.readouterr().out.splitlines()
+    assert first.startswith("[1/3] d/m/seed1: test accuracy 0.750 after 1 min 15 s; more than ")
+    assert second.startswith("[2/3] model=b: FAILED after 10 s; ")
+    assert (why, third) == ("    no", "[3/3] model=c: FAILED after 10 s, for the reason above")
 
 
-def test_a_line_without_a_total_or_record(tmp_path):
-    line = progress_line(tmp_path, status(4), Sweep("s"), [status(4)], 1.0)
+def test_data_of_jobs_that_ran_elsewhere_are_told_once(tmp_path, capsys):
+    watch = SweepWatch(tmp_path, Sweep("s", 2, [["model=a"], ["model=b"]]))
+    audit = {"lines": ["3 texts of test are in train too"]}
+    record = replace(DONE, data={"examples": {"train": 1200, "test": 80}, "label_names": ["a", "b"], "audit": audit})
+    for number in (0, 1):
+        (tmp_path / f"job{number}").mkdir()
+        write_record(tmp_path / f"job{number}", record)
+        write_status(tmp_path / f"job{number}", status(number))
+    watch.look()
+    data, warning, first, second = capsys.readouterr().out.splitlines()
+    assert data == "d: 1,200 train, 80 test texts; 2 classes"
+    assert warning == "warning: 3 texts of test are in train too"
+    assert (first[:5], second[:5]) == ("[1/2]", "[2/2]")
+
+
+def test_a_line_without_a_total_or_record():
+    line = progress_line(None, status(4), Sweep("s"), [status(4)], 1.0)
     assert line == "[1] job 4: finished after 10 s"

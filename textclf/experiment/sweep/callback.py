@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,14 +22,17 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from textclf.errors import TextclfError
-from textclf.experiment.cli import explain
+from textclf.documents.escape import terminal
+from textclf.errors import ConfigError, DataError, TextclfError
+from textclf.experiment.cli import explain, is_follower
+from textclf.experiment.config import build_experiment
 from textclf.experiment.leaderboard.home import update_home
+from textclf.experiment.preflight import check_data
 from textclf.experiment.resume import OPTIONS, use_former_run, use_former_sweep
 from textclf.experiment.sweep.coordinator import OpenSweep
 from textclf.experiment.sweep.status import JobStatus, read_status, write_status
 from textclf.system.memory import release_memory
-from textclf.system.redact import redact_files
+from textclf.system.redact import redact_files, redacted
 from textclf.tracking.claims import give_up_claims
 from textclf.tracking.lease import BusyError, LeaseLostError
 from textclf.tracking.record import RUN_FILE, STATUS_FILE
@@ -73,12 +77,16 @@ class SweepCallback(Callback):
         update_home(self.open.folder)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Find the folder of a run that is to be resumed."""
+        """Say what is run, refuse what is known to be missing, and find the folder of a run that is to be resumed."""
+        if not is_follower():
+            _begin(config)
         use_former_run(config)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note the time, and take a GPU where jobs run side by side."""
         self.began = time.time()
+        if self.open is not None:
+            self.open.watch.is_here = True
         _redact_configs(config)
         launcher = str(config.hydra.launcher.get("_target_", "")).rpartition(".")[2]
         if config.hydra.mode.name == "MULTIRUN" and launcher in SHARES_GPUS and "SLURM_JOB_ID" not in os.environ:
@@ -133,6 +141,20 @@ class SweepCallback(Callback):
         update_home(self.open.folder)
         if not went_well:
             sys.exit(SOME_FAILED)
+
+
+def _begin(config: DictConfig) -> None:
+    """Say what a single run is to do, and end it where its data are not there; what else is wrong its log tells."""
+    with suppress(ConfigError, OmegaConfBaseException):
+        experiment = build_experiment(config)
+        named = f"{experiment.run_name}: " if experiment.run_name else ""
+        what = f"{experiment.model.name} on {experiment.dataset.display_name}, seed {experiment.seed}"
+        print(terminal(redacted(f"{named}{what}")), flush=True)
+        try:
+            check_data(experiment.dataset)
+        except DataError as error:
+            print(f"error: {explain(error)}", file=sys.stderr)
+            sys.exit(FAILED)
 
 
 def close_current() -> None:

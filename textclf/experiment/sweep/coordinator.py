@@ -10,8 +10,10 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import shlex
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -25,11 +27,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from textclf.compare.options import CompareOptions
 from textclf.documents.escape import terminal
-from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
+from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line, listed
+from textclf.evaluation.metric_names import direction
+from textclf.experiment import console
 from textclf.experiment.arguments import as_given, task_overrides
 from textclf.experiment.cli import explain
 from textclf.experiment.config import build
 from textclf.experiment.notes import best_figures, best_run, sweep_note
+from textclf.experiment.preflight import Obstacle, composed_job, obstacles, refuse_if_none_can_run
 from textclf.experiment.resume import OPTIONS, resume_command, same_command, sweep_command
 from textclf.experiment.sweep.seeds import without_repeats
 from textclf.experiment.sweep.status import (
@@ -48,12 +53,14 @@ from textclf.system.redact import redacted
 from textclf.tracking.claims import start_is_over
 from textclf.tracking.lease import BusyError, Lease, at_work, take_lease
 from textclf.tracking.options import NOTE_TAG, TrackedRun, comparison_url
-from textclf.tracking.record import RUN_FILE, STATUS_FILE, RunRecord, read_record
+from textclf.tracking.record import CLASSIFIER, RUN_FILE, STATUS_FILE, RunRecord, read_record
 from textclf.tracking.start import start_sweep
 
 log = logging.getLogger("textclf.sweep")
 
 POLL_SECONDS = 1.0
+MOST_VALUES = 12
+"""Values of an option that the heading of a sweep names."""
 HYDRAS_OWN = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 PLANNED = "hydra_plugins.textclf_basic.PlannedBasicSweeper"
 """The sweeper that runs the jobs of the plan in its place."""
@@ -74,20 +81,47 @@ class OpenSweep:
         self.jobs = [[*job, *resuming] for job in plan.jobs]
         if str(config.hydra.sweeper._target_) == HYDRAS_OWN:
             config.hydra.sweeper._target_ = PLANNED
+        before = read_sweep(self.folder) if config.resume else None
+        what = f"{plan.total} jobs" if plan.total is not None else "jobs"
+        print(f"{'study ' if study else ''}{(before or plan).name}: {what}, in {config.hydra.sweep.dir}", flush=True)
+        for line in varied_lines(self.jobs):
+            print(terminal(redacted(line)), flush=True)
+        found = self._look_ahead(plan)
         self.lease = self._lead(config.resume)
         self.sweep = self._join_or_begin(plan, config.resume)
         start_is_over(self.folder)
         finished = _finished_before(self.folder) if config.resume else {}
         self.watch = SweepWatch(self.folder, self.sweep, {status.job for status in finished.values()})
+        self.watch.explained |= {obstacle.reason for obstacle in found}
         self.watch.start()
         self.is_open = True
+        console.tell_of_sweep()
         atexit.register(self.abandon)
-        what = f"{plan.total} jobs" if plan.total is not None else "jobs"
-        print(f"{'study ' if study else ''}{self.sweep.name}: {what}, in {config.hydra.sweep.dir}", flush=True)
         if finished:
-            print(f"{len(finished)} of them were finished before", flush=True)
+            print(f"{len(finished)} of them were finished before, and are not run again", flush=True)
         if self.lease is None:
             print(f"led by {at_work(self.folder) or 'another process'}, which will compare them", flush=True)
+
+    def _look_ahead(self, plan: Sweep) -> list[Obstacle]:
+        """Say which jobs cannot be run, before anything is made.
+
+        Raises:
+            ConfigError: If none can.
+        """
+        checked = plan.jobs
+        if plan.search and "OptunaSweeper" in str(self.config.hydra.sweeper._target_):
+            from textclf.experiment.sweep.search import planned_search
+
+            checked = planned_search(self.config).kinds
+        found = obstacles(self.config, checked)
+        refuse_if_none_can_run(found, len(checked))
+        if found:
+            number = len({job for obstacle in found for job in obstacle.jobs})
+            what = f"of the choices of the search, {number}" if plan.search else f"{number} of {len(checked)} jobs"
+            print(f"warning: {what} will fail, and the others go on:", flush=True)
+            for obstacle in found:
+                print(terminal(redacted(f"  {obstacle}")), flush=True)
+        return found
 
     def _lead(self, resume: bool) -> Lease | None:
         """Take the lease on the folder; none where another process leads and this one joins it.
@@ -208,10 +242,11 @@ class OpenSweep:
             verdicts = self._compare()
         self._track_best(list(records.values()), verdicts)
         print(f"runs, figures and reports: {self.folder}")
+        if (best := _best(records, statuses)) is not None:
+            print(f'predict with the best on validation: python -m textclf.predict {shlex.quote(str(best))} "a text"')
         if self.parent.url:
-            print(f"side by side in MLflow:    python -m textclf.ui, then {comparison_url(self.parent.url)}")
-            print(f"the sweep itself:          {self.parent.url}")
-        self._tell_what_is_missing(failures, lost, unreadable)
+            print(f"side by side in MLflow: python -m textclf.ui, then {comparison_url(self.parent.url)}")
+        self._tell_what_is_missing(lost, unreadable)
         wrong = len(failures) + len(lost) + len(unreadable)
         if wrong:
             print(f"\n{wrong} of {self.sweep.total or len(statuses)} jobs failed; see {self.folder}/job*/run.log")
@@ -220,9 +255,7 @@ class OpenSweep:
         self.parent.log_metrics({"jobs": float(len(statuses)), "jobs_failed": float(wrong)})
         return not wrong
 
-    def _tell_what_is_missing(self, failures: list[JobStatus], lost: list[int], unreadable: list[str]) -> None:
-        for status in failures:
-            print(terminal(redacted(f"\njob {status.job} ({' '.join(status.overrides)}) failed: {status.error}")))
+    def _tell_what_is_missing(self, lost: list[int], unreadable: list[str]) -> None:
         for number in lost:
             what = " ".join(self.sweep.jobs[number]) if number < len(self.sweep.jobs) else ""
             print(f"\njob {number} ({what}) never ended: its process was stopped, or it was not begun")
@@ -266,6 +299,26 @@ class OpenSweep:
                 self.lease.give_back()
 
 
+def _best(records: Mapping[int, RunRecord], statuses: Mapping[Path, JobStatus]) -> Path | None:
+    """Return the folder of the run with the best objective that keeps a classifier; none where no run does."""
+    scored = [
+        (direction(record.objective) * record.metrics[record.objective], path)
+        for path, status in statuses.items()
+        if (record := records.get(status.job)) is not None and record.objective in record.metrics
+        if (path / CLASSIFIER).is_dir()
+    ]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def varied_lines(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each option that jobs differ in, with its values."""
+    values: dict[str, dict[str, None]] = {}
+    for job in jobs:
+        for key, value in options_of(job).items():
+            values.setdefault(key, {})[value] = None
+    return [f"  {key}: {listed(found, MOST_VALUES)}" for key, found in values.items() if len(found) > 1]
+
+
 def _working(folder: Path) -> list[Path]:
     """Return the folders of the jobs that other processes work on."""
     return [path for path in sorted(folder.glob("job*")) if (at := at_work(path)) is not None and at.pid != os.getpid()]
@@ -305,7 +358,6 @@ def _check_jobs(config: DictConfig, jobs: list[list[str]]) -> None:
     Raises:
         ConfigError: With the jobs whose choices have no such option.
     """
-    loader = GlobalHydra.instance().config_loader()
     known: set[tuple[str, ...]] = set()
     problems: dict[str, str] = {}
     for job in jobs:
@@ -314,7 +366,7 @@ def _check_jobs(config: DictConfig, jobs: list[list[str]]) -> None:
             continue
         known.add(kind)
         try:
-            loader.load_sweep_config(config, job)
+            composed_job(config, job)
         except (HydraException, OmegaConfBaseException) as error:
             problems.setdefault(explain(error), " ".join(job))
     if problems:

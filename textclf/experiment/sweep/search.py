@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,8 @@ class Search:
     """Made of what decides the value of a trial, unless the config names it."""
     decided: dict[str, Any]
     """The options that decide the value of a trial beside those that are searched, by dotted names."""
+    kinds: list[list[str]] = field(default_factory=list)
+    """The overrides of a trial of each kind: with each choice of what is no number."""
 
     @property
     def direction(self) -> str:
@@ -92,7 +94,7 @@ def planned_search(config: DictConfig) -> Search:
     check_objective(experiment.objective)
     decided = decisions_of(experiment, space)
     name = options.get("study_name") or _name(experiment, space, decided)
-    search = Search(space, experiment.objective, name, decided)
+    search = Search(space, experiment.objective, name, decided, kinds)
     if options.get("direction") not in (None, search.direction):
         better = "more" if higher_is_better(search.objective) else "less"
         raise ConfigError(

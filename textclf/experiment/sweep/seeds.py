@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -15,6 +14,7 @@ from textclf.documents.escape import terminal
 from textclf.errors import TextclfError, listed
 from textclf.experiment.config import build_experiment
 from textclf.experiment.options import Decides, Experiment, deciding
+from textclf.experiment.preflight import composed_job
 from textclf.experiment.provenance import resolved_options
 from textclf.models.options import ModelOptions
 from textclf.system.files import plain
@@ -91,7 +91,7 @@ def _repeats(config: DictConfig, jobs: list[list[str]]) -> list[list[str]]:
 
 
 def _experiment(config: DictConfig, job: list[str]) -> Experiment:
-    return build_experiment(GlobalHydra.instance().config_loader().load_sweep_config(config, job))
+    return build_experiment(composed_job(config, job))
 
 
 _told: set[str] = set()

