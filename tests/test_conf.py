@@ -224,5 +224,5 @@ def test_help_names_every_choice():
     for choices in EXPECTED.values():
         for choice in choices:
             assert choice in text
-    assert "checkpoint:" not in text
+    assert "google-bert" not in text
     assert "checkpoint: google-bert/bert-base-uncased" in help_text(["model=bert"], whole=True)
