@@ -26,6 +26,7 @@ from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests
 from textclf.documents.document import Block, Code, Heading, Paragraph, Table, to_html, to_markdown
 from textclf.documents.escape import csv_table, markdown, terminal
+from textclf.documents.wording import in_milliseconds, in_seconds
 from textclf.errors import ArtifactError
 from textclf.system.files import filled, plain, write_json, write_text
 
@@ -159,21 +160,36 @@ def _announce(comparisons: Sequence[Comparison], output: Path) -> str:
         curves = forecasts(comparison)
         more = [forecast_sentence(name, curves[name], comparison.metric) for name in list(curves)[:MOST_CURVES]]
         more += [f"{one} {one.step}\n{indent(one.step.command, '    ')}".rstrip() for one in comparison.outlooks[:1]]
-        print_verdicts(heading, scores_table(comparison), [*said, *sentences[:MOST_SAID], *more], comparison.caveats)
+        costs = [
+            (in_seconds(row.costs.get("train_seconds")), in_milliseconds(row.costs.get("latency_median_seconds")))
+            for row in comparison.rows
+        ]
+        print_verdicts(
+            heading, scores_table(comparison), [*said, *sentences[:MOST_SAID], *more], comparison.caveats, costs
+        )
         written += verdict_lines(comparison.test.dataset, [*said, *sentences])
     print(f"the report: {output / PAGE}")
     return "\n".join(written)
 
 
-def print_verdicts(heading: str, table: Table, sentences: Sequence[str], caveats: Sequence[str]) -> None:
-    """Print the first columns of a table of scores (setup, seeds, score, interval), verdicts and caveats.
+def print_verdicts(
+    heading: str,
+    table: Table,
+    sentences: Sequence[str],
+    caveats: Sequence[str],
+    costs: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Print the first columns of a table of scores (setup, seeds, score, interval), costs, verdicts and caveats.
 
     However many there are of each, it fits a screen; the report has them all.
     """
     rows = [[cell if isinstance(cell, str) else cell.text for cell in row[:4]] for row in table.rows[:MOST_ROWS]]
     heads = [column.title for column in table.columns[:4]]
+    if costs:
+        rows = [[*row, *cost] for row, cost in zip(rows, costs, strict=False)]
+        heads += ["training", "one text"]
     print(terminal(heading))
-    print(terminal(tabulate(rows, heads, disable_numparse=True, colalign=["left", "right", "right", "right"])))
+    print(terminal(tabulate(rows, heads, disable_numparse=True, colalign=["left", *["right"] * (len(heads) - 1)])))
     if len(table.rows) > MOST_ROWS:
         print(f"… and {len(table.rows) - MOST_ROWS:,} more in the report")
     for line in sentences:

@@ -236,10 +236,11 @@ class OpenSweep:
         known = {status.job for status in statuses.values()}
         elsewhere = {int(path.name.removeprefix("job")) for path in _working(self.folder)}
         lost = sorted(set(range(self.sweep.total or 0)) - known - elsewhere)
-        print(terminal(f"\n{sweep_table(list(statuses.values()), records, self.sweep.search)}\n"))
         verdicts = ""
         if self.lease is not None and len(records) > 1 and not self.sweep.search:
             verdicts = self._compare()
+        if not verdicts:  # else each job had its line, and each setup has its row
+            print(terminal(f"\n{sweep_table(list(statuses.values()), records, self.sweep.search)}\n"))
         self._track_best(list(records.values()), verdicts)
         print(f"runs, figures and reports: {self.folder}")
         if (best := _best(records, statuses)) is not None:
