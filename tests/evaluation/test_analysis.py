@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from textclf.data.dataset import TextData
-from textclf.documents.document import to_html, to_markdown
+from textclf.documents.document import ConfusionTable, Details, Paragraph, Picture, Table, to_html, to_markdown
 from textclf.errors import ConfigError
 from textclf.evaluation import plots
 from textclf.evaluation.analysis import analyse, plain_analysis, plain_attributions
@@ -190,3 +191,17 @@ def test_options_that_make_no_analysis_are_refused():
     analysis = analyse(Fixed(2), data, test, test, without)
     assert analysis.answers == ()
     assert [one.purpose for one in analysis.decisions] == ["default", "best F1"]
+
+
+def test_confusions_are_a_table_up_to_so_many_classes_and_their_pairs_are_folded_away_beside_it():
+    data, test = CASES["all wrong"]
+    analysis = analyse(Fixed(2), data, test, test, AnalysisOptions(attributions=0))
+    picture = {"confusion_matrix": Picture(Path("m.png"), "", "")}
+    counts = ((0, 40), (40, 0))
+    assert [type(block) for block in confusion_blocks(analysis, picture, counts)] == [ConfusionTable, Details]
+    assert [type(block) for block in confusion_blocks(analysis, picture)] == [Picture, Table]
+    many = ((0,) * 30,) * 30
+    assert type(confusion_blocks(analysis, picture, many)[0]) is Picture
+    right = CASES["no mistake"]
+    none = analyse(Fixed(2), right[0], right[1], right[1], AnalysisOptions(attributions=0))
+    assert type(confusion_blocks(none, picture, ((40, 0), (0, 40)))[1]) is Paragraph

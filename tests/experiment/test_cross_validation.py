@@ -236,8 +236,9 @@ def test_a_run_with_folds_is_no_run_without(tmp_path):
 def test_the_report_counts_the_examples_of_a_fold_and_all_that_are_tested(tmp_path):
     run_experiment(folded(dataset={"test": noisy(30, seed=1), "max_eval_examples": 20}), tmp_path / "run")
     report = (tmp_path / "run" / "report.md").read_text()
-    counts = [line.split("|")[1:-1] for line in report.splitlines() if line.startswith(("| negative ", "| positive "))]
-    sums = [sum(int(row[column]) for row in counts[:2]) for column in (1, 2, 3)]
+    rows = report.partition("## Data")[2].splitlines()
+    counts = [line.split("|")[1:-1] for line in rows if line.startswith(("| negative ", "| positive "))]
+    sums = [sum(int(row[column]) for row in counts) for column in (1, 2, 3)]
     (whole,) = [line.split("|")[2:-1] for line in report.splitlines() if line.startswith("| all ")]
     assert sums == [int(cell) for cell in whole] == [36, 4, 60]
     assert "on the 20 examples of the source's own test split" in report

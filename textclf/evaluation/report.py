@@ -29,6 +29,8 @@ from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wa
 from textclf.evaluation.words import UNMOVED
 
 MOST_CHARACTERS = 400
+FIRST_PAIRS = 6
+"""Confused pairs of classes that are not folded away where their picture alone shows them."""
 FIRST_MISTAKES = 5
 """Mistakes that are not folded away."""
 MOST_IN_TABLE = 20
@@ -53,7 +55,8 @@ def confusion_blocks(
     shown = _drawn(pictures, "confusion_matrix")
     if 0 < len(counts) <= MOST_IN_TABLE:
         shown = [ConfusionTable(analysis.label_names, counts, picture)]
-        pairs = [Details("The most confused pairs of classes", tuple(pairs))] if analysis.pairs else pairs
+    if analysis.pairs and (len(analysis.pairs) > FIRST_PAIRS or counts):
+        pairs = [Details("The most confused pairs of classes", tuple(pairs))]
     return [*shown, *pairs]
 
 
