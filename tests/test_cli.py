@@ -107,7 +107,7 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path, quick, stored
         assert said in out, said
     assert "google-bert/bert-base-uncased" in out
     assert "Traceback" not in out + done.stderr
-    assert len([line for line in out[: out.index("\nrun  ")].splitlines() if line]) <= 16, out  # one line a job
+    assert len([line for line in out[: out.index("\nsetup  ")].splitlines() if line]) <= 16, out  # one line a job
     (sweep,) = (tmp_path / "outputs" / "sweeps").glob("*/*")
     assert json.loads((sweep / "job2" / "status.json").read_text())["failed"]
     assert "Traceback" in (sweep / "job2" / "run.log").read_text()
