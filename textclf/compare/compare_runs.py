@@ -47,6 +47,8 @@ class Outcome:
     """The verdicts as Markdown."""
     problems: tuple[str, ...]
     """What could not be compared, a sentence each."""
+    take: Path | None = None
+    """The run to take, of the answer where there is one test set; none where no setup is worth it."""
 
 
 def compare(
@@ -111,7 +113,15 @@ def write_comparisons(
         if latex:
             write_latex([scores_table(comparison) for comparison in comparisons], made)
         write_text(made / REPORT, to_markdown(blocks, made))
-    return Outcome(_announce(comparisons, output), (*problems, *map(str, failed)))
+    return Outcome(_announce(comparisons, output), (*problems, *map(str, failed)), _run_to_take(comparisons))
+
+
+def _run_to_take(comparisons: Sequence[Comparison]) -> Path | None:
+    """Return the folder of the run that the answer means: of its seeds the best on validation."""
+    found = answer(comparisons[0]) if len(comparisons) == 1 else None
+    if found is None or found.setup is None:
+        return None
+    return comparisons[0].setup(found.setup).chosen_run.folder
 
 
 def new_folder(output: Path | str | None) -> Path:

@@ -236,15 +236,18 @@ class OpenSweep:
         known = {status.job for status in statuses.values()}
         elsewhere = {int(path.name.removeprefix("job")) for path in _working(self.folder)}
         lost = sorted(set(range(self.sweep.total or 0)) - known - elsewhere)
-        verdicts = ""
+        verdicts, take = "", None
         if self.lease is not None and len(records) > 1 and not self.sweep.search:
-            verdicts = self._compare()
+            verdicts, take = self._compare()
         if not verdicts:  # else each job had its line, and each setup has its row
             print(terminal(f"\n{sweep_table(list(statuses.values()), records, self.sweep.search)}\n"))
         self._track_best(list(records.values()), verdicts)
         print(f"runs, figures and reports: {self.folder}")
-        if (best := _best(records, statuses)) is not None:
-            print(f'predict with the best on validation: python -m textclf.predict {shlex.quote(str(best))} "a text"')
+        if take is not None and (take / CLASSIFIER).is_dir():
+            print(f'predict with it: python -m textclf.predict {shlex.quote(os.path.relpath(take))} "a text"')
+        elif (best := _best(records, statuses)) is not None:
+            shown = shlex.quote(os.path.relpath(best))
+            print(f'predict with the best on validation: python -m textclf.predict {shown} "a text"')
         if self.parent.url:
             print(f"side by side in MLflow: python -m textclf.ui, then {comparison_url(self.parent.url)}")
         self._tell_what_is_missing(lost, unreadable)
@@ -272,8 +275,8 @@ class OpenSweep:
             tags |= {"best_run": best.name, "best_run_id": best.tracking.get("run_id") or ""}
         self.parent.set_tags(tags)
 
-    def _compare(self) -> str:
-        """Compare the finished runs and return the verdicts; a fault of the comparison costs none of the runs."""
+    def _compare(self) -> tuple[str, Path | None]:
+        """Compare the finished runs; return the verdicts and the run to take. A fault of it costs none of the runs."""
         from textclf.compare.compare_runs import compare
 
         output = self.folder / COMPARISON
@@ -282,9 +285,9 @@ class OpenSweep:
             print()
         except Exception as error:
             log.warning("the comparison could not be made: %s", first_line(error), exc_info=True)
-            return ""
+            return "", None
         self.parent.log_artifacts(self.folder, [COMPARISON])
-        return written.verdicts
+        return written.verdicts, written.take
 
     def abandon(self) -> None:
         """Close the parent run of a sweep that was stopped, as killed."""
