@@ -1,4 +1,5 @@
 import json
+import shutil
 
 from textclf.app import facts
 from textclf.tracking.record import read_record
@@ -32,3 +33,23 @@ def test_costs_have_units():
     assert facts.format_cost("latency_median_seconds", 0.00123) == "1.2 ms"
     assert facts.format_cost("train_seconds", 1234.5) == "1,234.5 s"
     assert facts.format_cost("num_parameters", 15909.0) == "15,909"
+
+
+def test_a_run_says_what_it_is_and_offers_its_own_examples(outputs, tmp_path):
+    folder = outputs / "runs" / "first"
+    record = read_record(folder)
+    said = facts.introduction(record)
+    assert said.startswith(
+        "naive_bayes, trained on 80 examples of reviews, tells negative, positive apart. It was right "
+    )
+    assert said.endswith("on 40 test examples.")
+    found = facts.examples(folder)
+    assert {one.what for one in found} <= {"sure and right", "sure and wrong", "unsure"}
+    assert found[0].what == "sure and right"
+    assert len({one.text for one in found}) == len(found)
+    assert all(0 < len(one.text) <= facts.LONGEST_EXAMPLE and one.text_pair is None for one in found)
+    assert facts.examples(tmp_path) == []
+    copy = tmp_path / "changed"
+    shutil.copytree(folder, copy)
+    (copy / "predictions.parquet").write_bytes(b"PAR1")
+    assert facts.examples(copy) == []

@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import IMAGE, MARKDOWN, edited_copy
+from textclf.app import facts
 from textclf.app.server import SCRIPT
 from textclf.predict.__main__ import main as predict_main
 from textclf.system.files import write_manifest
@@ -66,6 +67,21 @@ def test_a_text_is_predicted_explained_and_corrected(app, tmp_path):
         "started", "prediction", "words weighed", "feedback",
     ]  # fmt: skip
     assert "dull" not in (tmp_path / "events.jsonl").read_text()
+
+
+def test_an_example_of_the_run_is_typed_by_a_click_and_is_no_markup(app, monkeypatch):
+    text = f"a {IMAGE} {MARKDOWN} film"
+    monkeypatch.setattr(facts, "examples", lambda folder: [facts.Example(text, None, "unsure")])
+    st.cache_data.clear()
+    at = app.run()
+    assert "tells negative, positive apart. It was right in " in html(at)
+    (button,) = (one for one in at.button if "(unsure)" in one.label)
+    for said in (r"\<img", r"\*\*bold\*\*", r":red\[no\]", r"\[x\](javascript"):
+        assert said in button.label, button.label
+    button.click()
+    at.run()
+    assert at.text_area(key="text").value == text
+    st.cache_data.clear()
 
 
 def test_all_runs_are_ranked_and_what_cannot_be_read_is_named(settings):

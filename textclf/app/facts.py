@@ -8,16 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as parquet
+from pyarrow import ArrowException
+
 from textclf.documents.document import Cell, Column, Table
 from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, thousands
-from textclf.errors import ArtifactError
+from textclf.errors import ArtifactError, listed
 from textclf.evaluation.calibration import trust_of_run
 from textclf.evaluation.metric_names import METRICS, metric_label
-from textclf.tracking.record import ANALYSIS_FILE, FIGURES, RunRecord, refuse_changed
+from textclf.evaluation.proportions import Proportion
+from textclf.tracking.record import ANALYSIS_FILE, FIGURES, PREDICTIONS_FILE, RunRecord, refuse_changed
 
 REPORT_PAGE = "report.html"
 MOST_BYTES = 50_000_000
 """Largest report that is offered."""
+MOST_LOOKED_AT = 2000
+"""Test examples among which those to try are looked for."""
+LONGEST_EXAMPLE = 200
+"""Characters."""
 MOST_MISTAKES = 5
 MOST_PAIRS = 8
 MOST_CHARACTERS = 300
@@ -74,6 +82,58 @@ def costs_table(record: RunRecord) -> Table:
         (label, format_cost(name, record.costs[name])) for name, label in COST_WORDS.items() if name in record.costs
     ]
     return Table((Column("cost"), Column("amount", numeric=True)), tuple(rows), "Costs")
+
+
+def introduction(record: RunRecord) -> str:
+    """Return what a run's classifier is and how good, in a sentence or two."""
+    names, sizes = record.data.get("label_names", []), record.data.get("examples", {})
+    trained = f", trained on {sizes['train']:,} examples" if sizes.get("train") else ""
+    said = f"{record.model}{trained} of {record.dataset}, tells {listed(names, 6)} apart."
+    accuracy, tested = record.metrics.get("test/accuracy"), sizes.get("test")
+    if accuracy is not None and tested:
+        share = Proportion(round(accuracy * tested), tested)
+        how = "in a cross-validation of" if record.folds else "on"
+        said += f" It was right in {share} {how} {tested:,} test examples."
+    return said
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test example to try a classifier with."""
+
+    text: str
+    text_pair: str | None
+    what: str
+    """Why it is shown: `sure and right`, `sure and wrong` or `unsure`."""
+
+
+def examples(folder: Path) -> list[Example]:
+    """Return short test examples of a run: what it was surest of, right and wrong, and what it was least sure of.
+
+    None where the run's predictions are not as the run left them, or hold no text that is short enough.
+    """
+    path = folder / PREDICTIONS_FILE
+    try:
+        refuse_changed(folder, PREDICTIONS_FILE)
+        rows = next(parquet.ParquetFile(path).iter_batches(batch_size=MOST_LOOKED_AT), None)
+    except (ArtifactError, OSError, ArrowException):
+        return []
+    if rows is None or not {"text", "label", "prediction"} <= set(rows.schema.names):
+        return []
+    table = rows.to_pandas()
+    pairs = "text_pair" in table
+    lengths = table["text"].str.len() + (table["text_pair"].str.len() if pairs else 0)
+    table = table[lengths.between(1, LONGEST_EXAMPLE)]
+    sure = table[[name for name in table if name.startswith("probability_")]].max(axis=1)
+    right = table["label"] == table["prediction"]
+    chosen = [("sure and right", sure[right].nlargest(1)), ("sure and wrong", sure[~right].nlargest(1))]
+    chosen.append(("unsure", sure.nsmallest(1)))
+    found: dict[int, Example] = {}
+    for what, few in chosen:
+        for at in few.index:
+            pair = str(table.loc[at, "text_pair"]) if pairs else None
+            found.setdefault(at, Example(str(table.loc[at, "text"]), pair, what))
+    return list(found.values())
 
 
 def about_table(record: RunRecord) -> Table:

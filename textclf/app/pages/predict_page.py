@@ -15,12 +15,15 @@ from textclf.app.feedback import LONGEST_NOTE, Feedback, count_lines, feedback_f
 from textclf.app.history import Asked, kept
 from textclf.app.pages import common
 from textclf.app.run_list import Choice
-from textclf.documents.wording import percent
+from textclf.documents.escape import markdown
+from textclf.documents.wording import excerpt, percent
 from textclf.errors import DataError
 
 MOST_BARS = 12
 """Classes that are shown; of more, the most probable."""
 MOST_WORDS = 8
+MOST_CHARACTERS = 100
+"""Of an example, on its button."""
 
 
 @dataclass
@@ -44,6 +47,7 @@ def page() -> None:
     if choice is None:
         return
     loaded = common.classifier_of(choice)
+    _introduce(choice, loaded)
     most = common.settings().max_characters
     with st.form("typed", border=False):
         text = st.text_area("First text" if loaded.has_pairs else "Text", key="text", height=140, max_chars=most)
@@ -57,6 +61,35 @@ def page() -> None:
     result = st.session_state.get("result")
     if result is not None and result.key == choice.key:
         _show(result, choice, loaded)
+
+
+def _introduce(choice: Choice, loaded: Loaded) -> None:
+    """Say what the classifier is and how good, and offer examples of its own test split."""
+    if choice.record is None:
+        return
+    common.show(markup.paragraph(facts.introduction(choice.record)))
+    offered = [
+        one for one in _examples(str(choice.folder), choice.version) if (one.text_pair is None) != loaded.has_pairs
+    ]
+    if not offered:
+        return
+    common.show(markup.paragraph("Type a text of your own, or try one of its test examples:", quiet=True))
+    for number, one in enumerate(offered):
+        shown = excerpt(one.text if one.text_pair is None else f"{one.text} ⇒ {one.text_pair}", MOST_CHARACTERS)
+        label = markdown(f"{shown} ({one.what})")  # a button's label is read as Markdown
+        st.button(label, key=f"example{number}", type="tertiary", on_click=_fill_in, args=(one,))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _examples(folder: str, version: float) -> list[facts.Example]:
+    return facts.examples(Path(folder))
+
+
+def _fill_in(one: facts.Example) -> None:
+    """Put an example where a person would type."""
+    st.session_state["text"] = one.text
+    if one.text_pair is not None:
+        st.session_state["text_pair"] = one.text_pair
 
 
 def _ask(choice: Choice, loaded: Loaded, text: str, pair: str | None, words: int) -> None:
