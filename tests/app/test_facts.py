@@ -40,7 +40,7 @@ def test_a_run_says_what_it_is_and_offers_its_own_examples(outputs, tmp_path):
     record = read_record(folder)
     said = facts.introduction(record)
     assert said.startswith(
-        "naive_bayes, trained on 80 examples of reviews, tells negative, positive apart. It was right "
+        "naive_bayes, trained on 80 examples of reviews, tells apart negative and positive. It was right "
     )
     assert said.endswith("on 40 test examples.")
     found = facts.examples(folder)

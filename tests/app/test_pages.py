@@ -74,7 +74,7 @@ def test_an_example_of_the_run_is_typed_by_a_click_and_is_no_markup(app, monkeyp
     monkeypatch.setattr(facts, "examples", lambda folder: [facts.Example(text, None, "unsure")])
     st.cache_data.clear()
     at = app.run()
-    assert "tells negative, positive apart. It was right in " in html(at)
+    assert "tells apart negative and positive. It was right in " in html(at)
     (button,) = (one for one in at.button if "(unsure)" in one.label)
     for said in (r"\<img", r"\*\*bold\*\*", r":red\[no\]", r"\[x\](javascript"):
         assert said in button.label, button.label

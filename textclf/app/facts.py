@@ -88,7 +88,8 @@ def introduction(record: RunRecord) -> str:
     """Return what a run's classifier is and how good, in a sentence or two."""
     names, sizes = record.data.get("label_names", []), record.data.get("examples", {})
     trained = f", trained on {sizes['train']:,} examples" if sizes.get("train") else ""
-    said = f"{record.model}{trained} of {record.dataset}, tells {listed(names, 6)} apart."
+    apart = f"{', '.join(map(str, names[:-1]))} and {names[-1]}" if 1 < len(names) <= 6 else listed(map(str, names), 6)
+    said = f"{record.model}{trained} of {record.dataset}, tells apart {apart}."
     accuracy, tested = record.metrics.get("test/accuracy"), sizes.get("test")
     if accuracy is not None and tested:
         share = Proportion(round(accuracy * tested), tested)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,12 +122,17 @@ def read_choice(folder: Path) -> Choice:
 
 
 def titles_of(choices: Sequence[Choice]) -> dict[str, str]:
-    """Return each choice's title by its key; equal titles get their folder added."""
-    said = [choice.title for choice in choices]
-    return {
-        choice.key: title if said.count(title) == 1 else f"{title} · {choice.folder}"
-        for choice, title in zip(choices, said, strict=True)
-    }
+    """Return each choice's title by its key; equal titles get what tells their folders apart, and no more of a path."""
+    alike: dict[str, list[Choice]] = {}
+    for choice in choices:
+        alike.setdefault(choice.title, []).append(choice)
+    found = {}
+    for choice in choices:
+        folders = [one.folder for one in alike[choice.title]]
+        above = Path(os.path.commonpath(folders))
+        inner = os.path.relpath(choice.folder, above.parent if above in folders else above)
+        found[choice.key] = choice.title if len(folders) == 1 else f"{choice.title} · {Path(inner).as_posix()}"
+    return found
 
 
 def place_of(choices: Sequence[Choice], key: str | None) -> int:
