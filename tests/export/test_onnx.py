@@ -167,6 +167,7 @@ def test_an_export_is_checked_and_predicts_without_torch(transformer, tmp_path, 
     located = run_of(transformer, tmp_path / "run")
     output = export(located, ExportOptions("onnx", tmp_path / "out", command="again"))
     said = capsys.readouterr().out
+    assert said.splitlines()[-1].startswith("predict with it: python -m textclf.predict ")
     assert "same label to 100 %" in said
     report = json.loads((output / "export.json").read_text())
     assert (report["check"]["examples"], report["command"]) == (28, "again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -81,12 +82,23 @@ def export(located: RunReference, options: ExportOptions) -> Path:
         else:
             _writer(options.to)(located, folder)
     print(f"written to {output}")
+    print(_next_step(options, output))
     if options.push:
         from textclf.export.hub_folder import push_folder
 
         kind = "space" if options.to == "space" else "model"
         print(f"pushed to {push_folder(output, options.push, kind, options.private)}")
     return output
+
+
+def _next_step(options: ExportOptions, output: Path) -> str:
+    """Return what a person does with an export, and the command."""
+    folder = shlex.quote(str(output))
+    if options.to == "space":
+        return f"try it here (needs gradio): python {shlex.quote(str(output / 'app.py'))}"
+    if options.to == "hub":
+        return f"read its card: {shlex.quote(str(output / 'README.md'))}; --push owner/name publishes it"
+    return f'predict with it: python -m textclf.predict {folder} "a text"'
 
 
 def _writer(target: str) -> Callable[[RunReference, Path], None]:
