@@ -315,7 +315,6 @@ STATED = {
     "README.md": ["3.11"],
     "docs/comparing.md": ["0.01", "95", "95", "0.05", "5", "80"],
     "docs/data.md": ["0.2", "0.1", "1"],
-    "docs/training.md": ["99", "99"],
     "docs/using.md": ["1.0"],
     "experiments/README.md": ["3.6"],
 }
