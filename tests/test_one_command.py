@@ -1,12 +1,14 @@
 """`textclf COMMAND`, beside the modules; its page of MLflow; and completion by the shell."""
 
 import os
+import signal
 import subprocess
 import sys
 import tomllib
 from argparse import Namespace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from textclf import __main__ as door
@@ -111,3 +113,19 @@ def test_bash_completes_commands_choices_and_options():
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(["bash", "-c", COMPLETE], env=ENV | {"PATH": path}, capture_output=True, text=True)
     assert done.stdout.split("\n") == ["predict", "model=naive_bayes", "trainer.epochs=", "", ""], done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_page_of_runs_leaves_no_server(number):
+    code = (
+        "import sys\n"
+        "from textclf import ui\n"
+        "asked = [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(600)']\n"
+        "sys.exit(ui.serve(asked))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    server = int(process.stdout.readline())
+    assert psutil.pid_exists(server)
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number
+    assert not psutil.pid_exists(server)

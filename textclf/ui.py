@@ -12,11 +12,14 @@ import subprocess
 import sys
 
 from textclf.errors import ConfigError
+from textclf.system import signals
 from textclf.system.exits import INTERRUPTED, cli_errors
 from textclf.system.redact import redacted
 from textclf.tracking.options import MlflowTracker
 
 HOST = "127.0.0.1"
+PATIENCE_SECONDS = 10
+"""How long MLflow's server is given to end."""
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -67,11 +70,25 @@ def main() -> None:
         asked = command(given)
         page = runs_page(asked[asked.index("--backend-store-uri") + 1])
         print(f"MLflow: http://{HOST}:{given.port}{page} (Ctrl-C ends it)", flush=True)
-        try:
-            ended = subprocess.run(asked, env=os.environ | SETTINGS).returncode
-        except KeyboardInterrupt:
-            ended = INTERRUPTED
+        ended = serve(asked)
     sys.exit(ended)
+
+
+def serve(asked: list[str]) -> int:
+    """Run MLflow's server until it ends or this process is asked to, and leave none behind; return the exit status."""
+    with signals.stoppable():
+        process = subprocess.Popen(asked, env=os.environ | SETTINGS)
+        try:
+            return process.wait()
+        except KeyboardInterrupt as stop:
+            return stop.status if isinstance(stop, signals.Stopped) else INTERRUPTED
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(PATIENCE_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
 
 if __name__ == "__main__":
