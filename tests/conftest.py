@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browsing import opened
 from tests.hub import serving
 
 # The client libraries read these when they are imported, so they are set before anything else.
@@ -112,6 +113,13 @@ def pictures(request, monkeypatch):
     """Pictures are of one pixel, but in modules marked `drawn`: drawing takes a third of a small run."""
     if request.node.get_closest_marker("drawn"):
         monkeypatch.setattr(plotting, "_write", _draw)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser, for the modules that ask for one."""
+    with opened() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import csv
 import itertools
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,13 +14,6 @@ import pytest
 from tests.app.conftest import IMAGE, MARKDOWN
 
 pytestmark = [pytest.mark.slow, pytest.mark.drawn]
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 PAGES = ["Predict", "Batch", "History", "Runs", "Run", "Compare", "Events"]
 EVIL = f"a dull film <script>document.title='hacked'</script> {IMAGE} {MARKDOWN}"
 WIDTHS = pytest.mark.parametrize("width", [1280, 390])
@@ -53,16 +45,6 @@ def server(outputs, tmp_path_factory):
         process.terminate()
         process.wait(20)
     assert "Traceback" not in (folder / "log").read_text()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium or chrome on the PATH")
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield found
-        found.close()
 
 
 @pytest.fixture

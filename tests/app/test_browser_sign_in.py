@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from tests.app.test_browser import ARGUMENTS, CHROMIUM, ask, choose, playwright
+from tests.app.test_browser import ask, choose
+from tests.browsing import opened
 from textclf.app.server import free_port
 
 pytestmark = pytest.mark.slow
@@ -136,11 +137,8 @@ def served(outputs, tmp_path):
 
 
 def test_only_who_is_allowed_comes_in_and_feedback_bears_their_name(served):
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium or chrome on the PATH")
     provider, address, folder = served
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with opened() as browser:
 
         def visit():
             page = browser.new_context().new_page()
@@ -172,5 +170,4 @@ def test_only_who_is_allowed_comes_in_and_feedback_bears_their_name(served):
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("button", name="Sign in").wait_for()
         assert page.get_by_label("Text", exact=True).count() == 0
-        browser.close()
     assert "ada@example.com" in (folder / "events.jsonl").read_text()

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from tests.app.test_browser import ARGUMENTS, CHROMIUM, playwright
 from tests.documents.test_explorer import CONTENT, NAMES, ROWS, blocks
 from textclf.documents.document import Column, ConfusionTable, Details, Quote, Table, Tile, Tiles, to_html
 
@@ -15,16 +14,6 @@ pytestmark = pytest.mark.slow
 def many(count):
     rows = [[k, f"text number {k}", None, 0, 1, 0.9, 0.1, [0]] for k in range(count)]
     return CONTENT | {"rows": rows, "total": 2 * count}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium or chrome on the PATH")
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import pytest
 from huggingface_hub import metadata_load
 from packaging.requirements import Requirement
 
+from tests.browsing import opened
 from tests.export.conftest import LABELS, MARK, changed_json, tiny_transformer
 from textclf import load_classifier
 from textclf.errors import ArtifactError
@@ -229,12 +230,7 @@ def test_it_starts_and_answers_as_the_classifier_does(space, wild, tmp_path):
 
 def picture_of(address, folder):
     """Use the page in a browser: labels and texts are shown as they are, and nothing is fetched from elsewhere."""
-    from playwright.sync_api import sync_playwright
-
-    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-               "--disable-component-update", "--disable-sync"]  # fmt: skip
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=options)
+    with opened() as browser:
         for width in (1280, 390):
             page = browser.new_page(viewport={"width": width, "height": 900})
             alerts, elsewhere = [], []
@@ -253,7 +249,6 @@ def picture_of(address, folder):
             assert not alerts
             assert not [url for url in elsewhere if not url.startswith((address, "data:", "blob:"))]
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        browser.close()
 
 
 @pytest.mark.slow
