@@ -21,6 +21,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 demo: $(INSTALLED) ## Set up, then compare four models on the bundled reviews, offline
 	HF_HUB_OFFLINE=1 $(BIN)/python -m textclf.run study=quickstart
+	@echo 'before those commands, once in a shell: . $(BIN)/activate'
 
 test: $(INSTALLED) ## Set up, then run the tests; no network but loopback
 	$(BIN)/python -m pytest

@@ -280,6 +280,7 @@ class OpenSweep:
         from textclf.compare.compare_runs import compare
 
         output = self.folder / COMPARISON
+        print()
         try:
             written = compare([self.folder], self.options, output, self.sweep.name, self.sweep.command)
             print()
