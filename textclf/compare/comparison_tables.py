@@ -133,8 +133,10 @@ def _collapsed(row: SetupRow) -> str:
 
 
 def costs_table(comparison: Comparison) -> Table:
-    """Return the table of the setups' costs, some of them relative to the reference."""
+    """Return the table of the setups' costs; sizes and speeds are also given as times the cheapest's."""
     metric, reference = comparison.metric, comparison.reference
+    smallest = _cheapest(comparison, WEIGHTS, min)
+    fastest = _cheapest(comparison, "test_examples_per_second", max)
     label = metric_label(metric)
     fronts = {
         cost: set(pareto_front(comparison.rows, metric, cost)) for cost in ("train_seconds", "latency_median_seconds")
@@ -144,14 +146,14 @@ def costs_table(comparison: Comparison) -> Table:
         Column("setup"),
         *([Column(f"{label} kept", numeric=True, hint=f"share of {reference.name}'s")] if is_in_points(metric) else []),
         Column("parameters", numeric=True),
-        Column("of them", numeric=True, hint=f"share of {reference.name}'s parameters"),
+        *([Column("as many", numeric=True, hint=f"as {smallest.name}'s, the fewest")] if smallest else []),
         *([Column("trained", numeric=True, hint="parameters that training changed")] if partly else []),
         Column("on disk", numeric=True),
         Column("training", numeric=True, hint="median over seeds, without validation"),
         Column("trained/s", numeric=True, hint="training examples per second"),
         Column("peak memory", numeric=True, hint="of training and testing, beyond the libraries; on a GPU, the GPU's"),
         Column("predicted/s", numeric=True, hint="test examples per second, all at once"),
-        Column("speed", numeric=True, hint=f"relative to {reference.name}, all at once"),
+        *([Column("slower", numeric=True, hint=f"than {fastest.name}, the fastest, all at once")] if fastest else []),
         Column("one text", numeric=True, hint="time to predict a single example: median and 95th percentile"),
         Column("unbeaten", hint="no other setup is better and trains (T) or answers a single text (P) as fast"),
     ]
@@ -164,25 +166,31 @@ def costs_table(comparison: Comparison) -> Table:
         ]
         cells: list[str | Cell] = [row.name]
         if is_in_points(metric):
-            cells.append(_share(_mean(row, metric), _mean(reference, metric), percent))
+            cells.append(_cost(_divided(_mean(row, metric), _mean(reference, metric)), percent))
         parameters, speed = row.costs.get(WEIGHTS), row.costs.get("test_examples_per_second")
         memory = row.costs.get("peak_gpu_memory_bytes") or row.costs.get("peak_memory_bytes")
         median, high = (row.costs.get(f"latency_{which}_seconds") for which in ("median", "p95"))
         cells += [
             _cost(parameters, thousands),
-            _share(parameters, reference.costs.get(WEIGHTS)),
+            *([_cost(_divided(parameters, smallest.costs[WEIGHTS]), times)] if smallest else []),
             *([_cost(row.costs.get(TRAINED), thousands)] if partly else []),
             _cost(row.costs.get("size_bytes"), megabytes),
             _cost(row.costs.get("train_seconds"), in_seconds),
             _cost(row.costs.get("train_examples_per_second"), thousands),
             _cost(memory, megabytes),
             _cost(speed, thousands),
-            _cost(_divided(speed, reference.costs.get("test_examples_per_second")), times),
+            *([_cost(_divided(fastest.costs["test_examples_per_second"], speed), times)] if fastest else []),
             Cell(MISSING) if median is None else Cell(f"{in_milliseconds(median)}, {in_milliseconds(high)}", median),
             " ".join(unbeaten),
         ]
         rows.append(tuple(cells))
     return Table(tuple(columns), tuple(rows), "Costs of each setup")
+
+
+def _cheapest(comparison: Comparison, cost: str, best: Callable[..., SetupRow]) -> SetupRow | None:
+    """Return the setup with the least or most of a cost, of those that read texts; none where none is known."""
+    able = [row for row in comparison.rows if row.costs.get(cost) and not comparison.setup(row.name).is_idle]
+    return best(able, key=lambda row: row.costs[cost]) if len(able) > 1 else None
 
 
 def languages_table(comparison: Comparison) -> Table | None:
@@ -279,10 +287,6 @@ def _mean(row: SetupRow, metric: str) -> float | None:
 
 def _divided(above: float | None, below: float | None) -> float | None:
     return above / below if above is not None and below else None
-
-
-def _share(value: float | None, whole: float | None, write: Callable[[float], str] = ratio_percent) -> Cell:
-    return _cost(_divided(value, whole), write)
 
 
 def _cost(value: float | None, write: Callable[[float], str]) -> Cell:
