@@ -161,4 +161,4 @@ def test_several_choices_are_no_label(tmp_path):
     labels = ['{"choices": ["a", "b"]}' if i == 7 else "ab"[i % 2] for i in range(120)]
     pd.DataFrame({"text": TEXTS, "label": labels}).to_csv(tmp_path / "mine.csv", index=False)
     data = load(FilesDataset(train=str(tmp_path / "mine.csv")))
-    assert (data.label_names, data.rejected) == (("a", "b"), {"train": {"no label": 1}})
+    assert (data.label_names, data.rejected) == (("a", "b"), {"train": {"several labels": 1}})

@@ -61,7 +61,8 @@ def find_columns(
     found: dict[str, str] = {}
     if options.text_column == DEFAULTS["text_column"] and options.text_column not in names:
         found |= _find_texts(options, names, where)
-    if options.label_column == DEFAULTS["label_column"] and options.label_column not in names:
+    unnamed = options.label_column == DEFAULTS["label_column"] and options.label_column not in names
+    if unnamed and not options.label_columns:
         taken = {*_asked(options), *found.values()}
         candidates = [name for name in names if plain_name(name) in LABELS and name not in taken]
         if choice := _only(candidates, "label_column", where):
@@ -89,7 +90,8 @@ def check_columns(
         DataError: With all columns that are missing.
     """
     missing: list[tuple[str, str]] = []
-    for option in ("text_column", "text_pair_column", "title_column", "label_column", "language_column",
+    labels = "label_columns" if options.label_columns else "label_column"
+    for option in ("text_column", "text_pair_column", "title_column", labels, "language_column",
                    "group_column", "slice_columns", "split_column"):  # fmt: skip
         value = getattr(options, option, None)
         for column in value if isinstance(value, list) else [value]:
@@ -134,10 +136,15 @@ def _override(option: str, name: str) -> str:
 
 def wanted_columns(options: DatasetOptions) -> list[str]:
     """Return the columns of the source that the options name, each once."""
-    named = [options.text_column, options.text_pair_column, options.title_column, options.label_column]
+    named = [options.text_column, options.text_pair_column, options.title_column, *label_columns(options)]
     named += [options.language_column, options.group_column, *options.slice_columns]
     named.append(getattr(options, "split_column", None))  # of files alone
     return list(dict.fromkeys(name for name in named if name is not None))
+
+
+def label_columns(options: DatasetOptions) -> list[str]:
+    """Return the columns of the source that hold the labels: one, or one for each label."""
+    return list(options.label_columns) or [options.label_column]
 
 
 def text_columns(options: DatasetOptions) -> list[str]:
@@ -177,7 +184,7 @@ def _only(candidates: list[str], option: str, where: str) -> str | None:
 
 def _asked(options: DatasetOptions) -> set[str]:
     """Return the columns that the options name, the default one for labels apart."""
-    return {name for name in wanted_columns(options) if name != DEFAULTS["label_column"]}
+    return {name for name in wanted_columns(options) if name != DEFAULTS["label_column"] or options.label_columns}
 
 
 def plain_name(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 from numpy.typing import NDArray
 
@@ -35,14 +36,15 @@ class TextData:
     name: str
     """Name of the dataset, with the size of the subset where it is one."""
     train: Dataset
-    """Columns `text`, optionally `text_pair`, `label` (int64 in [0, num_labels)), and `example`."""
+    """Columns `text`, optionally `text_pair`, `label` (int64 in [0, num_labels), or a list of them where each text has
+    a set of labels), and `example`."""
     validation: Dataset
     """What the best epoch, and the best setup of a sweep, are chosen on."""
     test: Dataset
     """What is looked at once, after all choices are made. `example` is the row in the source's
     own split, so that the predictions of two runs can be paired."""
     label_names: tuple[str, ...]
-    """Names of the classes; the label is the index."""
+    """Names of the classes or labels; the label is the index."""
     source: str
     """Where the data came from, for a person."""
     rejected: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -61,6 +63,11 @@ class TextData:
     def num_labels(self) -> int:
         """Number of classes."""
         return len(self.label_names)
+
+    @property
+    def has_sets(self) -> bool:
+        """Whether each text has a set of labels, which may be empty, instead of one class."""
+        return has_sets(self.train)
 
     @property
     def has_pairs(self) -> bool:
@@ -115,7 +122,7 @@ def fingerprint_of(label_names: Sequence[str], *splits: Dataset) -> str:
     for split in splits:
         digest.update(f"{len(split)} examples".encode())
         columns = [name for name in ("text", "text_pair") if name in split.column_names]
-        labels = labels_of(split)
+        labels = answers_of(split)
         for start, batch in in_batches(split, columns):
             for texts in batch:
                 offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset :][: len(texts) + 1]
@@ -137,10 +144,46 @@ def in_batches(split: Dataset, columns: Sequence[str]) -> Iterator[tuple[int, li
         yield start, arrays if order is None else [array.take(pa.array(np.argsort(order))) for array in arrays]
 
 
+def has_sets(split: Dataset) -> bool:
+    """Whether each text of a split has a set of labels instead of one class."""
+    return pa.types.is_list(split.data.schema.field("label").type)
+
+
 def labels_of(split: Dataset) -> NDArray[np.int64]:
-    """Return a split's labels, int64 (n,)."""
+    """Return the class of each text of a split, int64 (n,)."""
     labels = np.array(split.data.column("label").to_numpy(), dtype=np.int64)  # rows would bring their texts along
     return labels if split._indices is None else labels[split._indices.column(0).to_numpy()]
+
+
+def label_sets_of(split: Dataset, num_labels: int) -> NDArray[np.bool_]:
+    """Return which labels each text of a split has, bool (n, num_labels)."""
+    column = split.data.column("label")
+    sizes = pc.list_value_length(column).to_numpy().astype(np.int64)
+    found = np.zeros((len(sizes), num_labels), dtype=bool)
+    found[np.repeat(np.arange(len(sizes)), sizes), pc.list_flatten(column).to_numpy().astype(np.int64)] = True
+    return found if split._indices is None else found[split._indices.column(0).to_numpy()]
+
+
+def answers_of(split: Dataset) -> NDArray[np.int64]:
+    """Return a number for what is right of each text, int64 (n,): its class, or a digest of its set of labels."""
+    if not has_sets(split):
+        return labels_of(split)
+    known: dict[tuple[int, ...], int] = {}
+    codes = split.data.column("label").combine_chunks().to_pylist()
+    found = np.array([known.setdefault(tuple(labels), _digest(labels)) for labels in codes], dtype=np.int64)
+    return found if split._indices is None else found[split._indices.column(0).to_numpy()]
+
+
+def _digest(labels: Sequence[int]) -> int:
+    """Return a number for a set of labels, the same in every split and process."""
+    return int.from_bytes(hashlib.blake2b(np.asarray(labels, "<i8").tobytes(), digest_size=8).digest(), "little") >> 1
+
+
+def counts_of(split: Dataset, num_labels: int) -> NDArray[np.int64]:
+    """Return how many texts of a split have each class or label, int64 (num_labels,)."""
+    if has_sets(split):
+        return label_sets_of(split, num_labels).sum(axis=0)
+    return np.bincount(labels_of(split), minlength=num_labels)
 
 
 def texts_of(split: Dataset) -> tuple[Sequence[str], Sequence[str] | None]:
@@ -166,18 +209,22 @@ def headline(data: TextData) -> str:
         sizes, learned = [f"{len(data.folds.pool):,} tested in {data.folds}"], data.folds.pool
         if data.folds.fixed_test is not None:
             sizes.append(f"{len(data.folds.fixed_test):,} test")
-    counts = np.bincount(labels_of(learned), minlength=data.num_labels)
+    counts = counts_of(learned, data.num_labels)
     pairs = zip(data.label_names, counts, strict=True)
     classes = ", ".join(f"{label} {count / max(len(learned), 1):.0%}" for label, count in pairs)
     if data.num_labels > MOST_NAMED:
         classes = f"of {counts.min():,} to {counts.max():,} examples"
     what = "pairs of texts" if data.has_pairs else "texts"
-    return f"{data.name}: {', '.join(sizes)} {what}; {data.num_labels} classes ({classes})"
+    kind = "classes"
+    if data.has_sets:
+        kind, classes = "labels", f"{counts.sum() / max(len(learned), 1):.1f} a text; {classes}"
+    return f"{data.name}: {', '.join(sizes)} {what}; {data.num_labels} {kind} ({classes})"
 
 
 def summary(data: TextData) -> str:
     """Return a few lines on the size of each split, its classes and its lengths, for a person."""
-    lines = [f"{data.name}: {data.num_labels} classes, {'pairs of texts' if data.has_pairs else 'texts'}"]
+    kind = "labels" if data.has_sets else "classes"
+    lines = [f"{data.name}: {data.num_labels} {kind}, {'pairs of texts' if data.has_pairs else 'texts'}"]
     splits = {name: data.split(name) for name in SPLITS}
     if data.folds is not None:
         lines[0] += f"; {data.folds}"
@@ -185,10 +232,10 @@ def summary(data: TextData) -> str:
     for name, split in splits.items():
         if split is None:
             continue
-        counts = np.bincount(labels_of(split), minlength=data.num_labels)
+        counts = counts_of(split, data.num_labels)
         shares = [f"{label} {count / len(split):.0%}" for label, count in zip(data.label_names, counts, strict=True)]
         if data.num_labels > MOST_NAMED:
-            shares = [f"classes of {counts.min():,} to {counts.max():,} examples"]
+            shares = [f"{kind} of {counts.min():,} to {counts.max():,} examples"]
         words = [len(text.split()) for text in split.select(range(min(len(split), 2000)))["text"]]
         median, high = np.percentile(words, [50, 95])
         lines.append(

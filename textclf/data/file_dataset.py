@@ -11,7 +11,14 @@ from pathlib import Path
 import pyarrow as pa
 from datasets import Dataset
 
-from textclf.data.column_names import check_columns, find_columns, plain_name, text_columns, wanted_columns
+from textclf.data.column_names import (
+    check_columns,
+    find_columns,
+    label_columns,
+    plain_name,
+    text_columns,
+    wanted_columns,
+)
 from textclf.data.dataset import SPLITS
 from textclf.data.file_paths import Part, parts_of, resolve
 from textclf.data.options import LANGUAGE_COLUMN, FilesDataset
@@ -264,14 +271,15 @@ def read_split(
         schema = schema_of(names)
         rows = chain.from_iterable(_rows(reader, part, columns, by_language) for part in parts)
         has_lines = kind != FOLDER
-        batches = batches_of(rows, names, text_columns(options), options.label_column, split, rejects, found, has_lines)
+        label = None if options.label_columns else options.label_column
+        batches = batches_of(rows, names, text_columns(options), label, split, rejects, found, has_lines)
     size, key = _size_and_key(parts, kind)
     if size < SMALL_BYTES:
         dataset = in_memory(batches, schema)
     else:
         log.info("%s: %.1f GB; read once into the cache of datasets, and mapped from there", asked, size / 1e9)
         form = [options.encoding, options.delimiter, list(options.column_names), options.quoting.value]
-        limits = [form, split, names, text_columns(options), options.label_column, options.max_text_characters]
+        limits = [form, split, names, text_columns(options), label_columns(options), options.max_text_characters]
         dataset = cached([kind, key, limits], batches, schema, split, rejects, found)
     remark_encoding(split, rejects)
     rejects.sources[split] = asked

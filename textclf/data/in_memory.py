@@ -138,7 +138,7 @@ def _read(options: DatasetOptions, content: Any, split: str, rejects: RejectedRo
         _rows(content, where, columns),
         columns,
         text_columns(options),
-        options.label_column,
+        None if options.label_columns else options.label_column,
         split,
         rejects,
         found,

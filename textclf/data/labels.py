@@ -27,7 +27,9 @@ LEFT_OUT = -3
 """Stands for a label that the person's map leaves out."""
 RARE = -4
 """Stands for a label of a class with too few rows."""
-OTHERS = RARE
+SEVERAL = -5
+"""Stands for several labels where a text has one class."""
+OTHERS = SEVERAL
 """The lowest of these."""
 EMPTY = ("", "nan", "NaN")
 """Strings that stand for no value."""

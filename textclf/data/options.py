@@ -52,6 +52,13 @@ class SimilarLabels(Enum):
     fail = "fail"
 
 
+class Task(Enum):
+    """What a text is given: one class, or a set of labels."""
+
+    single = "single"
+    multi = "multi"
+
+
 class Quoting(Enum):
     """What quote marks mean in a file of separated values."""
 
@@ -76,6 +83,13 @@ class DatasetOptions:
     label_column: str = "label"
     """Class labels: strings or integers. Where there is no `label`, a column with a usual name for it (`class`,
     `sentiment`, `stars`, …) is taken, and the log says which."""
+    task: Task | None = None
+    """`single` gives each text one class, `multi` a set of labels, which may be empty. None takes what the data show:
+    lists of labels, `label_separator` and `label_columns` make sets."""
+    label_separator: str | None = None
+    """What stands between the labels of a text in the label column, as `|` in `funny|sad`."""
+    label_columns: list[str] = field(default_factory=list)
+    """One column a label, each 0 or 1 (or true and false), instead of the label column; the columns name the labels."""
     label_names: list[str] = field(default_factory=list)
     """Names of the classes in label order; empty takes them from the data."""
     label_map: Any = None
@@ -85,7 +99,8 @@ class DatasetOptions:
     """What to do with labels that differ only by case, white space or Unicode form (`Pos`, `pos`): `warn` keeps them
     as classes of their own, `merge` takes them as one (the one with most rows names it), `fail` stops."""
     min_class_examples: int = 1
-    """A class with fewer rows in train than this is left out, there and in the other splits."""
+    """A class with fewer rows in train than this is left out, there and in the other splits; of sets of labels the
+    label alone, and the text stays."""
     language_column: str | None = None
     """A column that names each example's language; scores are then given by language too."""
     train_languages: list[str] = field(default_factory=list)
@@ -162,6 +177,33 @@ class DatasetOptions:
                 "per language, as in dataset.train=train.%language%.jsonl).",
             ),
             (
+                self.task is not Task.single or not (self.label_columns or self.label_separator),
+                "task=single gives each text one class, and label_columns and label_separator make sets of labels. "
+                "Leave task out, or these.",
+            ),
+            (
+                not (self.label_columns and self.label_separator),
+                "label_columns and label_separator are two ways to write sets of labels; give one of them.",
+            ),
+            (
+                self.label_separator is None or self.label_separator.strip() != "" or self.label_separator == " ",
+                f"label_separator must be what stands between labels, got {self.label_separator!r}.",
+            ),
+            (
+                not self.label_columns or len(set(self.label_columns)) == len(self.label_columns) >= 2,
+                f"label_columns must be two columns or more, each named once, got {list(self.label_columns)}. One "
+                f"column of 0 and 1 alone is a task of two classes: name it with label_column.",
+            ),
+            (
+                not self.label_columns or list(self.label_names) in ([], list(self.label_columns)),
+                f"label_columns name the labels, so label_names must be left out, got {list(self.label_names)}.",
+            ),
+            (
+                not (self.has_sets and self.examples_per_class is not None),
+                f"examples_per_class={self.examples_per_class} draws so many texts of each class, and here a text has "
+                f"several labels or none; use max_train_examples.",
+            ),
+            (
                 0 < self.validation_fraction < 1,
                 f"validation_fraction must lie between 0 and 1, got {self.validation_fraction}.",
             ),
@@ -222,6 +264,11 @@ class DatasetOptions:
                 f"would be tested too, so that no two seeds could be compared. Leave one of them out.",
             ),
         )
+
+    @property
+    def has_sets(self) -> bool:
+        """Whether it is asked that texts have sets of labels; else the data show it."""
+        return self.task is Task.multi or bool(self.label_columns) or self.label_separator is not None
 
     @property
     def languages_from(self) -> str | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from textclf.data.folds import Fold, Folds, Rows
 from textclf.data.options import DatasetOptions
-from textclf.data.splits import group_slice, stratified_slice
+from textclf.data.splits import group_slice, set_slice, stratified_slice, with_none
 from textclf.errors import DataError, cut, listed
 
 
@@ -38,6 +38,7 @@ def make_folds(
     groups: NDArray[np.object_] | None,
     languages: NDArray[np.object_] | None,
     fixed_test: Dataset | None,
+    sets: NDArray[np.bool_] | None = None,
 ) -> Folds:
     """Draw the partitions, and a validation slice for each fit.
 
@@ -51,6 +52,7 @@ def make_folds(
         groups: The group of each example, str objects (n,); none where there are none.
         languages: The language of each example, str objects (n,); none where they are not known.
         fixed_test: The source's own test split, if it has one.
+        sets: Which labels each example has, bool (n, num_labels), of sets of labels.
 
     Raises:
         DataError: If a class, or the groups, are too few.
@@ -60,13 +62,18 @@ def make_folds(
     parts = []
     for repeat in range(options.fold_repeats):
         seed = options.split_seed + 1000 * repeat
-        numbers = partition(labels, together, groups is not None, options.folds, seed, label_names)
+        if sets is not None and groups is None:
+            numbers = set_partition(sets, together, options.folds, seed, label_names)
+        else:
+            numbers = partition(labels, together, groups is not None, options.folds, seed, label_names)
         for number in range(options.folds):
             test, rest = np.flatnonzero(numbers == number), np.flatnonzero(numbers != number)
             if options.train_languages and languages is not None:
                 rest = rest[np.isin(languages[rest].astype(str), options.train_languages)]
             share, what = options.validation_fraction, f"validation in fold {number + 1}"
-            if groups is None:
+            if groups is None and sets is not None:
+                train, validation = set_slice(sets[rest], share, seed + number, what)
+            elif groups is None:
                 train, validation = stratified_slice(labels[rest], share, seed + number, label_names, what)
             else:
                 train, validation = group_slice(labels[rest], groups[rest], share, seed + number, label_names, what)
@@ -84,6 +91,35 @@ def copies_of(pool: Dataset) -> Rows:
         for row, key in enumerate(zip(*(batch[name] for name in names), strict=True), start):
             found[row] = known.setdefault(key, len(known))
     return found
+
+
+def set_partition(has: NDArray[np.bool_], together: Rows, folds: int, seed: int, label_names: Sequence[str]) -> Rows:
+    """Return the fold of each example with a set of labels, int64 (n,), each label in its share.
+
+    Args:
+        has: Which labels each example has, bool (n, num_labels).
+        together: A number for each example, int64 (n,); those with the same are in the same fold.
+        folds: How many folds.
+        seed: Seed of the draw.
+        label_names: Names of the labels, for errors.
+
+    Raises:
+        DataError: If fewer different examples than there are folds have a label.
+    """
+    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+
+    _, first, inverse = np.unique(together, return_index=True, return_inverse=True)
+    counts, least = has[first].sum(axis=0), max(folds, 4 if folds == 2 else 3)
+    if rare := [f"{cut(repr(label_names[k]))} has {count}" for k, count in enumerate(counts.tolist()) if count < least]:
+        raise DataError(
+            f"dataset.folds={folds} needs at least {least} different texts with each label: {listed(rare, 20)}. Add "
+            f"texts, or leave such labels out with dataset.min_class_examples={least}."
+        )
+    of_first = np.empty(len(first), dtype=np.int64)
+    splitter = MultilabelStratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
+    for number, (_, test) in enumerate(splitter.split(np.zeros(len(first)), with_none(has[first]))):
+        of_first[test] = number
+    return of_first[inverse]
 
 
 def partition(

@@ -15,14 +15,24 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from textclf.data import rejected
-from textclf.data.column_names import check_columns, find_columns, text_columns, wanted_columns
+from textclf.data.column_names import check_columns, find_columns, label_columns, text_columns, wanted_columns
 from textclf.data.dataset import TextData
+from textclf.data.label_sets import (
+    LabelSets,
+    are_sets,
+    check_label_sets,
+    has_several,
+    label_sets,
+    one_each,
+    rarest_label,
+)
 from textclf.data.labels import (
     EMPTY,
     LEFT_OUT,
     MISSING,
     NUMBER,
     RARE,
+    SEVERAL,
     UNKNOWN,
     CodedColumn,
     classes_of,
@@ -44,7 +54,7 @@ from textclf.errors import DataError, cut, first_line, listed, looks_like
 log = logging.getLogger(__name__)
 CAUSES = (
     "", rejected.NO_TEXT, rejected.TOO_LONG, rejected.NO_LABEL, rejected.NO_GROUP, rejected.NO_LANGUAGE,
-    rejected.UNKNOWN_LABEL, rejected.NOT_MAPPED, rejected.RARE_LABEL,
+    rejected.UNKNOWN_LABEL, rejected.NOT_MAPPED, rejected.RARE_LABEL, rejected.SEVERAL_LABELS,
 )  # fmt: skip
 """Causes by number; 0 stands for none."""
 BATCH_ROWS = 16_384
@@ -88,7 +98,12 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
         _check_values(options, rows, f"{said[split]}: the {split} split")
     raw = {split: rows.flatten_indices() if rows._indices is not None else rows for split, rows in raw.items()}
     try:
-        label_names, labels = _labels(options, raw, said)
+        sets: Mapping[str, LabelSets] = {}
+        if are_sets(options, raw["train"], said["train"]):
+            label_names, sets = label_sets(options, raw, said)
+            labels = {split: found.codes for split, found in sets.items()}
+        else:
+            label_names, labels = _labels(options, raw, said)
     except DataError:
         for split, rows in raw.items():  # what was rejected while reading is the likelier cause
             rejects.check(split, len(rows) + rejects.total(split), said[split])
@@ -104,7 +119,15 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
     }
     check_known(options, raw, labels, kept, label_names, said, rejects)
     labels_kept = {split: labels[split][rows] for split, rows in kept.items()}
-    _check_classes(labels_kept["train"], label_names, source)
+    has: dict[str, NDArray[np.bool_]] = {}
+    classes = label_names
+    if sets:
+        has = {split: found.matrix(kept[split], len(label_names)) for split, found in sets.items()}
+        check_label_sets(has["train"], label_names, source)
+        labels_kept = {split: rarest_label(own) for split, own in has.items()}  # to draw by
+        classes = (*label_names, "no label")
+    else:
+        _check_classes(labels_kept["train"], label_names, source)
     _check_texts(options, raw["train"], kept["train"], label_names, source)
     _warn_of_numbers(options, raw["train"], kept["train"], source)
     languages = _values(further.get(options.languages_from or ""), kept)
@@ -114,15 +137,16 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
 
     def taken(origin: str, rows: NDArray[np.int64]) -> Dataset:
         own = further.get(options.languages_from or "", {}).get(origin)
-        return select_rows(options, raw[origin], labels[origin], own, kept[origin][rows])
+        column = sets[origin].column() if sets else pa.array(labels[origin])
+        return select_rows(options, raw[origin], column, own, kept[origin][rows])
 
     folds = None
     try:
         if options.folds is None:
-            chosen = rows_of_splits(options, labels_kept, label_names, data.test_fraction, languages, groups)
+            chosen = rows_of_splits(options, labels_kept, classes, data.test_fraction, languages, groups, has)
             splits = {split: taken(split if split in raw else "train", rows) for split, rows in chosen.items()}
         else:
-            chosen = rows_of_pool(options, labels_kept, label_names)
+            chosen = rows_of_pool(options, labels_kept, classes)
             parts = {origin: taken(origin, rows) for origin, rows in chosen.items()}
             fixed = None if options.fold_test else parts.pop("test", None)
             of_pool = {origin: chosen[origin] for origin in parts}
@@ -130,10 +154,11 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
                 options,
                 joined(parts, {origin: len(raw[origin]) for origin in parts}),
                 np.concatenate([labels_kept[origin][rows] for origin, rows in of_pool.items()]),
-                label_names,
+                classes,
                 _of_rows(groups, of_pool),
                 _of_rows(languages, of_pool),
                 fixed,
+                np.concatenate([has[origin][rows] for origin, rows in of_pool.items()]) if has else None,
             )
             splits = folds.splits_of(folds.parts[0])
     except DataError as error:
@@ -174,6 +199,8 @@ def _labels(
     options: DatasetOptions, raw: Mapping[str, Dataset], said: Mapping[str, str]
 ) -> tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]:
     """Return the names of the classes, and the class of each row by split."""
+    several = {split: has_several(rows.data.column(options.label_column)) for split, rows in raw.items()}
+    raw = {split: one_each(rows, options.label_column) for split, rows in raw.items()}
     columns = {
         split: coded_labels(rows, options.label_column, f"{said[split]}, {split}", options.label_names)
         for split, rows in raw.items()
@@ -185,6 +212,7 @@ def _labels(
         split: labels_from(column, classes, f"{said[split]}, {split}", unlabelled_remedy(options, split))
         for split, column in columns.items()
     }
+    labels = {split: np.where(several[split], SEVERAL, own) for split, own in labels.items()}
     classes, labels = without_rare(classes, labels, options.min_class_examples, said["train"])
     return classes.names, labels
 
@@ -219,7 +247,12 @@ def kept_rows(
             causes[(causes == 0) & (further[name][split].codes == MISSING)] = CAUSES.index(cause)
     if options.unknown_labels is UnknownLabels.drop:
         causes[(causes == 0) & (labels == UNKNOWN)] = CAUSES.index(rejected.UNKNOWN_LABEL)
-    for code, cause in ((LEFT_OUT, rejected.NOT_MAPPED), (RARE, rejected.RARE_LABEL)):
+    coded_causes = (
+        (LEFT_OUT, rejected.NOT_MAPPED),
+        (RARE, rejected.RARE_LABEL),
+        (SEVERAL, rejected.SEVERAL_LABELS),
+    )
+    for code, cause in coded_causes:
         causes[(causes == 0) & (labels == code)] = CAUSES.index(cause)
     total = len(rows) + rejects.total(split)
     reject(options, rows, causes, split, source, rejects)
@@ -246,6 +279,7 @@ def check_known(
         if len(unknown):
             row = int(unknown[0])
             value = raw[split].data.column(options.label_column)[row].as_py()
+            value = next((one for one in value if str(one) not in names), value) if isinstance(value, list) else value
             close = looks_like(str(value), names)
             merge = " dataset.on_similar_labels=merge takes them as one." if close else ""
             more = f" (and {len(unknown) - 1:,} more rows)" if len(unknown) > 1 else ""
@@ -388,7 +422,8 @@ def reject(
         content = rows.data.fast_slice(row, 1).to_pylist()[0]
         start = start_of([content[name] for name in wanted_columns(options)])
         cause = CAUSES[causes[row]]
-        label = content[options.label_column]
+        label = [content[name] for name in label_columns(options)]
+        label = label if options.label_columns else label[0]
         detail = f"({label!r:.60})" if cause in (rejected.UNKNOWN_LABEL, rejected.NO_LABEL) else ""
         rejects.add(Rejection(split, file, line, number, cause, detail, start))
     for cause, count in zip(*np.unique(causes[found[MAX_WRITTEN:]], return_counts=True), strict=True):

@@ -48,7 +48,7 @@ REMEDIES = {
     TOO_LONG: "Cut them, or raise dataset.max_text_characters.",
     NOT_DECODED: "Name another encoding with dataset.encoding.",
     NO_LABEL: "Predict rows that have none: python -m textclf.predict RUN --input FILE.",
-    SEVERAL_LABELS: "Each text has one class here; choose one for each.",
+    SEVERAL_LABELS: "Each text has one class here: choose one for each, or say dataset.task=multi.",
     NOT_A_LABEL: "Labels must be strings or integers; round numbers to classes, or name another column with "
     "dataset.label_column.",
 }

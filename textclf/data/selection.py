@@ -20,18 +20,26 @@ NO_VALUE = "missing"
 def select_rows(
     options: DatasetOptions,
     raw: Dataset,
-    labels: NDArray[np.int64],
+    labels: pa.Array,
     languages: CodedColumn | None,
     rows: NDArray[np.int64],
 ) -> Dataset:
-    """Return the chosen rows with textclf's own columns: copied where they are few, else chosen from the source."""
+    """Return the chosen rows with textclf's own columns: copied where they are few, else chosen from the source.
+
+    Args:
+        options: The columns of the source.
+        raw: All rows of the source.
+        labels: The label of each row, int64, or the labels, lists of int64.
+        languages: The language of each row; none where they are not known.
+        rows: The chosen rows, int64 (m,), ascending.
+    """
     sources = {"text": options.text_column, "text_pair": options.text_pair_column}
     names = {own: name for own, name in sources.items() if name is not None}
     columns = list(dict.fromkeys([*names.values(), *([options.title_column] if options.title_column else [])]))
     size = sum(raw.data.column(name).nbytes for name in columns) * len(rows) / max(len(raw), 1)
     small = size <= IN_MEMORY_BYTES
 
-    extra = {"example": pa.array(np.arange(len(raw))), "label": pa.array(labels)}
+    extra = {"example": pa.array(np.arange(len(raw))), "label": labels}
     if languages is not None:
         codes = pa.array(languages.codes, mask=languages.codes == MISSING)
         extra[LANGUAGE_COLUMN] = pa.array(languages.values, pa.string()).take(codes)

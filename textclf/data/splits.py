@@ -15,6 +15,8 @@ from textclf.errors import DataError, cut, listed
 
 log = logging.getLogger(__name__)
 
+MOST_ITERATED = 200_000
+"""Texts above which sets of labels are not stratified step by step, which would take minutes."""
 MAX_FOLDS = 20
 """Slices of whole groups are made of twentieths at the finest."""
 
@@ -26,6 +28,7 @@ def rows_of_splits(
     test_fraction: float,
     languages: Mapping[str, NDArray[np.object_]],
     groups: Mapping[str, NDArray[np.object_]],
+    sets: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> dict[str, NDArray[np.int64]]:
     """Return which rows make each split; a split that is not in `labels` is taken from train.
 
@@ -36,12 +39,16 @@ def rows_of_splits(
         test_fraction: Share of train, 0 to 1, that becomes the test split where there is none.
         languages: The language of each row, by split; empty where they are not known.
         groups: The group of each row, by split; empty where there are none.
+        sets: Which labels each row has, bool (n, num_labels) by split, of sets of labels; the labels are then one
+            class for each row, to draw subsets by.
 
     Raises:
         DataError: If the examples, or the groups, are too few.
     """
     taken_from_train = [split for split in ("test", "validation") if split not in labels]
-    if taken_from_train and not groups:
+    if taken_from_train and sets:
+        refuse_rare_labels(sets["train"], label_names, taken_from_train)
+    elif taken_from_train and not groups:
         _refuse_rare(labels["train"], label_names, taken_from_train)
     train = np.arange(len(labels["train"]))
     rows = {split: np.arange(len(values)) for split, values in labels.items()}
@@ -51,11 +58,13 @@ def rows_of_splits(
             own = labels["train"][train]
             if groups:
                 kept, taken = group_slice(own, groups["train"][train], share, options.split_seed, label_names, split)
+            elif sets:
+                kept, taken = set_slice(sets["train"][train], share, options.split_seed, split)
             else:
                 kept, taken = stratified_slice(own, share, options.split_seed, label_names, split)
             rows[split], train = train[taken], train[kept]
             log.info("%s: no %s split; %d stratified examples of train are it", options.name, split, len(taken))
-            if len(taken) > (asked := round(len(own) * share)) and not groups:
+            if len(taken) > (asked := round(len(own) * share)) and not groups and not sets:
                 log.warning(
                     "%s: the %s slice is of %d examples rather than %d, since it holds one of each class at least",
                     options.name, split, len(taken), asked,
@@ -66,7 +75,7 @@ def rows_of_splits(
             own = languages[split if split in labels else "train"][rows[split]]
             rows[split] = rows[split][np.isin(own.astype(str), options.train_languages)]
             left = np.unique(labels[split if split in labels else "train"][rows[split]])
-            if len(left) < (len(label_names) if split == "train" else 1):
+            if len(left) < (len(label_names) if split == "train" and not sets else 1):
                 lacking = [name for label, name in enumerate(label_names) if label not in left]
                 raise DataError(
                     f"{options.name}: {split} has no example of {listed(lacking)} in "
@@ -216,6 +225,56 @@ def stratified_slice(
     if len(first) == 0:
         raise DataError(f"{len(labels)} examples are too few to set a slice for {purpose} aside.")
     return first, second
+
+
+def set_slice(
+    has: NDArray[np.bool_], fraction: float, seed: int, purpose: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide texts with sets of labels in two, each label in its share (Sechidis et al. 2011).
+
+    Above `MOST_ITERATED` texts the second part is drawn at random, which keeps shares about as well.
+
+    Args:
+        has: Which labels each text has, bool (n, num_labels).
+        fraction: Share of the rows, 0 to 1, that goes to the second part; met about.
+        seed: Seed of the choice.
+        purpose: What the second part is for, for errors.
+
+    Returns:
+        Row numbers of the first and of the second part, each ascending.
+
+    Raises:
+        DataError: If the part would be too small.
+    """
+    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+
+    if len(has) * fraction < 1 or len(has) < 3:
+        raise DataError(f"{len(has)} examples are too few to set a slice for {purpose} aside.")
+    if len(has) > MOST_ITERATED:
+        second = np.sort(np.random.default_rng(seed).permutation(len(has))[: round(len(has) * fraction)])
+        return np.setdiff1d(np.arange(len(has)), second), second
+    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=fraction, random_state=seed)
+    first, second = next(splitter.split(np.zeros(len(has)), with_none(has)))
+    return np.sort(first), np.sort(second)
+
+
+def with_none(has: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return labels with a further one for texts without any, int64 (n, num_labels + 1): these are a share too."""
+    return np.column_stack([has, ~has.any(axis=1)]).astype(np.int64)
+
+
+def refuse_rare_labels(has: NDArray[np.bool_], label_names: Sequence[str], purposes: Sequence[str]) -> None:
+    """Refuse labels that too few texts have for one in train and one in each slice, all of them at once."""
+    counts, least = has.sum(axis=0), len(purposes) + 1
+    rare = [
+        f"{cut(repr(label_names[label]))} has {count}" for label, count in enumerate(counts.tolist()) if count < least
+    ]
+    if rare:
+        raise DataError(
+            f"{len(rare)} label{'s have' if len(rare) > 1 else ' has'} too few texts in train: {listed(rare, 100)}. A "
+            f"slice for {' and one for '.join(purposes)} needs at least {least} with each. Add texts, name splits of "
+            f"your own, or leave such labels out with dataset.min_class_examples={least}."
+        )
 
 
 def _refuse_rare(labels: NDArray[np.int64], label_names: Sequence[str], purposes: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from datasets import Dataset, config
 
 from textclf.data import rejected
 from textclf.data.readers import encoding as encodings
-from textclf.data.readers.exports import one_label
+from textclf.data.readers.exports import labels_in
 from textclf.data.readers.source import BadRow, Row, encodable, is_missing
 from textclf.data.rejected import RejectedRows, Rejection, place
 from textclf.errors import DataError, first_line
@@ -33,7 +33,7 @@ BATCH_ROWS = 10_000
 BATCH_CHARACTERS = 8_000_000
 """Rows are written in batches of at most about so many."""
 STRINGS = {str}
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Raised when what the cache holds changes."""
 
 
@@ -48,10 +48,12 @@ class ReadRows:
 
     def check_labels(self) -> None:
         """Refuse labels that are strings here and numbers there."""
-        numbers = {"integers", "whole numbers"} & set(self.kinds)
-        if len(self.kinds) - len(numbers) + bool(numbers) > 1:
+        alike = {kind.replace("whole numbers", "integers") for kind in self.kinds}
+        if len(alike) > 1:
             said = ", ".join(f"{kind} ({where})" for kind, where in self.kinds.items())
-            raise DataError(f"Labels must be of one kind, but they are {said}. Write all of them as strings.")
+            lists = any(kind.startswith("lists") for kind in alike)
+            way = "Write all of them as lists of strings." if lists else "Write all of them as strings."
+            raise DataError(f"Labels must be of one kind, but they are {said}. {way}")
         if "whole numbers" in self.kinds:
             log.info("%s: labels such as 1.0 are read as the integers they stand for", self.kinds["whole numbers"])
 
@@ -60,7 +62,7 @@ def batches_of(
     rows: Iterable[Row | BadRow],
     columns: Sequence[str],
     texts: Sequence[str],
-    label: str,
+    label: str | None,
     split: str,
     rejects: RejectedRows,
     found: ReadRows,
@@ -72,7 +74,7 @@ def batches_of(
         rows: The rows, their values in the order of `columns`.
         columns: Names of the columns.
         texts: Those that must hold texts.
-        label: The one that holds the label.
+        label: The one that holds the label, or a list of them; none where each label has a column of its own.
         split: The split, for the rejected rows.
         rejects: Takes the rejected rows.
         found: Takes the names of the files and the kinds of labels.
@@ -80,7 +82,7 @@ def batches_of(
     """
     schema = schema_of(columns)
     text_at = [columns.index(name) for name in texts]
-    label_at = columns.index(label)
+    label_at = None if label is None else columns.index(label)
     numbers = {file: number for number, file in enumerate(found.files)}
     kept: list[tuple[int, int | None, Sequence[Any]]] = []
     size = 0
@@ -112,7 +114,7 @@ def schema_of(columns: Sequence[str]) -> pa.Schema:
 
 
 def _plain(
-    row: Row, text_at: Sequence[int], label_at: int, kinds: dict[str, str], lines: bool
+    row: Row, text_at: Sequence[int], label_at: int | None, kinds: dict[str, str], lines: bool
 ) -> list[str | None] | BadRow:
     """Return the values as strings, or what is wrong with them."""
     values: list[str | None] = []
@@ -124,19 +126,18 @@ def _plain(
                 return BadRow(row.file, row.at, rejected.NOT_A_TEXT, f"(but {value!r:.60})", start_of(row.values))
             values.append(value)
         elif index == label_at:
-            value = one_label(value)
-            if value is None:
-                values.append(None)
-                continue
-            if isinstance(value, list):
-                said = f"({', '.join(map(str, value))[:60]})"
-                return BadRow(row.file, row.at, rejected.SEVERAL_LABELS, said, start_of(row.values))
-            kind = _kind_of(value)
-            if kind is None:
-                return BadRow(row.file, row.at, rejected.NOT_A_LABEL, f"({value!r:.60})", start_of(row.values))
-            if kind not in kinds:
-                kinds[kind] = place(row.file, row.at, None) if lines else place(row.file, None, row.at)
-            values.append(str(int(value)) if kind == "whole numbers" else str(value))
+            label = labels_in(value)
+            inner = label if isinstance(label, list) else [label]
+            found = [_kind_of(one) for one in inner]
+            if None in found:
+                return BadRow(row.file, row.at, rejected.NOT_A_LABEL, f"({label!r:.60})", start_of(row.values))
+            plain = [
+                str(int(one)) if kind == "whole numbers" else str(one) for one, kind in zip(inner, found, strict=True)
+            ]
+            for kind in {f"lists of {kind}" if isinstance(label, list) else str(kind) for kind in found}:
+                if kind not in kinds:
+                    kinds[kind] = place(row.file, row.at, None) if lines else place(row.file, None, row.at)
+            values.append(plain[0] if len(plain) == 1 else json.dumps(plain, ensure_ascii=False))
         else:
             values.append(value if isinstance(value, str) else str(value))
     return values

@@ -68,16 +68,22 @@ def field_names(content: Mapping[str, Any], prefix: str = "", depth: int = SHOWN
 
 
 def one_label(value: Any) -> Any:
-    """Return the label in a list of one; a list of several stays one, and an empty one is no label.
+    """Return the label in a list of one; a list of several stays one, and an empty one is no label."""
+    found = labels_in(value)
+    if isinstance(found, list):
+        return found[0] if len(found) == 1 else found or None
+    return found
+
+
+def labels_in(value: Any) -> Any:
+    """Return the labels in a list, and a value that is none as it is.
 
     Lists that are written out as JSON or as Python does, and Label Studio's `{"choices": [...]}`, are read too.
     """
-    if isinstance(value, str) and value.startswith(('{"' + CHOICES, '["', "['")):
+    if isinstance(value, str) and value.startswith(('{"' + CHOICES, '["', "['", "[]")):
         try:
             found = ast.literal_eval(value) if value.startswith("['") else json.loads(value)
             value = found[CHOICES] if isinstance(found, dict) else found
         except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError):  # also of deep nesting
             return value
-    if isinstance(value, (list, tuple)):
-        return value[0] if len(value) == 1 else list(value) or None
-    return value
+    return list(value) if isinstance(value, (list, tuple)) else value

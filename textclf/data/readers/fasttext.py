@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from textclf.data import rejected
 from textclf.data.readers.source import BadRow, Lines, Row
 from textclf.data.readers.text import PLAIN, TextForm, open_text
 from textclf.data.rejected import START_CHARACTERS
@@ -50,12 +49,8 @@ class FastText:
                     yield BadRow(name, lines.number, lines.bad.pop()[1], "", line[:START_CHARACTERS])
                 elif not line.isspace():
                     text, labels = text_and_labels(line)
-                    if len(labels) > 1:
-                        said = f"({' '.join(labels)[:60]})"
-                        yield BadRow(name, lines.number, rejected.SEVERAL_LABELS, said, line[:START_CHARACTERS])
-                    else:
-                        row = {"text": text, "label": labels[0] if labels else None}
-                        yield Row(name, lines.number, [row[column] for column in wanted])
+                    row = {"text": text, "label": labels}
+                    yield Row(name, lines.number, [row[column] for column in wanted])
 
     def remark(self, path: Path) -> str:
         """Return what the columns of such a file are."""

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
-from textclf.data.column_names import text_columns, wanted_columns
+from textclf.data.column_names import label_columns, text_columns, wanted_columns
 from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions
 from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN
 from textclf.data.readers.table_sizes import (
@@ -235,9 +235,9 @@ class TableFiles:
                 kind = _plain_type(own)
                 if name in text_columns(options) and not (kind in (pa.string(), pa.int64()) or pa.types.is_null(kind)):
                     raise DataError(f"{path}: texts must be strings, but column {name!r} holds {own}.")
-                if name != options.label_column:
-                    kind = pa.string()
-                elif fields.setdefault(name, kind) != kind:
+                is_label = name in label_columns(options)
+                kind = (pa.list_(kind) if _is_list(own) else kind) if is_label else pa.string()
+                if is_label and fields.setdefault(name, kind) != kind:
                     raise DataError(f"{path}: its labels are {kind}, but those of {paths[0]} are {fields[name]}.")
                 fields[name] = kind
         return pa.schema(list((fields | ({LANGUAGE_COLUMN: pa.string()} if by_language else {})).items()))
@@ -260,13 +260,13 @@ class TableFiles:
                         LINE_COLUMN: pa.array(range(row, row + count), pa.int64()),
                         LANGUAGE_COLUMN: pa.repeat(pa.scalar(language, pa.string()), count),
                     }
-                    arrays |= {name: _of_one(batch.column(name), schema.field(name).type) for name in columns}
+                    arrays |= {name: of_one(batch.column(name), schema.field(name).type) for name in columns}
                     cast = [arrays[field.name].cast(field.type) for field in schema]
                     yield pa.RecordBatch.from_arrays(cast, schema=schema)
                     row += count
 
 
-def _of_one(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+def of_one(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     """Return a column of lists as the one value of each, none where there are several; other columns as they are."""
     if not _is_list(column.type) or _is_list(wanted):
         return column
