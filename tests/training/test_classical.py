@@ -77,7 +77,7 @@ def test_every_epoch_sees_every_text_once_with_its_own_label_from_memory_as_from
     found = []
     for given in (texts, MappedTexts(Dataset.from_dict({"text": texts}), "text")):
         recorder = Recorder()
-        assert fit_streamed(recorder, recorder, given, labels, seed=1) == epochs
+        assert fit_streamed(recorder, [recorder], given, labels[:, None], seed=1) == epochs
         assert recorder.fitted == [[str(number) for number, _ in recorder.parts[0]]]
         assert len(recorder.parts) == 5 * epochs
         for epoch in range(epochs):

@@ -9,7 +9,7 @@ from tests.conftest import sentences
 from textclf.data.dataset import TextData
 from textclf.errors import ConfigError
 from textclf.models.options import Balance, ClassicalModel, Imbalance
-from textclf.training.classical import fit_balanced
+from textclf.training.balanced_fit import fit_balanced
 from textclf.training.fit import check, fit
 from textclf.training.imbalance import balanced_rows, class_weights, repetitions
 from textclf.training.options import TorchTrainer

@@ -13,7 +13,7 @@ from huggingface_hub import constants
 
 from textclf.audit.leakage import Leakage, contradicting, find_leakage, keys_by_split, without_leakage
 from textclf.audit.near_duplicates import THRESHOLD
-from textclf.data.dataset import SPLITS, TextData
+from textclf.data.dataset import SPLITS, TextData, counts_of
 from textclf.data.options import OnLeakage
 from textclf.documents.wording import percent
 from textclf.errors import DataError
@@ -190,8 +190,7 @@ def cache_path(data: TextData) -> Path:
 def _look(data: TextData) -> BriefAudit:
     """Audit the data itself."""
     keys = keys_by_split(data)
-    labels = keys["train"].labels
-    counts = [int((labels == label).sum()) for label in range(data.num_labels)]
+    counts = counts_of(data.train, data.num_labels).tolist()
     smallest = min(range(data.num_labels), key=counts.__getitem__)
     return BriefAudit(
         examples={name: len(part) for name, part in keys.items()},

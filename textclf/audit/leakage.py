@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from textclf.audit.near_duplicates import THRESHOLD, NearPairs, near_pairs
 from textclf.audit.shingles import digest
-from textclf.data.dataset import SPLITS, TextData, in_batches, labels_of, texts_of
+from textclf.data.dataset import SPLITS, TextData, answers_of, counts_of, in_batches, texts_of
 from textclf.errors import DataError, listed
 
 MOST_MATCHES = 50
@@ -138,9 +138,7 @@ def without_leakage(data: TextData, leakage: Leakage) -> TextData:
     for name, rows in (("train", leakage.train_rows), ("validation", leakage.validation_rows)):
         split = data.split(name)
         left = np.setdiff1d(np.arange(len(split)), rows)
-        labels = labels_of(split)
-        before = np.bincount(labels, minlength=data.num_labels)
-        after = np.bincount(labels[left], minlength=data.num_labels)
+        before, after = counts_of(split, data.num_labels), counts_of(split.select(left), data.num_labels)
         if gone := [data.label_names[label] for label in np.flatnonzero((before > 0) & (after == 0))]:
             raise DataError(
                 f"{data.name}: {len(rows):,} of {len(split):,} {name} examples recur in another split, and without "
@@ -296,7 +294,7 @@ def keys_of(split: Dataset) -> Keys:
         stop = start + len(rows)
         values[start:stop] = [digest(*row) for row in rows]
         empty[start:stop] = [not all(text.strip() for text in row) for row in rows]
-    return Keys(values, empty, labels_of(split))
+    return Keys(values, empty, answers_of(split))
 
 
 def keys_by_split(data: TextData) -> dict[str, Keys]:

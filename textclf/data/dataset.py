@@ -164,6 +164,11 @@ def label_sets_of(split: Dataset, num_labels: int) -> NDArray[np.bool_]:
     return found if split._indices is None else found[split._indices.column(0).to_numpy()]
 
 
+def truth_of(split: Dataset, num_labels: int) -> NDArray:
+    """Return what is right of each text of a split: its class, int64 (n,), or its labels, bool (n, num_labels)."""
+    return label_sets_of(split, num_labels) if has_sets(split) else labels_of(split)
+
+
 def answers_of(split: Dataset) -> NDArray[np.int64]:
     """Return a number for what is right of each text, int64 (n,): its class, or a digest of its set of labels."""
     if not has_sets(split):

@@ -150,21 +150,22 @@ def _temperature_effect(
 
 def plain_analysis(analysis: Analysis) -> dict[str, Any]:
     """Return the analysis as plain values for JSON; the attributions, which have a file of their own, left out."""
-    content = _plain(replace(analysis, attributions=()))
+    content = plain_values(replace(analysis, attributions=()))
     del content["attributions"]
     return content
 
 
 def plain_attributions(analysis: Analysis) -> list[dict[str, Any]]:
     """Return the attributions as plain values for JSON."""
-    return _plain(analysis.attributions)
+    return plain_values(analysis.attributions)
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """Return an analysis, or a part of it, as plain values for JSON."""
     if isinstance(value, Proportion):
         return value.plain()
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain_values(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Enum):
         return value.value
-    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+    return [plain_values(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.data.options import LANGUAGE_COLUMN
+from textclf.evaluation.label_sets.metrics import evaluate_sets
+from textclf.evaluation.label_sets.predictions import SetPredictions, set_predictions
 from textclf.evaluation.metrics import evaluate_predictions
 from textclf.evaluation.predictions import Predictions
 from textclf.models.embeddings.vector_cache import VECTORS
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from textclf.models.base import Classifier
 
 T = TypeVar("T")
+
+BY_LANGUAGE = ("subset_accuracy", "micro_f1")
+"""Metrics of sets of labels that each language has of its own."""
 
 WARM_UP = 5
 """Single predictions that are not counted."""
@@ -43,7 +48,7 @@ class Evaluation:
     """A split's predictions, their metrics, and what predicting took."""
 
     split: str
-    predictions: Predictions
+    predictions: Predictions | SetPredictions
     metrics: dict[str, float]
     """Metrics by name, as `test/accuracy`; an undefined one is absent."""
     seconds: float
@@ -52,7 +57,7 @@ class Evaluation:
     @property
     def examples_per_second(self) -> float:
         """Prediction throughput, over the whole split."""
-        return len(self.predictions.labels) / self.seconds
+        return len(self.predictions) / self.seconds
 
 
 def evaluate_split(
@@ -69,12 +74,16 @@ def evaluate_split(
     rows = data.split(split)
     texts, pairs = texts_of(rows)
     probabilities, seconds = timed(lambda: classifier.probabilities(texts, pairs))
-    predictions = Predictions(labels_of(rows), probabilities, data.label_names)
+    predictions: Predictions | SetPredictions
+    if classifier.thresholds is None:
+        predictions = Predictions(labels_of(rows), probabilities, data.label_names)
+    else:
+        predictions = set_predictions(data, split, probabilities).at(classifier.thresholds)
     return Evaluation(split, predictions, measure_predictions(data, split, predictions, further_metrics), seconds)
 
 
 def measure_predictions(
-    data: TextData, split: str, predictions: Predictions, further_metrics: tuple[str, ...] = ()
+    data: TextData, split: str, predictions: Predictions | SetPredictions, further_metrics: tuple[str, ...] = ()
 ) -> dict[str, float]:
     """Return the metrics of what was predicted on a split, by name, as `test/accuracy`.
 
@@ -88,11 +97,17 @@ def measure_predictions(
         predictions: What was predicted on it.
         further_metrics: Names of metrics in `evaluate` to compute as well.
     """
-    metrics = evaluate_predictions(predictions, further_metrics)
     rows = data.split(split)
-    if LANGUAGE_COLUMN in rows.column_names:
-        found = _by_language(predictions, np.array(rows[LANGUAGE_COLUMN][:]))
-        metrics |= found | _over_languages(found, set(data.train.unique(LANGUAGE_COLUMN)))
+    languages = np.array(rows[LANGUAGE_COLUMN][:]) if LANGUAGE_COLUMN in rows.column_names else None
+    if isinstance(predictions, SetPredictions):
+        metrics = evaluate_sets(predictions)
+        if languages is not None:
+            metrics |= _sets_by_language(predictions, languages)
+    else:
+        metrics = evaluate_predictions(predictions, further_metrics)
+        if languages is not None:
+            found = _by_language(predictions, languages)
+            metrics |= found | _over_languages(found, set(data.train.unique(LANGUAGE_COLUMN)))
     return {f"{split}/{name}": value for name, value in metrics.items()}
 
 
@@ -117,6 +132,15 @@ def _by_language(predictions: Predictions, languages: NDArray[np.str_]) -> dict[
         part = Predictions(predictions.labels[own], predictions.probabilities[own], predictions.label_names)
         found = evaluate_predictions(part)
         metrics |= {f"{name}/{language}": found[name] for name in ("accuracy", "macro_f1") if name in found}
+    return metrics
+
+
+def _sets_by_language(predictions: SetPredictions, languages: NDArray[np.str_]) -> dict[str, float]:
+    """Return subset accuracy and micro F1 on the examples of each language, as `micro_f1/de`."""
+    metrics = {}
+    for language in np.unique(languages).tolist():
+        found = evaluate_sets(predictions.rows(languages == language))
+        metrics |= {f"{name}/{language}": found[name] for name in BY_LANGUAGE if name in found}
     return metrics
 
 

@@ -23,6 +23,9 @@ class Predictions:
     label_names: tuple[str, ...]
     """Names of the classes, in label order."""
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable class of each example, int64 (n,); of equals, the first."""

@@ -16,14 +16,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from textclf.audit.gate import pass_gate
-from textclf.data.dataset import MappedTexts, TextData, labels_of, texts_of
+from textclf.data.dataset import MappedTexts, TextData, texts_of, truth_of
 from textclf.data.folds import Fold, Folds
 from textclf.data.options import OnLeakage
 from textclf.documents.wording import in_seconds
 from textclf.errors import TextclfError
 from textclf.evaluation.evaluate import Evaluation, evaluate_split, measure_predictions
+from textclf.evaluation.label_sets.predictions import SetPredictions
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse
 from textclf.experiment.options import Experiment
@@ -54,8 +56,10 @@ class FoldResult:
     """Probabilities of the fold, float32 (n, num_labels)."""
     validated: NDArray[np.float32]
     """Those of its slice of validation, float32 (m, num_labels)."""
-    validation_labels: NDArray[np.int64]
-    """int64 (m,)."""
+    validation_truth: NDArray
+    """Its classes, int64 (m,), or sets of labels, bool (m, num_labels)."""
+    thresholds: NDArray[np.float64]
+    """The thresholds of sets of labels, float64 (num_labels,); of single classes none, (0,)."""
     metrics: dict[str, float]
     """Of validation and test, by name."""
     best_epoch: int | None
@@ -105,6 +109,8 @@ def cross_validate(experiment: Experiment, data: TextData, context: RunContext, 
         )
         classifier, fit = fit_and_tell(experiment, whole, final)
     classifier.temperature *= float(np.exp(fmean(np.log(found.temperature) for found in results)))
+    if classifier.has_sets:
+        classifier.thresholds = tuple(expit(np.mean([logit(found.thresholds) for found in results], axis=0)).tolist())
     fit = replace(fit, warnings=(*fit.warnings, *_warnings(results)))
     with phases.phase("evaluate"):
         return _outcome(experiment, whole, folds, results, classifier, fit)
@@ -130,8 +136,8 @@ def _fold(experiment: Experiment, data: TextData, part: Fold, context: RunContex
     )
     try:
         classifier, fit = fit_and_tell(experiment, own, inner, tell=False)
-        validated, validation = validate(experiment, classifier, own, fit)
-        fit = warned_of_collapse(experiment, own, fit, validated)
+        chosen = validate(experiment, classifier, own, fit)
+        fit = warned_of_collapse(experiment, own, fit, chosen.predictions)
         test = evaluate_split(classifier, own, "test")
     except TextclfError as error:
         error.args = (f"In {part}: {error}", *error.args[1:])
@@ -139,9 +145,10 @@ def _fold(experiment: Experiment, data: TextData, part: Fold, context: RunContex
     found = FoldResult(
         part,
         test.predictions.probabilities,
-        validated.probabilities,
-        validated.labels,
-        {**validation, **test.metrics},
+        chosen.predictions.probabilities,
+        truth_of(own.validation, own.num_labels),
+        np.array(classifier.thresholds or (), dtype=np.float64),
+        {**chosen.metrics, **test.metrics},
         fit.best_epoch,
         classifier.temperature,
         fit.train_seconds,
@@ -160,7 +167,7 @@ def _read(part: Fold, num_labels: int, arrays: dict[str, NDArray], about: dict[s
     """Return a fold that was kept, or raise ValueError where it is not that of the part."""
     tested, validated = arrays["tested"], arrays["validated"]
     if tested.shape != (len(part.test), num_labels) or validated.shape != (
-        len(arrays["validation_labels"]),
+        len(arrays["validation_truth"]),
         num_labels,
     ):
         raise ValueError("it is of other examples")
@@ -198,7 +205,7 @@ def _texts(experiment: Experiment, folds: Folds) -> list[str]:
 
 def _announce(experiment: Experiment, found: FoldResult, number: int, total: int) -> None:
     """Say how a fold came out, in a line."""
-    shown = [name for name in ("test/accuracy", "test/macro_f1") if name in found.metrics]
+    shown = [name for name in ("test/accuracy", "test/micro_f1", "test/macro_f1") if name in found.metrics]
     screen.info(
         "%s (%d of %d): %s; fitted in %s",
         found.part,
@@ -233,11 +240,14 @@ def _outcome(
     """Put together what the folds and the final fit came to."""
     passes = []
     for repeat in range(folds.repeats):
-        probabilities = np.zeros((len(folds.pool), whole.num_labels), dtype=np.float32)
+        shape = (len(folds.pool), whole.num_labels)
+        probabilities, thresholds = np.zeros(shape, dtype=np.float32), np.full(shape, 0.5)
         for found in results:
             if found.part.repeat == repeat:
                 probabilities[found.part.test] = found.tested
-        passes.append(Predictions(labels_of(folds.pool), probabilities, whole.label_names))
+                if classifier.has_sets:
+                    thresholds[found.part.test] = found.thresholds
+        passes.append(_predictions(truth_of(folds.pool, whole.num_labels), probabilities, whole, thresholds))
     further = tuple(experiment.dataset.metrics)
     of_passes = [measure_predictions(whole, "test", predictions, further) for predictions in passes]
     chosen = [{k: v for k, v in found.metrics.items() if k.startswith("validation/")} for found in results]
@@ -260,10 +270,11 @@ def _outcome(
         classifier=classifier,
         fit=fit,
         data=whole,
-        validated=Predictions(
-            np.concatenate([found.validation_labels for found in results]),
+        validated=_predictions(
+            np.concatenate([found.validation_truth for found in results]),
             np.concatenate([found.validated for found in results]),
-            whole.label_names,
+            whole,
+            np.concatenate([np.tile(found.thresholds, (len(found.validated), 1)) for found in results]),
         ),
         test=test,
         metrics=metrics,
@@ -273,6 +284,15 @@ def _outcome(
         fold_numbers=folds.numbers,
         costs={"folds_seconds": sum(found.fit_seconds for found in results)},
     )
+
+
+def _predictions(
+    truth: NDArray, probabilities: NDArray[np.float32], data: TextData, thresholds: NDArray[np.float64]
+) -> Predictions | SetPredictions:
+    """Return what was predicted out of fold, with the thresholds of each example's fit where there are sets."""
+    if data.has_sets:
+        return SetPredictions(truth, probabilities, data.label_names, thresholds)
+    return Predictions(truth, probabilities, data.label_names)
 
 
 def _score(found: FoldResult) -> dict[str, Any]:

@@ -20,9 +20,12 @@ from textclf.data.dataset import SPLITS, TextData, headline, summary
 from textclf.data.load import check as check_data
 from textclf.data.load import load
 from textclf.errors import ConfigError, DataError
-from textclf.evaluation.analysis import analyse
+from textclf.evaluation.analysis import Analysis, analyse
 from textclf.evaluation.evaluate import evaluate_split, latency
-from textclf.evaluation.metric_names import check_objective
+from textclf.evaluation.label_sets.analysis import SetAnalysis, analyse_sets
+from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.metric_names import check_objective, check_objective_of
+from textclf.evaluation.predictions import Predictions
 from textclf.experiment.cross_validation import cross_validate
 from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse
 from textclf.experiment.leaderboard.home import update_home
@@ -132,6 +135,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         with phases.phase("load"):
             data = load(experiment.dataset, run_dir)
             folder.check_data(data.fingerprint)
+            check_objective_of(experiment.objective, data.has_sets)
             screen_of_data.info("%s", headline(data))
             log.info("%s", summary(data))
         with phases.phase("audit"):
@@ -153,7 +157,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         classifier, fit, test, metrics = found.classifier, found.fit, found.test, found.metrics
         size = _save(experiment, classifier, stage)
         with folder.keeping(records.CLASSIFIER):  # whatever still fails
-            analysis = analyse(classifier, found.data, found.validated, test.predictions, experiment.analysis)
+            analysis = _analysed(experiment, found)
             costs = costs_of(fit, test, peak) | found.costs | single | size
             chosen = {name: value for name, value in metrics.items() if name.startswith("validation/")}
             final = {name: value for name, value in metrics.items() if name not in chosen}
@@ -194,17 +198,36 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
     return record
 
 
+def _analysed(experiment: Experiment, found: Outcome) -> Analysis | SetAnalysis:
+    """Return the error analysis of a run."""
+    validated, tested = found.validated, found.test.predictions
+    if isinstance(validated, Predictions) and isinstance(tested, Predictions):
+        return analyse(found.classifier, found.data, validated, tested, experiment.analysis)
+    assert isinstance(tested, SetPredictions)
+    return analyse_sets(found.data, tested, found.thresholds, experiment.analysis)
+
+
 def _fitted(experiment: Experiment, data: TextData, context: RunContext, phases: Phases) -> Outcome:
     """Fit to train, choose on validation, and look at test once."""
     with phases.phase("fit"):
         classifier, fit = fit_and_tell(experiment, data, context)
     with phases.phase("evaluate"):
-        validated, validation = validate(experiment, classifier, data, fit)
-        fit = warned_of_collapse(experiment, data, fit, validated)
+        chosen = validate(experiment, classifier, data, fit)
+        fit = warned_of_collapse(experiment, data, fit, chosen.predictions)
         test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
-    metrics = {**validation, **test.metrics}
+    metrics = {**chosen.metrics, **test.metrics}
     splits = {split: data.split(split) for split in SPLITS}
-    return Outcome(classifier, fit, data, validated, test, metrics, (test.predictions,), splits)
+    return Outcome(
+        classifier,
+        fit,
+        data,
+        chosen.predictions,
+        test,
+        metrics,
+        (test.predictions,),  # type: ignore[arg-type]
+        splits,
+        thresholds=chosen.thresholds,
+    )
 
 
 def check(experiment: Experiment) -> None:

@@ -10,15 +10,19 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from textclf.data.dataset import TextData, labels_of
-from textclf.documents.wording import parameters
+from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.documents.wording import parameters, points
 from textclf.evaluation.calibration import calibrate
 from textclf.evaluation.collapse import collapse_words, entropy_of
 from textclf.evaluation.evaluate import Evaluation, evaluate_split, measure_predictions
+from textclf.evaluation.label_sets.collapse import set_collapse_words
+from textclf.evaluation.label_sets.predictions import SetPredictions, set_predictions
+from textclf.evaluation.label_sets.thresholds import ChosenThresholds, choose_thresholds, fit_set_temperature
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.options import Experiment
 from textclf.models.base import Classifier
 from textclf.models.options import CalibrationMethod, ClassicalModel, EmbeddingsModel, Imbalance, StaticEmbeddingsModel
+from textclf.models.prediction import tempered_each
 from textclf.training.fit import fit as fit_model
 from textclf.training.result import FitResult, RunContext
 
@@ -35,13 +39,13 @@ class Outcome:
     """How it was fitted."""
     data: TextData
     """The splits; `test` is what `test` predicts."""
-    validated: Predictions
+    validated: Predictions | SetPredictions
     """What was predicted on validation, where thresholds are chosen."""
     test: Evaluation
     """What was predicted on test; of several passes the first."""
     metrics: dict[str, float]
     """All metrics by name, as `validation/accuracy`."""
-    passes: tuple[Predictions, ...]
+    passes: tuple[Predictions, ...] | tuple[SetPredictions, ...]
     """Predictions of the whole test split, one for each repeat of a cross-validation."""
     splits: dict[str, Dataset]
     """What a fit is trained on, chooses by and is tested on; of a cross-validation the first fold's, but all that is
@@ -52,6 +56,8 @@ class Outcome:
     """The fold that tested each example, int64 (repeats, n); none where there are no folds."""
     costs: dict[str, float] = field(default_factory=dict)
     """Costs that only this way of testing has."""
+    thresholds: ChosenThresholds | None = None
+    """How the thresholds of sets of labels were chosen; none where each text has one class, or the folds chose."""
 
 
 def fit_and_tell(
@@ -89,12 +95,53 @@ def fit_and_tell(
     return classifier, fit
 
 
-def validate(
+@dataclass(frozen=True)
+class Validated:
+    """What a fitted classifier predicts on validation, where its last choices are made."""
+
+    predictions: Predictions | SetPredictions
+    metrics: dict[str, float]
+    thresholds: ChosenThresholds | None = None
+    """How the thresholds of sets of labels were chosen."""
+
+
+def validate(experiment: Experiment, classifier: Classifier, data: TextData, fit: FitResult) -> Validated:
+    """Return what is predicted on validation, after the classifier was calibrated and given its thresholds there."""
+    if data.has_sets:
+        return _validate_sets(experiment, classifier, data, fit)
+    predictions, metrics = _validate_classes(experiment, classifier, data, fit)
+    return Validated(predictions, metrics)
+
+
+def _validate_sets(experiment: Experiment, classifier: Classifier, data: TextData, fit: FitResult) -> Validated:
+    """Choose the thresholds of the labels on validation, after the temperature where one is asked for."""
+    model, found = experiment.model, fit.validation_probabilities
+    if found is None:
+        texts, pairs = texts_of(data.validation)
+        found = classifier.probabilities(texts, pairs)
+    predictions = set_predictions(data, "validation", found)
+    if model.calibration is CalibrationMethod.temperature:
+        classifier.temperature *= (temperature := fit_set_temperature(predictions))
+        predictions = replace(predictions, probabilities=tempered_each(predictions.probabilities, temperature))
+        log.info("temperature %.2f, fitted on validation", classifier.temperature)
+    chosen = choose_thresholds(predictions, model.label_thresholds, model.threshold_beta)
+    classifier.thresholds = tuple(map(float, chosen.thresholds))
+    predictions = predictions.at(chosen.thresholds)
+    said = "" if chosen.optimism is None else f"; validation is flattered by it by about {points(chosen.optimism)}"
+    log.info(
+        "thresholds %.2f to %.2f (%s), chosen on validation%s",
+        chosen.thresholds.min(), chosen.thresholds.max(), model.label_thresholds.value, said,
+    )  # fmt: skip
+    return Validated(predictions, measure_predictions(data, "validation", predictions), chosen)
+
+
+def _validate_classes(
     experiment: Experiment, classifier: Classifier, data: TextData, fit: FitResult
 ) -> tuple[Predictions, dict[str, float]]:
     """Return what the fitted classifier predicts on validation, with its metrics, calibrated first where asked for."""
     if fit.validation_probabilities is None:
         found = evaluate_split(classifier, data, "validation")
+        assert isinstance(found.predictions, Predictions)
         predictions, metrics = found.predictions, found.metrics
     else:
         predictions = Predictions(labels_of(data.validation), fit.validation_probabilities, data.label_names)
@@ -113,7 +160,9 @@ def validate(
     return change.predictions, measure_predictions(data, "validation", change.predictions)
 
 
-def warned_of_collapse(experiment: Experiment, data: TextData, fit: FitResult, validated: Predictions) -> FitResult:
+def warned_of_collapse(
+    experiment: Experiment, data: TextData, fit: FitResult, validated: Predictions | SetPredictions
+) -> FitResult:
     """Return the fit, with a warning where the classifier gives every validation text the same class.
 
     Nothing is said of a model that is meant to (`model=majority`).
@@ -121,6 +170,9 @@ def warned_of_collapse(experiment: Experiment, data: TextData, fit: FitResult, v
     model = experiment.model
     if isinstance(model, ClassicalModel) and str(model.classifier.get("_target_", "")).startswith("sklearn.dummy."):
         return fit
+    if isinstance(validated, SetPredictions):
+        words = set_collapse_words(validated)
+        return fit if words is None else _warned(fit, words)
     losses = [epoch.train_loss for epoch in fit.epochs if epoch.epoch == fit.best_epoch]
     plain = model.imbalance is Imbalance.none and not experiment.trainer.label_smoothing
     words = collapse_words(
@@ -130,7 +182,10 @@ def warned_of_collapse(experiment: Experiment, data: TextData, fit: FitResult, v
         losses[0] if losses and plain else None,
         entropy_of(np.bincount(labels_of(data.train), minlength=data.num_labels)),
     )
-    if words is None:
-        return fit
+    return fit if words is None else _warned(fit, words)
+
+
+def _warned(fit: FitResult, words: str) -> FitResult:
+    """Return the fit with a warning, which is told too."""
     log.warning("%s", words)
     return replace(fit, warnings=(*fit.warnings, words))

@@ -11,6 +11,7 @@ from textclf.evaluation.metric_names import direction, metric_label
 from textclf.tracking.record import RunRecord
 
 if TYPE_CHECKING:
+    from textclf.evaluation.label_sets.predictions import SetPredictions
     from textclf.evaluation.predictions import Predictions  # with numpy
 
 DIGITS = 4
@@ -37,7 +38,7 @@ def _rounded(value: float) -> float:
     return round(value, DIGITS) if 0.1 <= abs(value) < 1 else float(f"{value:.{DIGITS}g}")
 
 
-def run_note(record: RunRecord, tested: Predictions, folder: Path) -> str:
+def run_note(record: RunRecord, tested: Predictions | SetPredictions, folder: Path) -> str:
     """Return what a finished run is and came to, in a few sentences.
 
     Args:
@@ -48,25 +49,29 @@ def run_note(record: RunRecord, tested: Predictions, folder: Path) -> str:
     where = f"{record.folds['folds']} folds of " if record.folds else ""
     scores = ", ".join(_scores(record)) or "no test score"
     said = f"{record.model} on {record.dataset}, seed {record.seed}: {scores}"
-    return (
-        f"{said} on {where}{len(tested.labels):,} test examples. {_verdict(record, tested)} Folder: {folder.resolve()}"
-    )
+    return f"{said} on {where}{len(tested):,} test examples. {_verdict(record, tested)} Folder: {folder.resolve()}"
 
 
 def _scores(record: RunRecord) -> list[str]:
-    names = dict.fromkeys((record.objective.partition("/")[2], "accuracy"))
+    names = dict.fromkeys((record.objective.partition("/")[2], "accuracy", "micro_f1", "subset_accuracy"))
     values = {name: record.metrics.get(f"test/{name}") for name in names}
     return [f"test {metric_label(name)} {value:.4f}" for name, value in values.items() if value is not None]
 
 
-def _verdict(record: RunRecord, tested: Predictions) -> str:
-    """Return whether the run has learned more than which class is the most frequent one."""
+def _verdict(record: RunRecord, tested: Predictions | SetPredictions) -> str:
+    """Return whether the run has learned more than which class, or set of labels, is the most frequent one."""
     import numpy as np
 
+    from textclf.evaluation.label_sets.predictions import SetPredictions
     from textclf.evaluation.proportions import Proportion
 
     if is_collapsed(record):
-        return "It has collapsed: whatever the text, it answers with one class."
+        return "It has collapsed: whatever the text, it gives the same answer."
+    if isinstance(tested, SetPredictions):
+        _, counts = np.unique(tested.truth, axis=0, return_counts=True)
+        low, high = Proportion(int(tested.right.sum()), len(tested)).interval
+        share, than = counts.max() / len(tested), "than always giving the most frequent set of labels"
+        return f"More often exactly right {than}." if low > share else f"Not shown to be more often right {than}."
     share = np.bincount(tested.labels).max() / len(tested.labels)
     low, high = Proportion(int((tested.predicted == tested.labels).sum()), len(tested.labels)).interval
     than = f"than always giving the most frequent class (accuracy {share:.4f})"

@@ -51,6 +51,7 @@ def described(data: TextData) -> dict[str, Any]:
         "test_fingerprint": data.test_fingerprint,
         "label_names": list(data.label_names),
         "pairs": data.has_pairs,
+        **({"sets": True} if data.has_sets else {}),
         "examples": examples,
         **({"rejected": data.rejected} if data.rejected else {}),
         **({"extra_train": data.extra_train} if data.extra_train else {}),

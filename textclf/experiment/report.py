@@ -104,27 +104,53 @@ def report_blocks(run: ReportedRun) -> list[Block]:
         *drawn("class_scores"),
         Heading(2, "Calibration"),
         *calibration_blocks(analysis, pictures),
-        Heading(2, "All scores"),
-        *score_blocks(record, {}),
-        *drawn("roc_curve", "precision_recall_curve"),
-        Heading(3, "Costs"),
-        _facts(cost_rows(record)),
-        Heading(2, "Training"),
-        Paragraph(course_words(record)),
-        *drawn("loss_curve"),
-        Heading(2, "Data"),
-        *_data(run),
-        Heading(2, "Options"),
-        Paragraph(_chosen(record)),
-        *_option_blocks(record),
-        Heading(2, "Caveats"),
-        Bullets(tuple(caveats_of(record, run.class_counts, run.analysis))),
-        Heading(2, "Reproduce"),
-        *_again(record),
+        *common_blocks(
+            record,
+            run.class_counts,
+            drawn("loss_curve"),
+            drawn("roc_curve", "precision_recall_curve"),
+            tuple(caveats_of(record, run.class_counts, run.analysis)),
+        ),
     ]
     placed = {block.path for block in blocks if isinstance(block, Picture)}
     placed |= {block.picture.path for block in blocks if isinstance(block, ConfusionTable) and block.picture}
     return [*blocks, *(picture for picture in pictures.values() if picture.path not in placed)]
+
+
+def common_blocks(
+    record: RunRecord,
+    counts: Mapping[str, Mapping[str, int]],
+    curves: Sequence[Block],
+    ranked: Sequence[Block] = (),
+    caveats: tuple[str, ...] = (),
+) -> list[Block]:
+    """Return what the report of any run ends with: scores, costs, training, data, options, and how to run it again.
+
+    Args:
+        record: The run.
+        counts: Examples of each class or label, by split.
+        curves: Pictures of the training.
+        ranked: Pictures that belong to the scores.
+        caveats: What keeps the figures from saying more.
+    """
+    return [
+        Heading(2, "All scores"),
+        *score_blocks(record, {}),
+        *ranked,
+        Heading(3, "Costs"),
+        _facts(cost_rows(record)),
+        Heading(2, "Training"),
+        Paragraph(course_words(record)),
+        *curves,
+        Heading(2, "Data"),
+        *_data(record, counts),
+        Heading(2, "Options"),
+        Paragraph(_chosen(record)),
+        *_option_blocks(record),
+        *([Heading(2, "Caveats"), Bullets(caveats)] if caveats else []),
+        Heading(2, "Reproduce"),
+        *_again(record),
+    ]
 
 
 def verdict(run: ReportedRun) -> str:
@@ -193,17 +219,17 @@ def _chosen(record: RunRecord) -> str:
     return f"{model}, {trained} on {record.dataset}. Choices are made by {record.objective}."
 
 
-def _data(run: ReportedRun) -> list[Block]:
+def _data(record: RunRecord, counts: Mapping[str, Mapping[str, int]]) -> list[Block]:
     """Return what is known of the data: the splits, the classes, and what was refused or found in it."""
-    data = run.record.data
+    data = record.data
     blocks: list[Block] = [
         Paragraph(f"{data.get('source', '')}, fingerprint {data.get('fingerprint', 'unknown')}."),
-        _counts_table(run),
+        _counts_table(record, counts),
     ]
-    if len(run.class_counts) > MOST_ROWS:
+    if len(counts) > MOST_ROWS:
         table = blocks.pop()
         totals = ", ".join(f"{split} {count:,}" for split, count in data["examples"].items())
-        blocks += [Paragraph(f"Examples: {totals}."), Details(f"The {len(run.class_counts)} classes", (table,))]
+        blocks += [Paragraph(f"Examples: {totals}."), Details(f"The {len(counts)} classes", (table,))]
     if rejected := data.get("rejected"):
         rows = tuple(
             (split, cause, count_cell(count)) for split, causes in rejected.items() for cause, count in causes.items()
@@ -220,13 +246,13 @@ def _data(run: ReportedRun) -> list[Block]:
     return blocks
 
 
-def _counts_table(run: ReportedRun) -> Table:
+def _counts_table(record: RunRecord, class_counts: Mapping[str, Mapping[str, int]]) -> Table:
     """Return the examples of each class in each split, and of all."""
-    splits = list(run.record.data["examples"])
+    splits = list(record.data["examples"])
     rows: list[tuple[str | Cell, ...]] = [
-        (name, *(count_cell(counts.get(split, 0)) for split in splits)) for name, counts in run.class_counts.items()
+        (name, *(count_cell(counts.get(split, 0)) for split in splits)) for name, counts in class_counts.items()
     ]
-    rows.append(("all", *(count_cell(run.record.data["examples"][split]) for split in splits)))
+    rows.append(("all", *(count_cell(record.data["examples"][split]) for split in splits)))
     return Table((Column("class"), *(Column(split, numeric=True) for split in splits)), tuple(rows), "Examples")
 
 
@@ -314,7 +340,8 @@ def _fold_blocks(record: RunRecord) -> list[Block]:
     """Return the scores fold by fold, and those on the source's own test split; nothing without folds."""
     if not record.folds:
         return []
-    names = [name for name in ("accuracy", "macro_f1", "log_loss") if f"test/{name}" in record.metrics]
+    shown = ("accuracy", "subset_accuracy", "micro_f1", "macro_f1", "log_loss")
+    names = [name for name in shown if f"test/{name}" in record.metrics]
     columns = (
         Column("repeat", numeric=True),
         Column("fold", numeric=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,15 @@ from textclf.evaluation import plots
 from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attributions
 from textclf.evaluation.attributions import attributions_page
 from textclf.evaluation.evaluate import Evaluation
+from textclf.evaluation.label_sets.analysis import SetAnalysis
+from textclf.evaluation.label_sets.predictions import SetPredictions
 from textclf.evaluation.metrics import class_figures, undefined_metrics
 from textclf.evaluation.mistakes import explored_mistakes
-from textclf.evaluation.predictions import prediction_table, sample_lines
+from textclf.evaluation.predictions import Predictions, prediction_table, sample_lines
 from textclf.evaluation.report import ATTRIBUTIONS_PAGE
 from textclf.experiment.fitting import Outcome
 from textclf.experiment.report import ReportedRun, report_blocks
+from textclf.experiment.set_results import announce_sets, write_set_results
 from textclf.system import timing
 from textclf.system.files import write_json, write_text
 from textclf.tracking import record as records
@@ -34,16 +38,18 @@ from textclf.training.plots import plot_training_curves
 log = logging.getLogger("textclf.experiment")
 screen = logging.getLogger("textclf.said")
 
-REPORT_PAGE = "report.html"
 
-
-def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: Analysis) -> list[str]:
+def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: Analysis | SetAnalysis) -> list[str]:
     """Write all of a run's files but `run.json` and the classifier.
 
     Returns:
         The names of the files and folders, which belong in the tracker too.
     """
+    write_text(run_dir / records.CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)))
+    if isinstance(analysis, SetAnalysis):
+        return [records.CONFIG_FILE, *write_set_results(run_dir, record, found, analysis)]
     data, predictions = found.data, found.test.predictions
+    assert isinstance(predictions, Predictions)
     names = list(data.label_names)
     figures = class_figures(predictions.predicted, predictions.labels, len(names))
     per_class = {
@@ -51,7 +57,6 @@ def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: An
         for k, name in enumerate(names)
     }
     write_json(run_dir / records.METRICS_FILE, {"metrics": record.metrics, "per_class": per_class})
-    write_text(run_dir / records.CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)))
     report = classification_report(
         predictions.labels,
         predictions.predicted,
@@ -78,25 +83,27 @@ def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: An
     counted = tuple(map(tuple, confusions.tolist()))
     blocks = report_blocks(ReportedRun(record, per_class, class_counts, analysis, folder, counted, explored))
     write_text(run_dir / records.REPORT_FILE, to_markdown(blocks, run_dir))
-    write_text(run_dir / REPORT_PAGE, to_html(record.name, blocks))
+    write_text(run_dir / records.REPORT_PAGE, to_html(record.name, blocks))
     return [
-        records.METRICS_FILE,
         records.CONFIG_FILE,
+        records.METRICS_FILE,
         "classification_report.txt",
         records.PREDICTIONS_FILE,
         records.FIGURES,
         *more,
         records.REPORT_FILE,
-        REPORT_PAGE,
+        records.REPORT_PAGE,
     ]
 
 
 def _prediction_table(found: Outcome) -> pd.DataFrame:
     """Return the test predictions; of a cross-validation those of each repeat below one another, with their folds."""
     if found.fold_numbers is None:
+        assert isinstance(found.test.predictions, Predictions)
         return prediction_table(found.data, "test", found.test.predictions)
     tables = []
     for repeat, (predictions, numbers) in enumerate(zip(found.passes, found.fold_numbers, strict=True), 1):
+        assert isinstance(predictions, Predictions)
         table = prediction_table(found.data, "test", predictions)
         table.insert(1, "repeat", repeat)
         table.insert(2, "fold", numbers + 1)
@@ -129,10 +136,34 @@ def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:
     return files
 
 
-def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Analysis, run_dir: Path) -> None:
+def announce(
+    record: RunRecord, data: TextData, test: Evaluation, analysis: Analysis | SetAnalysis, run_dir: Path
+) -> None:
     """Say how it ended: scores, the worst slice and the next commands; a few predictions and the time go to the log."""
-    log.info("test predictions, for example:\n%s", "\n".join(sample_lines(data, test.predictions)))
-    missing = undefined_metrics(test.predictions, [name.removeprefix("test/") for name in test.metrics])
+    if isinstance(analysis, SetAnalysis):
+        assert isinstance(test.predictions, SetPredictions)
+        screen.info("%s", scores_said(record))
+        announce_sets(data, test.predictions, analysis)
+    else:
+        assert isinstance(test.predictions, Predictions)
+        _announce_classes(record, data, test.predictions, test.metrics, analysis)
+    log.info("it took %s", timing.format_phases(record.phases))
+    here = _from_here(run_dir)
+    screen.info("the report: %s", f"{here}/{records.REPORT_PAGE}")
+    name = shlex.quote(here)
+    if (run_dir / records.CLASSIFIER).is_dir():
+        screen.info('predict with it:         python -m textclf.predict %s "a text"', name)
+    screen.info("compare it with another: python -m textclf.compare %s OTHER_RUN", name)
+    if url := record.tracking["url"]:
+        screen.info("browse it in MLflow:     python -m textclf.ui, then %s", url)
+
+
+def _announce_classes(
+    record: RunRecord, data: TextData, predictions: Predictions, metrics: Iterable[str], analysis: Analysis
+) -> None:
+    """Say what is particular to one class a text."""
+    log.info("test predictions, for example:\n%s", "\n".join(sample_lines(data, predictions)))
+    missing = undefined_metrics(predictions, [name.removeprefix("test/") for name in metrics])
     if missing:
         log.info("test metrics %s", missing)
     majority = max(labels_of(data.test).tolist().count(k) for k in range(data.num_labels)) / len(data.test)
@@ -147,20 +178,12 @@ def announce(record: RunRecord, data: TextData, test: Evaluation, analysis: Anal
         analysis.calibration.by_chance,
         slice_words,
     )
-    log.info("it took %s", timing.format_phases(record.phases))
-    here = _from_here(run_dir)
-    screen.info("the report: %s", f"{here}/{REPORT_PAGE}")
-    name = shlex.quote(here)
-    if (run_dir / records.CLASSIFIER).is_dir():
-        screen.info('predict with it:         python -m textclf.predict %s "a text"', name)
-    screen.info("compare it with another: python -m textclf.compare %s OTHER_RUN", name)
-    if url := record.tracking["url"]:
-        screen.info("browse it in MLflow:     python -m textclf.ui, then %s", url)
 
 
 def scores_said(record: RunRecord) -> str:
     """Return a run's name and its scores for a person."""
-    shown = [f"{key} {record.metrics[key]:.4f}" for key in ("test/accuracy", "test/macro_f1") if key in record.metrics]
+    names = ("test/accuracy", "test/micro_f1", "test/macro_f1")
+    shown = [f"{key} {record.metrics[key]:.4f}" for key in names if key in record.metrics]
     return f"{record.name}: {', '.join(shown)}"
 
 

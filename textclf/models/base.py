@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from textclf.data.text_columns import UNNAMED, TextColumns
 from textclf.models.given_texts import Texts, given_texts
 from textclf.models.options import Cleaning
-from textclf.models.prediction import Prediction, check_threshold, predictions_of, tempered
+from textclf.models.prediction import (
+    Prediction,
+    SetPrediction,
+    check_threshold,
+    predictions_of,
+    set_predictions_of,
+    tempered,
+    tempered_each,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +38,9 @@ class Classifier(ABC):
     """What the logits are divided by before they become probabilities; above 1 makes them less sure."""
     has_pairs: bool | None = field(default=None, kw_only=True)
     """Whether it was fitted on pairs of texts; none where that is not known."""
+    thresholds: tuple[float, ...] | None = field(default=None, kw_only=True)
+    """The probability of each label, 0 to 1, from which on it is given to a text; none where each text has one class.
+    With thresholds, probabilities are each label's own and do not sum to 1."""
     columns: TextColumns = field(default=UNNAMED, kw_only=True)
     """The columns of the data that it was fitted to: those of a table are read by these names."""
 
@@ -51,7 +62,8 @@ class Classifier(ABC):
             text_pairs: The second texts of the pairs; none for single texts, and for pairs in a table.
 
         Returns:
-            float32 (n, num_labels), in the order of the texts; rows sum to 1. An empty input gives (0, num_labels).
+            float32 (n, num_labels), in the order of the texts; rows sum to 1, but for sets of labels. An empty input
+            gives (0, num_labels).
 
         Raises:
             DataError: If these are no texts, a table lacks the columns, an entry is missing, no string or empty (its
@@ -59,20 +71,29 @@ class Classifier(ABC):
         """
         return self.probabilities(*given_texts(texts, text_pairs, self.columns, self.has_pairs))
 
+    @property
+    def has_sets(self) -> bool:
+        """Whether it gives each text a set of labels instead of one class."""
+        return self.thresholds is not None
+
     def predict(
         self, texts: Texts, text_pairs: Texts | None = None, threshold: float | None = None
-    ) -> list[Prediction]:
-        """Return a label, its probability and those of all classes for each text.
+    ) -> list[Prediction] | list[SetPrediction]:
+        """Return a label, its probability and those of all classes for each text; or its set of labels.
 
         Args:
             texts: As for `predict_proba`.
             text_pairs: As for `predict_proba`.
-            threshold: The probability, 0 to 1, below which the label is `abstain`; none always takes a class.
+            threshold: The probability, 0 to 1, below which the label is `abstain`; none always takes a class. Of sets
+                of labels the one from which on a label is given, in place of its own.
 
         Raises:
             DataError: As for `predict_proba`; also if the threshold is no probability.
         """
-        check_threshold(threshold, self.label_names)
+        check_threshold(threshold, () if self.has_sets else self.label_names)
+        if self.thresholds is not None:
+            least = self.thresholds if threshold is None else (threshold,) * len(self.label_names)
+            return set_predictions_of(self.predict_proba(texts, text_pairs), self.label_names, least)
         return predictions_of(self.predict_proba(texts, text_pairs), self.label_names, threshold)
 
     def probabilities(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
@@ -86,11 +107,13 @@ class Classifier(ABC):
             text_pairs: The second texts of the pairs; none for single texts.
 
         Returns:
-            float32 (n, num_labels); rows sum to 1.
+            float32 (n, num_labels); rows sum to 1, but for sets of labels.
         """
         pairs = None if text_pairs is None else self.clean(text_pairs)
         found = self.uncalibrated_proba(self.clean(texts), pairs)
-        return found if self.temperature == 1.0 else tempered(found, self.temperature)
+        if self.temperature == 1.0:
+            return found
+        return tempered_each(found, self.temperature) if self.has_sets else tempered(found, self.temperature)
 
     @abstractmethod
     def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:

@@ -29,6 +29,14 @@ class Imbalance(Enum):
     focal = "focal"
 
 
+class LabelThresholds(Enum):
+    """How the probability is chosen from which on a label of a set is given."""
+
+    each = "each"
+    one = "one"
+    half = "half"
+
+
 class CalibrationMethod(Enum):
     """How probabilities are made to mean what they say."""
 
@@ -68,9 +76,18 @@ class ModelOptions:
     """temperature divides the logits by a number fitted on validation (Guo et al. 2017): labels stay, probabilities
     come nearer to the shares that are right."""
 
+    label_thresholds: LabelThresholds = LabelThresholds.each
+    """Of sets of labels: the probability from which on a label is given. `each` chooses one for each label on
+    validation, drawn towards the common one where a label has few positives; `one` chooses one for all; `half` takes
+    0.5."""
+    threshold_beta: float = 1.0
+    """Weight of recall in the F-score that thresholds are chosen for: 1 for F1, 2 where misses cost more, 0.5 where
+    wrong labels do."""
+
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
         refuse_unless(
+            (self.threshold_beta > 0, f"threshold_beta must be above 0, got {self.threshold_beta}."),
             (
                 len(set(self.text_cleaning)) == len(self.text_cleaning),
                 f"text_cleaning must name each step once, got {[step.value for step in self.text_cleaning]}.",
@@ -367,3 +384,6 @@ class ClassicalModel(ModelOptions):
     classifier: dict[str, Any] = MISSING
     """The classifier. One without probabilities is calibrated by a sigmoid fitted on held-out folds
     (Platt 1999)."""
+    label_chain: bool = False
+    """Of sets of labels: chain the classifiers of the labels, each given the labels before it (Read et al. 2009),
+    instead of one by itself for each label."""

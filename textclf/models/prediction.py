@@ -34,6 +34,39 @@ class Prediction:
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
 
 
+@dataclass(frozen=True)
+class SetPrediction:
+    """What a classifier of sets of labels says of one text, or pair of texts."""
+
+    labels: tuple[str, ...]
+    """Names of the labels whose probability reaches their threshold, the most probable first; it may be empty."""
+    probabilities: dict[str, float]
+    """Probability of each label by name, in label order; each is a share of 1 of its own."""
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """Return the most probable labels with their probabilities, the most probable first, given or not."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
+
+
+def set_predictions_of(
+    probabilities: NDArray[np.float32], label_names: Sequence[str], thresholds: Sequence[float]
+) -> list[SetPrediction]:
+    """Return each row of probabilities, float32 (n, num_labels), as a set of labels.
+
+    Args:
+        probabilities: Each label's probability of each text.
+        label_names: Names of the labels, in label order.
+        thresholds: The probability of each label, 0 to 1, from which on it is given.
+    """
+    found = []
+    for row in probabilities.tolist():
+        given = [label for label, (value, least) in enumerate(zip(row, thresholds, strict=True)) if value >= least]
+        given.sort(key=lambda label: -row[label])
+        names = tuple(label_names[label] for label in given)
+        found.append(SetPrediction(names, dict(zip(label_names, row, strict=True))))
+    return found
+
+
 def predictions_of(
     probabilities: NDArray[np.float32], label_names: Sequence[str], threshold: float | None = None
 ) -> list[Prediction]:
@@ -86,6 +119,22 @@ def tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[
     return np.exp(log_softmax(np.log(np.maximum(probabilities, TINY, dtype=np.float64)), temperature)).astype(
         np.float32
     )
+
+
+def tempered_each(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Return what probabilities that stand each for itself become when their logits are divided by a temperature.
+
+    Args:
+        probabilities: float32 (n, num_labels), each in [0, 1].
+        temperature: Above 0; above 1 makes the probabilities less sure.
+    """
+    import numpy as np
+    from scipy.special import expit, logit
+
+    if temperature == 1.0 or not len(probabilities):
+        return probabilities
+    held = np.clip(probabilities.astype(np.float64), TINY, 1 - 2.0**-52)
+    return expit(logit(held) / temperature).astype(np.float32)
 
 
 def log_softmax(logs: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -39,6 +39,8 @@ class Description:
     """What the family itself wrote."""
     has_pairs: bool | None = None
     """Whether it was fitted on pairs of texts; none in folders that do not say."""
+    thresholds: tuple[float, ...] | None = None
+    """The probability of each label from which on it is given; none where each text has one class."""
     columns: TextColumns = UNNAMED
     """The columns of the data that it was fitted to; empty in folders that do not say."""
     files: Mapping[str, str] | None = None
@@ -52,6 +54,7 @@ class Description:
             "cleaning": self.cleaning,
             "temperature": self.temperature,
             "has_pairs": self.has_pairs,
+            "thresholds": self.thresholds,
             "columns": self.columns,
         }
 
@@ -73,6 +76,7 @@ def write_description(directory: Path, family: str, classifier: Classifier, opti
         "text_cleaning": [step.value for step in classifier.cleaning],
         "temperature": classifier.temperature,
         "pairs": classifier.has_pairs,
+        **({"thresholds": list(classifier.thresholds)} if classifier.thresholds is not None else {}),
         "columns": asdict(classifier.columns),
         "options": dict(options),
         "versions": libraries,
@@ -116,6 +120,7 @@ def read_description(directory: Path, family: str | None = None) -> Description:
         temperature=given.number("temperature", *TEMPERATURES, default=1.0),
         options=given.mapping("options"),
         has_pairs=None if content.get("pairs") is None else given.flag("pairs"),
+        thresholds=given.thresholds(),
         columns=given.columns(),
         files=None if content.get("files") is None else given.files(),
     )
@@ -207,6 +212,20 @@ class Fields:
         if len(set(steps)) != len(steps):
             raise self._refused("text_cleaning", "a list that names each step once")
         return tuple(known[step] for step in steps)
+
+    def thresholds(self) -> tuple[float, ...] | None:
+        """Return the probability of each label from which on it is given; none where there are none."""
+        if "thresholds" not in self.content:
+            return None
+        values = self.content["thresholds"]
+        count = len(self.label_names())
+        if (
+            not isinstance(values, list)
+            or len(values) != count
+            or not all(_is_number(v) and 0 <= v <= 1 for v in values)
+        ):
+            raise self._refused("thresholds", f"a number from 0 to 1 for each of the {count:,} labels")
+        return tuple(map(float, values))
 
     def columns(self) -> TextColumns:
         """Return the columns of the texts by name."""

@@ -27,6 +27,7 @@ FOLD_COLUMNS = ("repeat", "fold")
 """Columns that the predictions of a cross-validation have as well."""
 CLASSIFIER = "classifier"
 STARTED_FILE = "started.json"
+REPORT_PAGE = "report.html"
 STATUS_FILE = "status.json"
 TRACKING_FILE = "tracking.jsonl"
 CHECKPOINTS = "checkpoints"

@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import load_npz, save_npz
+from scipy.sparse import issparse, load_npz, save_npz
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.model_selection import StratifiedKFold
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import has_fit_parameter
 
-from textclf.data.dataset import MappedTexts, TextData, labels_of, texts_of
+from textclf.data.dataset import MappedTexts, TextData, label_sets_of, labels_of, texts_of
 from textclf.errors import ConfigError, DataError, first_line
 from textclf.models.classical.hashed_tfidf import HashedTfidf
 from textclf.models.classical.pipeline import ClassicalClassifier, WordOverlap, make_parts, pipeline_inputs
@@ -29,13 +30,12 @@ from textclf.models.classical.vectorizing import FeatureIndex, fit_transform, tr
 from textclf.models.cleaning import cleaned
 from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance
 from textclf.system.unfinished import temporary_folder
-from textclf.training.imbalance import class_weights, repetitions
+from textclf.training.balanced_fit import check_balance, fit_balanced
+from textclf.training.each_label import assembled, fit_chain, fit_each_label, for_many_labels, with_probabilities
 from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger(__name__)
 
-FOCAL_ROUNDS = 6
-"""Fits of `imbalance=focal` after the first, each with weights from the one before."""
 CALIBRATION_FOLDS = 5
 WEIGHTS = (
     ("coef_", "intercept_"),
@@ -62,7 +62,8 @@ def fit_classical(
     """
     vectorizer, classifier = make_parts(options)
     check_balance(classifier, options.balance)
-    labels = labels_of(data.train)
+    has = label_sets_of(data.train, data.num_labels) if data.has_sets else None
+    labels = labels_of(data.train) if has is None else np.zeros(0, dtype=np.int64)
     texts, pairs = texts_of(data.train)
     if options.text_cleaning:
         texts = cleaned(texts, options.text_cleaning)
@@ -75,7 +76,9 @@ def fit_classical(
     for part in (vectorizer, classifier):
         if part.get_params().get("random_state", 0) is None:
             part.set_params(random_state=context.seed)
-    if not hasattr(classifier, "predict_proba"):
+    if has is not None:
+        classifier = with_probabilities(classifier, has, context.seed)
+    elif not hasattr(classifier, "predict_proba"):
         classifier = _calibrated(classifier, labels, data.label_names, context.seed)
 
     start = time.perf_counter()
@@ -84,7 +87,17 @@ def fit_classical(
         try:
             index = None
             if is_streamed(features, classifier, len(texts), options.balance):
-                fit_streamed(features, classifier, texts, labels, context.seed)
+                if has is None:
+                    fit_streamed(features, [classifier], texts, labels[:, None], context.seed)
+                else:
+                    each = [clone(classifier) for _ in data.label_names]
+                    fit_streamed(features, each, texts, has.astype(np.int64), context.seed)
+                    classifier = assembled(classifier, each)
+            elif has is not None:
+                inputs, index = _fitted(features, texts, pairs)
+                classifier = for_many_labels(classifier, data.num_labels, issparse(inputs))
+                fit_sets = fit_chain if options.label_chain else fit_each_label
+                classifier = fit_sets(classifier, inputs, has, options.balance, context.seed)
             else:
                 inputs, index = _fitted(features, texts, pairs)
                 fit_balanced(classifier, inputs, labels, options.balance, context.seed)
@@ -104,7 +117,7 @@ def fit_classical(
         num_parameters=weights,
         num_trainable=weights,
         train_seconds=seconds,
-        train_examples=len(labels),
+        train_examples=len(data.train),
         device="cpu",
         precision="fp64",
         draws_seed=draws_from_seed(options),
@@ -114,6 +127,7 @@ def fit_classical(
         cleaning=tuple(options.text_cleaning),
         has_pairs=data.has_pairs,
         columns=data.columns,
+        thresholds=None if has is None else (0.5,) * data.num_labels,
         pipeline=pipeline,
         index=index,
     )
@@ -201,6 +215,9 @@ def _calibrated(
 
 def _count_weights(classifier: BaseEstimator) -> int | None:
     """Return how many numbers the fitted classifier has learned; none where it is not known where it keeps them."""
+    if isinstance(classifier, (OneVsRestClassifier, ClassifierChain)):
+        counts = [_count_weights(one) for one in classifier.estimators_]
+        return None if None in counts else sum(count for count in counts if count is not None)
     if isinstance(classifier, CalibratedClassifierCV):
         return _count_weights(classifier.calibrated_classifiers_[0].estimator)
     for first, *others in WEIGHTS:
@@ -214,80 +231,6 @@ def _size(learned: Any) -> int:
     return sum(map(_size, learned)) if isinstance(learned, list) else int(np.size(learned))
 
 
-def check_balance(classifier: BaseEstimator, balance: Balance) -> None:
-    """Refuse what a classifier cannot do.
-
-    Raises:
-        ConfigError: If it takes no weights of examples, or has no probabilities to weigh them by.
-    """
-    if balance.imbalance is Imbalance.none:
-        return
-    name = type(classifier).__name__
-    if not has_fit_parameter(classifier, "sample_weight"):
-        raise ConfigError(
-            f"model.imbalance={balance.imbalance.value}: a {name} does not take weights of examples; "
-            f"use imbalance=none or another classifier."
-        )
-    if balance.imbalance is Imbalance.focal and not hasattr(classifier, "predict_proba"):
-        raise ConfigError(
-            f"model.imbalance=focal weighs examples by their predicted probability, which a {name} does not have; "
-            f"use class_weights or oversample, or a classifier with probabilities such as model=tfidf_logreg."
-        )
-
-
-def fit_balanced(classifier: Any, features: Any, labels: NDArray[np.int64], balance: Balance, seed: int) -> None:
-    """Fit a classifier in place.
-
-    Weights do everything: a class by its share (`class_weights`), an example by how often it is drawn
-    (`oversample`, so that copies of it never lie on both sides of a calibration fold), or by how hard it still is
-    (`focal`: fitted again and again, the weights of each round from the probabilities of the one before).
-
-    Args:
-        classifier: An unfitted scikit-learn classifier.
-        features: The n examples, as the classifier takes them.
-        labels: int64 (n,).
-        balance: How examples are weighed.
-        seed: Seed of what is drawn.
-    """
-    if balance.imbalance is Imbalance.class_weights:
-        weights = class_weights(labels, int(labels.max()) + 1)[labels]
-        classifier.fit(features, labels, sample_weight=weights)
-    elif balance.imbalance is Imbalance.oversample:
-        times = repetitions(labels, np.random.default_rng(seed)).astype(np.float64)
-        classifier.fit(features, labels, sample_weight=times * len(times) / times.sum())
-    else:
-        classifier.fit(features, labels)
-    if balance.imbalance is Imbalance.focal:
-        _refit_focal(classifier, features, labels, balance.focal_gamma)
-
-
-def _refit_focal(classifier: Any, features: Any, labels: NDArray[np.int64], gamma: float) -> None:
-    """Bring a classifier that is fitted by cross-entropy to a stationary point of the focal loss.
-
-    The focal loss has the gradient of a cross-entropy in which each example has the weight of `focal_weights`, so
-    where a fit with these weights gives the probabilities that they come from, it minimises the focal loss. A step of
-    1 / (1 + gamma) in the logarithm of the weights keeps them from swinging to and fro.
-    """
-    columns = np.searchsorted(classifier.classes_, labels)
-    logs = np.zeros(len(labels))
-    for _ in range(FOCAL_ROUNDS):
-        right = classifier.predict_proba(features)[np.arange(len(labels)), columns]
-        logs += (np.log(focal_weights(right, gamma)) - logs) / (1 + gamma)
-        weights = np.exp(logs)
-        classifier.fit(features, labels, sample_weight=weights * len(weights) / weights.sum())
-
-
-def focal_weights(probabilities: NDArray[np.float64], gamma: float) -> NDArray[np.float64]:
-    """Return the gradient of the focal loss by that of the cross-entropy, float64 (n,).
-
-    Args:
-        probabilities: Those of the true classes, float64 (n,).
-        gamma: The focal loss's exponent.
-    """
-    p = np.clip(probabilities, 1e-9, 1 - 1e-6)
-    return (1 - p) ** gamma - gamma * (1 - p) ** (gamma - 1) * p * np.log(p)
-
-
 def is_streamed(features: Any, classifier: Any, num_texts: int, balance: Balance) -> bool:
     """Whether texts are so many, and the parts of the model such, that they are fitted a part at a time.
 
@@ -298,17 +241,21 @@ def is_streamed(features: Any, classifier: Any, num_texts: int, balance: Balance
     return num_texts > PART and settled and hasattr(classifier, "partial_fit") and balance == UNWEIGHED
 
 
-def fit_streamed(features: Any, classifier: Any, texts: Sequence[str], labels: NDArray[np.int64], seed: int) -> int:
-    """Fit a classifier in place to all texts in random order, `PART` of them at a time, until it has seen `ENOUGH`.
+def fit_streamed(
+    features: Any, classifiers: Sequence[Any], texts: Sequence[str], labels: NDArray[np.int64], seed: int
+) -> int:
+    """Fit classifiers in place, each to its column of labels, until they have seen `ENOUGH` texts.
+
+    They are shown all texts in random order, `PART` of them at a time.
 
     The weights of features, where they have any, are learned from the first part. Where it takes more than one epoch,
     the features of the parts are kept in temporary files meanwhile.
 
     Args:
         features: A vectorizer whose features do not depend on the texts.
-        classifier: An unfitted classifier with `partial_fit`.
+        classifiers: Unfitted classifiers with `partial_fit`.
         texts: The n texts; those on disk are read as they are needed.
-        labels: int64 (n,).
+        labels: int64 (n, len(classifiers)).
         seed: Seed of the order.
 
     Returns:
@@ -317,7 +264,12 @@ def fit_streamed(features: Any, classifier: Any, texts: Sequence[str], labels: N
     chance = np.random.default_rng(seed)
     order = chance.permutation(len(texts))
     parts = np.split(order, range(PART, len(texts), PART))
-    classes = np.unique(labels)
+    classes = [np.unique(column) for column in labels.T]
+
+    def learn(part: Any, rows: NDArray[np.int64]) -> None:
+        for number, classifier in enumerate(classifiers):
+            classifier.partial_fit(part, labels[rows, number], classes=classes[number])
+
     epochs = math.ceil(ENOUGH / len(texts))
     with temporary_folder("textclf-features-") as folder:
         paths = [folder / f"{number}.npz" for number in range(len(parts))]
@@ -326,13 +278,13 @@ def fit_streamed(features: Any, classifier: Any, texts: Sequence[str], labels: N
             if rows is parts[0]:
                 features.fit(chosen)
             part = transform(features, chosen, None)
-            classifier.partial_fit(part, labels[rows], classes=classes)
+            learn(part, rows)
             if epochs > 1:
                 save_npz(path, part, compressed=False)
         for epoch in range(1, epochs):
             log.debug("epoch %d of %d done", epoch, epochs)
             for number in chance.permutation(len(parts)):
-                classifier.partial_fit(load_npz(paths[number]), labels[parts[number]])
+                learn(load_npz(paths[number]), parts[number])
     return epochs
 
 

@@ -20,7 +20,7 @@ from textclf.models.embeddings.embeddings_classifier import EmbeddingsClassifier
 from textclf.models.embeddings.linear_head import LinearHead
 from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.options import Balance, EmbeddingsModel, Imbalance, StaticEmbeddingsModel
-from textclf.training.classical import fit_balanced
+from textclf.training.balanced_fit import fit_balanced
 from textclf.training.options import TrainerOptions
 from textclf.training.result import FitResult, RunContext
 

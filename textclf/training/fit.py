@@ -68,7 +68,7 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
                 check_vectors(model)
             case ClassicalModel():
                 from textclf.models.classical.pipeline import make_parts
-                from textclf.training.classical import check_balance
+                from textclf.training.balanced_fit import check_balance
 
                 check_balance(make_parts(model)[1], model.balance)
             case _:

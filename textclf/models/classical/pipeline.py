@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, is_classifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import Pipeline
 
 from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line, listed
@@ -57,12 +59,16 @@ class ClassicalClassifier(Classifier):
     texts_without_index: int = field(default=0, repr=False, compare=False)
 
     def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
-        """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
+        """Return each class's or label's probability for each cleaned text: float32 (n, num_labels)."""
         out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
         for start in range(0, len(texts), PART):
             part = slice(start, start + PART)
             features = self._features(texts[part], None if text_pairs is None else text_pairs[part])
-            out[part, self.pipeline.classes_] = self.pipeline[-1].predict_proba(features)
+            found = self.pipeline[-1].predict_proba(features)
+            if self.has_sets:
+                out[part] = found
+            else:
+                out[part, self.pipeline.classes_] = found
         return out
 
     def _features(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> Any:
@@ -121,7 +127,7 @@ def load_classical(directory: Path) -> ClassicalClassifier:
             f"it again, or use one of people you trust."
         )
     read_into(pipeline, Path(directory))
-    _check_classes(pipeline, len(description.label_names), path)
+    _check_classes(pipeline, len(description.label_names), description.thresholds is not None, path)
     return ClassicalClassifier(**description.common, pipeline=pipeline)
 
 
@@ -150,13 +156,20 @@ def check_is_read_again(options: ClassicalModel) -> None:
         )
 
 
-def _check_classes(pipeline: Pipeline, num_labels: int, path: Path) -> None:
-    """Refuse a pipeline that was not fitted to as many classes as the description names.
+def _check_classes(pipeline: Pipeline, num_labels: int, are_sets: bool, path: Path) -> None:
+    """Refuse a pipeline that was not fitted to as many classes, or labels of sets, as the description names.
 
     Raises:
         ArtifactError: If it was not, or has no classes.
     """
-    classes = getattr(pipeline.steps[-1][1], "classes_", None) if pipeline.steps else None
+    last = pipeline.steps[-1][1] if pipeline.steps else None
+    if are_sets != isinstance(last, (OneVsRestClassifier, ClassifierChain)):
+        had, said = ("single classes", "sets of labels") if are_sets else ("sets of labels", "single classes")
+        raise ArtifactError(
+            f"{path} gives {had} and {DESCRIPTION} says {said}: they do not belong together. Copy the whole folder "
+            f"again from where it was saved."
+        )
+    classes = np.arange(len(last.estimators_)) if are_sets else getattr(last, "classes_", None)  # type: ignore[union-attr]
     if not (isinstance(classes, np.ndarray) and np.array_equal(classes, np.arange(num_labels))):
         had = len(classes) if isinstance(classes, np.ndarray) and classes.ndim == 1 else "no"
         raise ArtifactError(

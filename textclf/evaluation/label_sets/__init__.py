@@ -1,0 +1,1 @@
+"""Evaluation of classifiers that give each text a set of labels."""
