@@ -8,7 +8,8 @@ import pytest
 from tests.predict.factory import counting, rows_of
 from textclf.errors import ConfigError, DataError
 from textclf.predict import stream
-from textclf.predict.stream import PredictOptions, predict_batches
+from textclf.predict.options import PredictOptions
+from textclf.predict.stream import predict_batches
 
 TEXTS = ["ggx", "xxxxxxxxx", "g", "xg", "gggg"]
 

@@ -15,8 +15,9 @@ import pytest
 
 from tests.predict.factory import counting, rows_of
 from textclf.errors import ArtifactError, DataError
+from textclf.predict.options import PredictOptions
 from textclf.predict.rows import WRITTEN, Kind
-from textclf.predict.stream import PredictOptions, predict_batches
+from textclf.predict.stream import predict_batches
 from textclf.predict.writers import open_writer
 
 

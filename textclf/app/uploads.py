@@ -16,6 +16,7 @@ from textclf.data.readers.tables import open_table
 from textclf.documents.escape import csv_cell
 from textclf.errors import DataError, listed
 from textclf.predict.inputs import TextColumns, WantedTexts
+from textclf.predict.options import PredictOptions
 from textclf.predict.rows import (
     TABLES,
     Batch,
@@ -26,7 +27,7 @@ from textclf.predict.rows import (
     readable_endings,
     refusal,
 )
-from textclf.predict.stream import PredictOptions, predict_batches
+from textclf.predict.stream import predict_batches
 from textclf.predict.true_labels import TrueLabels, label_column
 from textclf.predict.values import as_fields
 from textclf.predict.writers import open_writer

@@ -8,25 +8,18 @@ from pathlib import Path
 
 from textclf.documents.document import (
     Block,
-    Bullets,
-    Cell,
-    Column,
     Heading,
-    Paragraph,
     Picture,
     Quote,
-    Table,
     Tile,
     Tiles,
 )
-from textclf.documents.wording import decimals, percent, points
+from textclf.documents.wording import decimals, percent
 from textclf.evaluation.label_sets.analysis import SetAnalysis
+from textclf.evaluation.label_sets.report import choice_blocks, label_table, set_mistake_blocks
 from textclf.evaluation.metric_names import metric_label
 from textclf.experiment.report import common_blocks, warning_blocks
 from textclf.tracking.record import RunRecord
-
-MOST_SHOWN = 20
-"""Mistakes and pairs that the report shows."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +44,10 @@ def set_report_blocks(run: ReportedSets) -> list[Block]:
         _tiles(run),
         *warning_blocks(record),
         Heading(2, "Each label"),
-        _labels(analysis),
-        *_choice(analysis),
+        label_table(analysis.labels),
+        *choice_blocks(analysis),
         Heading(2, "Mistakes"),
-        *_mistakes(analysis),
+        *set_mistake_blocks(analysis.mistakes, analysis.num_mistakes, analysis.exact.total, analysis.swapped),
         *common_blocks(record, run.label_counts, drawn),
     ]
 
@@ -101,60 +94,3 @@ def _tiles(run: ReportedSets) -> Tiles:
             tiles.append(Tile(label[:1].upper() + label[1:], decimals(value), hint))
     speed = f"{run.record.costs['test_examples_per_second']:,.0f}"
     return Tiles((*tiles, Tile("Speed", speed, f"texts a second, on {run.record.fit['device']}")))
-
-
-def _labels(analysis: SetAnalysis) -> Table:
-    """Return the scores of each label with its threshold, the most frequent first."""
-    columns = (
-        Column("label"),
-        *(Column(name, numeric=True) for name in ("F1", "precision", "recall")),
-        Column("texts", numeric=True, hint="of the test split that have it"),
-        Column("given", numeric=True, hint="test texts that it is given"),
-        Column("threshold", numeric=True, hint="probability from which on it is given"),
-        Column("chosen on", numeric=True, hint="validation texts with the label that its threshold was chosen on"),
-    )
-    rows = [
-        (
-            one.label,
-            *(decimals(value) for value in (one.f1, one.precision, one.recall)),
-            Cell(f"{one.support:,}", one.support),
-            Cell(f"{one.given:,}", one.given),
-            decimals(one.threshold, 2),
-            "" if one.chosen_on is None else Cell(f"{one.chosen_on:,}", one.chosen_on),
-        )
-        for one in sorted(analysis.labels, key=lambda one: -one.support)
-    ]
-    return Table(columns, tuple(rows), "On the test split")
-
-
-def _choice(analysis: SetAnalysis) -> list[Block]:
-    """Return how far the choice of thresholds flatters validation."""
-    if analysis.optimism is None:
-        return []
-    return [
-        Paragraph(
-            f"The thresholds were chosen on validation, which flatters the F-score there by about "
-            f"{points(max(analysis.optimism, 0.0))}; test was not looked at for them."
-        )
-    ]
-
-
-def _mistakes(analysis: SetAnalysis) -> list[Block]:
-    blocks: list[Block] = [
-        Paragraph(
-            f"{analysis.num_mistakes:,} of {analysis.exact.total:,} test texts are not given exactly their labels."
-        )
-    ]
-    if analysis.mistakes:
-        columns = (Column("text"), Column("missed"), Column("added"), Column("off by", numeric=True))
-        rows = tuple(
-            (one.text, ", ".join(one.missed), ", ".join(one.added), decimals(one.surprise, 2))
-            for one in analysis.mistakes[:MOST_SHOWN]
-        )
-        blocks.append(Table(columns, rows, "Those it was surest of"))
-    if analysis.swapped:
-        said = tuple(
-            f"{one.missed} is missed where {one.added} is added: {one.count:,}" for one in analysis.swapped[:MOST_SHOWN]
-        )
-        blocks.append(Bullets(said))
-    return blocks

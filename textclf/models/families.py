@@ -87,7 +87,8 @@ def _check_answer(classifier: Classifier, directory: Path) -> None:
             f"{directory} is damaged: its classifier cannot predict ({type(error).__name__}: {first_line(error)})"
         ) from error
     right = found.shape == (len(TRIED), len(classifier.label_names)) and bool(np.isfinite(found).all())
-    if not right or found.min() < 0 or float(abs(found.sum(axis=1) - 1).max()) > ROUNDING:
+    whole = classifier.has_sets or float(abs(found.sum(axis=1) - 1).max(initial=0.0)) <= ROUNDING
+    if not right or found.min() < 0 or found.max() > 1 + ROUNDING or not whole:
         raise ArtifactError(
             f"{directory} is damaged: for two texts it gives {cut(str(found.tolist()))}, which are no probabilities of "
             f"its {len(classifier.label_names):,} classes."

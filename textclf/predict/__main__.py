@@ -59,8 +59,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--report", metavar="FOLDER", help="write an evaluation page (report.html) of an input with true labels"
     )
-    parser.add_argument("--threshold", type=float, metavar="T", help="below this probability the label is abstain")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="T",
+        help="below this probability the label is abstain; of sets of labels, give labels from it on",
+    )
+    parser.add_argument(
+        "--label-threshold",
+        action="append",
+        default=[],
+        metavar="LABEL=T",
+        help="of sets of labels, give LABEL from this probability on, in place of its own threshold; may be repeated",
+    )
     parser.add_argument("--top-k", type=int, metavar="K", help="give the K most probable classes as label_1, score_1 …")
+    parser.add_argument(
+        "--long", action="store_true", help="write a row for each text and label: label, probability, given"
+    )
     parser.add_argument("--prefix", default="", help="what the names of the added columns begin with")
     parser.add_argument(
         "--keep-bad-rows",
@@ -87,6 +102,26 @@ def arguments() -> argparse.Namespace:
     return given
 
 
+def _thresholds(given: list[str]) -> dict[str, float]:
+    """Return the thresholds of single labels by name.
+
+    Raises:
+        ConfigError: If one is not written as LABEL=T.
+    """
+    from textclf.errors import ConfigError
+
+    found = {}
+    for one in given:
+        name, sign, value = one.rpartition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            sign = ""
+        if not sign or not name:
+            raise ConfigError(f"--label-threshold {one}: write a label and its threshold, as in refund=0.4.")
+    return found
+
+
 def main() -> None:
     """Predict what the command line names; exit with 1 where that cannot be done."""
     given = arguments()
@@ -98,20 +133,29 @@ def main() -> None:
 def _predict(given: argparse.Namespace) -> None:
     """Do what the command line names."""
     if given.texts:
+        from textclf.predict.options import PredictOptions
         from textclf.predict.texts import predict_texts, shown, trust_note
 
-        for prediction in predict_texts(given.run, given.texts, given.threshold, given.device):
+        asked = PredictOptions(given.threshold, _thresholds(given.label_threshold), top_k=given.top_k)
+        for prediction in predict_texts(given.run, given.texts, asked, given.device):
             print(terminal(shown(prediction, given.top_k)))
         if note := trust_note(given.run):
             print(terminal(f"note: {note}"), file=sys.stderr)
         return
     from textclf.data.readers.text import form_of
     from textclf.predict.inputs import TextColumns
+    from textclf.predict.options import PredictOptions
     from textclf.predict.predict_file import PIPE, Ends, Scoring, predict_file, scores_said, summary
     from textclf.predict.rows import Kind
-    from textclf.predict.stream import PredictOptions
 
-    options = PredictOptions(given.threshold, given.top_k, given.prefix, given.keep_bad_rows)
+    options = PredictOptions(
+        given.threshold,
+        _thresholds(given.label_threshold),
+        given.long,
+        given.top_k,
+        given.prefix,
+        given.keep_bad_rows,
+    )
     ends = Ends(
         given.input,
         given.output,

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from textclf.data.column_names import plain_name
@@ -23,14 +25,16 @@ from textclf.data.readers.text import PLAIN, TextForm
 from textclf.data.remote import fetch, is_address
 from textclf.errors import ArtifactError, ConfigError, DataError, listed
 from textclf.models.prediction import check_threshold
-from textclf.models.saved import read_description
+from textclf.models.saved import Description, read_description
 from textclf.predict.familiarity import Seen, familiarity
 from textclf.predict.inputs import TextColumns, WantedTexts
+from textclf.predict.options import PredictOptions
 from textclf.predict.rows import BINARY, ENDINGS, WRITTEN, Batch, Kind, kind_of_name, kind_to_write, read_batches
 from textclf.predict.sniff import sniffed
-from textclf.predict.stream import PredictOptions, Tell, predict_batches
+from textclf.predict.stream import Tell, predict_batches
 from textclf.predict.texts import found_run, has_pairs, ready
 from textclf.predict.true_labels import SURE_NAMES, TrueLabels, label_column, names_in
+from textclf.predict.true_sets import TrueSets
 from textclf.predict.writers import ForTerminal, SeparatedWriter, check_target, open_writer
 from textclf.system.busy import BusyWatch
 from textclf.tracking.find_runs import RunReference
@@ -71,7 +75,7 @@ class Done:
     """Duration without finding and loading the classifier."""
     labels: Counter[str] = field(default_factory=Counter)
     """How often each label was given, `abstain` among them."""
-    true: TrueLabels | None = None
+    true: TrueLabels | TrueSets | None = None
     """The true labels that the input has; none where no column holds any."""
     familiar: str | None = None
     """How far the texts are from those that the run was tested on, in a sentence; none where that is not known."""
@@ -123,7 +127,7 @@ def predict_file(
         check_report(scoring.report, ends.force)
     located = found_run(run)
     description = read_description(located.classifier)
-    check_threshold(options.threshold, description.label_names)
+    check_threshold(options.threshold, description.label_names if description.thresholds is None else ())
     done = Done()
     wanted = wanted_texts(located, asked)
     with _source(ends) as (source, name):
@@ -136,7 +140,7 @@ def predict_file(
         first = next(batches, None)
         if first is None:
             raise DataError(f"{name}: the file holds no rows.")
-        done.true = true_labels(first, located, wanted, scoring, description.label_names)
+        done.true = true_labels(first, located, wanted, scoring, description, options)
         seen = Seen()
         classifier = ready(located, device)
         begun, busy = time.perf_counter(), BusyWatch(wanted=1)
@@ -147,6 +151,8 @@ def predict_file(
                 writer.is_for_spreadsheets = ends.spreadsheet
 
             def watch(batch: Batch, probabilities: NDArray[np.float32], abstained: NDArray[np.bool_]) -> None:
+                done.rows += len(batch)
+                done.bad_rows += len(batch.problems)
                 good = [row for row in range(len(batch)) if row not in batch.problems]
                 seen.add((batch.texts[row] for row in good), probabilities[good])
                 if done.true is not None:
@@ -177,15 +183,25 @@ def predict_file(
 
 
 def true_labels(
-    first: Batch, located: RunReference, wanted: WantedTexts, scoring: Scoring, label_names: tuple[str, ...]
-) -> TrueLabels | None:
+    first: Batch,
+    located: RunReference,
+    wanted: WantedTexts,
+    scoring: Scoring,
+    description: Description,
+    options: PredictOptions | None = None,
+) -> TrueLabels | TrueSets | None:
     """Return where the true labels of an input will be counted; none where no column holds any.
 
     Raises:
         DataError: If a column is named that is not there, or a report is asked for without labels.
     """
     names = names_in(first)
-    trained = located.record.config.get("dataset", {}).get("label_column") if located.record else None
+    dataset = located.record.config.get("dataset", {}) if located.record else {}
+    trained = dataset.get("label_column")
+    thresholds = (options or PredictOptions()).thresholds_for(description)
+    each = tuple(dataset.get("label_columns") or description.label_names)
+    if thresholds is not None and scoring.label_column is None and len(each) > 1 and set(each) <= set(names):
+        return TrueSets(each, description.label_names, thresholds, None, is_sure=True)
     try:
         texts = wanted.found_in(names, "the input")
     except DataError:  # a file of lines
@@ -197,7 +213,9 @@ def true_labels(
             raise DataError(f"--report needs true labels: name their column with --label-column ({listed(names)}).")
         return None
     is_sure = column in (scoring.label_column, trained) or plain_name(column) in SURE_NAMES
-    return TrueLabels(column, label_names, is_sure, keeps=scoring.report is not None)
+    if thresholds is not None:
+        return TrueSets((column,), description.label_names, thresholds, dataset.get("label_separator"), is_sure)
+    return TrueLabels(column, description.label_names, is_sure, keeps=scoring.report is not None)
 
 
 def wanted_texts(located: RunReference, asked: TextColumns) -> WantedTexts:
@@ -290,9 +308,13 @@ def _bar(shown: bool) -> Iterator[Tell | None]:
 
 
 def _count(done: Done, batch: Batch) -> None:
-    done.rows += len(batch)
-    done.bad_rows += len(batch.problems)
-    counts = batch.table.column(batch.table.column_names.index(batch.added[0])).value_counts().to_pylist()
+    added = dict(zip(batch.added, batch.table.columns[-len(batch.added) :], strict=True))
+    column = added[batch.added[0]]
+    if len(batch.added) > 2 and pa.types.is_boolean(added[batch.added[2]].type):  # a row for each label
+        column = column.filter(added[batch.added[2]])
+    if pa.types.is_list(column.type):
+        column = pc.list_flatten(column)
+    counts = column.value_counts().to_pylist()
     done.labels.update({found["values"]: found["counts"] for found in counts if found["values"] is not None})
 
 

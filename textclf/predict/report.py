@@ -22,12 +22,16 @@ from textclf.documents.document import (
 from textclf.documents.wording import decimals
 from textclf.errors import ArtifactError
 from textclf.evaluation.calibration import calibration_of
+from textclf.evaluation.label_sets.analysis import label_scores
+from textclf.evaluation.label_sets.metrics import evaluate_sets
+from textclf.evaluation.label_sets.report import label_table
 from textclf.evaluation.metrics import class_figures, evaluate_predictions
 from textclf.evaluation.mistakes import confused_pairs
 from textclf.evaluation.plots import plot_class_scores, plot_confusion_matrix
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.report import mistake_blocks, pair_blocks
 from textclf.predict.true_labels import MOST_PAIRS, TrueLabels
+from textclf.predict.true_sets import TrueSets
 from textclf.system.files import filled, write_json, write_text
 from textclf.tracking.find_runs import RunReference
 
@@ -47,7 +51,12 @@ def check_report(folder: Path, force: bool) -> None:
 
 
 def write_report(
-    folder: Path, true: TrueLabels, located: RunReference, source: str, familiar: str | None, force: bool = False
+    folder: Path,
+    true: TrueLabels | TrueSets,
+    located: RunReference,
+    source: str,
+    familiar: str | None,
+    force: bool = False,
 ) -> Path:
     """Write `report.html`, `report.md`, `metrics.json` and pictures.
 
@@ -66,7 +75,10 @@ def write_report(
         ArtifactError: If there is a report already, or one is being written.
     """
     with filled(folder, PAGE, partial(check_report, folder, force)) as made:
-        _write(made, true, located, source, familiar)
+        if isinstance(true, TrueSets):
+            _write_sets(made, true, located, source, familiar)
+        else:
+            _write(made, true, located, source, familiar)
     return folder / PAGE
 
 
@@ -109,6 +121,34 @@ def _write(folder: Path, true: TrueLabels, located: RunReference, source: str, f
         *pair_blocks(confused_pairs(predictions)[:MOST_PAIRS], MOST_PAIRS),
         Picture(figures / "confusion_matrix.png", "True and predicted classes", "confusion matrix"),
     ]  # fmt: skip
+    write_json(folder / METRICS, {"rows": true.rows, "scored": true.scored, "metrics": metrics})
+    write_text(folder / TEXT, to_markdown(blocks, folder))
+    write_text(folder / PAGE, to_html(title, blocks))
+
+
+def _write_sets(folder: Path, true: TrueSets, located: RunReference, source: str, familiar: str | None) -> None:
+    """Write the files of a report on sets of labels into a folder."""
+    predictions = true.predictions
+    metrics = evaluate_sets(predictions)
+    title = f"{located.record.name if located.record else located.said} on {Path(source).name}"
+    right = Proportion(int(predictions.right.sum()), len(predictions))
+    said = f"{len(predictions):,} rows of {source} with known labels in {true.column}: exactly right on {right}."
+    if located.record and (tested := located.record.metrics.get("test/micro_f1")) is not None:
+        said += f" Micro F1 is {decimals(metrics.get('micro_f1'), 4)}; on its own test split the run had {tested:.4f}."
+    remarks = [*([f"The texts {familiar}."] if familiar else []), *(f"Note: {one}" for one in true.warnings())]
+    if true.unlabelled:
+        remarks.append(f"{true.unlabelled:,} rows say nothing of their labels and are not scored.")
+    scores = tuple((name, Cell(decimals(value, 4), value)) for name, value in metrics.items())
+    blocks: list[Block] = [
+        Heading(1, title),
+        Paragraph(said),
+        *([Bullets(tuple(remarks))] if remarks else []),
+        Heading(2, "Scores"),
+        Table((Column("metric"), Column("value", numeric=True)), scores),
+        Heading(2, "Each label"),
+        label_table(label_scores(predictions), "On the rows with known labels"),
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / METRICS, {"rows": true.rows, "scored": true.scored, "metrics": metrics})
     write_text(folder / TEXT, to_markdown(blocks, folder))
     write_text(folder / PAGE, to_html(title, blocks))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from textclf.errors import DataError, listed, refuse_unless
+from textclf.errors import DataError, listed
 from textclf.models.base import Classifier
 from textclf.models.prediction import ABSTAIN, check_threshold
 from textclf.predict.inputs import refusal
+from textclf.predict.options import PredictOptions
 from textclf.predict.rows import Batch
 from textclf.system import signals
 
@@ -29,34 +30,6 @@ Watch = Callable[[Batch, NDArray[np.float32], NDArray[np.bool_]], None]
 """Takes a batch, each class's probability of each row, and which rows abstain; rows that cannot be predicted have 0."""
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """What is written of each prediction."""
-
-    threshold: float | None = None
-    """The probability, 0 to 1, below which the label is `abstain`; none always takes a class."""
-    top_k: int | None = None
-    """Give only so many of the most probable classes, as label_1, score_1, …; none gives every class's probability."""
-    prefix: str = ""
-    """What the names of the added columns begin with."""
-    keep_bad_rows: bool = False
-    """Keep rows that cannot be predicted, with no label and the reason in the column `error`; else the first one
-    stops the work."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be right."""
-        refuse_unless((self.top_k is None or self.top_k >= 1, f"--top-k must be at least 1, got {self.top_k}."))
-
-    def column_names(self, label_names: Sequence[str]) -> list[str]:
-        """Return what the added columns are called, before they meet those of an input."""
-        if self.top_k is None:
-            further = [f"probability_{name}" for name in label_names]
-        else:
-            ranks = range(1, min(self.top_k, len(label_names)) + 1)
-            further = [name for rank in ranks for name in (f"label_{rank}", f"score_{rank}")]
-        return ["label", "score", *further, *(["error"] if self.keep_bad_rows else [])]
-
-
 def predict_batches(
     classifier: Classifier,
     batches: Iterable[Batch],
@@ -67,7 +40,8 @@ def predict_batches(
     """Yield the batches with the predictions as further columns, rows in the same order.
 
     The columns are `label`, `score` (the probability of the most probable class, also where the label is `abstain`)
-    and `probability_<class>` for each class. One whose name the input has already is called `predicted_<name>`.
+    and `probability_<class>` for each class; of sets of labels `labels` (a list, the most probable first) and
+    `probability_<label>`. One whose name the input has already is called `predicted_<name>`.
 
     Args:
         classifier: A fitted classifier.
@@ -81,14 +55,16 @@ def predict_batches(
             the columns have the name of one in the input.
     """
     options = options or PredictOptions()
-    check_threshold(options.threshold, classifier.label_names)
+    asked = options.thresholds_for(classifier)
+    thresholds = None if asked is None else np.array(asked)
+    check_threshold(options.threshold, classifier.label_names if thresholds is None else ())
     names: list[str] = []
     before: float | None = 0.0
     for batch in batches:
         signals.check()
         if batch.problems and not options.keep_bad_rows:
             raise refusal(batch.problems[min(batch.problems)], KEEP_THEM)
-        names = names or added_names(batch.table.column_names, classifier.label_names, options)
+        names = names or added_names(batch.table.column_names, classifier, options)
         own = set(batch.table.column_names)
         if clash := [name for name in names if name in own]:
             raise DataError(
@@ -98,21 +74,29 @@ def predict_batches(
         probabilities = _probabilities(classifier, batch, before, tell)
         before = batch.share
         if watch is not None:
-            limit = -1.0 if options.threshold is None else options.threshold
+            limit = -1.0 if options.threshold is None or thresholds is not None else options.threshold
             watch(batch, probabilities, probabilities.max(axis=1).astype(np.float64) < limit)
+        given = _given(probabilities, thresholds, options)
+        if options.long:
+            batch, columns = _long(probabilities, given, batch, classifier.label_names, options)
+        elif thresholds is None:
+            columns = _columns(probabilities, batch, classifier.label_names, options)
+        else:
+            columns = _set_columns(probabilities, given, batch, classifier.label_names, options)
         table = batch.table
-        for name, column in zip(names, _columns(probabilities, batch, classifier.label_names, options), strict=True):
+        for name, column in zip(names, columns, strict=True):
             table = table.append_column(pa.field(name, column.type), column)
         yield replace(batch, table=table, added=tuple(names))
 
 
-def added_names(columns: Sequence[str], label_names: Sequence[str], options: PredictOptions) -> list[str]:
+def added_names(columns: Sequence[str], classifier: Classifier, options: PredictOptions) -> list[str]:
     """Return what the added columns are called beside those of an input.
 
     Raises:
         DataError: If the input has columns of these names too.
     """
-    names, taken = [options.prefix + name for name in options.column_names(label_names)], set(columns)
+    wanted, taken = options.column_names(classifier.label_names, classifier.has_sets), set(columns)
+    names = [options.prefix + name for name in wanted]
     if not options.prefix:
         names = [PREDICTED + name if name in taken else name for name in names]
     if clash := [name for name in names if name in taken]:
@@ -158,15 +142,87 @@ def _columns(
     """Return the added columns, in the order of their names."""
     none = np.zeros(len(batch), dtype=bool)
     none[list(batch.problems)] = True
-    classes = pa.array(label_names, pa.string())
     best = probabilities.argmax(axis=1)
     score = probabilities[np.arange(len(batch)), best]
-    labels = classes.take(pa.array(best, mask=none))
+    labels = pa.array(label_names, pa.string()).take(pa.array(best, mask=none))
     if options.threshold is not None:
         unsure = score.astype(np.float64) < options.threshold
         chosen = np.where(unsure, len(label_names), best)
         labels = pa.array([*label_names, ABSTAIN], pa.string()).take(pa.array(chosen, mask=none))
-    columns = [labels, pa.array(score, mask=none)]
+    return [labels, pa.array(score, mask=none), *_further(probabilities, none, batch, label_names, options)]
+
+
+def _set_columns(
+    probabilities: NDArray[np.float32],
+    given: NDArray[np.bool_],
+    batch: Batch,
+    label_names: Sequence[str],
+    options: PredictOptions,
+) -> list[pa.Array]:
+    """Return the added columns of sets of labels, in the order of their names."""
+    none = np.zeros(len(batch), dtype=bool)
+    none[list(batch.problems)] = True
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ranked = np.take_along_axis(given, order, axis=1)
+    names = pa.array(label_names, pa.string()).take(pa.array(order[ranked]))
+    offsets = pa.array(np.append(0, np.cumsum(ranked.sum(axis=1))).astype(np.int32), mask=np.append(none, False))
+    sets = pa.ListArray.from_arrays(offsets, names)
+    return [sets, *_further(probabilities, none, batch, label_names, options)]
+
+
+def _given(
+    probabilities: NDArray[np.float32], thresholds: NDArray[np.float64] | None, options: PredictOptions
+) -> NDArray[np.bool_]:
+    """Return which classes or labels each row is given, bool (n, num_labels)."""
+    if thresholds is not None:
+        return probabilities >= thresholds
+    best = probabilities.argmax(axis=1)[:, None] == np.arange(probabilities.shape[1])
+    return best if options.threshold is None else best & (probabilities.astype(np.float64) >= options.threshold)
+
+
+def _long(
+    probabilities: NDArray[np.float32],
+    given: NDArray[np.bool_],
+    batch: Batch,
+    label_names: Sequence[str],
+    options: PredictOptions,
+) -> tuple[Batch, list[pa.Array]]:
+    """Return the rows once for each label (one that cannot be predicted once), and the added columns."""
+    times = np.full(len(batch), len(label_names))
+    times[list(batch.problems)] = 1
+    rows = np.repeat(np.arange(len(batch)), times)
+    first = np.append(0, np.cumsum(times))[:-1]
+    label = np.arange(len(rows)) - first[rows]
+    none = np.isin(rows, list(batch.problems))
+    own = rows.tolist()
+    lines = None if batch.lines is None else [batch.lines[row] for row in own]
+    texts, pairs = [batch.texts[row] for row in own], batch.text_pairs
+    repeated = replace(
+        batch,
+        table=batch.table.take(pa.array(rows)),
+        texts=texts,
+        text_pairs=None if pairs is None else [pairs[row] for row in own],
+        lines=lines,
+        problems={int(first[row]): problem for row, problem in batch.problems.items()},
+    )
+    columns = [
+        pa.array(label_names, pa.string()).take(pa.array(label, mask=none)),
+        pa.array(probabilities[rows, label], mask=none),
+        pa.array(given[rows, label], mask=none),
+    ]
+    return repeated, [*columns, *_reasons(repeated, options)]
+
+
+def _further(
+    probabilities: NDArray[np.float32],
+    none: NDArray[np.bool_],
+    batch: Batch,
+    label_names: Sequence[str],
+    options: PredictOptions,
+) -> list[pa.Array]:
+    """Return every probability, or the most probable ones with their names; and why rows cannot be predicted."""
+    classes = pa.array(label_names, pa.string())
+    columns: list[pa.Array] = []
     if options.top_k is None:
         columns += [pa.array(probabilities[:, label], mask=none) for label in range(len(label_names))]
     else:
@@ -175,10 +231,15 @@ def _columns(
             own = ranked[:, rank]
             columns.append(classes.take(pa.array(own, mask=none)))
             columns.append(pa.array(probabilities[np.arange(len(batch)), own], mask=none))
-    if options.keep_bad_rows:
-        said = [_reason(batch, row) if row in batch.problems else None for row in range(len(batch))]
-        columns.append(pa.array(said, pa.string()))
-    return columns
+    return [*columns, *_reasons(batch, options)]
+
+
+def _reasons(batch: Batch, options: PredictOptions) -> list[pa.Array]:
+    """Return the column of why rows cannot be predicted; nothing where such rows are not kept."""
+    if not options.keep_bad_rows:
+        return []
+    said = [_reason(batch, row) if row in batch.problems else None for row in range(len(batch))]
+    return [pa.array(said, pa.string())]
 
 
 def _reason(batch: Batch, row: int) -> str:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from textclf.documents.escape import terminal
 from textclf.errors import ArtifactError, ConfigError, DataError
 from textclf.models.given_texts import checked
-from textclf.models.prediction import ABSTAIN, Prediction, check_threshold
+from textclf.models.prediction import ABSTAIN, Prediction, SetPrediction, check_threshold, set_predictions_of
 from textclf.models.saved import read_description
+from textclf.predict.options import PredictOptions
 from textclf.tracking.find_runs import RunReference, resolve_run
 from textclf.tracking.record import ANALYSIS_FILE, refuse_changed
 
@@ -29,25 +30,37 @@ FILE_NAME = re.compile(r"[^\s]+\.(csv|tsv|jsonl?|ndjson|parquet|txt|xlsx?)(\.gz|
 
 
 def predict_texts(
-    run: str, texts: Sequence[str], threshold: float | None = None, device: str = "auto"
-) -> list[Prediction]:
+    run: str, texts: Sequence[str], options: PredictOptions | None = None, device: str = "auto"
+) -> list[Prediction] | list[SetPrediction]:
     """Predict single texts; of a classifier of pairs, texts two by two.
 
     Raises:
         TextclfError: If there is no such run, or the texts of the last pair are not two.
     """
+    options = options or PredictOptions()
     located = found_run(run)
-    check_threshold(threshold, read_description(located.classifier).label_names)
+    description = read_description(located.classifier)
+    check_threshold(options.threshold, description.label_names if description.thresholds is None else ())
     checked(texts, lambda row: f"Text {row + 1}")
     refuse_files(texts, run)
     if not has_pairs(located):
-        return ready(located, device).predict(list(texts), threshold=threshold)
+        return _predicted(ready(located, device), list(texts), None, options)
     if len(texts) % 2:
         raise DataError(
             f"{run} was fitted on pairs of texts: give them two by two, as in "
             f'"A man plays the guitar." "Somebody makes music."; got {len(texts)}.'
         )
-    return ready(located, device).predict(list(texts[::2]), list(texts[1::2]), threshold)
+    return _predicted(ready(located, device), list(texts[::2]), list(texts[1::2]), options)
+
+
+def _predicted(
+    classifier: Classifier, texts: list[str], pairs: list[str] | None, options: PredictOptions
+) -> list[Prediction] | list[SetPrediction]:
+    """Predict with the thresholds that are asked for."""
+    thresholds = options.thresholds_for(classifier)
+    if thresholds is None:
+        return classifier.predict(texts, pairs, options.threshold)
+    return set_predictions_of(classifier.predict_proba(texts, pairs), classifier.label_names, thresholds)
 
 
 def trust_note(run: str) -> str | None:
@@ -135,8 +148,13 @@ def has_pairs(located: RunReference) -> bool | None:
     return located.record.data.get("pairs") if pairs is None and located.record else pairs
 
 
-def shown(prediction: Prediction, top_k: int | None = None) -> str:
-    """Return a prediction on one line, as `negative (0.71)`."""
+def shown(prediction: Prediction | SetPrediction, top_k: int | None = None) -> str:
+    """Return a prediction on one line, as `negative (0.71)`; of a set of labels as `bug (0.91), refund (0.55)`."""
+    if isinstance(prediction, SetPrediction):
+        given = prediction.top(len(prediction.labels) if top_k is None else top_k)
+        said = ", ".join(f"{name} ({score:.2f})" for name, score in given)
+        nearest = ", ".join(f"{name} ({score:.2f})" for name, score in prediction.top(1))
+        return said or f"no label; nearest: {nearest}"
     if prediction.label == ABSTAIN or top_k is not None:
         ranked = ", ".join(f"{name} ({score:.2f})" for name, score in prediction.top(top_k or 1))
         return f"{ABSTAIN}: {ranked}" if prediction.label == ABSTAIN else ranked

@@ -106,7 +106,7 @@ def analyse_sets(
         exact=Proportion(int(test.right.sum()), len(test)),
         usual=Proportion(hits, len(test)),
         usual_set=tuple(names_of(usual[None], test.label_names)[0]),
-        labels=_label_scores(test, chosen),
+        labels=label_scores(test, chosen),
         num_mistakes=int((~test.right).sum()),
         mistakes=surest_mistakes(data, test, options.mistakes),
         swapped=_swapped(test),
@@ -116,7 +116,8 @@ def analyse_sets(
     )
 
 
-def _label_scores(test: SetPredictions, chosen: ChosenThresholds | None) -> tuple[LabelScore, ...]:
+def label_scores(test: SetPredictions, chosen: ChosenThresholds | None = None) -> tuple[LabelScore, ...]:
+    """Return what each label came to, and where known on how many positives its threshold was chosen."""
     figures, given = label_figures(test), test.predicted.sum(axis=0)
     thresholds = test.thresholds if test.thresholds.ndim == 1 else test.thresholds.mean(axis=0)
 

@@ -13,7 +13,7 @@ from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
-from mlflow.types.schema import Map
+from mlflow.types.schema import Array, Map
 
 from textclf.models.bundle import libraries_needed
 from textclf.models.saved import DESCRIPTION, read_description
@@ -49,18 +49,19 @@ def requirements(classifier: Path) -> list[str]:
     return found
 
 
-def signature(has_pairs: bool | None) -> ModelSignature:
+def signature(has_pairs: bool | None, has_sets: bool = False) -> ModelSignature:
     """Return the schema of a packed classifier, the same for every family.
 
     Args:
         has_pairs: Whether it was fitted on pairs; where that is not known a second text may be given or not.
+        has_sets: Whether it gives each text a set of labels.
     """
     inputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, TEXT)]
     if has_pairs is not False:
         inputs.append(ColSpec(DataType.string, TEXT_PAIR, required=has_pairs is True))
+    answer = [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]
     outputs: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.string, "label"),
-        ColSpec(DataType.double, "score"),
+        *([ColSpec(Array(DataType.string), "labels")] if has_sets else answer),
         ColSpec(Map(DataType.double), "probabilities"),
     ]
     params = ParamSchema([ParamSpec(THRESHOLD, DataType.double, 0.0)])
@@ -83,7 +84,8 @@ def pack(run_dir: Path, folder: Path, model: Model | None = None) -> Path:
     """
     run_dir = Path(run_dir).resolve()
     classifier = run_dir / CLASSIFIER if (run_dir / CLASSIFIER / DESCRIPTION).is_file() else run_dir
-    has_pairs = read_description(classifier).has_pairs
+    description = read_description(classifier)
+    has_pairs = description.has_pairs
     if has_pairs is None and (run_dir / RUN_FILE).is_file():
         has_pairs = read_record(run_dir).data.get("pairs")
     beside = {name: run_dir / name for name in (RUN_FILE, PREDICTIONS_FILE) if (run_dir / name).is_file()}
@@ -101,7 +103,7 @@ def pack(run_dir: Path, folder: Path, model: Model | None = None) -> Path:
             python_model=str(ENTRY),
             artifacts={CLASSIFIER: str(stub), **{name: str(path) for name, path in beside.items()}},
             code_paths=[str(code)],
-            signature=signature(has_pairs),
+            signature=signature(has_pairs, description.thresholds is not None),
             input_example=(pd.DataFrame(example), {THRESHOLD: 0.0}),
             pip_requirements=requirements(classifier),
             mlflow_model=model,

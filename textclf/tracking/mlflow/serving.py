@@ -1,7 +1,7 @@
 """A classifier as MLflow calls it: a table of texts in, a table of predictions out.
 
 Whatever family the classifier is of, the schema is the same: text[, text_pair] in; label, score and
-probabilities out.
+probabilities out, or of sets of labels labels and probabilities.
 
 Where a request says `inputs` or `instances`, MLflow 3.17 reads null as the text 'None' and 5 as the text '5',
 and answers fewer rows than were asked where some lack the column; a request without a content type, or nested
@@ -44,6 +44,7 @@ from textclf.errors import DataError, cut, first_line
 from textclf.models.base import Classifier
 from textclf.models.families import load_classifier
 from textclf.models.given_texts import given_texts
+from textclf.models.prediction import SetPrediction
 from textclf.tracking.record import CLASSIFIER
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ TEXT, TEXT_PAIR = "text", "text_pair"
 REQUESTED = TextColumns(TEXT, TEXT_PAIR)
 """The columns that are read; all others are ignored."""
 OUTPUTS = ("label", "score", "probabilities")
+SET_OUTPUTS = ("labels", "probabilities")
+"""The columns of a classifier of sets of labels."""
 THRESHOLD = "threshold"
 """The parameter below which a prediction abstains; 0 never does."""
 ALLOWED_HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
@@ -83,10 +86,13 @@ class ServedClassifier(PythonModel):
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return a row of label, score and probabilities (a dict by class) for each row of texts, under its index.
 
+        Of sets of labels a row of labels (a list, the most probable first) and probabilities (a dict by label).
+
         Args:
             context: Not used; the classifier is in memory.
             model_input: A table with the columns text and, for pairs, text_pair; or texts alone.
-            params: `threshold`, the probability below which the label is `abstain`.
+            params: `threshold`, the probability below which the label is `abstain`; of sets of labels the one from
+                which on a label is given, in place of its own. 0 is none.
 
         Raises:
             MlflowException: As a client's error (400) where the input is not usable, else as the server's (500).
@@ -102,9 +108,15 @@ class ServedClassifier(PythonModel):
             log.exception("a request could not be answered")
             said = f"The texts could not be classified: {type(error).__name__}; the server's log says more."
             raise MlflowException(said, error_code=INTERNAL_ERROR) from error
-        rows = [(one.label, one.score, one.probabilities) for one in found]
+        rows = [
+            (list(one.labels), one.probabilities)
+            if isinstance(one, SetPrediction)
+            else (one.label, one.score, one.probabilities)
+            for one in found
+        ]
+        columns = list(SET_OUTPUTS if self.classifier.has_sets else OUTPUTS)
         index = model_input.index if isinstance(model_input, (pd.DataFrame, pd.Series)) else None
-        return pd.DataFrame(rows, index=index, columns=list(OUTPUTS))
+        return pd.DataFrame(rows, index=index, columns=columns)
 
 
 def accept_texts() -> None:
