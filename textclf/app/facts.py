@@ -12,7 +12,7 @@ import pyarrow.parquet as parquet
 from pyarrow import ArrowException
 
 from textclf.documents.document import Cell, Column, Table
-from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, thousands
+from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, rounded_percent, thousands
 from textclf.errors import ArtifactError, listed
 from textclf.evaluation.calibration import trust_of_run
 from textclf.evaluation.metric_names import METRICS, metric_label
@@ -197,11 +197,58 @@ def read_analysis(folder: Path) -> dict[str, Any]:
 
 def trust(folder: Path) -> str:
     """Return in words how far a run's probabilities are to be believed; empty if they are, or it cannot be told."""
+    return trust_of_run(_vouched_analysis(folder))
+
+
+def thresholds_of(folder: Path) -> list[Threshold]:
+    """Return the thresholds of a run; none where its analysis is not as the run left it."""
+    return thresholds(_vouched_analysis(folder))
+
+
+def _vouched_analysis(folder: Path) -> dict[str, Any]:
+    """Return what `analysis.json` of a run says; nothing where it is not as the run left it."""
     try:
         refuse_changed(folder, ANALYSIS_FILE)
     except ArtifactError:
-        return ""
-    return trust_of_run(read_analysis(folder))
+        return {}
+    return read_analysis(folder)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A probability below which a prediction counts as unsure."""
+
+    value: float
+    """0 to 1."""
+    reason: str
+    """What it was chosen for, and what it reaches on test."""
+
+    def __str__(self) -> str:
+        return f"below {decimals(self.value)}: {self.reason}"
+
+
+def thresholds(analysis: Mapping[str, Any]) -> list[Threshold]:
+    """Return the thresholds of the probability that a run chose on validation, that for a wanted coverage first."""
+    purposes = {
+        "coverage": "{} of the texts answered",
+        "promised precision": "{} of the answers right, surely",
+        "precision": "{} of the answers right",
+    }
+    found: dict[float, Threshold] = {}
+    try:
+        for wanted, purpose in purposes.items():
+            for one in analysis.get("answers", ()):
+                if one["wanted"] != wanted or one["threshold"] is None:
+                    continue
+                reached, right = one["test"]["answered"], one["test"]["right"]
+                said = f"{purpose.format(rounded_percent(one['share']))} on validation; on test "
+                said += f"{rounded_percent(reached['count'] / reached['total'])} answered"
+                if right["total"]:
+                    said += f" and {rounded_percent(right['count'] / right['total'])} of these right"
+                found.setdefault(float(one["threshold"]), Threshold(float(one["threshold"]), said))
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+        return []
+    return list(found.values())
 
 
 def failing(analysis: Mapping[str, Any]) -> list[str]:

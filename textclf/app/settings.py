@@ -69,6 +69,15 @@ class Settings:
         """JSONL file of the events."""
         return Path(self.events) if self.events else self.outputs_folder / "app" / "events.jsonl"
 
+    def short(self, said: str) -> str:
+        """Return a text of the server for a visitor: without the folders above the outputs, and above other files."""
+        named = [self.outputs, self.feedback, self.events, self.run]
+        folders = {str(Path(name).parent) for name in named if name and Path(name).is_absolute()}
+        for folder in sorted(folders, key=lambda one: (not self.outputs.startswith(one), len(one))):
+            if len(Path(folder).parts) > 1:
+                said = said.replace(folder + os.sep, "")
+        return said
+
     def as_environment(self) -> dict[str, str]:
         """Return the environment variable that carries the settings."""
         return {VARIABLE: json.dumps(asdict(self))}
