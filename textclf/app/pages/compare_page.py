@@ -42,7 +42,7 @@ def page() -> None:
         _show(test)
     if compared.problems:
         st.header("Left out", anchor=False)
-        common.show(markup.bullets(compared.problems))
+        common.show(markup.bullets(map(common.short, compared.problems)))
 
 
 def _version(choice: Choice) -> tuple[str, str]:
@@ -65,7 +65,7 @@ def _show(test: Compared) -> None:
     else:
         common.show(markup.message("note", "These runs are of one setup, so there is nothing to compare it with."))
     if test.caveats:
-        common.show(markup.bullets(test.caveats))
+        common.show(markup.bullets(map(common.short, test.caveats)))
     st.header("Scores", anchor=False)
     common.show(markup.table(test.scores))
     st.header("Score against cost", anchor=False)
