@@ -162,6 +162,28 @@ def test_other_pages_show_what_there_is(name, settings, outputs, tmp_path):
     assert str(outputs.parent) not in html(at)
 
 
+def test_one_text_goes_through_several_runs(settings, outputs):
+    at = page_of("compare").run()
+    at.radio[0].set_value("answers to one text").run()
+    (runs,) = at.multiselect
+    assert len(runs.value) == 2, "the newest of each model, of those with a classifier"
+    at.text_area[0].set_value(TEXT)
+    at.button[0].click()
+    at.run()
+    assert not at.exception
+    shown = html(at)
+    assert "Both say negative." in shown
+    assert shown.count('class="tc-answer"') == shown.count('class="tc-text"') == shown.count('class="tc-bars"') == 2
+    assert shown.count("Word occlusion") == 1
+    assert "<img" not in shown
+    at.text_area[0].set_value(" ")
+    at.button[0].click()
+    assert "Type a text first." in html(at.run())
+    assert 'class="tc-answer"' not in html(at)
+    runs.set_value(runs.value[:1]).run()
+    assert "Choose 2 to 4 runs." in html(at)
+
+
 def test_damaged_runs_are_named_and_what_was_changed_of_a_run_is_not_shown(settings, outputs, tmp_path):
     first = outputs / "runs" / "first"
     edited_copy(first, tmp_path / "outputs" / "reworded")

@@ -33,7 +33,7 @@ class Settings:
     """Longest text that can be typed."""
     words: int = 60
     """Words of a text, from its start, that are left out in turn; each costs a prediction."""
-    classifiers: int = 3
+    classifiers: int = 4
     """Classifiers kept in memory; of more, the one that was loaded first is dropped."""
     log_texts: bool = False
     """Write the texts into the events too."""

@@ -76,22 +76,32 @@ def short(said: object) -> str:
 
 def pick_threshold(choice: Choice, loaded: Loaded) -> float | None:
     """Let a person say from which probability on a label is an answer; none where every label is one."""
-    offered = {} if ABSTAIN in loaded.label_names else {one.value: one for one in facts.thresholds_of(choice.folder)}
+    offered = {one.value: one for one in _thresholds(choice, loaded)}
     if not offered:
         return None
-    picked = st.session_state.setdefault("thresholds", {})
     key = f"threshold {choice.key}"
     values = [*offered, NEVER]
     if st.session_state.get(key, ...) not in values:
-        st.session_state[key] = picked.get(choice.key, values[0])
+        st.session_state[key] = threshold_of(choice, loaded) or NEVER
+    picked = st.session_state.setdefault("thresholds", {})
     picked[choice.key] = st.selectbox(
         "Say unsure",
         values,
         format_func=lambda value: str(offered[value]) if value in offered else "never",
         key=key,
-        help="A threshold of the highest probability, which this run chose on its validation split.",
     )
     return picked[choice.key] or None
+
+
+def threshold_of(choice: Choice, loaded: Loaded) -> float | None:
+    """Return the threshold that was picked for a run, else the first that it offers; none where it offers none."""
+    values = [one.value for one in _thresholds(choice, loaded)]
+    picked = st.session_state.get("thresholds", {}).get(choice.key)
+    return (picked if picked in [*values, NEVER] else next(iter(values), None)) or None
+
+
+def _thresholds(choice: Choice, loaded: Loaded) -> list[facts.Threshold]:
+    return [] if ABSTAIN in loaded.label_names else facts.thresholds_of(choice.folder)
 
 
 def pick_run(choices: Sequence[Choice], label: str = "Run") -> Choice | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +76,12 @@ def _introduce(choice: Choice, loaded: Loaded) -> None:
     if not offered:
         return
     common.show(markup.paragraph("Type a text of your own, or try one of its test examples:", quiet=True))
+    with st.container(key="examples", gap="xsmall"):
+        _offer(offered)
+
+
+def _offer(offered: Sequence[facts.Example]) -> None:
+    """Show a button for each example."""
     for number, one in enumerate(offered):
         shown = excerpt(one.text if one.text_pair is None else f"{one.text} ⇒ {one.text_pair}", MOST_CHARACTERS)
         label = markdown(f"{shown} ({one.what})")  # a button's label is read as Markdown
