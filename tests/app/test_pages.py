@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from tests.app.conftest import IMAGE, MARKDOWN, edited_copy
 from textclf.app import facts
 from textclf.app.server import SCRIPT
+from textclf.predict import examples_to_try
 from textclf.predict.__main__ import main as predict_main
 from textclf.system.files import write_manifest
 from textclf.tracking.run_folder import NOT_VOUCHED_FOR
@@ -72,7 +73,7 @@ def test_a_text_is_predicted_explained_and_corrected(app, tmp_path):
 
 def test_an_example_of_the_run_is_typed_by_a_click_and_is_no_markup(app, monkeypatch):
     text = f"a {IMAGE} {MARKDOWN} film"
-    monkeypatch.setattr(facts, "examples", lambda folder: [facts.Example(text, None, "unsure")])
+    monkeypatch.setattr(examples_to_try, "examples", lambda folder: [examples_to_try.Example(text, None, "unsure")])
     st.cache_data.clear()
     at = app.run()
     assert "tells apart negative and positive. It was right in " in html(at)

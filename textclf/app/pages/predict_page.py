@@ -19,6 +19,8 @@ from textclf.app.run_list import Choice
 from textclf.documents.escape import markdown
 from textclf.documents.wording import excerpt, percent
 from textclf.errors import DataError
+from textclf.predict import examples_to_try
+from textclf.predict.examples_to_try import Example
 
 MOST_BARS = 12
 """Classes that are shown; of more, the most probable."""
@@ -80,7 +82,7 @@ def _introduce(choice: Choice, loaded: Loaded) -> None:
         _offer(offered)
 
 
-def _offer(offered: Sequence[facts.Example]) -> None:
+def _offer(offered: Sequence[Example]) -> None:
     """Show a button for each example."""
     for number, one in enumerate(offered):
         shown = excerpt(one.text if one.text_pair is None else f"{one.text} ⇒ {one.text_pair}", MOST_CHARACTERS)
@@ -89,11 +91,11 @@ def _offer(offered: Sequence[facts.Example]) -> None:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _examples(folder: str, version: float) -> list[facts.Example]:
-    return facts.examples(Path(folder))
+def _examples(folder: str, version: float) -> list[Example]:
+    return examples_to_try.examples(Path(folder))
 
 
-def _fill_in(one: facts.Example) -> None:
+def _fill_in(one: Example) -> None:
     """Put an example where a person would type."""
     st.session_state["text"] = one.text
     if one.text_pair is not None:
