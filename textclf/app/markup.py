@@ -123,7 +123,8 @@ def word_table(words: Sequence[Word]) -> str:
         for word in words
     )
     head = Markup(
-        '<div class="tc-scroll"><table class="tc-table"><caption>The words that matter most</caption><thead><tr>'
+        '<div class="tc-scroll" role="group" tabindex="0" aria-label="The words that matter most">'
+        '<table class="tc-table"><caption>The words that matter most</caption><thead><tr>'
         '<th scope="col">Word</th><th scope="col">Speaks</th><th scope="col" class="tc-number">Log-odds</th></tr>'
         "</thead><tbody>{}</tbody></table></div>"
     )

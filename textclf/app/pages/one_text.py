@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -141,10 +142,13 @@ def _show_one(answer: Answer, names: Sequence[str], caption: str) -> None:
 
 def agreement(answers: Sequence[Answer]) -> str:
     """Return in a sentence whether the runs say the same."""
-    by_label: dict[str, list[str]] = {}
+    by_label: dict[str, Counter[str]] = {}
     for answer in answers:
-        by_label.setdefault(answer.prediction.label, []).append(answer.model)
+        by_label.setdefault(answer.prediction.label, Counter())[answer.model] += 1
     if len(by_label) == 1:
         return f"{'Both' if len(answers) == FEWEST_RUNS else f'All {len(answers)}'} say {next(iter(by_label))}."
-    said = (f"{label} ({listed(names)})" for label, names in by_label.items())
+    said = (
+        f"{label} ({listed(f'{count} runs of {model}' if count > 1 else model for model, count in models.items())})"
+        for label, models in by_label.items()
+    )
     return f"They differ: {'; '.join(said)}."
