@@ -12,9 +12,12 @@ import time
 import pytest
 
 from tests.app.conftest import IMAGE, MARKDOWN
+from textclf.compare.compare_runs import compare
+from textclf.experiment.leaderboard.home import write_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.drawn]
-PAGES = ["Predict", "Batch", "History", "Runs", "Run", "Compare", "Events"]
+PAGES = ["Predict", "Batch", "Compare", "Runs", "Run", "History", "Events"]
+SELDOM = ("History", "Events")
 EVIL = f"a dull film <script>document.title='hacked'</script> {IMAGE} {MARKDOWN}"
 WIDTHS = pytest.mark.parametrize("width", [1280, 390])
 
@@ -77,6 +80,8 @@ def _is_local(url):
 
 
 def go(page, name):
+    if name in SELDOM:
+        page.get_by_role("button", name="More", exact=True).click()
     page.get_by_role("link", name=name, exact=True).click()
     page.get_by_role("heading", name=name, level=1).wait_for()
     settle(page)
@@ -92,7 +97,15 @@ def ask(page, text):
     page.get_by_label("Text", exact=True).fill(text)
     page.get_by_role("button", name="Predict", exact=True).click()
     page.get_by_role("heading", name="Words that mattered").wait_for()
-    page.get_by_role("heading", name="Is this wrong?").wait_for()
+    page.get_by_label("It should be").wait_for()
+    settle(page)
+
+
+def side_by_side(page, text):
+    page.get_by_text("answers to one text").click()
+    page.get_by_label("Text", exact=True).fill(text)
+    page.get_by_role("button", name="Predict with each").click()
+    page.get_by_role("heading", name="Answers").wait_for()
     settle(page)
 
 
@@ -162,6 +175,55 @@ def _low_contrast(page):
     }""")
 
 
+def violations(page, name):
+    """Return the serious and critical violations that axe-core finds on a page, and where they are.
+
+    None is excused: those in Streamlit's own elements are minor (a drop zone with role and name).
+    """
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    answer = axe.Axe().run(page).response
+    assert answer["passes"]
+    return [
+        (name, one["id"], one["help"], [(node["target"], node["html"][:200]) for node in one["nodes"]])
+        for one in answer["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing_that_keeps_people_out(width, scheme, visit):
+    page = visit(width, scheme)
+    page.get_by_label("Text", exact=True).wait_for()
+    found = violations(page, "Predict")
+    ask(page, "it is a lovely film")
+    for name in PAGES:
+        go(page, name)
+        if name == "Compare":
+            found += violations(page, name)
+            side_by_side(page, "it is a lovely film")
+        found += violations(page, name)
+    page.get_by_role("button", name="More", exact=True).click()
+    page.get_by_role("link", name="History", exact=True).wait_for()
+    assert found + violations(page, "the menu") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_pages_of_files(scheme, browser, outputs, tmp_path):
+    compare(outputs, output=tmp_path / "comparison")
+    write_home(outputs)
+    page = browser.new_context(color_scheme=scheme).new_page()
+    found = []
+    for path in (
+        outputs / "index.html",
+        outputs / "runs" / "first" / "report.html",
+        tmp_path / "comparison" / "report.html",
+    ):
+        page.goto(path.as_uri())
+        found += violations(page, path.name)
+    page.context.close()
+    assert found == []
+
+
 def feedback(folder):
     path = folder / "feedback.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
@@ -180,6 +242,17 @@ def test_every_page_is_whole(width, scheme, visit):
             page.wait_for_timeout(1000)
             page.screenshot(path=f"{folder}/{name.lower()}_{width}_{scheme}.png")
             page.set_viewport_size({"width": width, "height": 900})
+
+
+@WIDTHS
+def test_one_text_goes_through_several_runs(width, visit):
+    page = visit(width)
+    go(page, "Compare")
+    side_by_side(page, EVIL)
+    assert page.locator("h3").count() == page.locator(".tc-answer").count() == page.locator(".tc-text").count() == 2
+    tops = [box.bounding_box()["y"] for box in page.locator(".tc-answer").all()]
+    assert (abs(tops[0] - tops[1]) < 50) == (width > 1000)
+    check_page(page, width)
 
 
 @WIDTHS
@@ -206,6 +279,7 @@ def test_the_keyboard_alone_is_enough(visit, server):
     page = visit(1280)
     before = len(feedback(server[1]))
     order = []
+    page.get_by_label("Text", exact=True).wait_for()
 
     def tab_to(name):
         for _ in range(40):
@@ -222,7 +296,7 @@ def test_the_keyboard_alone_is_enough(visit, server):
     page.keyboard.type("it is an awful chair")
     tab_to("Predict")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Is this wrong?").wait_for()
+    page.get_by_label("It should be").wait_for()
     settle(page)
     tab_to("It should be")
     page.keyboard.type("posi")
@@ -232,6 +306,10 @@ def test_the_keyboard_alone_is_enough(visit, server):
     page.get_by_text("dataset.extra_train=").wait_for()
     assert feedback(server[1])[before:][0]["text"] == "it is an awful chair"
     page.evaluate("document.activeElement.blur()")
+    assert "Events" not in order
+    tab_to("More")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Events", exact=True).wait_for()
     tab_to("Events")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Events", level=1).wait_for()
@@ -245,6 +323,7 @@ def test_a_file_is_predicted_and_taken_along(width, visit, tmp_path):
     with open(path, "w", newline="") as file:
         csv.writer(file).writerows([("id", "text"), (1, "a lovely film"), (2, "=an awful lamp"), (3, EVIL)])
     page.locator("input[type=file]").set_input_files(path)
+    choose(page, "Say unsure", "never")
     page.get_by_role("button", name="Predict the file").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()

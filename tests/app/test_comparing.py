@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from tests.app.conftest import edited_copy
-from textclf.app.comparing import COSTS, compare_runs
+from textclf.app.comparing import COSTS, compare_runs, newest_of_each_seed
 from textclf.compare.comparison import Comparison
 from textclf.compare.options import CompareOptions
 from textclf.compare.runs import find_runs
@@ -23,6 +25,21 @@ def test_the_verdicts_are_those_of_the_comparison(outputs):
     for cost in COSTS:
         assert {point["setup"] for point in test.points[cost]} == {row.name for row in own.rows}
         assert all(point["cost"] > 0 for point in test.points[cost])
+
+
+def test_of_two_runs_of_one_seed_the_newest_is_compared(outputs, tmp_path):
+    first = outputs / "runs" / "first"
+    again = edited_copy(first, tmp_path / "again", started="2030-01-01T00:00:00+00:00")
+    costs = json.loads((first / "run.json").read_text())["costs"]
+    old = edited_copy(first, tmp_path / "old", started="2019-01-01T00:00:00+00:00", costs=costs | {"size_bytes": 1})
+    kept = newest_of_each_seed(find_runs([first, again, old]).runs)
+    assert [run.folder for run in kept] == [again.resolve()]
+    found = compare_runs([old, first, again])
+    (test,) = found.tests
+    assert [point["cost"] for point in test.points["size_bytes"]] == [costs["size_bytes"]]
+    assert found.problems == ("2 earlier runs of the same setup and seed: the newest is compared.",)
+    other = edited_copy(first, tmp_path / "other", started="2019-01-01T00:00:00+00:00", seed=2)
+    assert len(newest_of_each_seed(find_runs([first, other]).runs)) == 2
 
 
 def test_one_run_alone_has_no_verdict(outputs):

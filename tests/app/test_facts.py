@@ -2,6 +2,7 @@ import json
 import shutil
 
 from textclf.app import facts
+from textclf.predict.examples_to_try import LONGEST_EXAMPLE, examples
 from textclf.tracking.record import read_record
 
 
@@ -43,13 +44,13 @@ def test_a_run_says_what_it_is_and_offers_its_own_examples(outputs, tmp_path):
         "naive_bayes, trained on 80 examples of reviews, tells apart negative and positive. It was right "
     )
     assert said.endswith("on 40 test examples.")
-    found = facts.examples(folder)
+    found = examples(folder)
     assert {one.what for one in found} <= {"sure and right", "sure and wrong", "unsure"}
     assert found[0].what == "sure and right"
     assert len({one.text for one in found}) == len(found)
-    assert all(0 < len(one.text) <= facts.LONGEST_EXAMPLE and one.text_pair is None for one in found)
-    assert facts.examples(tmp_path) == []
+    assert all(0 < len(one.text) <= LONGEST_EXAMPLE and one.text_pair is None for one in found)
+    assert examples(tmp_path) == []
     copy = tmp_path / "changed"
     shutil.copytree(folder, copy)
     (copy / "predictions.parquet").write_bytes(b"PAR1")
-    assert facts.examples(copy) == []
+    assert examples(copy) == []

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from tests.app.conftest import IMAGE, MARKDOWN, edited_copy
 from textclf.app import facts
 from textclf.app.server import SCRIPT
+from textclf.predict import examples_to_try
 from textclf.predict.__main__ import main as predict_main
 from textclf.system.files import write_manifest
 from textclf.tracking.run_folder import NOT_VOUCHED_FOR
@@ -60,8 +61,9 @@ def test_a_text_is_predicted_explained_and_corrected(app, tmp_path):
     at.run()
     (row,) = events(tmp_path / "feedback.jsonl")
     assert (row["text"], row["label"], row["predicted"], row["note"]) == (TEXT, "positive", "negative", "because")
-    assert "dataset.extra_train=" in at.code[0].value
-    assert str(tmp_path / "feedback.jsonl") in at.code[0].value
+    assert at.code[0].value == "python -m textclf.run model=naive_bayes dataset.extra_train=feedback.jsonl"
+    assert "feedback.jsonl has 1 lines now" in html(at)
+    assert str(tmp_path) not in html(at)
     written = events(tmp_path / "events.jsonl")
     assert [event["what"] for event in written if event["what"] != "classifier loaded"] == [
         "started", "prediction", "words weighed", "feedback",
@@ -71,7 +73,7 @@ def test_a_text_is_predicted_explained_and_corrected(app, tmp_path):
 
 def test_an_example_of_the_run_is_typed_by_a_click_and_is_no_markup(app, monkeypatch):
     text = f"a {IMAGE} {MARKDOWN} film"
-    monkeypatch.setattr(facts, "examples", lambda folder: [facts.Example(text, None, "unsure")])
+    monkeypatch.setattr(examples_to_try, "examples", lambda folder: [examples_to_try.Example(text, None, "unsure")])
     st.cache_data.clear()
     at = app.run()
     assert "tells apart negative and positive. It was right in " in html(at)
@@ -149,7 +151,7 @@ def test_the_history_can_be_taken_along_and_cleared(app, settings):
 
 
 @pytest.mark.parametrize("name", ["run", "compare", "batch", "events"])
-def test_other_pages_show_what_there_is(name, settings):
+def test_other_pages_show_what_there_is(name, settings, outputs, tmp_path):
     at = page_of(name).run()
     assert not at.exception
     assert at.title[0].value == name.capitalize()
@@ -157,6 +159,30 @@ def test_other_pages_show_what_there_is(name, settings):
     assert "<img" not in html(at)
     wanted = {"run": "test examples are wrong", "compare": "tc-quote", "batch": "20,000 rows", "events": "started"}
     assert wanted[name] in html(at)
+    assert str(tmp_path) not in html(at)
+    assert str(outputs.parent) not in html(at)
+
+
+def test_one_text_goes_through_several_runs(settings, outputs):
+    at = page_of("compare").run()
+    at.radio[0].set_value("answers to one text").run()
+    (runs,) = at.multiselect
+    assert len(runs.value) == 2, "the newest of each model, of those with a classifier"
+    at.text_area[0].set_value(TEXT)
+    at.button[0].click()
+    at.run()
+    assert not at.exception
+    shown = html(at)
+    assert "Both say negative." in shown
+    assert shown.count('class="tc-answer"') == shown.count('class="tc-text"') == shown.count('class="tc-bars"') == 2
+    assert shown.count("Word occlusion") == 1
+    assert "<img" not in shown
+    at.text_area[0].set_value(" ")
+    at.button[0].click()
+    assert "Type a text first." in html(at.run())
+    assert 'class="tc-answer"' not in html(at)
+    runs.set_value(runs.value[:1]).run()
+    assert "Choose 2 to 4 runs." in html(at)
 
 
 def test_damaged_runs_are_named_and_what_was_changed_of_a_run_is_not_shown(settings, outputs, tmp_path):
@@ -239,6 +265,44 @@ def test_beside_a_percentage_stands_what_it_is_worth(app, settings, outputs, tmp
         (tmp_path / "outputs" / "sure" / "analysis.json").read_text() + " "
     )
     assert said not in html(at.run())
+
+
+def hesitant(folder, threshold):
+    """Let a run's analysis have one threshold; its manifest says so too."""
+    share = {"count": 9, "total": 10}
+    one = {"wanted": "coverage", "share": 0.9, "threshold": threshold, "test": {"answered": share, "right": share}}
+    analysis = json.loads((folder / "analysis.json").read_text()) | {"answers": [one]}
+    (folder / "analysis.json").write_text(json.dumps(analysis))
+    write_manifest(folder, NOT_VOUCHED_FOR)
+
+
+def test_below_the_threshold_of_its_run_a_prediction_is_unsure(app, settings, outputs, tmp_path):
+    hesitant(edited_copy(outputs / "runs" / "first", tmp_path / "outputs" / "one"), 0.99)
+    settings(outputs=str(tmp_path / "outputs"))
+    at = typed(app, "a dull film")
+    assert not at.exception
+    assert "<strong>Unsure</strong>" in html(at)
+    box = next(box for box in at.selectbox if box.label == "Say unsure")
+    reached = "90 % of the texts answered on validation; on test 90 % answered and 90 % of these right"
+    assert box.options == [f"below 0.990: {reached}", "never"]
+    assert at.session_state["history"][0].row()["unsure"] is True
+    assert next(box for box in at.selectbox if box.label == "It should be").options == ["negative", "positive"]
+    box.select(0.0)
+    next(button for button in at.button if button.label == "Predict").click()
+    at.run()
+    assert "Unsure" not in html(at)
+    assert "unsure" not in at.session_state["history"][0].row()
+
+
+def test_a_threshold_is_offered_only_from_an_analysis_as_it_was_left(outputs, tmp_path):
+    folder = edited_copy(outputs / "runs" / "first", tmp_path / "one")
+    hesitant(folder, 0.8)
+    assert [one.value for one in facts.thresholds_of(folder)] == [0.8]
+    hesitant(folder, None)
+    assert facts.thresholds_of(folder) == []
+    hesitant(folder, 0.8)
+    (folder / "analysis.json").write_text((folder / "analysis.json").read_text() + " ")
+    assert facts.thresholds_of(folder) == []
 
 
 def test_the_command_tells_on_stderr_what_its_percentages_are_worth(outputs, tmp_path, capsys, monkeypatch):

@@ -224,3 +224,11 @@ def test_the_column_of_the_run_is_taken_first(outputs):
     assert uploads.usual_columns(["id", "review"], "up", False, record) == ("review", None)
     assert uploads.usual_columns(["premise", "hypothesis"], "up", True, None) == ("premise", "hypothesis")
     assert uploads.usual_columns(["a", "b"], "up", False, record) == (None, None)
+
+
+def test_below_a_threshold_a_row_abstains_as_predict_writes_it(loaded):
+    rows = uploads.read_rows(as_file(Kind.csv), Kind.csv, "up.csv", TextColumns("text"), 100)
+    scores = [one.score for one in loaded.classifier.predict(TEXTS)]
+    found = uploads.predict_rows(loaded, rows, lambda _: None, TextColumns("text"), threshold=sorted(scores)[1])
+    labels = [row["label"] for row in csv.DictReader(io.StringIO(found.as_csv().decode("utf-8-sig"), newline=""))]
+    assert [label == "abstain" for label in labels] == [score == min(scores) for score in scores]

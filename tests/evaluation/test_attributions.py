@@ -8,9 +8,9 @@ import pytest
 
 from tests.conftest import make_data
 from textclf.data.dataset import TextData
-from textclf.evaluation.attributions import Attribution, attributions, attributions_page, word_weights
+from textclf.evaluation.attributions import Attribution, attributions, attributions_page
 from textclf.evaluation.evaluate import evaluate_split
-from textclf.evaluation.words import WordMask
+from textclf.evaluation.words import WordMask, word_weights
 from textclf.models.options import ClassicalModel, TransformerModel
 from textclf.training.fit import fit
 from textclf.training.options import TorchTrainer

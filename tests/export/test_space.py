@@ -135,6 +135,39 @@ def test_it_holds_nothing_of_the_run(wild_run, tmp_path):
     }
 
 
+def test_texts_are_shown_of_data_that_anyone_has_or_where_they_were_asked_for(wild_run, tmp_path):
+    def about(run, name, **options):
+        write_space_folder(resolve_run(run), tmp_path / name, **options)
+        return json.loads((tmp_path / name / "space.json").read_text())
+
+    assert "examples" not in about(wild_run, "kept")
+    found = about(wild_run, "asked", with_texts=True)["examples"]
+    assert 1 <= len(found) <= 3
+    assert all(one["text"].startswith(MARK) for one in found)
+    record = json.loads((wild_run / "run.json").read_text())
+    record["config"]["dataset"] |= {"train": "bundled:reviews/train.jsonl"}
+    changed_json(wild_run / "run.json", config=record["config"])
+    assert about(wild_run, "bundled")["examples"] == found
+    record["config"]["dataset"] |= {"extra_train": str(tmp_path / "said.jsonl")}
+    changed_json(wild_run / "run.json", config=record["config"])
+    assert "examples" not in about(wild_run, "extra")
+
+
+def test_beside_the_percentages_stands_what_they_are_worth(wild_run, tmp_path):
+    analysis = json.loads((wild_run / "analysis.json").read_text())
+    bins = [{"low": 0.9, "high": 1.0, "count": 100, "confidence": 0.95, "accuracy": 0.6}]
+    off = {"ece": 0.35, "by_chance": 0.05, "brier": 0.5, "log_loss": 1.0, "bins": bins}
+    changed_json(wild_run / "analysis.json", calibration=off)
+    write_space_folder(resolve_run(wild_run), tmp_path / "off")
+    said = json.loads((tmp_path / "off" / "space.json").read_text())["note"]
+    assert said == (
+        "This classifier's probabilities are too sure: 95 % means about 60 % here (measured on its own test examples)."
+    )
+    changed_json(wild_run / "analysis.json", calibration=analysis["calibration"] | {"ece": 0.0})
+    write_space_folder(resolve_run(wild_run), tmp_path / "fine")
+    assert json.loads((tmp_path / "fine" / "space.json").read_text())["note"] == ""
+
+
 def test_an_unknown_family_and_a_full_folder_are_refused(wild_run, tmp_path):
     located = resolve_run(wild_run)
     changed_json(wild_run / "classifier" / "classifier.json", family="oracle")
@@ -220,6 +253,7 @@ def test_it_starts_and_answers_as_the_classifier_does(space, wild, tmp_path):
     expected = load_classifier(wild / "run").predict(["so dull"])[0].probabilities
     with started(folder, python) as address:
         client = Client(address, verbose=False)
+        assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/classify"]
         said = client.predict("so dull", api_name="/classify")
         assert {one["label"]: one["confidence"] for one in said["confidences"]} == pytest.approx(expected)
         for bad in ("", "  ", "x" * 10_001, None):
@@ -241,7 +275,14 @@ def picture_of(address, folder):
             page.get_by_role("button", name="Classify").click()
             page.get_by_test_id("label-output-value").wait_for(timeout=60_000)
             page.wait_for_timeout(500)
+            page.locator(".words span").first.wait_for()
+            assert page.locator(".words").inner_text() == "<img src=x onerror=alert(2)> so dull"
             page.screenshot(path=folder / f"page_{width}.png", full_page=True)
+            axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+            bad = [
+                one for one in axe.Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")
+            ]
+            assert bad == []
             shown = page.inner_text("body")
             assert LABELS[0] in shown
             assert "**bold**" in shown

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from textclf.errors import DataError
-from textclf.evaluation.words import WordMask, strength
+from textclf.evaluation.words import WordMask, strength, word_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,8 +106,6 @@ class Loaded:
             label: Name of the class.
             most: How many words, from the start, are left out in turn; of a pair, half of them in each text.
         """
-        from textclf.evaluation.attributions import word_weights
-
         if most < 1:
             return None
         masks = [WordMask(text, most)]

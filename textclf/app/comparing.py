@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 from textclf.compare.comparison import Comparison
 from textclf.compare.comparison_tables import costs_table, scores_table
 from textclf.compare.options import CompareOptions
-from textclf.compare.runs import find_runs
+from textclf.compare.runs import FinishedRun, find_runs
 from textclf.compare.scores import TestScores
-from textclf.compare.setups import shared_tests
+from textclf.compare.setups import GROUPS, shared_tests
 from textclf.documents.document import Table
 from textclf.evaluation.metric_names import metric_label
 
@@ -54,14 +55,28 @@ class Comparisons:
 
 
 def compare_runs(folders: Iterable[Path], options: CompareOptions | None = None) -> Comparisons:
-    """Compare finished runs; those that differ in nothing but the seed are one setup.
+    """Compare finished runs; those that differ in nothing but the seed are one setup, of each seed the newest.
 
     Raises:
         ArtifactError: If none of them can be read.
     """
     found = find_runs(folders)
-    tests = [Comparison(TestScores(test), options or CompareOptions()) for test in shared_tests(found.runs)]
-    return Comparisons(tuple(_compared(comparison) for comparison in tests), found.problems)
+    runs = newest_of_each_seed(found.runs)
+    tests = [Comparison(TestScores(test), options or CompareOptions()) for test in shared_tests(runs)]
+    older = len(found.runs) - len(runs)
+    said = f"{older:,} earlier run{'s' * (older > 1)} of the same setup and seed: the newest is compared."
+    return Comparisons(tuple(map(_compared, tests)), (*found.problems, *([said] if older else [])))
+
+
+def newest_of_each_seed(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """Return the runs without those that were run again later: of one setup, test set and seed the newest stays."""
+    kept: dict[str, FinishedRun] = {}
+    for run in sorted(runs, key=lambda run: (run.record.started, str(run.folder))):
+        groups = [group for group in GROUPS if group != "trainer" or run.record.trainer != "none"]
+        setup = {group: run.record.config.get(group) for group in groups}
+        kept[json.dumps([run.test_set, run.record.seed, setup], sort_keys=True, default=str)] = run
+    newest = {run.folder for run in kept.values()}
+    return [run for run in runs if run.folder in newest]
 
 
 def _compared(comparison: Comparison) -> Compared:

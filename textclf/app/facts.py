@@ -8,24 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as parquet
-from pyarrow import ArrowException
-
 from textclf.documents.document import Cell, Column, Table
-from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, thousands
+from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, rounded_percent, thousands
 from textclf.errors import ArtifactError, listed
 from textclf.evaluation.calibration import trust_of_run
 from textclf.evaluation.metric_names import METRICS, metric_label
 from textclf.evaluation.proportions import Proportion
-from textclf.tracking.record import ANALYSIS_FILE, FIGURES, PREDICTIONS_FILE, RunRecord, refuse_changed
+from textclf.tracking.record import ANALYSIS_FILE, FIGURES, RunRecord, refuse_changed
 
 REPORT_PAGE = "report.html"
 MOST_BYTES = 50_000_000
 """Largest report that is offered."""
-MOST_LOOKED_AT = 2000
-"""Test examples among which those to try are looked for."""
-LONGEST_EXAMPLE = 200
-"""Characters."""
 MOST_MISTAKES = 5
 MOST_PAIRS = 8
 MOST_CHARACTERS = 300
@@ -98,45 +91,6 @@ def introduction(record: RunRecord) -> str:
     return said
 
 
-@dataclass(frozen=True)
-class Example:
-    """A test example to try a classifier with."""
-
-    text: str
-    text_pair: str | None
-    what: str
-    """Why it is shown: `sure and right`, `sure and wrong` or `unsure`."""
-
-
-def examples(folder: Path) -> list[Example]:
-    """Return short test examples of a run: what it was surest of, right and wrong, and what it was least sure of.
-
-    None where the run's predictions are not as the run left them, or hold no text that is short enough.
-    """
-    path = folder / PREDICTIONS_FILE
-    try:
-        refuse_changed(folder, PREDICTIONS_FILE)
-        rows = next(parquet.ParquetFile(path).iter_batches(batch_size=MOST_LOOKED_AT), None)
-    except (ArtifactError, OSError, ArrowException):
-        return []
-    if rows is None or not {"text", "label", "prediction"} <= set(rows.schema.names):
-        return []
-    table = rows.to_pandas()
-    pairs = "text_pair" in table
-    lengths = table["text"].str.len() + (table["text_pair"].str.len() if pairs else 0)
-    table = table[lengths.between(1, LONGEST_EXAMPLE)]
-    sure = table[[name for name in table if name.startswith("probability_")]].max(axis=1)
-    right = table["label"] == table["prediction"]
-    chosen = [("sure and right", sure[right].nlargest(1)), ("sure and wrong", sure[~right].nlargest(1))]
-    chosen.append(("unsure", sure.nsmallest(1)))
-    found: dict[int, Example] = {}
-    for what, few in chosen:
-        for at in few.index:
-            pair = str(table.loc[at, "text_pair"]) if pairs else None
-            found.setdefault(at, Example(str(table.loc[at, "text"]), pair, what))
-    return list(found.values())
-
-
 def about_table(record: RunRecord) -> Table:
     """Return what was run, when and where."""
     sizes = ", ".join(f"{count:,} {split}" for split, count in record.data.get("examples", {}).items())
@@ -197,11 +151,58 @@ def read_analysis(folder: Path) -> dict[str, Any]:
 
 def trust(folder: Path) -> str:
     """Return in words how far a run's probabilities are to be believed; empty if they are, or it cannot be told."""
+    return trust_of_run(_vouched_analysis(folder))
+
+
+def thresholds_of(folder: Path) -> list[Threshold]:
+    """Return the thresholds of a run; none where its analysis is not as the run left it."""
+    return thresholds(_vouched_analysis(folder))
+
+
+def _vouched_analysis(folder: Path) -> dict[str, Any]:
+    """Return what `analysis.json` of a run says; nothing where it is not as the run left it."""
     try:
         refuse_changed(folder, ANALYSIS_FILE)
     except ArtifactError:
-        return ""
-    return trust_of_run(read_analysis(folder))
+        return {}
+    return read_analysis(folder)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A probability below which a prediction counts as unsure."""
+
+    value: float
+    """0 to 1."""
+    reason: str
+    """What it was chosen for, and what it reaches on test."""
+
+    def __str__(self) -> str:
+        return f"below {decimals(self.value)}: {self.reason}"
+
+
+def thresholds(analysis: Mapping[str, Any]) -> list[Threshold]:
+    """Return the thresholds of the probability that a run chose on validation, that for a wanted coverage first."""
+    purposes = {
+        "coverage": "{} of the texts answered",
+        "promised precision": "{} of the answers right, surely",
+        "precision": "{} of the answers right",
+    }
+    found: dict[float, Threshold] = {}
+    try:
+        for wanted, purpose in purposes.items():
+            for one in analysis.get("answers", ()):
+                if one["wanted"] != wanted or one["threshold"] is None:
+                    continue
+                reached, right = one["test"]["answered"], one["test"]["right"]
+                said = f"{purpose.format(rounded_percent(one['share']))} on validation; on test "
+                said += f"{rounded_percent(reached['count'] / reached['total'])} answered"
+                if right["total"]:
+                    said += f" and {rounded_percent(right['count'] / right['total'])} of these right"
+                found.setdefault(float(one["threshold"]), Threshold(float(one["threshold"]), said))
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+        return []
+    return list(found.values())
 
 
 def failing(analysis: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from textclf.app.settings import Settings
 from textclf.errors import DataError, did_you_mean, listed
+from textclf.export.contents import public_command
 from textclf.system.appending import append_line
 from textclf.tracking.record import RunRecord
 
@@ -97,11 +98,11 @@ def training_command(record: RunRecord | None, path: Path) -> str:
     """Return the command that trains again with the feedback added.
 
     Args:
-        record: The run that predicted; of none the command names no model.
-        path: The file with the feedback.
+        record: The run that predicted; of none the command names no model. Of its files the names are told alone.
+        path: The file with the feedback, as it is to be typed.
     """
-    typed = record.command if record is not None and record.command else "python -m textclf.run"
-    return f"{typed} {shlex.quote(f'dataset.extra_train={_hydra_value(str(path.resolve()))}')}"
+    typed = public_command(record.command) if record is not None else ""
+    return f"{typed or 'python -m textclf.run'} {shlex.quote(f'dataset.extra_train={_hydra_value(str(path))}')}"
 
 
 def _hydra_value(text: str) -> str:

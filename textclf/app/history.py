@@ -28,12 +28,20 @@ class Asked:
     """Probability of the label."""
     probabilities: dict[str, float]
     text_pair: str | None = None
+    threshold: float | None = None
+    """The probability below which it counts as unsure; none takes every label as it is."""
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the probability of the label lies below the threshold."""
+        return self.threshold is not None and self.score < self.threshold
 
     def row(self) -> dict[str, Any]:
         """Return a row of the download."""
         pair = {} if self.text_pair is None else {"text_pair": self.text_pair}
         known = {"time": self.time, "run": self.run, "text": self.text, **pair, "label": self.label}
-        return known | {"score": round(self.score, 6)}
+        unsure = {} if self.threshold is None else {"unsure": self.is_unsure}
+        return known | {"score": round(self.score, 6)} | unsure
 
 
 def kept(history: Sequence[Asked], asked: Asked) -> list[Asked]:

@@ -49,13 +49,16 @@ def message(kind: str, value: object) -> str:
     return str(said.format(kind, role, heads[kind], text(redacted(str(value)))))
 
 
-def answer(label: str, score: float, seconds: float) -> str:
-    """Return the predicted label with its probability."""
+def answer(label: str, score: float, seconds: float, is_unsure: bool = False) -> str:
+    """Return the predicted label with its probability; of an unsure one this first."""
     said = Markup(
-        '<div class="tc-answer" role="status"><span class="tc-quiet">Prediction</span> '
-        '<strong><bdi>{}</bdi></strong> <span>{}</span> <span class="tc-quiet">in {}</span></div>'
+        '<div class="tc-answer" role="status">{} <strong><bdi>{}</bdi></strong> <span>{}</span> '
+        '<span class="tc-quiet">in {}</span></div>'
     )
-    return str(said.format(text(label), percent(score), duration(seconds)))
+    what = Markup('<span class="tc-quiet">Prediction</span>')
+    if is_unsure:
+        what = Markup('<strong>Unsure</strong> <span class="tc-quiet">most probably</span>')
+    return str(said.format(what, text(label), percent(score), duration(seconds)))
 
 
 def bars(rows: Sequence[tuple[str, float, str]], caption: str, first: str, second: str) -> str:
@@ -120,7 +123,8 @@ def word_table(words: Sequence[Word]) -> str:
         for word in words
     )
     head = Markup(
-        '<div class="tc-scroll"><table class="tc-table"><caption>The words that matter most</caption><thead><tr>'
+        '<div class="tc-scroll" role="group" tabindex="0" aria-label="The words that matter most">'
+        '<table class="tc-table"><caption>The words that matter most</caption><thead><tr>'
         '<th scope="col">Word</th><th scope="col">Speaks</th><th scope="col" class="tc-number">Log-odds</th></tr>'
         "</thead><tbody>{}</tbody></table></div>"
     )
@@ -171,7 +175,7 @@ def _hints(hints: Sequence[tuple[str, str]]) -> Markup:
     )
 
 
-def bullets(items: Sequence[object]) -> str:
+def bullets(items: Iterable[object]) -> str:
     """Return a list of plain texts."""
     rows = EMPTY.join(Markup("<li><bdi>{}</bdi></li>").format(text(item)) for item in items)
     return str(Markup('<ul class="tc-list">{}</ul>').format(rows))

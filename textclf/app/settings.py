@@ -33,7 +33,7 @@ class Settings:
     """Longest text that can be typed."""
     words: int = 60
     """Words of a text, from its start, that are left out in turn; each costs a prediction."""
-    classifiers: int = 3
+    classifiers: int = 4
     """Classifiers kept in memory; of more, the one that was loaded first is dropped."""
     log_texts: bool = False
     """Write the texts into the events too."""
@@ -68,6 +68,15 @@ class Settings:
     def events_file(self) -> Path:
         """JSONL file of the events."""
         return Path(self.events) if self.events else self.outputs_folder / "app" / "events.jsonl"
+
+    def short(self, said: str) -> str:
+        """Return a text of the server for a visitor: without the folders above the outputs, and above other files."""
+        named = [self.outputs, self.feedback, self.events, self.run]
+        folders = {str(Path(name).parent) for name in named if name and Path(name).is_absolute()}
+        for folder in sorted(folders, key=lambda one: (not self.outputs.startswith(one), len(one))):
+            if len(Path(folder).parts) > 1:
+                said = said.replace(folder + os.sep, "")
+        return said
 
     def as_environment(self) -> dict[str, str]:
         """Return the environment variable that carries the settings."""

@@ -258,7 +258,12 @@ def read_rows(data: bytes, kind: Kind, name: str, columns: TextColumns, most_row
 
 
 def predict_rows(
-    loaded: Loaded, rows: Rows, tell: Callable[[int], None], columns: TextColumns, record: RunRecord | None = None
+    loaded: Loaded,
+    rows: Rows,
+    tell: Callable[[int], None],
+    columns: TextColumns,
+    record: RunRecord | None = None,
+    threshold: float | None = None,
 ) -> Predicted:
     """Predict the rows of a file, and score them where it has labels.
 
@@ -270,6 +275,7 @@ def predict_rows(
         tell: Called with each number of rows that are done.
         columns: The columns with the texts.
         record: The record of the classifier's run, which knows what its labels were called.
+        threshold: The probability, 0 to 1, below which the label is `abstain`; none always takes a class.
 
     Raises:
         DataError: If no row can be predicted.
@@ -278,7 +284,7 @@ def predict_rows(
     if len(problems) == len(rows):
         raise DataError("No row can be predicted:\n" + "\n".join(problems[:MOST_PROBLEMS]))
     many = len(loaded.label_names) > MANY_CLASSES
-    options = PredictOptions(top_k=TOP_CLASSES if many else None, keep_bad_rows=bool(problems))
+    options = PredictOptions(threshold, top_k=TOP_CLASSES if many else None, keep_bad_rows=bool(problems))
     classifier = cast("Classifier", loaded)  # asked in turn with the other sessions
     labels = _true_labels(loaded, rows, columns, record)
     watch = None if labels is None else labels.add

@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData, texts_of
 from textclf.documents.escape import shown
 from textclf.documents.wording import signed
 from textclf.evaluation.predictions import Predictions
-from textclf.evaluation.words import FLOOR, FULL, UNMOVED, WordMask, strength
+from textclf.evaluation.words import FLOOR, FULL, UNMOVED, WordMask, strength, word_weights
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier
 
 TEMPLATE = "attributions.html.j2"
-TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -94,29 +92,6 @@ def attributions(
             )
         )
     return tuple(found)
-
-
-def word_weights(classifier: Classifier, masks: list[WordMask], predicted: int) -> NDArray[np.float64]:
-    """Return how far the log-odds of a class fall when each word is left out: float64 (words,).
-
-    Args:
-        classifier: What predicts.
-        masks: The text, or the two texts of a pair.
-        predicted: The class.
-    """
-    first = len(masks[0].words)
-    count = sum(len(mask.words) for mask in masks)
-
-    def log_odds(kept: NDArray[np.bool_]) -> NDArray[np.float64]:  # (texts, words) -> (texts,)
-        rows = kept.tolist()
-        texts = [masks[0].without(row[:first]) for row in rows]
-        pairs = [masks[1].without(row[first:]) for row in rows] if len(masks) > 1 else None
-        probabilities = np.maximum(classifier.probabilities(texts, pairs).astype(np.float64), TINY)
-        others = np.delete(probabilities, predicted, axis=1).sum(axis=1)
-        return np.log(probabilities[:, predicted]) - np.log(np.maximum(others, TINY))
-
-    whole = log_odds(np.ones((1, count), dtype=bool))
-    return whole - log_odds(~np.eye(count, dtype=bool))
 
 
 def _chosen(test: Predictions, count: int) -> list[int]:

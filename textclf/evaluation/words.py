@@ -1,11 +1,21 @@
-"""Words of a text in any script, with their places, so that it can be put together without some; their colours."""
+"""Words of a text in any script, with their places, to put it together without some; their weights and colours."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textclf.data.scripts import UNSPACED
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from textclf.models.base import Classifier
+
+TINY = 2.0**-126
+"""The smallest normal float32; stands for a probability that was too small for it."""
 
 ATTACHED = (
     "\u0300-\u036f\u0e31\u0e33-\u0e3a\u0e45\u0e47-\u0e4e\u0eb1\u0eb3-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1060"
@@ -78,3 +88,28 @@ class WordMask:
                 parts.append(gap)
             space_before = bool(gap)
         return "".join(parts) + self.after
+
+
+def word_weights(classifier: Classifier, masks: list[WordMask], predicted: int) -> NDArray[np.float64]:
+    """Return how far the log-odds of a class fall when each word is left out: float64 (words,).
+
+    Args:
+        classifier: What predicts.
+        masks: The text, or the two texts of a pair.
+        predicted: The class.
+    """
+    import numpy as np  # reading the words themselves needs none
+
+    first = len(masks[0].words)
+    count = sum(len(mask.words) for mask in masks)
+
+    def log_odds(kept: NDArray[np.bool_]) -> NDArray[np.float64]:  # (texts, words) -> (texts,)
+        rows = kept.tolist()
+        texts = [masks[0].without(row[:first]) for row in rows]
+        pairs = [masks[1].without(row[first:]) for row in rows] if len(masks) > 1 else None
+        probabilities = np.maximum(classifier.probabilities(texts, pairs).astype(np.float64), TINY)
+        others = np.delete(probabilities, predicted, axis=1).sum(axis=1)
+        return np.log(probabilities[:, predicted]) - np.log(np.maximum(others, TINY))
+
+    whole = log_odds(np.ones((1, count), dtype=bool))
+    return whole - log_odds(~np.eye(count, dtype=bool))

@@ -56,6 +56,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--force", action="store_true", help="keep an export that fails its check, or has none")
     parser.add_argument("--push", metavar="OWNER/NAME", help="push the folder of hub or space there, with HF_TOKEN")
     parser.add_argument("--public", action="store_true", help="make what is pushed public; it is private otherwise")
+    parser.add_argument(
+        "--with-texts", action="store_true", help="offer some of the run's test texts in the space, for all to read"
+    )
     parser.add_argument("--outputs", type=Path, default=OUTPUTS, metavar="DIR", help="where runs are (%(default)s)")
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow's store or server (mlruns/mlflow.db)")
     return parser.parse_args()
@@ -77,6 +80,7 @@ def main() -> None:
             force=given.force,
             push=given.push,
             private=not given.public,
+            with_texts=given.with_texts,
             command=shlex.join(["python", "-m", "textclf.export", *sys.argv[1:]]),
         )
         from textclf.tracking.find_runs import resolve_run

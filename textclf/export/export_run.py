@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from textclf.documents.wording import percent
@@ -45,6 +46,8 @@ class ExportOptions:
     """The repository, `owner/name`, to push the folder to."""
     private: bool = True
     """Whether a repository that is made for it is private."""
+    with_texts: bool = False
+    """Offer short test texts of the run in a Space, for anyone to read, whatever data they are of."""
     command: str = ""
     """What a person types to export again."""
 
@@ -80,7 +83,7 @@ def export(located: RunReference, options: ExportOptions) -> Path:
         elif options.to == "safetensors":
             _export_safetensors(located, options, folder)
         else:
-            _writer(options.to)(located, folder)
+            _writer(options)(located, folder)
     print(f"written to {output}")
     print(_next_step(options, output))
     if options.push:
@@ -101,12 +104,12 @@ def _next_step(options: ExportOptions, output: Path) -> str:
     return f'predict with it: python -m textclf.predict {folder} "a text"'
 
 
-def _writer(target: str) -> Callable[[RunReference, Path], None]:
+def _writer(options: ExportOptions) -> Callable[[RunReference, Path], None]:
     """Return what writes the folder of a Space or of a model repository."""
-    if target == "space":
+    if options.to == "space":
         from textclf.export.space import write_space_folder
 
-        return write_space_folder
+        return partial(write_space_folder, with_texts=options.with_texts)
     from textclf.export.hub_folder import write_hub_folder
 
     return write_hub_folder

@@ -40,13 +40,17 @@ TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where the builds of torch without GPU code are; those on PyPI for Linux are several times as large."""
 
 
-def modules_needed(description: Description) -> list[str]:
+def modules_needed(description: Description, also: tuple[str, ...] = ()) -> list[str]:
     """Return the modules of textclf, by dotted name, that a classifier is read by and predicts with.
 
     They are found by following the imports at the top of each module; those inside functions belong
     to other work (training, other families) and are named here where predicting needs them.
+
+    Args:
+        description: The classifier.
+        also: Further modules.
     """
-    wanted = [*ALWAYS, *_readers(description)]
+    wanted = [*ALWAYS, *also, *_readers(description)]
     wanted += [CLEANING] if description.cleaning else []
     found: dict[str, None] = {}
     while wanted:
@@ -99,9 +103,9 @@ def requirement_lines(description: Description, also: tuple[str, ...] = ()) -> l
     return lines
 
 
-def copy_code(description: Description, folder: Path) -> None:
-    """Copy the modules that a classifier needs, and their licence, as a package `textclf` into a folder."""
-    for name in modules_needed(description):
+def copy_code(description: Description, folder: Path, also: tuple[str, ...] = ()) -> None:
+    """Copy the modules that a classifier needs, further ones, and their licence, as a package `textclf` to a folder."""
+    for name in modules_needed(description, also):
         source = _source(name)
         target = folder / "textclf" / source.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)

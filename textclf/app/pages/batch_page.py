@@ -13,8 +13,9 @@ from textclf.app.classifiers import Loaded
 from textclf.app.feedback import file_name
 from textclf.app.pages import common
 from textclf.app.run_list import Choice
-from textclf.documents.wording import percent
+from textclf.documents.wording import decimals, percent
 from textclf.evaluation.proportions import Proportion
+from textclf.models.prediction import ABSTAIN
 from textclf.predict.inputs import TextColumns
 from textclf.predict.rows import readable_endings
 
@@ -32,6 +33,8 @@ class Done:
     csv: bytes
     jsonl: bytes
     seconds: float
+    threshold: float | None = None
+    """The probability below which a label is `abstain`."""
 
 
 def page() -> None:
@@ -57,6 +60,7 @@ def page() -> None:
     kind = uploads.kind_of(given.name)
     names = uploads.column_names(data, kind, given.name)
     columns = _columns(names, given.name, choice, loaded)
+    threshold = common.pick_threshold(choice, loaded)
     if st.button("Predict the file", type="primary"):
         st.session_state.pop("batch", None)
         if columns is None:
@@ -67,10 +71,12 @@ def page() -> None:
             begun = perf_counter()
             rows = uploads.read_rows(data, kind, given.name, columns, limits.max_rows)
             event["rows"] = len(rows)
-            predicted = _predict(loaded, rows, columns, choice)
+            predicted = _predict(loaded, rows, columns, choice, threshold)
             key = (str(given.file_id), choice.key)
             seconds = perf_counter() - begun
-            st.session_state["batch"] = Done(key, predicted, predicted.as_csv(), predicted.as_jsonl(), seconds)
+            st.session_state["batch"] = Done(
+                key, predicted, predicted.as_csv(), predicted.as_jsonl(), seconds, threshold
+            )
     done: Done | None = st.session_state.get("batch")
     if done is not None and done.key == (str(given.file_id), choice.key):
         _show(done)
@@ -89,7 +95,9 @@ def _columns(names: list[str], name: str, choice: Choice, loaded: Loaded) -> Tex
     return None if None in asked else TextColumns(*asked)
 
 
-def _predict(loaded: Loaded, rows: uploads.Rows, columns: TextColumns, choice: Choice) -> uploads.Predicted:
+def _predict(
+    loaded: Loaded, rows: uploads.Rows, columns: TextColumns, choice: Choice, threshold: float | None
+) -> uploads.Predicted:
     """Predict the rows with a progress bar."""
     total, done = len(rows), 0
     bar = st.progress(0.0, text=f"0 of {total:,} rows")
@@ -100,7 +108,7 @@ def _predict(loaded: Loaded, rows: uploads.Rows, columns: TextColumns, choice: C
         bar.progress(min(done / total, 1.0), text=f"{done:,} of {total:,} rows")
 
     try:
-        return uploads.predict_rows(loaded, rows, tell, columns, choice.record)
+        return uploads.predict_rows(loaded, rows, tell, columns, choice.record, threshold)
     finally:
         bar.empty()
 
@@ -115,6 +123,16 @@ def _show_problems(predicted: uploads.Predicted) -> None:
     common.show(markup.message("error", "\n".join(said)))
 
 
+def _show_unsure(done: Done) -> None:
+    """Say how many rows are unsure, and what the file says of them."""
+    if done.threshold is None:
+        return
+    unsure = dict(done.predicted.label_counts()).get(ABSTAIN, 0)
+    said = f"{unsure:,} of {len(done.predicted):,} rows are unsure: no class has a probability of "
+    said += f"{decimals(done.threshold)} or more. Their label is {ABSTAIN!r}, as python -m textclf.predict --threshold "
+    common.show(markup.message("note", f"{said}writes it; the probabilities are there."))
+
+
 def _show_scores(predicted: uploads.Predicted) -> None:
     """Say how many labels of the file were predicted."""
     labels = predicted.true_labels
@@ -127,6 +145,9 @@ def _show_scores(predicted: uploads.Predicted) -> None:
             f"label in column {labels.column!r}.",
         )
     )
+    if labels.abstained:
+        said = f"{labels.abstained:,} of them are unsure, for which the most probable class is counted."
+        common.show(markup.paragraph(said, quiet=True))
     for said in labels.warnings():
         common.show(markup.paragraph(said, quiet=True))
 
@@ -139,6 +160,7 @@ def _show(done: Done) -> None:
         markup.message("done", f"{len(predicted):,} rows of {predicted.name} in {markup.duration(done.seconds)}.")
     )
     _show_problems(predicted)
+    _show_unsure(done)
     _show_scores(predicted)
     stem = file_name(PurePath(predicted.name).stem)
     with st.container(horizontal=True):

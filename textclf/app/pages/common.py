@@ -10,17 +10,21 @@ from typing import Any
 
 import streamlit as st
 
-from textclf.app import markup
+from textclf.app import facts, markup
 from textclf.app.classifiers import Loaded, load
 from textclf.app.events import EventLog, event_log_of
 from textclf.app.run_list import Choice, Found, find_choices, place_of, titles_of
 from textclf.app.settings import Settings, read_settings
 from textclf.app.sign_in import name_of
 from textclf.errors import TextclfError
+from textclf.models.prediction import ABSTAIN
 
 STYLE = Path(__file__).parents[1] / "style.css"
 FRESH_SECONDS = 10
 """How long a list of runs is used before the folder is looked at again."""
+
+NEVER = 0.0
+"""The threshold below which no probability lies."""
 
 
 def settings() -> Settings:
@@ -65,13 +69,52 @@ def found() -> Found:
     return _found(settings())
 
 
+def short(said: object) -> str:
+    """Return a text of the server without the folders that lead to what it names."""
+    return settings().short(str(said))
+
+
+def pick_threshold(choice: Choice, loaded: Loaded) -> float | None:
+    """Let a person say from which probability on a label is an answer; none where every label is one."""
+    offered = {one.value: one for one in _thresholds(choice, loaded)}
+    if not offered:
+        return None
+    key = f"threshold {choice.key}"
+    values = [*offered, NEVER]
+    if st.session_state.get(key, ...) not in values:
+        st.session_state[key] = threshold_of(choice, loaded) or NEVER
+    picked = st.session_state.setdefault("thresholds", {})
+    picked[choice.key] = st.selectbox(
+        "Say unsure",
+        values,
+        format_func=lambda value: str(offered[value]) if value in offered else "never",
+        key=key,
+    )
+    return picked[choice.key] or None
+
+
+def threshold_of(choice: Choice, loaded: Loaded) -> float | None:
+    """Return the threshold that was picked for a run, else the first that it offers; none where it offers none."""
+    values = [one.value for one in _thresholds(choice, loaded)]
+    picked = st.session_state.get("thresholds", {}).get(choice.key)
+    return (picked if picked in [*values, NEVER] else next(iter(values), None)) or None
+
+
+def _thresholds(choice: Choice, loaded: Loaded) -> list[facts.Threshold]:
+    return [] if ABSTAIN in loaded.label_names else facts.thresholds_of(choice.folder)
+
+
 def pick_run(choices: Sequence[Choice], label: str = "Run") -> Choice | None:
     """Let a person pick a run, the one they picked on another page first; say what to do where there is none."""
     if not choices:
-        show(markup.message("note", f"There is no run to show in {settings().outputs}. Train one first, for example: "))
+        show(
+            markup.message(
+                "note", f"There is no run to show in {short(settings().outputs)}. Train one first, for example: "
+            )
+        )
         st.code("python -m textclf.run model=tfidf_logreg", language=None)
         if problems := found().problems:
-            show(markup.bullets(problems))
+            show(markup.bullets(map(short, problems)))
         return None
     titles = titles_of(choices)
     wanted = st.session_state.get("picked", settings().run)
@@ -112,7 +155,7 @@ def guarded(page: Callable[[], None]) -> Callable[[], None]:
             page()
         except TextclfError as error:
             note("error", detail=type(error).__name__)
-            show(markup.message("error", error))
+            show(markup.message("error", short(error)))
         except Exception as error:
             event_log().add("error", **session(), detail=type(error).__name__)
             show(

@@ -1,7 +1,8 @@
-"""The page that compares runs: scores, costs, a chart of one against the other, and the verdicts."""
+"""The page that compares runs: verdicts, scores and costs on a test split, or their answers to one text."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import streamlit as st
 
 from textclf.app import markup
 from textclf.app.comparing import COSTS, UNITS, Compared, Comparisons, compare_runs
-from textclf.app.pages import common
+from textclf.app.pages import common, one_text
 from textclf.app.run_list import Choice, titles_of
 
 MOST_RUNS = 60
+BY_SCORES, BY_TEXT = "scores on the test split", "answers to one text"
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#767676"]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"]
 
@@ -29,6 +31,14 @@ def page() -> None:
         return
     dataset = st.selectbox("Dataset", datasets)
     own = [choice for choice in choices if choice.dataset == dataset]
+    if st.radio("Compare", [BY_SCORES, BY_TEXT], horizontal=True, key="compare by") == BY_TEXT:
+        one_text.show(own)
+    else:
+        _show_scores(dataset, own)
+
+
+def _show_scores(dataset: str, own: Sequence[Choice]) -> None:
+    """Let a person pick runs, and show how they do on their test examples."""
     titles = titles_of(own)
     picked = st.multiselect(
         "Runs", list(titles), default=list(titles)[:MOST_RUNS], format_func=titles.__getitem__, key=f"runs {dataset}"
@@ -42,7 +52,7 @@ def page() -> None:
         _show(test)
     if compared.problems:
         st.header("Left out", anchor=False)
-        common.show(markup.bullets(compared.problems))
+        common.show(markup.bullets(map(common.short, compared.problems)))
 
 
 def _version(choice: Choice) -> tuple[str, str]:
@@ -65,7 +75,7 @@ def _show(test: Compared) -> None:
     else:
         common.show(markup.message("note", "These runs are of one setup, so there is nothing to compare it with."))
     if test.caveats:
-        common.show(markup.bullets(test.caveats))
+        common.show(markup.bullets(map(common.short, test.caveats)))
     st.header("Scores", anchor=False)
     common.show(markup.table(test.scores))
     st.header("Score against cost", anchor=False)

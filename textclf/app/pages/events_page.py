@@ -17,9 +17,8 @@ def page() -> None:
     st.title("Events", anchor=False)
     log = common.event_log()
     said = "with the texts" if log.log_texts else "without the texts (--log-texts keeps them)"
-    common.show(
-        markup.paragraph(f"What happened in this server since it started, {said}. Also in {log.path}.", quiet=True)
-    )
+    told = common.short(f"What happened in this server since it started, {said}. Also in {log.path}.")
+    common.show(markup.paragraph(told, quiet=True))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = st.selectbox("Show the last", COUNTS, width=160)
         st.button("Refresh")
@@ -41,7 +40,7 @@ def _table(events: list[Event], with_texts: bool) -> Table:
             "" if event.seconds is None else f"{event.seconds:.3f}",
             "" if event.rows is None else f"{event.rows:,}",
             event.run or "",
-            event.detail or "",
+            common.short(event.detail or ""),
             event.session,
             *([event.user or ""] * users),
             *([markup.text(event.text or "", 200)] * with_texts),

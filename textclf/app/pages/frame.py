@@ -18,6 +18,9 @@ from textclf.app.pages import (
 from textclf.app.sign_in import is_allowed, providers
 from textclf.errors import TextclfError
 
+SELDOM = 2
+"""Pages at the end that few visitors ask for, kept under a menu."""
+
 
 def show() -> None:
     """Show the page that was asked for, to who may see it."""
@@ -36,17 +39,20 @@ def show() -> None:
         for module, title, path in [
             (predict_page, "Predict", ""),
             (batch_page, "Batch", "batch"),
-            (history_page, "History", "history"),
+            (compare_page, "Compare", "compare"),
             (runs_page, "Runs", "runs"),
             (run_page, "Run", "run"),
-            (compare_page, "Compare", "compare"),
+            (history_page, "History", "history"),
             (events_page, "Events", "events"),
         ]
     ]
     picked = st.navigation(pages, position="hidden")
-    with st.container(key="pages", horizontal=True):
-        for each in pages:  # Streamlit's own list hides behind a button on a phone
+    with st.container(key="pages", horizontal=True, vertical_alignment="center"):
+        for each in pages[:-SELDOM]:  # Streamlit's own list hides behind a button on a phone
             st.page_link(each)
+        with st.popover("More", type="tertiary", key=f"more {picked.url_path}"):  # a page of its own closes it
+            for each in pages[-SELDOM:]:
+                st.page_link(each)
     if settings.sign_in:
         left, right = st.columns([4, 1], vertical_alignment="center")
         with left:

@@ -42,7 +42,7 @@ def _table(history: list[Asked]) -> Table:
     rows = tuple(
         (
             markup.text(one.text if one.text_pair is None else f"{one.text} ⇒ {one.text_pair}", MOST_CHARACTERS),
-            one.label,
+            f"unsure ({one.label})" if one.is_unsure else one.label,
             percent(one.score),
             one.run,
             one.time[11:19],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from textclf.app.run_list import Choice
 from textclf.documents.escape import markdown
 from textclf.documents.wording import excerpt, percent
 from textclf.errors import DataError
+from textclf.predict import examples_to_try
+from textclf.predict.examples_to_try import Example
 
 MOST_BARS = 12
 """Classes that are shown; of more, the most probable."""
@@ -54,10 +57,11 @@ def page() -> None:
         pair = st.text_area("Second text", key="text_pair", height=140, max_chars=most) if loaded.has_pairs else None
         words = common.settings().words
         why = words > 0 and st.checkbox("Show which words mattered", value=True, key="why")
+        threshold = common.pick_threshold(choice, loaded)
         asked = st.form_submit_button("Predict", type="primary")
     if asked:
         st.session_state.pop("result", None)
-        _ask(choice, loaded, text or "", pair, words if why else 0)
+        _ask(choice, loaded, text or "", pair, words if why else 0, threshold)
     result = st.session_state.get("result")
     if result is not None and result.key == choice.key:
         _show(result, choice, loaded)
@@ -74,6 +78,12 @@ def _introduce(choice: Choice, loaded: Loaded) -> None:
     if not offered:
         return
     common.show(markup.paragraph("Type a text of your own, or try one of its test examples:", quiet=True))
+    with st.container(key="examples", gap="xsmall"):
+        _offer(offered)
+
+
+def _offer(offered: Sequence[Example]) -> None:
+    """Show a button for each example."""
     for number, one in enumerate(offered):
         shown = excerpt(one.text if one.text_pair is None else f"{one.text} ⇒ {one.text_pair}", MOST_CHARACTERS)
         label = markdown(f"{shown} ({one.what})")  # a button's label is read as Markdown
@@ -81,18 +91,18 @@ def _introduce(choice: Choice, loaded: Loaded) -> None:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _examples(folder: str, version: float) -> list[facts.Example]:
-    return facts.examples(Path(folder))
+def _examples(folder: str, version: float) -> list[Example]:
+    return examples_to_try.examples(Path(folder))
 
 
-def _fill_in(one: facts.Example) -> None:
+def _fill_in(one: Example) -> None:
     """Put an example where a person would type."""
     st.session_state["text"] = one.text
     if one.text_pair is not None:
         st.session_state["text_pair"] = one.text_pair
 
 
-def _ask(choice: Choice, loaded: Loaded, text: str, pair: str | None, words: int) -> None:
+def _ask(choice: Choice, loaded: Loaded, text: str, pair: str | None, words: int, threshold: float | None) -> None:
     """Predict what was typed, and keep the result for this session."""
     try:
         check_text(text, pair, loaded.has_pairs)
@@ -109,7 +119,9 @@ def _ask(choice: Choice, loaded: Loaded, text: str, pair: str | None, words: int
         weighed = loaded.weigh(text, pair, prediction.label, words)
         event["rows"] = sum(map(len, weighed.texts)) if weighed else 0
     time = begun.isoformat(timespec="seconds")
-    asked = Asked(time, choice.name, text, prediction.label, prediction.score, prediction.probabilities, pair)
+    asked = Asked(
+        time, choice.name, text, prediction.label, prediction.score, prediction.probabilities, pair, threshold
+    )
     st.session_state["history"] = kept(st.session_state.get("history", []), asked)
     st.session_state["result"] = Result(asked, choice.key, seconds, weighed, words > 0)
 
@@ -118,7 +130,7 @@ def _show(result: Result, choice: Choice, loaded: Loaded) -> None:
     """Show a result."""
     asked = result.asked
     st.header("Result", anchor=False)
-    common.show(markup.answer(asked.label, asked.score, result.seconds))
+    common.show(markup.answer(asked.label, asked.score, result.seconds, asked.is_unsure))
     if choice.record is not None and (trust := facts.trust(choice.folder)):
         common.show(markup.message("note", f"This classifier's {trust} (measured on its own test examples)."))
     ranked = sorted(asked.probabilities.items(), key=lambda item: -item[1])
@@ -150,20 +162,24 @@ def _show_words(result: Result) -> None:
 
 def _feedback(result: Result, choice: Choice, loaded: Loaded) -> None:
     """Let a person say what the label should have been."""
-    st.header("Is this wrong?", anchor=False)
+    st.header("Which is right?" if result.asked.is_unsure else "Is this wrong?", anchor=False)
     path = feedback_file(common.settings(), choice.dataset)
     if result.saved is not None:
-        said = f"Saved: it should be {result.saved}. {path} has {count_lines(path):,} lines now."
+        said = f"Saved: it should be {result.saved}. {common.short(path)} has {count_lines(path):,} lines now."
         common.show(markup.message("done", said))
         common.show(markup.paragraph("To train on the feedback as well:"))
-        st.code(training_command(choice.record, path), language=None, wrap_lines=True)
+        st.code(training_command(choice.record, Path(common.short(path))), language=None, wrap_lines=True)
         return
-    others = [name for name in loaded.label_names if name != result.asked.label]
+    others = [name for name in loaded.label_names if result.asked.is_unsure or name != result.asked.label]
     with st.form("feedback", border=False):
         label = st.selectbox("It should be", others, index=None, placeholder="Choose a label")
         remark = st.text_input("Note (optional)", max_chars=LONGEST_NOTE)
         sent = st.form_submit_button("Save feedback")
-    common.show(markup.paragraph(f"The text and the label are written to {path} on the server.", quiet=True))
+    common.show(
+        markup.paragraph(
+            f"The text and the label are kept on the server, in {common.short(path)}, to train on.", quiet=True
+        )
+    )
     if not sent:
         return
     if label is None:
@@ -195,7 +211,7 @@ def _save(result: Result, choice: Choice, loaded: Loaded, path: Path, label: str
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise DataError(
-            f"{shlex.quote(str(path))}: the feedback could not be written: {why}. Nothing was saved."
+            f"{shlex.quote(common.short(path))}: the feedback could not be written: {why}. Nothing was saved."
         ) from error
     result.saved = label
     common.note("feedback", asked.text, run=choice.name, detail=f"{asked.label} should be {label}")

@@ -20,13 +20,13 @@ def page() -> None:
     problems = common.found().problems
     if choice is not None and problems:
         st.header("Damaged runs", anchor=False)
-        common.show(markup.bullets(problems))
+        common.show(markup.bullets(map(common.short, problems)))
 
 
 def _show(choice: Choice, record: RunRecord) -> None:
     """Show one run; what is not as it was left is named and left out."""
     if problem := facts.changed(choice.folder):
-        common.show(markup.message("error", problem))
+        common.show(markup.message("error", common.short(problem)))
     common.show(markup.table(facts.about_table(record)))
     st.code(record.command, language=None, wrap_lines=True)
     report = None if problem else facts.report_page(choice.folder)
@@ -57,4 +57,4 @@ def _show(choice: Choice, record: RunRecord) -> None:
             with columns[place % 2]:
                 st.image(str(figure.path), width="stretch", alt=figure.title)
                 common.show(markup.paragraph(figure.title, quiet=True))
-    common.show(markup.paragraph(f"The run folder: {choice.folder}", quiet=True))
+    common.show(markup.paragraph(common.short(f"The run folder: {choice.folder}"), quiet=True))

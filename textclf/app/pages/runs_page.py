@@ -25,7 +25,9 @@ def page() -> None:
         return
     _show(_blocks(str(outputs))[1:])  # without its title
     if (outputs / PAGE).is_file():
-        common.show(markup.paragraph(f"The same page with links to each report: {outputs / PAGE}", quiet=True))
+        common.show(
+            markup.paragraph(common.short(f"The same page with links to each report: {outputs / PAGE}"), quiet=True)
+        )
 
 
 @st.cache_data(ttl=common.FRESH_SECONDS, show_spinner=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -13,6 +14,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 import gradio as gr
 
 from textclf.errors import DataError
+from textclf.evaluation.words import FLOOR, FULL, UNMOVED, WordMask, strength, word_weights
 from textclf.models.families import load_classifier
 
 HERE = Path(__file__).resolve().parent
@@ -22,28 +24,86 @@ PAIRS = bool(CLASSIFIER.has_pairs)
 MOST_CHARACTERS = 10_000
 MOST_CLASSES = 10
 MOST_WAITING = 32
-EXAMPLES = [
+MOST_WORDS = 40
+OWN = [[one["text"], one.get("text_pair", "")] for one in SETTINGS.get("examples", [])]
+EXAMPLES = OWN or [
     ["The parcel arrived on Tuesday morning.", "The parcel came before noon."],
     ["The meeting was moved to the room upstairs.", "Nobody met today."],
     ["She opened the window because it was warm.", "It was warm, so the window was opened."],
 ]
-CSS = ".gradio-container {max-width: 60rem !important; margin: 0 auto}"
+THEME = gr.themes.Default(
+    primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_700",
+)
+CSS = """
+footer * {color: var(--body-text-color) !important}
+.gradio-container {max-width: 60rem !important; margin: 0 auto}
+:root {--for: 0 114 178; --against: 179 71 0}
+.dark {--for: 86 180 233; --against: 240 163 94}
+.words {white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2}
+.words + .words {margin-top: .6rem}
+.hint {font-size: .9rem; margin: 1.5rem 0 .5rem}
+.for, .against {padding: .1em .15em; border-radius: 3px}
+.for {background: rgb(var(--for) / var(--a)); border-bottom: 3px solid rgb(var(--for))}
+.against {background: rgb(var(--against) / var(--a)); border-bottom: 3px dotted rgb(var(--against))}
+"""
+LEGEND = (
+    'Each word was left out in turn and the text predicted again. <span class="for" style="--a:.3">Blue with a solid '
+    'line</span>: speaks for the prediction. <span class="against" style="--a:.3">Orange with a dotted line</span>: '
+    f"speaks against it. Full colour from {FULL} log-odds on, none below {FLOOR}."
+)
 
 
 def classify(text: str, text_pair: str | None = None) -> dict[str, float]:
     """Return each class's probability for a text, or a pair of texts."""
+    clean = checked(text, text_pair)
+    try:
+        found = CLASSIFIER.predict([clean[0]], [clean[1]] if PAIRS else None)[0]
+    except DataError as error:
+        raise gr.Error("These texts could not be read.", print_exception=False) from error
+    return found.probabilities
+
+
+def checked(text: str, text_pair: str | None) -> list[str]:
+    """Return the text, or the two texts of a pair, as they can be read, or say what is wrong with them."""
     given = [text, text_pair] if PAIRS else [text]
     for one in given:
         if not isinstance(one, str) or not one.strip():
             raise gr.Error("Type both texts first." if PAIRS else "Type a text first.", print_exception=False)
         if len(one) > MOST_CHARACTERS:
             raise gr.Error(f"A text may have {MOST_CHARACTERS:,} characters at most.", print_exception=False)
-    clean = [one.encode("utf-8", "replace").decode("utf-8") for one in given]
-    try:
-        found = CLASSIFIER.predict([clean[0]], [clean[1]] if PAIRS else None)[0]
-    except DataError as error:
-        raise gr.Error("These texts could not be read.", print_exception=False) from error
-    return found.probabilities
+    return [one.encode("utf-8", "replace").decode("utf-8") for one in given if isinstance(one, str)]
+
+
+def explain(text: str, text_pair: str | None = None) -> str:
+    """Return the texts as HTML, each word in the colour of what the prediction owes to it."""
+    clean = checked(text, text_pair)
+    masks = [WordMask(one, -(-MOST_WORDS // len(clean))) for one in clean]
+    if not any(mask.words for mask in masks):
+        return ""
+    probabilities = CLASSIFIER.predict([clean[0]], [clean[1]] if PAIRS else None)[0].probabilities
+    predicted = list(CLASSIFIER.label_names).index(max(probabilities, key=probabilities.__getitem__))
+    weights = iter(word_weights(CLASSIFIER, masks, predicted).tolist())
+    shown, slight = "", True
+    for mask in masks:
+        parts = [html.escape(mask.before)]
+        for word, gap in zip(mask.words, mask.gaps, strict=True):
+            weight = next(weights)
+            said = html.escape(word)
+            if strength(weight):
+                slight = False
+                side = "for" if weight > 0 else "against"
+                said = (
+                    f'<span class="{side}" style="--a:{strength(weight) / 2:.2f}" title="{weight:+.2f}">{said}</span>'
+                )
+            parts.append(said + html.escape(gap))
+        shown += f'<div class="words" dir="auto">{"".join(parts)}{html.escape(mask.after)}</div>'
+    cut = f" Of a longer text only the first {MOST_WORDS} words were left out." if any(m.is_cut for m in masks) else ""
+    return f'<p class="hint">{f"{UNMOVED.capitalize()}." if slight else LEGEND}{cut}</p>{shown}'
 
 
 def plain(text: str) -> str:
@@ -62,10 +122,19 @@ def page() -> gr.Blocks:
                 button = gr.Button("Classify", variant="primary")
             with gr.Column(min_width=280):
                 label = gr.Label(label="Classes and their probabilities", num_top_classes=MOST_CLASSES)
-        gr.Examples([row[: len(texts)] for row in EXAMPLES], texts, cache_examples=False, label="To begin with")
+                if SETTINGS.get("note"):
+                    gr.Markdown(plain(SETTINGS["note"]))
+                words = gr.HTML(label="Words that mattered", show_label=True, container=True, visible=False)
+        gr.Examples(
+            [row[: len(texts)] for row in EXAMPLES], texts, cache_examples=False, api_visibility="private",
+            label="Test examples of its own data" if OWN else "To begin with",
+        )  # fmt: skip
         gr.on(
             [button.click, *(one.submit for one in texts)], classify, texts, label, api_name="classify",
-            concurrency_limit=1,
+            concurrency_limit=1, concurrency_id="classifier",
+        ).success(
+            lambda *given: gr.HTML(explain(*given), visible=True), texts, words, api_visibility="private",
+            concurrency_limit=1, concurrency_id="classifier", show_progress="minimal",
         )  # fmt: skip
     return made.queue(max_size=MOST_WAITING)
 
@@ -81,6 +150,6 @@ if __name__ == "__main__":
         pwa=False,
         ssr_mode=False,
         footer_links=["api", "gradio"],
-        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=THEME,
         css=CSS,
     )
