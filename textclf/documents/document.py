@@ -27,6 +27,7 @@ from textclf.documents.wording import thousands
 TEMPLATE = "page.html.j2"
 SCRIPT = "explorer.js"
 """Put into pages with an `Explorer`."""
+DRAWINGS_SCRIPT = "drawings.js"
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in a file, linked by Markdown and embedded in HTML."""
+    """A picture in a PNG, linked by Markdown; HTML has the SVG beside it, which tells more, or the picture itself."""
 
     path: Path
     caption: str
@@ -250,10 +251,12 @@ def _template() -> Template:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, address=quote,
+        kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, drawing=_drawing,
+        address=quote,
         script_json=lambda value: Markup(script_json(value)),
     )  # fmt: skip
     environment.globals["explorer_script"] = Markup(loader.get_source(environment, SCRIPT)[0])
+    environment.globals["drawings_script"] = Markup(loader.get_source(environment, DRAWINGS_SCRIPT)[0])
     environment.globals["marks"] = MARKS
     return environment.get_template(TEMPLATE)
 
@@ -356,3 +359,11 @@ def _data_uri(path: Path) -> str:
     """Return a picture's bytes as an address."""
     kind = mimetypes.guess_type(path.name)[0] or "image/png"
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _drawing(path: Path) -> Markup:
+    """Return the SVG that was drawn with a picture, as `textclf.documents.drawing` writes it; empty where none was."""
+    try:
+        return Markup(path.with_suffix(".svg").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Markup("")

@@ -1,4 +1,4 @@
-"""Style of all plots, the PNG that they are written to, and names cut to fit."""
+"""Style of all plots, the PNG and SVG that they are written to, and names cut to fit."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from textclf.documents.drawing import as_svg
+
 log = logging.getLogger(__name__)
 
 DPI = 130
@@ -35,6 +37,8 @@ STYLE: Any = {
     "grid.color": "#e6e6e6",
     "axes.axisbelow": True,
     "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "textclf",
     "legend.fontsize": 9,
     # The palette of Okabe and Ito (2008), which colour-blind readers can distinguish too.
     "axes.prop_cycle": cycler(
@@ -124,7 +128,7 @@ def stacked_figure(path: Path, heights: Sequence[float], width: float = 5.6) -> 
 
 
 def _write(canvas: FigureCanvasAgg, path: Path) -> None:
-    """Draw a figure and write it as PNG.
+    """Draw a figure and write it as PNG, and beside that as SVG for pages unless it has too many marks.
 
     `savefig` draws a figure with a layout twice, once for the layout alone, and keeps a transparency that these
     pictures do not have.
@@ -132,6 +136,11 @@ def _write(canvas: FigureCanvasAgg, path: Path) -> None:
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     picture.save(path, format="png", dpi=(DPI, DPI), compress_level=COMPRESSION)
+    svg = as_svg(canvas.figure)
+    if svg is None:
+        path.with_suffix(".svg").unlink(missing_ok=True)
+    else:
+        path.with_suffix(".svg").write_text(svg, encoding="utf-8")
 
 
 def legend_below(axes: Axes, columns: int) -> None:
