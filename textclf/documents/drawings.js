@@ -60,11 +60,12 @@
     svg.addEventListener("pointermove", meant);
     svg.addEventListener("click", meant);
     svg.addEventListener("pointerleave", event => { if (event.pointerType !== "touch") hide(); });
-    svg.addEventListener("focusin", event => {
+    const region = svg.parentElement;  // an SVG that listens to the focus would get it
+    region.addEventListener("focusin", event => {
       const mark = event.target.closest(".mark");
       if (mark !== null && mark.matches(":focus-visible")) showAt(mark);
     });
-    svg.addEventListener("focusout", hide);
+    region.addEventListener("focusout", hide);
     svg.addEventListener("keydown", event => {
       const at = marks.indexOf(document.activeElement), last = marks.length - 1;
       const to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
