@@ -243,6 +243,18 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
     return shown(_template().render(title=title, blocks=blocks)).strip() + "\n"
 
 
+def with_link(page: str, said: str, link: Link) -> str:
+    """Return a page of `to_html` with a line below its title that leads elsewhere; one such line is there once.
+
+    Args:
+        page: The page.
+        said: What stands before the link.
+        link: Where it leads, relative to the page.
+    """
+    line = shown(str(Markup('<p class="leads">{} <a href="{}">{}</a></p>').format(said, quote(link.path), link.text)))
+    return page if line in page else page.replace("</h1>\n", f"</h1>\n{line}\n", 1)
+
+
 @functools.cache
 def _template() -> Template:
     """Return the page's template, compiled once in a process."""
