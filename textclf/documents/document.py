@@ -123,6 +123,17 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A picture that only pages have, such as one of a page that changes all the time."""
+
+    svg: str
+    """As `textclf.documents.drawing.as_svg` gives it."""
+    caption: str
+    alt: str
+    """What the picture shows, for readers who cannot see it."""
+
+
+@dataclass(frozen=True)
 class Details:
     """Blocks that HTML folds away under a summary."""
 
@@ -210,8 +221,8 @@ class Explorer:
 
 
 Block = (
-    Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Choice | Quote | Answer | Matrix | Tiles
-    | ConfusionTable | Explorer
+    Heading | Paragraph | Bullets | Code | Table | Picture | Drawing | Link | Details | Choice | Quote | Answer | Matrix
+    | Tiles | ConfusionTable | Explorer
 )  # fmt: skip
 
 
@@ -264,7 +275,7 @@ def _template() -> Template:
     )
     environment.filters.update(
         kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, drawing=_drawing,
-        address=quote,
+        address=quote, svg=Markup,
         script_json=lambda value: Markup(script_json(value)),
     )  # fmt: skip
     environment.globals["explorer_script"] = Markup(loader.get_source(environment, SCRIPT)[0])
@@ -292,6 +303,8 @@ def _markdown(block: Block, folder: Path) -> str:
             return f"![{markdown(block.alt)}]({address})" + (
                 f"\n\n*{markdown(block.caption)}*" if block.caption else ""
             )
+        case Drawing():
+            return ""
         case Link():
             return f"[{markdown(block.text)}]({quote(block.path)})"
         case Details():

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,31 @@ def stacked_figure(path: Path, heights: Sequence[float], width: float = 5.6) -> 
         plots = canvas.figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights))
         yield list(plots[:, 0])
         _write(canvas, path)
+
+
+@dataclass
+class Sketch:
+    """A figure of one plot that is drawn for a page alone."""
+
+    axes: Axes
+    svg: str = ""
+    """The drawing, once the figure is closed; empty where it has too many marks."""
+
+
+@contextmanager
+def sketch(width: float, height: float) -> Iterator[Sketch]:
+    """Open a figure of one plot that is no file: on leaving, its drawing is there."""
+    with _styled():
+        canvas = FigureCanvasAgg(Figure(figsize=(width, height), dpi=DPI, layout="constrained"))
+        made = Sketch(canvas.figure.add_subplot())
+        yield made
+        made.svg = _svg(canvas)
+
+
+def _svg(canvas: FigureCanvasAgg) -> str:
+    """Lay a figure out and draw it."""
+    canvas.figure.draw_without_rendering()
+    return as_svg(canvas.figure) or ""
 
 
 def _write(canvas: FigureCanvasAgg, path: Path) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from textclf.app import markup
 from textclf.app.pages import common
-from textclf.documents.document import Block, Cell, Choice, Heading, Paragraph, Table
+from textclf.documents.document import Block, Cell, Choice, Drawing, Heading, Paragraph, Table
 from textclf.experiment.leaderboard.entries import read_entries
 from textclf.experiment.leaderboard.home import PAGE, home_blocks
 
@@ -42,6 +42,8 @@ def _show(blocks: Sequence[Block]) -> None:
                 common.show(markup.paragraph(block.text))
             case Table():
                 common.show(markup.table(_without_links(block)))
+            case Drawing():
+                common.show(markup.drawing(block))
             case Choice():
                 names = list(dict.fromkeys(name for name, _ in block.parts))
                 chosen = st.selectbox(block.label, [EVERY, *names]) if len(names) > 1 else EVERY
