@@ -188,3 +188,14 @@ def test_lines_of_a_text_keep_their_alignment_in_any_font(tmp_path):
         axes.set_yticks([0, 1], ["two\nlines", "one"])
     svg = (tmp_path / "a.svg").read_text()
     assert svg.count('<g style="text-anchor:end"><text') == 2
+
+
+def test_a_legend_of_long_names_has_fewer_columns_and_stays_within_the_figure(tmp_path):
+    with plotting.figure(tmp_path / "a.png") as axes:
+        for number in range(3):
+            axes.plot([0, 1], label=f"intent_numbe…yment_wrong (AUC 0.80{number})")
+        plotting.legend_below(axes, 2)
+    (legend,) = axes.figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= axes.figure.bbox.x1

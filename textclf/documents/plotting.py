@@ -25,6 +25,8 @@ from textclf.documents.drawing import as_svg
 log = logging.getLogger(__name__)
 
 DPI = 130
+LETTER, KEY = 0.072, 0.55
+"""Width of a letter of a legend, and of its key with the gap, in inches."""
 COMPRESSION = 3
 """Of 0 to 9: as small a file as 6 with transparency, in half the time."""
 STYLE: Any = {
@@ -149,7 +151,9 @@ def sketch(width: float, height: float) -> Iterator[Sketch]:
 
 def _svg(canvas: FigureCanvasAgg) -> str:
     """Lay a figure out and draw it."""
-    canvas.figure.draw_without_rendering()
+    layout = canvas.figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(canvas.figure)
     return as_svg(canvas.figure) or ""
 
 
@@ -170,10 +174,16 @@ def _write(canvas: FigureCanvasAgg, path: Path) -> None:
 
 
 def legend_below(axes: Axes, columns: int) -> None:
-    """Put the legend of a plot under the whole figure, where it covers nothing."""
+    """Put the legend of a plot under the whole figure, where it covers nothing, in as many columns as fit."""
     whole = axes.get_figure(root=True)
     assert whole is not None
-    whole.legend(loc="outside lower center", ncols=columns)
+    longest = max(map(len, axes.get_legend_handles_labels()[1]), default=0)
+    whole.legend(loc="outside lower center", ncols=fitting_columns(longest, whole.get_figwidth(), columns))
+
+
+def fitting_columns(longest: int, width: float, most: int) -> int:
+    """Return how many columns a legend can have, from its longest label in characters and a width in inches."""
+    return max(1, min(most, int(width / (LETTER * longest + KEY))))
 
 
 def short(name: str, width: int = 24) -> str:

@@ -20,7 +20,7 @@ from sklearn.metrics import (
 from statsmodels.stats.proportion import proportion_confint
 
 from textclf.documents.drawing import ON_DARK, ON_LIGHT, tell, tell_along, tell_cells, tell_names
-from textclf.documents.plotting import figure, legend_below, short, stacked_figure
+from textclf.documents.plotting import figure, fitting_columns, legend_below, short, stacked_figure
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.calibration import Calibration
@@ -150,7 +150,9 @@ def _plot_curves(
     whose = f"of the class {short(names[classes[0]])}" if len(names) == 2 else "of each class against the rest"
     if left:
         whose = f"of {len(classes)} of {len(names)} classes, each against the rest"
-    with figure(path, height=4.2 + 0.22 * len(classes) / 2 + (0.6 if left else 0)) as axes:
+    longest = max(len(short(names[label])) for label in classes) + len(" (AUC 0.000)")
+    rows = len(classes) / fitting_columns(longest, 5.6, 2)
+    with figure(path, height=4.2 + 0.22 * rows + (0.6 if left else 0)) as axes:
         for label in classes:
             name = predictions.label_names[label]
             draw(axes, predictions.labels == label, predictions.probabilities[:, label], name)
