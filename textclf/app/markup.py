@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from textclf.app.classifiers import Weighed, Word
-from textclf.documents.document import Cell, Drawing, Table
+from textclf.documents.document import Cell, Table
 from textclf.documents.escape import shown
 from textclf.documents.wording import percent, signed
 from textclf.evaluation.words import FLOOR, FULL, UNMOVED
@@ -146,19 +146,6 @@ def table(content: Table) -> str:
     caption = text(content.caption or "Table")
     wide = " tc-wide" if len(content.columns) > 4 else ""
     return str(said.format(caption, wide, caption, heads, rows, _hints(hints)))
-
-
-def drawing(content: Drawing) -> str:
-    """Return a drawing of a page in the app's colours; Streamlit takes no markers that refer to a shape."""
-    from textclf.documents.drawing import without_references  # loads matplotlib, which made the drawing
-
-    if not content.svg:
-        return ""
-    said = Markup(
-        '<div class="tc-scroll" role="region" tabindex="0" aria-label="{}" style="max-width:50rem;'
-        '--page:var(--tc-page);--line:var(--tc-line)">{}</div><p class="tc-p tc-quiet">{}</p>'
-    )
-    return str(said.format(text(content.alt), Markup(without_references(content.svg)), text(content.caption)))
 
 
 def _row(content: Table, cells: Sequence[str | Cell]) -> Markup:

@@ -116,16 +116,6 @@ def as_svg(figure: Figure) -> str | None:
     return None if svg.count("<use") + svg.count("<path") > MOST_MARKS or len(svg) > MOST_CHARACTERS else svg
 
 
-def without_references(svg: str) -> str:
-    """Return a drawing of `as_svg` whose markers are paths of their own, for what takes no element that refers."""
-    shapes = {name: path for path, name in re.findall(r'<path d="([^"]*)"[^>]*? id="([^"]+)"/>', svg)}
-
-    def path(use: re.Match[str]) -> str:
-        return f'<path d="{shapes[use[1]]}" transform="translate({use[2]} {use[3]})"{use[4]}>'
-
-    return re.sub(r'<use href="#([^"]+)" x="([^"]+)" y="([^"]+)"([^>]*)>', path, svg).replace("</use>", "</path>")
-
-
 def _content(artist: Artist) -> dict[str, Any]:
     """Return what is told of an artist; nothing where that is nothing."""
     gid = artist.get_gid() or ""
