@@ -47,7 +47,8 @@ from textclf.tracking.mlflow.store import open_store  # noqa: E402
 from textclf.tracking.options import MlflowTracker  # noqa: E402
 
 datasets.disable_progress_bars()
-_draw = plotting._write
+_draw, _sketch = plotting._write, plotting._svg
+plotting._svg = lambda canvas: "<svg></svg>"
 plotting._write = lambda canvas, path: Image.new("RGB", (1, 1)).save(path, format="png")
 
 GOOD = ["lovely", "great", "fine", "superb"]
@@ -113,6 +114,7 @@ def pictures(request, monkeypatch):
     """Pictures are of one pixel, but in modules marked `drawn`: drawing takes a third of a small run."""
     if request.node.get_closest_marker("drawn"):
         monkeypatch.setattr(plotting, "_write", _draw)
+        monkeypatch.setattr(plotting, "_svg", _sketch)
 
 
 @pytest.fixture(scope="module")

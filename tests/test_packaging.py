@@ -29,6 +29,7 @@ def test_the_installed_wheel_composes_and_runs_from_any_folder(archives, tmp_pat
     assert (tmp_path / "site" / "textclf" / "experiments" / "study" / "quickstart.yaml").is_file()
     assert (tmp_path / "site" / "textclf" / "documents" / "page.html.j2").is_file()
     assert (tmp_path / "site" / "textclf" / "documents" / "explorer.js").is_file()
+    assert (tmp_path / "site" / "textclf" / "documents" / "drawings.js").is_file()
     assert (tmp_path / "site" / "textclf" / "evaluation" / "attributions.html.j2").is_file()
     assert (tmp_path / "site" / "textclf" / "export" / "templates" / "app.py").is_file()
     assert (tmp_path / "site" / "textclf" / "app" / "style.css").is_file()

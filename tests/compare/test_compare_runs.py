@@ -14,7 +14,9 @@ import pytest
 from tests.compare.factory import guess, labels_of, write_run
 from textclf.compare.compare_runs import compare
 from textclf.compare.options import CompareOptions
+from textclf.documents.document import Heading, to_html
 from textclf.errors import ArtifactError
+from textclf.system.files import manifest_problem, write_manifest
 
 LABELS = labels_of(120, 3)
 NAMES = ("blue", "green", "red <b>| *x*")
@@ -209,3 +211,41 @@ def test_one_setup_with_many_seeds_says_how_far_they_lie_apart(tmp_path, capsys)
     assert "Far from the others: seed 7 (0." in report
     drawn = {path.stem for path in (tmp_path / "out" / "figures").glob("*.png")}
     assert drawn == {"scores"}  # a cost with one dot says nothing
+
+
+def finished_runs(folder):
+    """Write runs whose folders have a report and a manifest, as a run leaves them."""
+    write_runs(folder)
+    for run in folder.iterdir():
+        (run / "report.html").write_text(to_html(run.name, [Heading(1, run.name)]), encoding="utf-8")
+        write_manifest(run)
+    return folder
+
+
+def test_reports_of_runs_lead_to_the_comparisons_beside_them(tmp_path):
+    sweep = finished_runs(tmp_path / "sweep")
+    edited = sweep / "job1" / "report.html"
+    edited.write_text(edited.read_text(encoding="utf-8") + "<!-- a note -->", encoding="utf-8")
+    before = edited.read_bytes()
+    compare([sweep], output=sweep / "comparison", title="A <b>title</b>")
+    compare([sweep], output=sweep / "second", title="Another")
+    compare([sweep], output=tmp_path / "elsewhere" / "out", title="Not beside them")
+    page = (sweep / "job0" / "report.html").read_text(encoding="utf-8")
+    assert page.count("Compared with others in") == 2
+    assert '<a href="../comparison/report.html">A &lt;b&gt;title&lt;/b&gt;</a>' in page
+    assert '<a href="../second/report.html">Another</a>' in page
+    assert (sweep / "job0" / "../comparison/report.html").is_file()
+    assert "elsewhere" not in page
+    assert [manifest_problem(sweep / f"job{k}") for k in (0, 2, 3)] == [None] * 3
+    assert edited.read_bytes() == before  # what a person changed is theirs
+
+
+def test_a_report_that_cannot_be_written_costs_no_comparison(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no room")
+
+    monkeypatch.setattr("textclf.compare.compare_runs.replace_vouched", full)
+    sweep = finished_runs(tmp_path / "sweep")
+    compare([sweep], output=sweep / "comparison")
+    assert (sweep / "comparison" / "report.html").is_file()
+    assert manifest_problem(sweep / "job0") is None

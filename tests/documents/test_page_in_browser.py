@@ -6,9 +6,11 @@ import re
 import pytest
 
 from tests.documents.test_explorer import CONTENT, NAMES, ROWS, blocks
-from textclf.documents.document import Column, ConfusionTable, Details, Quote, Table, Tile, Tiles, to_html
+from textclf.documents import plotting
+from textclf.documents.document import Column, ConfusionTable, Details, Picture, Quote, Table, Tile, Tiles, to_html
+from textclf.documents.drawing import tell
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 
 def many(count):
@@ -193,3 +195,59 @@ def test_every_text_can_be_read_in_light_and_in_the_dark(scheme, visit):
     page = visit([*blocks(), *more, Quote("Right."), WIDE], scheme=scheme)
     least, where = contrasts(page)
     assert least > 4, where
+
+
+EVIL = "<script>document.title='hacked'</script>"
+
+
+def picture(tmp_path):
+    with plotting.figure(tmp_path / "a.png") as axes:
+        for height, name in enumerate((EVIL, "minilm")):
+            (line,) = axes.plot([0, 1], [height, height + 1], "o", label=name)
+            tell(line, [f"{name}, seed {seed}: 0.{seed}12 macro F1" for seed in (1, 2)], name)
+        plotting.legend_below(axes, 2)
+    return [Picture(tmp_path / "a.png", "a caption", "what it shows")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_mark_tells_what_it_shows_to_a_pointer_and_its_setup_stands_out(visit, tmp_path, scheme):
+    page = visit(picture(tmp_path), scheme=scheme)
+    assert page.locator(".drawing title").count() == 0  # the browser shows no second one
+    page.locator(".drawing use.mark").nth(2).hover()
+    assert page.locator(".tip").inner_text() == "minilm, seed 1: 0.112 macro F1"
+    page.wait_for_timeout(200)
+    faint = page.eval_on_selector_all(".drawing [data-of]", "all => all.map(one => getComputedStyle(one).opacity)")
+    assert faint == ["0.15", "1", "0.15", "0.15", "1", "1"]  # marks, then mark and text of each entry of the legend
+    page.mouse.move(2, 2)
+    assert page.locator(".tip").is_hidden()
+    page.locator(".drawing g.mark text").first.hover()
+    assert page.locator(".tip").inner_text() == EVIL
+    assert page.title() == "t"
+    ink = page.eval_on_selector(".drawing text", "one => getComputedStyle(one).fill")
+    assert ink == page.evaluate("getComputedStyle(document.body).color")
+
+
+def test_a_mark_tells_what_it_shows_to_the_keyboard(visit, tmp_path):
+    page = visit(picture(tmp_path))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.locator(".tip").inner_text() == f"{EVIL}, seed 1: 0.112 macro F1"
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == f"{EVIL}, seed 1: 0.112 macro F1"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".tip").inner_text() == "minilm, seed 1: 0.112 macro F1"
+    page.keyboard.press("Escape")
+    assert page.locator(".tip").is_hidden()
+
+
+def test_a_picture_on_a_phone_is_moved_not_shrunk_until_nobody_can_read_it(visit, tmp_path):
+    page = visit(picture(tmp_path), width=390)
+    box = page.locator(".drawing svg").bounding_box()
+    assert box["width"] == pytest.approx(5.6 * 72, abs=1)  # a point a pixel: letters of 10 points are 10 pixels high
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_without_a_script_a_mark_has_a_title(visit, tmp_path):
+    page = visit(picture(tmp_path), scripts=False)
+    assert page.locator(".drawing use.mark title").count() == 4
+    assert page.locator(".tip").count() == 0

@@ -1,10 +1,12 @@
 """Files are there whole or not at all, and a manifest knows its folder."""
 
+import contextlib
 import json
 import os
 
 import pytest
 
+from textclf.system import files
 from textclf.system.files import (
     files_below,
     folders_with,
@@ -130,3 +132,27 @@ def test_folders_are_found_while_others_come_and_go(tmp_path, monkeypatch):
 
 def test_enums_become_their_names():
     assert plain({"p": Precision.bf16, "l": (1, 2)}) == {"p": "bf16", "l": [1, 2]}
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3])
+def test_a_file_that_a_manifest_vouches_for_is_replaced_and_nothing_lost_wherever_it_ends(
+    tmp_path, monkeypatch, writes
+):
+    (tmp_path / "a.txt").write_text("before")
+    (tmp_path / "b.txt").write_text("other")
+    files.write_manifest(tmp_path)
+    write, done = files.write_text, []
+
+    def dying(path, text):
+        if len(done) == writes:
+            raise KeyboardInterrupt
+        done.append(path)
+        write(path, text)
+
+    monkeypatch.setattr(files, "write_text", dying)
+    with contextlib.suppress(KeyboardInterrupt):
+        files.replace_vouched(tmp_path, "a.txt", "after")
+    assert files.manifest_problem(tmp_path) is None  # the folder is whole by it
+    assert (tmp_path / "a.txt").read_text() == ("before" if writes < 2 else "after")
+    if writes == 3:
+        assert files.manifest_problem(tmp_path, ["a.txt", "b.txt"]) is None

@@ -25,7 +25,8 @@ from textclf.documents.document import (
     Quote,
     Table,
 )
-from textclf.documents.plotting import figure, short
+from textclf.documents.drawing import tell, tell_along, tell_names
+from textclf.documents.plotting import figure, legend_below, short
 from textclf.documents.wording import rounded_percent
 
 TITLES = {Severity.problem: "Problems", Severity.warning: "Warnings", Severity.note: "Notes"}
@@ -263,8 +264,12 @@ def _draw_classes(audit: Audit, path: Path) -> Picture:
             places = np.arange(len(order))
             for i, split in enumerate(SPLITS):
                 size = int(counts[:, i].sum())
-                axes.barh(places + (i - 1) * height, shares[order, i], height, label=f"{split} ({size:,})")
+                bars = axes.barh(places + (i - 1) * height, shares[order, i], height, label=f"{split} ({size:,})")
+                for bar, label in zip(bars, order, strict=True):
+                    count = f"{counts[label, i]:,} of {size:,} texts of {split}"
+                    tell(bar, f"{names[label]}: {count} ({shares[label, i]:.1%})", split)
             axes.set_yticks(places, [f"{short(names[label], 30)}" for label in order])
+            tell_names(axes.get_yticklabels(), [names[label] for label in order])
             axes.set_ylim(len(order) - 0.5, -0.5)
             axes.grid(axis="y", visible=False)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
@@ -290,7 +295,14 @@ def _draw_lengths(
         for i, split in enumerate(SPLITS):
             own = lengths[split_of == i]
             heights = np.histogram(own, edges)[0] / max(len(own), 1)
-            axes.stairs(heights, edges, linewidth=1.6, label=split, fill=False)
+            line = axes.stairs(heights, edges, linewidth=1.6, label=split, fill=False)
+            tell(line, split, split)
+            said = [
+                f"{split}: {height:.1%} have {edge + 0.5:,.0f}"
+                + (f" to {edge + step - 0.5:,.0f} {unit}" if step > 1 else f" {unit}")
+                for edge, height in zip(edges, heights, strict=False)
+            ]
+            tell_along(axes, (edges[:-1] + edges[1:]) / 2, heights, said, split)
         axes.set_xlim(0, edges[-1])
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
@@ -301,7 +313,7 @@ def _draw_lengths(
             axes.axvspan(limit, edges[-1], color="#000000", alpha=0.06, linewidth=0)
         width = f" (bars of {step:,})" if step > 1 else ""
         axes.set(title=f"Length of the texts in {unit}", xlabel=f"{unit} of a text{width}", ylabel="share of the split")
-        axes.legend()
+        legend_below(axes, 4)
     caption = f"Texts by length in {unit}."
     if limit is not None:
         caption += f" {rounded_percent(long)} are longer than the {limit:,} tokens that the model reads."

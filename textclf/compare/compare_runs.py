@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,11 +26,15 @@ from textclf.compare.report import MOST_QUOTES, closing_blocks, comparison_block
 from textclf.compare.runs import FailedRun, find_runs
 from textclf.compare.scores import TestScores
 from textclf.compare.setups import shared_tests
-from textclf.documents.document import Block, Code, Heading, Paragraph, Table, to_html, to_markdown
+from textclf.documents.document import Block, Code, Heading, Link, Paragraph, Table, to_html, to_markdown, with_link
 from textclf.documents.escape import csv_table, markdown, terminal
 from textclf.documents.wording import in_milliseconds, in_seconds
 from textclf.errors import ArtifactError
-from textclf.system.files import filled, plain, write_json, write_text
+from textclf.system.files import MANIFEST_FILE, filled, manifest_problem, plain, replace_vouched, write_json, write_text
+from textclf.system.unfinished import claimed
+from textclf.tracking.find_runs import OUTPUTS
+
+log = logging.getLogger(__name__)
 
 REPORT = "report.md"
 PAGE = "report.html"
@@ -113,7 +119,32 @@ def write_comparisons(
         if latex:
             write_latex([scores_table(comparison) for comparison in comparisons], made)
         write_text(made / REPORT, to_markdown(blocks, made))
+    _link_back(comparisons, output, title)
     return Outcome(_announce(comparisons, output), (*problems, *map(str, failed)), _run_to_take(comparisons))
+
+
+def _link_back(comparisons: Sequence[Comparison], output: Path, title: str) -> None:
+    """Add to the reports of the runs that lie beside a comparison, or below the same outputs, where it is.
+
+    A report that is not as its run left it stays so, as does one whose folder cannot be written: the comparison is
+    written, and a link less costs nobody anything.
+    """
+    page = (output / PAGE).resolve()
+    around = OUTPUTS.resolve() if page.is_relative_to(OUTPUTS.resolve()) else page.parent.parent
+    runs = [run for comparison in comparisons for setup in comparison.test.setups for run in setup.runs]
+    for folder in dict.fromkeys(run.folder for run in runs):
+        if not folder.is_relative_to(around) or not (folder / MANIFEST_FILE).is_file():
+            continue
+        try:
+            with claimed(folder / PAGE):
+                if manifest_problem(folder, [PAGE]) is None:
+                    before = (folder / PAGE).read_text(encoding="utf-8")
+                    link = Link(title, Path(os.path.relpath(page, folder)).as_posix())
+                    after = with_link(before, "Compared with others in", link)
+                    if after != before:
+                        replace_vouched(folder, PAGE, after)
+        except (OSError, ValueError, ArtifactError) as error:
+            log.info("%s leads to no comparison: %s", folder / PAGE, error)
 
 
 def _run_to_take(comparisons: Sequence[Comparison]) -> Path | None:

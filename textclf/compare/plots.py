@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from textclf.compare.setups import SharedTest
 from textclf.compare.statistics import Forecast
 from textclf.compare.summary import SetupRow, pareto_front
+from textclf.documents.drawing import tell, tell_names
 from textclf.documents.plotting import STYLE, figure
 from textclf.evaluation.metric_names import direction, metric_label
 
@@ -84,7 +85,15 @@ def scores_data(test: SharedTest, rows: Sequence[SetupRow], metric: str) -> pd.D
         for level in [row.levels[metric]]
         for run in setups[row.name].runs
     ]
-    return pd.DataFrame(found, columns=["setup", "seed", "score", "mean", "low", "high"])
+    frame = pd.DataFrame(found, columns=["setup", "seed", "score", "mean", "low", "high"])
+    frame.attrs["examples"] = len(test.labels)
+    return frame
+
+
+def scored(name: str, metric: str, row: Mapping[str, float] | pd.Series, more: str = "") -> str:
+    """Return what a mark of a setup's score says: name, score, and its 95 % interval where there is one."""
+    said = f"{name}: {row['mean']:.4f} {metric_label(metric)}{more}"
+    return said if pd.isna(row["low"]) else f"{said}\n95 % interval {row['low']:.4f} to {row['high']:.4f}"
 
 
 def plot_scores(frame: pd.DataFrame, metric: str, marks: Mapping[str, Mark], title: str, path: Path) -> bool:
@@ -100,21 +109,34 @@ def plot_scores(frame: pd.DataFrame, metric: str, marks: Mapping[str, Mark], tit
     if len(names) > len(shown):
         title = f"{title} (best {len(shown)} of {len(names)})"
     labels = [wrapped(name, 44) for name in shown]
+    runs = "draws" if "draw" in frame else "seeds"
+    tested = f", {frame.attrs['examples']:,} test examples" if "examples" in frame.attrs else ""
     height = 1.3 + sum(0.2 + 0.14 * (1 + label.count("\n")) for label in labels)
     with picture(path, title, 8.2, height) as axes:
         for place, name in enumerate(shown):
             own, mark = frame[frame["setup"] == name], marks[name]
-            axes.hlines(place, own["low"].iloc[0], own["high"].iloc[0], color=mark.colour, linewidth=2)
-            axes.plot(own["mean"].iloc[0], place, mark.shape, color=mark.colour, markersize=6)
+            row = own.iloc[0]
+            tell(axes.hlines(place, row["low"], row["high"], color=mark.colour, linewidth=2), [], name)
+            (point,) = axes.plot(row["mean"], place, mark.shape, color=mark.colour, markersize=6)
+            seeds = f", mean of {len(own)} {runs}" if len(own) > 1 else ""
+            tell(point, scored(name, metric, row, f"{seeds}{tested}"), name)
             if len(own) > 1:
-                axes.plot(own["score"], [place + 0.27] * len(own), "o", color=mark.colour, alpha=0.4, markersize=3)
+                (small,) = axes.plot(
+                    own["score"], [place + 0.27] * len(own), "o", color=mark.colour, alpha=0.4, markersize=3
+                )
+                single = zip(own[runs[:-1]], own["score"], strict=True)
+                tell(
+                    small,
+                    [f"{name}, {runs[:-1]} {which}: {score:.4f} {metric_label(metric)}" for which, score in single],
+                    name,
+                )
         axes.set_yticks(range(len(shown)), labels)
+        tell_names(axes.get_yticklabels(), shown, shown)
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.grid(False, axis="y")
         axes.margins(x=0.06)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         several = frame["setup"].duplicated().any()
-        runs = "draws" if "draw" in frame else "seeds"
         axes.set_xlabel(f"{metric_label(metric)}, 95 % interval" + (f"; small: single {runs}" if several else ""))
     return True
 
@@ -173,10 +195,11 @@ def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, M
             lines.append(np.column_stack([at[1:], best[:-1], at[1:], best[1:]]))
         for row, name in enumerate(frame["setup"]):
             mark = marks[name]
-            axes.vlines(prices[row], low[row], high[row], color=mark.colour, linewidth=1.3, alpha=0.6)
+            tell(axes.vlines(prices[row], low[row], high[row], color=mark.colour, linewidth=1.3, alpha=0.6), [], name)
             label = f"{row + 1}  {texts[row]}" if numbered and row < len(texts) else None
             style = {"color": mark.colour, "marker": mark.shape, "markersize": 6, "linestyle": "none"}
-            axes.plot(prices[row], means[row], **style, label=label)
+            (point,) = axes.plot(prices[row], means[row], **style, label=label)
+            tell(point, scored(name, metric, frame.iloc[row], f", {priced(prices[row], cost)}"), name)
         room = 0.08 * max(high.max() - low.min(), 1e-3)
         axes.set(xscale="log", xlim=(left, right), ylim=(low.min() - room, high.max() + room))
         ticks = plain_ticks(left, right, COSTS[cost].unit)
@@ -186,7 +209,7 @@ def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, M
         if len(front) or numbered:
             axes.figure.legend(loc="outside right upper" if numbered else "outside lower center")
         labels = [str(row + 1) for row in range(len(texts))] if numbered else texts
-        place_labels(axes, list(prices), list(means), labels, np.concatenate(lines))
+        place_labels(axes, list(prices), list(means), labels, np.concatenate(lines), list(frame["setup"]))
     return True
 
 
@@ -239,14 +262,16 @@ def plot_learning_curves(frame: pd.DataFrame, metric: str, marks: Mapping[str, M
             own, mark = frame[frame["line"] == name], marks[name]
             aside = (right / left) ** (0.006 * (number - (len(names) - 1) / 2) / max(1, len(names) / 6))
             places = own["train_examples"] * aside
-            axes.vlines(places, own["low"], own["high"], color=mark.colour, linewidth=1.3, alpha=0.6)
+            tell(axes.vlines(places, own["low"], own["high"], color=mark.colour, linewidth=1.3, alpha=0.6), [], name)
             style = {"color": mark.colour, "marker": mark.shape, "markersize": 5, "linewidth": 1.6}
             seen = (own["seeds"] > 0).to_numpy()
-            axes.plot(places[seen], own["mean"][seen], **style, label=wrapped(name))
+            (line,) = axes.plot(places[seen], own["mean"][seen], **style, label=wrapped(name))
+            tell(line, [_learned(name, metric, row) for _, row in own[seen].iterrows()], name)
             if not seen.all():
                 last = np.flatnonzero(seen)[-1:].tolist() + np.flatnonzero(~seen).tolist()
                 style |= {"linestyle": "--", "linewidth": 1.2, "markerfacecolor": "none", "alpha": 0.8}
-                axes.plot(places.iloc[last], own["mean"].iloc[last], **style)
+                (line,) = axes.plot(places.iloc[last], own["mean"].iloc[last], **style)
+                tell(line, [_learned(name, metric, row) for _, row in own.iloc[last].iterrows()], name)
         kept: list[int] = []
         for size in sizes:
             if not kept or np.log(size / kept[-1]) > 0.07 * np.log(right / left):
@@ -257,6 +282,19 @@ def plot_learning_curves(frame: pd.DataFrame, metric: str, marks: Mapping[str, M
         axes.set(xlabel="training examples", ylabel=f"{metric_label(metric)}, 95 % interval")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3)
     return True
+
+
+def _learned(name: str, metric: str, row: pd.Series) -> str:
+    """Return what a point of a learning curve says."""
+    seeds = f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}" if row["seeds"] else "foretold"
+    return scored(name, metric, row, f" of {row['train_examples']:,} training examples, {seeds}")
+
+
+def priced(price: float, cost: str) -> str:
+    """Return a cost in the largest of its units that is not above it, as `1.52 min`."""
+    unit = COSTS[cost].unit
+    size, name = next((one for one in reversed(unit) if one[0] <= price), unit[0])
+    return f"{price / size:.3g} {name}".strip()
 
 
 def _price(row: SetupRow, cost: str) -> float | None:
@@ -335,7 +373,14 @@ def log_limits(values: Floats, least: float) -> tuple[float, float]:
     return low / spread, high * spread
 
 
-def place_labels(axes: Axes, x: Sequence[float], y: Sequence[float], texts: Sequence[str], lines: Floats) -> None:
+def place_labels(
+    axes: Axes,
+    x: Sequence[float],
+    y: Sequence[float],
+    texts: Sequence[str],
+    lines: Floats,
+    names: Sequence[str] = (),
+) -> None:
     """Write a text near each point, where it covers no other text and no point.
 
     Each text in turn takes the place that is nearest to its point and crosses least; farther ones are
@@ -348,6 +393,7 @@ def place_labels(axes: Axes, x: Sequence[float], y: Sequence[float], texts: Sequ
         texts: Texts of the first points.
         lines: Vertical or horizontal lines that texts had better not cross, as x and y of both ends,
             float64 (lines, 4).
+        names: Whole names of the points; none where the texts are whole.
     """
     drawing = axes.get_figure(root=True)
     assert drawing is not None
@@ -359,7 +405,7 @@ def place_labels(axes: Axes, x: Sequence[float], y: Sequence[float], texts: Sequ
     price = np.repeat([COVERED, CROSSED], [len(at), len(ends)])
     radius = np.repeat(RADII, DIRECTIONS).astype(float)
     angle = np.tile(2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS, len(RADII))
-    for point, centre, text in zip(zip(x, y, strict=True), at, texts, strict=False):
+    for point, centre, text, name in zip(zip(x, y, strict=True), at, texts, names or texts, strict=False):
         probe = axes.text(0, 0, text, fontsize=8)
         size = probe.get_window_extent()
         probe.remove()
@@ -375,7 +421,7 @@ def place_labels(axes: Axes, x: Sequence[float], y: Sequence[float], texts: Sequ
         )
         best = int(cost.argmin())
         tie = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
-        axes.annotate(
+        label = axes.annotate(
             text,
             point,
             xytext=tuple(shift[best] * 72 / drawing.dpi),
@@ -387,7 +433,9 @@ def place_labels(axes: Axes, x: Sequence[float], y: Sequence[float], texts: Sequ
             arrowprops=tie if far[best, 0] else None,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6},
             annotation_clip=False,
-        ).set_in_layout(False)
+        )
+        label.set_in_layout(False)
+        tell(label, name, name)
         taken, price = np.concatenate([taken, boxes[[best]]]), np.append(price, COVERED)
         if far[best, 0]:
             taken = np.concatenate([taken, _boxes(way[best], 2, 2)])

@@ -26,6 +26,7 @@ from textclf.compare.statistics import (
     example_weights,
     scores_of_draws,
 )
+from textclf.documents.drawing import ON_DARK, ON_LIGHT, tell, tell_cells, tell_names
 from textclf.documents.plotting import short
 
 Floats = NDArray[np.float64]
@@ -106,11 +107,14 @@ def plot_class_differences(frame: pd.DataFrame, marks: Mapping[str, Mark], title
     places = np.arange(len(shown))
     with picture(path, title, 7.2, 2.1 + 0.27 * len(shown)) as axes:
         colours = [marks[first if point >= 0 else second].colour for point in points]
-        axes.barh(places, points, color=colours, alpha=0.75, height=0.7)
+        bars = axes.barh(places, points, color=colours, alpha=0.75, height=0.7)
+        for bar, (_, row) in zip(bars, shown.iterrows(), strict=True):
+            tell(bar, _difference_said(row), first if row["difference"] >= 0 else second)
         axes.hlines(places, ends["low"], ends["high"], color="#222222", linewidth=1.1)
         axes.axvline(0, color="#222222", linewidth=0.8)
         named = zip(shown["class"], shown["test_examples"], strict=True)
         axes.set_yticks(places, [f"{short(name)} ({count:,})" for name, count in named])
+        tell_names(axes.get_yticklabels(), list(shown["class"]))
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.grid(False, axis="y")
         axes.margins(x=0.06)
@@ -120,8 +124,17 @@ def plot_class_differences(frame: pd.DataFrame, marks: Mapping[str, Mark], title
             Patch(color=marks[name].colour, alpha=0.75, label=wrapped(f"{name} is better", 44))
             for name in (first, second)
         ]
-        axes.figure.legend(handles=keys, loc="outside lower center", ncols=2)
+        legend = axes.figure.legend(handles=keys, loc="outside lower center", ncols=2)
+        for text, name in zip(legend.get_texts(), (first, second), strict=True):
+            tell(text, f"{name} is better", name)
     return True
+
+
+def _difference_said(row: pd.Series) -> str:
+    """Return what a bar of a class's difference says."""
+    said = f"{row['class']}: F1 {row['first_f1']:.3f} of {row['first']}, {row['second_f1']:.3f} of {row['second']}"
+    ends = f"95 % interval {100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
+    return f"{said}\n{100 * row['difference']:+.1f} points, {ends}, {row['test_examples']:,} test examples"
 
 
 def confusion_difference_data(first: Setup, second: Setup) -> pd.DataFrame:
@@ -170,6 +183,7 @@ def plot_confusion_difference(frame: pd.DataFrame, title: str, path: Path) -> bo
     with picture(path, title, size + 1.4, size + 0.4, matrix=True) as axes:
         better = np.where(np.eye(len(names), dtype=bool), points, -points)
         image = axes.imshow(better, cmap="RdBu", vmin=-reach, vmax=reach)
+        tell_cells(image, lambda row, column: _shares_said(frame.iloc[row * len(names) + column]))
         axes.grid(False)
         axes.figure.colorbar(image, ax=axes, shrink=0.8, label="the first is worse, or better, by so many points")
         axes.set(xlabel="predicted", ylabel="true")
@@ -178,9 +192,19 @@ def plot_confusion_difference(frame: pd.DataFrame, title: str, path: Path) -> bo
         slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(ticks, shown, **(slanted if 0.09 * max(map(len, shown)) * len(shown) > size - 1.2 else {}))
         axes.set_yticks(ticks, shown)
+        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+            tell_names(labels, names[::step])
         if len(names) <= MOST_ANNOTATED_CLASSES:
             _annotate(axes, points, np.abs(points) > 0.6 * reach, "+.1f")
     return True
+
+
+def _shares_said(row: pd.Series) -> str:
+    """Return what a cell of the difference of two confusion matrices says."""
+    return (
+        f"{row['true']} predicted as {row['predicted']}: {row['first_share']:.1%} by {row['first']}, "
+        f"{row['second_share']:.1%} by {row['second']}"
+    )
 
 
 def agreement_data(setups: Sequence[Setup]) -> pd.DataFrame:
@@ -234,14 +258,23 @@ def plot_agreement(frame: pd.DataFrame, title: str, path: Path) -> bool:
     lowest = np.floor(np.nanmin(shares) * 10) / 10
     with picture(path, title, size + 1.6 + 0.085 * longest, size + 0.4, matrix=True) as axes:
         image = axes.imshow(shares * 100, cmap="Blues", vmin=100 * min(lowest, 0.9), vmax=100)
+        tell_cells(image, lambda row, column: _agreement_said(shown[row], shown[column], shares[row, column]))
         axes.grid(False)
         axes.figure.colorbar(image, ax=axes, shrink=0.8, label="same prediction, % of test examples")
         axes.set_yticks(range(len(shown)), labels)
         axes.set_xticks(range(len(shown)), [str(number) for number in range(1, len(shown) + 1)])
+        for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+            tell_names(ticks, shown)
         if len(shown) <= MOST_ANNOTATED_SETUPS:
             dark = shares > (min(lowest, 0.9) + 1) / 2 + 0.05
             _annotate(axes, shares * 100, dark, ".0f")
     return True
+
+
+def _agreement_said(first: str, second: str, share: float) -> str:
+    """Return what a cell of the agreement says."""
+    who = f"seeds of {first}" if first == second else f"{first} and {second}"
+    return f"{who}: the same on {share:.1%} of the test examples" if np.isfinite(share) else f"{who}: one seed"
 
 
 def _annotate(axes: Axes, values: Floats, dark: NDArray[np.bool_], form: str) -> None:
@@ -249,5 +282,5 @@ def _annotate(axes: Axes, values: Floats, dark: NDArray[np.bool_], form: str) ->
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             text = f"{value:{form}}".replace("-", "−") if abs(value) >= 0.05 else "0"
-            colour = "white" if dark[row, column] else "black"
+            colour = ON_DARK if dark[row, column] else ON_LIGHT
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)

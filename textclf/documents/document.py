@@ -27,6 +27,7 @@ from textclf.documents.wording import thousands
 TEMPLATE = "page.html.j2"
 SCRIPT = "explorer.js"
 """Put into pages with an `Explorer`."""
+DRAWINGS_SCRIPT = "drawings.js"
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,20 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in a file, linked by Markdown and embedded in HTML."""
+    """A picture in a PNG, linked by Markdown; HTML has the SVG beside it, which tells more, or the picture itself."""
 
     path: Path
+    caption: str
+    alt: str
+    """What the picture shows, for readers who cannot see it."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that only pages have, such as one of a page that changes all the time."""
+
+    svg: str
+    """As `textclf.documents.drawing.as_svg` gives it."""
     caption: str
     alt: str
     """What the picture shows, for readers who cannot see it."""
@@ -209,8 +221,8 @@ class Explorer:
 
 
 Block = (
-    Heading | Paragraph | Bullets | Code | Table | Picture | Link | Details | Choice | Quote | Answer | Matrix | Tiles
-    | ConfusionTable | Explorer
+    Heading | Paragraph | Bullets | Code | Table | Picture | Drawing | Link | Details | Choice | Quote | Answer | Matrix
+    | Tiles | ConfusionTable | Explorer
 )  # fmt: skip
 
 
@@ -242,6 +254,18 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
     return shown(_template().render(title=title, blocks=blocks)).strip() + "\n"
 
 
+def with_link(page: str, said: str, link: Link) -> str:
+    """Return a page of `to_html` with a line below its title that leads elsewhere; one such line is there once.
+
+    Args:
+        page: The page.
+        said: What stands before the link.
+        link: Where it leads, relative to the page.
+    """
+    line = shown(str(Markup('<p class="leads">{} <a href="{}">{}</a></p>').format(said, quote(link.path), link.text)))
+    return page if line in page else page.replace("</h1>\n", f"</h1>\n{line}\n", 1)
+
+
 @functools.cache
 def _template() -> Template:
     """Return the page's template, compiled once in a process."""
@@ -250,10 +274,12 @@ def _template() -> Template:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, address=quote,
+        kind=lambda block: type(block).__name__, cell=_cell, key=_sort_key, data_uri=_data_uri, drawing=_drawing,
+        address=quote, svg=Markup,
         script_json=lambda value: Markup(script_json(value)),
     )  # fmt: skip
     environment.globals["explorer_script"] = Markup(loader.get_source(environment, SCRIPT)[0])
+    environment.globals["drawings_script"] = Markup(loader.get_source(environment, DRAWINGS_SCRIPT)[0])
     environment.globals["marks"] = MARKS
     return environment.get_template(TEMPLATE)
 
@@ -277,6 +303,8 @@ def _markdown(block: Block, folder: Path) -> str:
             return f"![{markdown(block.alt)}]({address})" + (
                 f"\n\n*{markdown(block.caption)}*" if block.caption else ""
             )
+        case Drawing():
+            return ""
         case Link():
             return f"[{markdown(block.text)}]({quote(block.path)})"
         case Details():
@@ -356,3 +384,11 @@ def _data_uri(path: Path) -> str:
     """Return a picture's bytes as an address."""
     kind = mimetypes.guess_type(path.name)[0] or "image/png"
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _drawing(path: Path) -> Markup:
+    """Return the SVG that was drawn with a picture, as `textclf.documents.drawing` writes it; empty where none was."""
+    try:
+        return Markup(path.with_suffix(".svg").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Markup("")

@@ -1,4 +1,4 @@
-"""Style of all plots, the PNG that they are written to, and names cut to fit."""
+"""Style of all plots, the PNG and SVG that they are written to, and names cut to fit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from textclf.documents.drawing import as_svg
+
 log = logging.getLogger(__name__)
 
 DPI = 130
+LETTER, KEY = 0.072, 0.55
+"""Width of a letter of a legend, and of its key with the gap, in inches."""
 COMPRESSION = 3
 """Of 0 to 9: as small a file as 6 with transparency, in half the time."""
 STYLE: Any = {
@@ -35,6 +40,8 @@ STYLE: Any = {
     "grid.color": "#e6e6e6",
     "axes.axisbelow": True,
     "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "textclf",
     "legend.fontsize": 9,
     # The palette of Okabe and Ito (2008), which colour-blind readers can distinguish too.
     "axes.prop_cycle": cycler(
@@ -123,8 +130,35 @@ def stacked_figure(path: Path, heights: Sequence[float], width: float = 5.6) -> 
         _write(canvas, path)
 
 
+@dataclass
+class Sketch:
+    """A figure of one plot that is drawn for a page alone."""
+
+    axes: Axes
+    svg: str = ""
+    """The drawing, once the figure is closed; empty where it has too many marks."""
+
+
+@contextmanager
+def sketch(width: float, height: float) -> Iterator[Sketch]:
+    """Open a figure of one plot that is no file: on leaving, its drawing is there."""
+    with _styled():
+        canvas = FigureCanvasAgg(Figure(figsize=(width, height), dpi=DPI, layout="constrained"))
+        made = Sketch(canvas.figure.add_subplot())
+        yield made
+        made.svg = _svg(canvas)
+
+
+def _svg(canvas: FigureCanvasAgg) -> str:
+    """Lay a figure out and draw it."""
+    layout = canvas.figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(canvas.figure)
+    return as_svg(canvas.figure) or ""
+
+
 def _write(canvas: FigureCanvasAgg, path: Path) -> None:
-    """Draw a figure and write it as PNG.
+    """Draw a figure and write it as PNG, and beside that as SVG for pages unless it has too many marks.
 
     `savefig` draws a figure with a layout twice, once for the layout alone, and keeps a transparency that these
     pictures do not have.
@@ -132,13 +166,24 @@ def _write(canvas: FigureCanvasAgg, path: Path) -> None:
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     picture.save(path, format="png", dpi=(DPI, DPI), compress_level=COMPRESSION)
+    svg = as_svg(canvas.figure)
+    if svg is None:
+        path.with_suffix(".svg").unlink(missing_ok=True)
+    else:
+        path.with_suffix(".svg").write_text(svg, encoding="utf-8")
 
 
 def legend_below(axes: Axes, columns: int) -> None:
-    """Put the legend of a plot under the whole figure, where it covers nothing."""
+    """Put the legend of a plot under the whole figure, where it covers nothing, in as many columns as fit."""
     whole = axes.get_figure(root=True)
     assert whole is not None
-    whole.legend(loc="outside lower center", ncols=columns)
+    longest = max(map(len, axes.get_legend_handles_labels()[1]), default=0)
+    whole.legend(loc="outside lower center", ncols=fitting_columns(longest, whole.get_figwidth(), columns))
+
+
+def fitting_columns(longest: int, width: float, most: int) -> int:
+    """Return how many columns a legend can have, from its longest label in characters and a width in inches."""
+    return max(1, min(most, int(width / (LETTER * longest + KEY))))
 
 
 def short(name: str, width: int = 24) -> str:

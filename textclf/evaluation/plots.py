@@ -19,7 +19,8 @@ from sklearn.metrics import (
 )
 from statsmodels.stats.proportion import proportion_confint
 
-from textclf.documents.plotting import figure, legend_below, short, stacked_figure
+from textclf.documents.drawing import ON_DARK, ON_LIGHT, tell, tell_along, tell_cells, tell_names
+from textclf.documents.plotting import figure, fitting_columns, legend_below, short, stacked_figure
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.calibration import Calibration
@@ -50,6 +51,9 @@ def plot_confusion_matrix(predictions: Predictions, path: Path) -> None:
     size = min(3.4 + 0.55 * len(names), 14)
     with figure(path, size + 1.0, size) as axes:
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        tell_cells(
+            image, lambda true, other: _confused(names[true], names[other], counts[true, other], counts[true].sum())
+        )
         axes.grid(False)
         axes.figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
         wrong = int(counts.sum() - np.trace(counts))
@@ -69,12 +73,20 @@ def plot_confusion_matrix(predictions: Predictions, path: Path) -> None:
             rotation_mode="anchor" if turned and len(shown) <= MOST_ANNOTATED else "default",
         )  # fmt: skip
         axes.set_yticks(ticks, shown, fontsize=size)
+        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+            tell_names(labels, names[::step])
         if len(names) <= MOST_ANNOTATED:
             for (row, column), count in np.ndenumerate(counts):
                 share = shares[row, column]
                 text = f"{count:,}\n{share:.0%}" if len(names) <= 8 else f"{count}"
-                colour = "white" if share > 0.65 else "black"
+                colour = ON_DARK if share > 0.65 else ON_LIGHT
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+
+
+def _confused(true: str, predicted: str, count: int, total: int) -> str:
+    """Return what a cell of a confusion matrix says."""
+    what = "is predicted right" if true == predicted else f"is taken for {predicted}"
+    return f"{true} {what} in {count:,} of {total:,} texts ({count / max(total, 1):.1%})"
 
 
 def plot_roc_curves(predictions: Predictions, path: Path) -> bool:
@@ -86,7 +98,12 @@ def plot_roc_curves(predictions: Predictions, path: Path) -> bool:
 
     def draw(axes: Axes, truth: NDArray[np.bool_], scores: NDArray[np.float32], name: str) -> None:
         wrong, right, _ = roc_curve(truth, scores)
-        axes.plot(wrong, right, label=f"{name} (AUC {roc_auc_score(truth, scores):.3f})", linewidth=1.8)
+        label = f"{short(name)} (AUC {roc_auc_score(truth, scores):.3f})"
+        (line,) = axes.plot(wrong, right, label=label, linewidth=1.8)
+        tell(line, name, name)
+        said = [f"{name}: {hit:.1%} of it found where {miss:.1%} of the others are taken for it"
+                for hit, miss in zip(right, wrong, strict=True)]  # fmt: skip
+        tell_along(axes, wrong, right, said, name)
 
     def finish(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", label="chance")
@@ -104,8 +121,12 @@ def plot_precision_recall_curves(predictions: Predictions, path: Path) -> bool:
 
     def draw(axes: Axes, truth: NDArray[np.bool_], scores: NDArray[np.float32], name: str) -> None:
         precision, recall, _ = precision_recall_curve(truth, scores)
-        label = f"{name} (AP {average_precision_score(truth, scores):.3f})"
-        axes.step(recall, precision, where="post", label=label, linewidth=1.8)
+        label = f"{short(name)} (AP {average_precision_score(truth, scores):.3f})"
+        (line,) = axes.step(recall, precision, where="post", label=label, linewidth=1.8)
+        tell(line, name, name)
+        said = [f"{name}: {found:.1%} found, {right:.1%} of what is taken for it right"
+                for found, right in zip(recall, precision, strict=True)]  # fmt: skip
+        tell_along(axes, recall, precision, said, name)
 
     def finish(axes: Axes) -> None:
         axes.set(xlabel="recall", ylabel="precision")
@@ -129,9 +150,11 @@ def _plot_curves(
     whose = f"of the class {short(names[classes[0]])}" if len(names) == 2 else "of each class against the rest"
     if left:
         whose = f"of {len(classes)} of {len(names)} classes, each against the rest"
-    with figure(path, height=4.2 + 0.22 * len(classes) / 2 + (0.6 if left else 0)) as axes:
+    longest = max(len(short(names[label])) for label in classes) + len(" (AUC 0.000)")
+    rows = len(classes) / fitting_columns(longest, 5.6, 2)
+    with figure(path, height=4.2 + 0.22 * rows + (0.6 if left else 0)) as axes:
         for label in classes:
-            name = short(predictions.label_names[label])
+            name = predictions.label_names[label]
             draw(axes, predictions.labels == label, predictions.probabilities[:, label], name)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
         finish(axes)
@@ -159,10 +182,11 @@ def plot_reliability(analysis: Analysis, path: Path) -> None:
     with stacked_figure(path, (4.0, 1.3)) as (shares, counts):
         shares.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="calibrated")
         colour = RED if effect.before.is_shown_wrong else GREY
-        _reliability(shares, effect.before, colour, "s", f"as trained (ECE {effect.before.ece:.3f})")
+        trained = f"as trained (ECE {effect.before.ece:.3f})"
+        tempered = f"temperature {effect.temperature:.2f}{condition} (ECE {effect.after.ece:.3f})"
+        _reliability(shares, effect.before, colour, "s", trained)
         if effect.temperature != 1.0:
-            label = f"temperature {effect.temperature:.2f}{condition} (ECE {effect.after.ece:.3f})"
-            _reliability(shares, effect.after, BLUE, "o", label)
+            _reliability(shares, effect.after, BLUE, "o", tempered)
         seen = "not shown to be off"
         if analysis.calibration.is_shown_wrong:
             seen = f"too {'sure' if analysis.calibration.overconfident else 'cautious'}"
@@ -170,10 +194,17 @@ def plot_reliability(analysis: Analysis, path: Path) -> None:
         legend_below(shares, 2)
         width = 1 / len(effect.before.bins)
         middles = [(one.low + one.high) / 2 for one in effect.before.bins]
-        counts.bar(middles, [one.count for one in effect.before.bins], width=width * 0.9, color=colour, alpha=0.45)
+        bars = counts.bar(
+            middles, [one.count for one in effect.before.bins], width=width * 0.9, color=colour, alpha=0.45
+        )
+        for bar, one in zip(bars, effect.before.bins, strict=True):
+            tell(bar, f"as trained: {one.count:,} texts between {one.low:.0%} and {one.high:.0%}", trained)
         if effect.temperature != 1.0:
             heights = [one.count for one in effect.after.bins]
-            counts.bar(middles, heights, width=width * 0.9, facecolor="none", edgecolor=BLUE, linewidth=1.2)
+            bars = counts.bar(middles, heights, width=width * 0.9, facecolor="none", edgecolor=BLUE, linewidth=1.2)
+            for bar, one in zip(bars, effect.after.bins, strict=True):
+                words = f"with the temperature: {one.count:,} texts between {one.low:.0%} and {one.high:.0%}"
+                tell(bar, words, tempered)
         lowest = min(one.low for one in (*effect.before.bins, *effect.after.bins) if one.count)
         counts.set(xlabel="top probability", ylabel="examples", xlim=(lowest - 0.01, 1.01))
         counts.yaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -186,9 +217,19 @@ def _reliability(axes: Axes, calibration: Calibration, colour: str, marker: str,
     counts = np.array([one.count for one in held])
     low, high = proportion_confint(np.round(y * counts), counts, method="wilson")
     gaps = np.maximum(np.array([y - low, high - y]), 0)
-    axes.errorbar(
+    drawn = axes.errorbar(
         x, y, yerr=gaps, color=colour, marker=marker, markersize=4.5, linewidth=1.2, elinewidth=0.8, label=label
     )
+    said = [
+        f"{label.partition(' (')[0]}: {right:.1%} right where the top probability is {sure:.1%} on average\n"
+        f"95 % interval {ends[0]:.1%} to {ends[1]:.1%}, {count:,} texts"
+        for right, sure, count, *ends in zip(y, x, counts, low, high, strict=True)
+    ]
+    line, _, intervals = drawn.lines
+    assert line is not None
+    tell(line, said, label)
+    for one in intervals:
+        tell(one, [], label)
 
 
 def plot_coverage(analysis: Analysis, path: Path) -> None:
@@ -199,14 +240,19 @@ def plot_coverage(analysis: Analysis, path: Path) -> None:
     with figure(path, 5.8, 4.0) as axes:
         axes.fill_between(coverage, low, high, color=BLUE, alpha=0.15, linewidth=0, label="95 % interval")
         axes.plot(coverage, accuracy, color=BLUE, linewidth=1.8, label="accuracy of the answers", drawstyle="steps-pre")
+        said = [
+            f"{right:.1%} right of the {share:.0%} surest texts ({count:,.0f})\n95 % interval {bottom:.1%} to {top:.1%}"
+            for share, right, count, bottom, top in zip(coverage, accuracy, counts, low, high, strict=True)
+        ]
+        tell_along(axes, coverage, accuracy, said)
         for one in analysis.answers:
             marker, colour = MARKS[one.wanted]
             if one.test is None or one.test.right.value is None:
                 continue
             label = f"threshold for {one.share:.0%} {one.wanted.value}"
-            axes.plot(
-                one.test.answered.value or 0.0, one.test.right.value, marker, color=colour, markersize=8, label=label
-            )
+            answered, right = one.test.answered.value or 0.0, one.test.right.value
+            (point,) = axes.plot(answered, right, marker, color=colour, markersize=8, label=label)
+            tell(point, f"{label}: {answered:.1%} answered, {right:.1%} of these right")
             if one.wanted is Wanted.precision:
                 axes.axhline(one.share, color=colour, linewidth=0.8, linestyle="--")
             elif one.wanted is Wanted.coverage:
@@ -235,11 +281,14 @@ def plot_slices(analysis: Analysis, path: Path) -> bool:
             low, high = one.right.interval
             colour, marker = (RED, "D") if one.is_worse else (BLUE, "o")
             axes.plot([low, high], [place, place], color=colour, linewidth=1.4)
-            axes.plot(one.right.value or 0.0, place, marker, color=colour, markersize=5.5)
+            (point,) = axes.plot(one.right.value or 0.0, place, marker, color=colour, markersize=5.5)
+            words = f"{one.by} {one.value}: {one.right.value or 0.0:.1%} of {one.right.total:,} texts right"
+            tell(point, f"{words}\n95 % interval {low:.1%} to {high:.1%}")
         axes.axvline(analysis.accuracy.value or 0, color=GREY, linestyle=":", label="all examples")
         if any(one.is_worse for one in shown):
             axes.plot([], [], "D", color=RED, markersize=5.5, label="worse than the rest beyond chance")
         axes.set_yticks(range(len(shown)), [f"{one.by}: {short(one.value)} (n {one.right.total:,})" for one in shown])
+        tell_names(axes.get_yticklabels(), [f"{one.by}: {one.value}" for one in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel("accuracy, 95 % interval")
         worse = [f"{one.by} {short(one.value)}" for one in shown if one.is_worse]
@@ -276,9 +325,15 @@ def plot_class_scores(predictions: Predictions, path: Path) -> bool:
         )
         for key, marker, colour in [("precision", "<", GREEN), ("recall", ">", RED), ("f1", "o", BLUE)]:
             label = "F1" if key == "f1" else key
-            axes.plot(scores[key][order], places, marker, color=colour, markersize=5.5, label=label)
+            (line,) = axes.plot(scores[key][order], places, marker, color=colour, markersize=5.5, label=label)
+            tell(
+                line,
+                [f"{names[k]}: {label} {scores[key][k]:.3f}, {int(scores['support'][k]):,} texts" for k in order],
+                label,
+            )
         ticks = [f"{short(names[k])} (n {int(scores['support'][k]):,})" for k in order]
         axes.set_yticks(places, ticks)
+        tell_names(axes.get_yticklabels(), [names[k] for k in order])
         axes.set_ylim(len(order) - 0.4, -0.6)
         whose = "each class" if len(order) == len(names) else f"the {len(order)} weakest of {len(names)} classes"
         axes.set(title=f"Precision, recall and F1 of {whose}", xlabel="score on the test split", xlim=(None, 1.01))

@@ -180,6 +180,26 @@ def write_manifest(folder: Path, without: Iterable[str] = ()) -> None:
     write_json(folder / MANIFEST_FILE, {"files": files})
 
 
+def replace_vouched(folder: Path, name: str, text: str) -> None:
+    """Replace a text that a folder's manifest vouches for, in the manifest too.
+
+    Meanwhile the manifest does not name it, so that whatever ends the process the folder's other files are still whole
+    by it.
+
+    Args:
+        folder: A folder with a manifest.
+        name: The file, by its path from the folder.
+        text: What it is to hold.
+    """
+    content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    content["files"].pop(name, None)
+    write_json(folder / MANIFEST_FILE, content)
+    write_text(folder / name, text)
+    content["files"][name] = {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)}
+    content["files"] = dict(sorted(content["files"].items()))
+    write_json(folder / MANIFEST_FILE, content)
+
+
 def manifest_problem(
     folder: Path, names: Iterable[str] | None = None, digest_of: Callable[[Path], str] = digest
 ) -> str | None:

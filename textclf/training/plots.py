@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from textclf.documents.drawing import tell, tell_along
 from textclf.documents.plotting import figure, legend_below
 from textclf.evaluation.plots import BLUE, GREEN, RED
 from textclf.training.result import FitResult
@@ -25,9 +26,16 @@ def plot_training_curves(fit: FitResult, objective: str, path: Path) -> bool:
         if fit.step_losses:
             at, losses = zip(*fit.step_losses, strict=True)
             axes.plot(at, losses, color=BLUE, alpha=0.3, linewidth=1, label="training, single steps")
-        axes.plot(steps, [e.train_loss for e in fit.epochs], "o-", color=BLUE, label="training, mean of epoch")
+            said = [f"step {step:,}: training loss {loss:.4f}" for step, loss in fit.step_losses]
+            tell_along(axes, at, losses, said)
+        means = [e.train_loss for e in fit.epochs]
+        (line,) = axes.plot(steps, means, "o-", color=BLUE, label="training, mean of epoch")
+        tell(line, [f"epoch {e.epoch}: training loss {e.train_loss:.4f}" for e in fit.epochs], "training")
         validation = [epoch.metrics.get("validation/log_loss", np.nan) for epoch in fit.epochs]
-        axes.plot(steps, validation, "o-", color=RED, label="validation")
+        (line,) = axes.plot(steps, validation, "o-", color=RED, label="validation")
+        scores = [f", {objective} {e.metrics[objective]:.4f}" if objective in e.metrics else "" for e in fit.epochs]
+        epochs = zip(fit.epochs, validation, scores, strict=True)
+        tell(line, [f"epoch {e.epoch}: validation loss {loss:.4f}{score}" for e, loss, score in epochs], "validation")
         best = next(epoch for epoch in fit.epochs if epoch.epoch == fit.best_epoch)
         kept = f"kept: {objective} {best.metrics.get(objective, float('nan')):.3f}"
         axes.axvline(best.step, color=GREEN, linestyle="--", linewidth=1.4, label=kept)

@@ -3,16 +3,23 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
+import pytest
 from filelock import FileLock
 
 from tests.experiment.leaderboard.folders import failed, finished, sweep
 from tests.experiment.leaderboard.test_entries import damaged
 from textclf.experiment.leaderboard import home
+from textclf.experiment.leaderboard.entries import read_entries
 from textclf.experiment.leaderboard.home import LOCK, MARK, MOST_OPEN, MOST_ROWS, PAGE, update_home, write_home
+from textclf.experiment.leaderboard.ranking import rankings
+from textclf.experiment.leaderboard.trend import trend_drawing
 from textclf.tracking.lease import take_lease
+from textclf.tracking.mlflow.journal import Journal
+from textclf.tracking.run_start import RunStart, write_started
 
 EVIL = "<script>alert(1)</script>\"'&"
 
@@ -97,6 +104,56 @@ def test_a_sweep_under_way_says_how_far_it_is(tmp_path):
         lease.give_back()
     assert re.search(r"Under way .* a study under way – 1 1 0 2 about ", text)
     assert "a study stopped – 1 1 0 2 –" in shown(tmp_path)[1]
+
+
+def test_a_sweep_under_way_names_what_runs_and_draws_its_validation_so_far(tmp_path):
+    folder = sweep(tmp_path / "s", "a <b>study</b>", 4)
+    start = RunStart("bert/seed1", "f", {"objective": "validation/macro_f1"}, {}, "c", "2026-01-01T10:00:00")
+    for number, name in enumerate(("bert/seed1", EVIL)):
+        (folder / f"job{number}").mkdir()
+        write_started(folder / f"job{number}", replace(start, name=name))
+    journal = Journal(folder / "job0")
+    journal.begin(name="bert")
+    for step, score in ((10, 0.5), (20, 0.625)):
+        journal.append("metrics", time=1, step=step, metrics={"validation/macro_f1": score, "validation/loss": 9.0})
+    leases = [take_lease(place) for place in (folder, folder / "job0", folder / "job1")]
+    try:
+        (running, _) = (one for one in read_entries(tmp_path, keep=False).open)
+        page, text = shown(tmp_path)
+    finally:
+        for lease in leases:
+            lease.give_back()
+        journal.close()
+    assert (running.metric, running.points) == ("macro_f1", ((10, 0.5), (20, 0.625)))
+    assert "running now: bert/seed1 (job0), &lt;script&gt;" in text
+    assert 'aria-label="Validation macro F1 by step of the runs under way."' in page
+    assert "<script>alert" not in page
+    assert "running now" not in shown(tmp_path)[1]  # nobody is at work any more
+
+
+def trend(tmp_path):
+    for day, score in ((1, 0.5), (2, 0.7), (3, 0.6), (5, 0.8)):
+        started = f"2026-01-0{day}T10:00:00+00:00"
+        finished(tmp_path / f"run{day}", given=(f"model.alpha={day}",), score=score, started=started)
+    return rankings(read_entries(tmp_path, keep=False).finished, [])[0]
+
+
+@pytest.mark.drawn
+def test_the_best_score_so_far_is_drawn_by_date(tmp_path):
+    drawn = trend_drawing(trend(tmp_path))
+    told = re.findall("<title>([^<]*)</title>", drawn.svg)
+    assert [re.findall(r"alpha=(\d).*, (.*)\n2026-01-0(\d)", one)[0] for one in told] == [
+        ("3", "a run", "3"), ("1", "the best so far", "1"), ("2", "the best so far", "2"), ("5", "the best so far", "5"),
+    ]  # fmt: skip
+    assert "bayes alpha=5, seed 1: 0.8000" in told[-1]
+
+
+def test_two_runs_or_one_moment_are_no_trend(tmp_path):
+    ranking = trend(tmp_path)
+    assert trend_drawing(ranking) is not None
+    assert trend_drawing(replace(ranking, rows=ranking.rows[:2])) is None
+    same = [replace(row, runs=tuple(replace(run, started="2026-01-01") for run in row.runs)) for row in ranking.rows]
+    assert trend_drawing(replace(ranking, rows=tuple(same))) is None
 
 
 def test_the_page_is_bounded(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +11,14 @@ import streamlit as st
 
 from textclf.app import markup
 from textclf.app.pages import common
-from textclf.documents.document import Block, Cell, Choice, Heading, Paragraph, Table
+from textclf.documents.document import Block, Cell, Choice, Drawing, Heading, Paragraph, Table, to_html
 from textclf.experiment.leaderboard.entries import read_entries
 from textclf.experiment.leaderboard.home import PAGE, home_blocks
 
 EVERY = "all"
+BOX = re.compile(r'viewBox="0 0 [\d.]+ ([\d.]+)"')
+PIXELS, UNDER = 4 / 3, 70
+"""Pixels of a point, and those that a caption takes."""
 
 
 def page() -> None:
@@ -44,12 +49,24 @@ def _show(blocks: Sequence[Block]) -> None:
                 common.show(markup.paragraph(block.text))
             case Table():
                 common.show(markup.table(_without_links(block)))
+            case Drawing():
+                _draw(block)
             case Choice():
                 names = list(dict.fromkeys(name for name, _ in block.parts))
                 chosen = st.selectbox(block.label, [EVERY, *names]) if len(names) > 1 else EVERY
                 for name, inner in block.parts:
                     if chosen in (EVERY, name):
                         _show(inner)
+
+
+def _draw(block: Drawing) -> None:
+    """Show a drawing as a page in a frame of its own origin: Streamlit takes no SVG into its own page."""
+    box = BOX.search(block.svg)
+    if box is None:
+        return
+    page = to_html("", [block]).replace("</style>", "main { padding: 0; } figure { margin: 0; }</style>", 1)
+    address = f"data:text/html;charset=utf-8;base64,{base64.b64encode(page.encode()).decode()}"
+    st.iframe(address, height=round(float(box[1]) * PIXELS) + UNDER, alt=block.alt)
 
 
 def _without_links(table: Table) -> Table:

@@ -21,6 +21,7 @@ from textclf.experiment.notes import is_collapsed, tests_on
 from textclf.experiment.sweep.status import COMPARISON, SWEEP_FILE, read_status, read_statuses, read_sweep, seconds_left
 from textclf.system.files import MANIFEST_FILE, write_text
 from textclf.tracking.lease import LEASE_FILE, at_work
+from textclf.tracking.mlflow.journal import read_state
 from textclf.tracking.record import (
     RUN_FILE,
     STARTED_FILE,
@@ -99,6 +100,10 @@ class OpenEntry:
     """Time of the last change, in seconds since 1970."""
     log: bool = False
     """Whether its log is there."""
+    metric: str = ""
+    """Of a running one, the metric that it is selected by, without its split."""
+    points: tuple[tuple[int, float], ...] = ()
+    """Of a running one whose tracker keeps a journal, step and value of that metric on validation, the latest."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +185,20 @@ def _run(
         there = REPORT_PAGE in names
         return entry if entry.report == there else _with(entry, report=there)
     running = LEASE_FILE in names and at_work(Path(path)) is not None
-    return _with(entry, log=LOG_FILE in names, **({"state": "running", "why": ""} if running else {}))
+    entry = _with(entry, log=LOG_FILE in names)
+    return _with(entry, state="running", why="", **_course(Path(path))) if running else entry
+
+
+def _course(path: Path) -> dict[str, Any]:
+    """Return the validation scores so far of a run under way; nothing where none are recorded."""
+    with contextlib.suppress(ArtifactError, OSError, AttributeError, ValueError):
+        started = read_started(path)
+        if started is not None:
+            objective = str(started.config.get("objective", ""))
+            points = read_state(path).points.of(objective)
+            finite = tuple((step, value) for step, value in sorted(points.items()) if math.isfinite(value))
+            return {"metric": objective.partition("/")[2], "points": finite}
+    return {}
 
 
 def _with(entry: Any, **changes: Any) -> Any:
@@ -315,8 +333,7 @@ def _from_cache(known: dict[str, Any]) -> Any:
     """Return an entry as it was read before; none where it is of another shape."""
     try:
         content = {name: value for name, value in known.items() if name not in ("stamp", "kind")}
-        if "given" in content:
-            content["given"] = tuple(content["given"])
+        content |= {name: tuple(content[name]) for name in ("given", "points") if name in content}
         return KINDS[known["kind"]](**content)
     except (KeyError, TypeError):
         return None

@@ -27,6 +27,7 @@ from textclf.documents.document import (
     to_html,
 )
 from textclf.documents.wording import MISSING, duration, in_milliseconds, in_seconds, interval, megabytes, spread
+from textclf.errors import listed
 from textclf.evaluation.metric_names import higher_is_better, metric_label
 from textclf.experiment.leaderboard.entries import (
     LOG_FILE,
@@ -56,6 +57,10 @@ MOST_TOTAL = 600
 MOST_SWEEPS = 50
 MOST_OPEN = 50
 """Runs that are named which have not finished."""
+MOST_TRENDS = 3
+"""Test sets whose trend is drawn, those with the newest runs: each costs every run about 0.15 s at its end."""
+MOST_NAMED = 8
+"""Running jobs of a sweep that are named."""
 MOST_LINKS = 12
 """Runs of a setup that are linked."""
 STATES = ("running", "failed", "interrupted", "unreadable")
@@ -105,6 +110,8 @@ def home_blocks(found: Entries) -> list[Block]:
     live = [sweep for sweep in found.sweeps if sweep.live]
     if live:
         blocks += [Heading(2, "Under way"), _sweeps_table(live, found)]
+        for sweep in live:
+            blocks += _running_blocks(sweep, found)
     if tests:
         blocks += [Heading(2, "Leaderboard"), Paragraph(RANKED), *_rankings(tests, found.sweeps)]
     rest = sorted((sweep for sweep in found.sweeps if not sweep.live), key=lambda sweep: -sweep.began)
@@ -139,20 +146,32 @@ def _more(number: int, what: str) -> list[Block]:
     return [Paragraph(f"{number:,} older {what} are not shown.")] if number > 0 else []
 
 
+def _running_blocks(sweep: SweepEntry, found: Entries) -> list[Block]:
+    """Return what is running of a sweep now, and how that does on validation so far as it is recorded."""
+    from textclf.experiment.leaderboard.trend import live_drawing  # matplotlib is loaded where there is a picture
+
+    running = [run for run in found.open if run.state == "running" and run.folder.startswith(f"{sweep.folder}/")]
+    if not running:
+        return []
+    names = listed([f"{run.name} ({run.folder.rpartition('/')[2]})" for run in running], MOST_NAMED)
+    drawing = live_drawing(sweep.name, running)
+    return [Paragraph(f"{sweep.name}, running now: {names}."), *([drawing] if drawing else [])]
+
+
 def _rankings(tests: Sequence[Ranking], sweeps: Sequence[SweepEntry]) -> list[Block]:
     compared = {sweep.folder for sweep in sweeps if sweep.comparison}
     parts: list[tuple[str, tuple[Block, ...]]] = []
     left = MOST_TOTAL
-    for ranking in tests:
+    for number, ranking in enumerate(tests):
         if left <= 0:
             break
         shown = min(left, MOST_ROWS)
-        parts.append((ranking.dataset, _ranking_blocks(ranking, shown, compared)))
+        parts.append((ranking.dataset, _ranking_blocks(ranking, shown, compared, number < MOST_TRENDS)))
         left -= min(shown, len(ranking.rows))
     return [Choice("Data set", tuple(parts)), *_more(len(tests) - len(parts), "test sets")]
 
 
-def _ranking_blocks(ranking: Ranking, most: int, compared: set[str]) -> tuple[Block, ...]:
+def _ranking_blocks(ranking: Ranking, most: int, compared: set[str], trend: bool) -> tuple[Block, ...]:
     label = metric_label(ranking.metric)
     examples = f"{ranking.examples:,} examples"
     tested = f"cross-validated, {ranking.folds} of {examples}" if ranking.folds else f"{examples} to test on"
@@ -180,6 +199,11 @@ def _ranking_blocks(ranking: Ranking, most: int, compared: set[str]) -> tuple[Bl
     blocks: list[Block] = [Heading(3, f"{ranking.dataset}: {tested}"), table]
     if len(ranking.rows) > most:
         blocks.append(Paragraph(f"{len(ranking.rows) - most:,} setups with lower ranks are not shown."))
+    if trend and sum(len(row.runs) for row in ranking.rows) > 1:
+        from textclf.experiment.leaderboard.trend import trend_drawing  # matplotlib is loaded where there is a picture
+
+        drawing = trend_drawing(ranking)
+        blocks += [drawing] if drawing else []
     return tuple(blocks)
 
 

@@ -180,6 +180,10 @@ class Points:
                 self._passed[name] = max(step, self._passed.get(name, step))
         return found
 
+    def of(self, name: str) -> dict[int, float]:
+        """Return the values of a name by step, the latest `REMEMBERED`; empty where it has none."""
+        return dict(self._values.get(name, {}))
+
     def highest(self, name: str) -> int:
         """Return the highest step of a name, -1 where it has none."""
         return self._highest.get(name, -1)
