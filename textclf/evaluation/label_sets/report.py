@@ -72,11 +72,8 @@ def set_mistake_blocks(
     """
     blocks: list[Block] = [Paragraph(f"{count:,} of {total:,} texts are not given exactly their labels.")]
     if mistakes:
-        columns = (Column("text"), Column("missed"), Column("added"), Column("off by", numeric=True))
-        rows = tuple(
-            (one.text, ", ".join(one.missed), ", ".join(one.added), decimals(one.surprise, 2))
-            for one in mistakes[:MOST_SHOWN]
-        )
+        columns = (Column("text"), Column("what is wrong"), Column("off by", numeric=True))
+        rows = tuple((one.text, _wrong(one), decimals(one.surprise, 2)) for one in mistakes[:MOST_SHOWN])
         blocks.append(Table(columns, rows, "Those it was surest of; off by: of the label that is most wrong"))
     if swapped:
         said = tuple(
@@ -84,3 +81,9 @@ def set_mistake_blocks(
         )
         blocks.append(Bullets(said))
     return blocks
+
+
+def _wrong(one: SetMistake) -> str:
+    """Return what is wrong with the labels that a text is given."""
+    parts = (("missed", one.missed), ("added", one.added))
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in parts if names)
