@@ -44,6 +44,7 @@ from textclf.data.labels import (
 from textclf.data.options import DatasetOptions, FilesDataset, UnknownLabels
 from textclf.data.partitions import joined, make_folds
 from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
+from textclf.data.readers.exports import labels_in
 from textclf.data.readers.source import SAMPLED_ROWS
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
 from textclf.data.selection import select_rows, take_rows
@@ -279,7 +280,8 @@ def check_known(
         if len(unknown):
             row = int(unknown[0])
             value = raw[split].data.column(options.label_column)[row].as_py()
-            value = next((one for one in value if str(one) not in names), value) if isinstance(value, list) else value
+            inner = labels_in(value)
+            value = next((one for one in inner if str(one) not in names), value) if isinstance(inner, list) else value
             close = looks_like(str(value), names)
             merge = " dataset.on_similar_labels=merge takes them as one." if close else ""
             more = f" (and {len(unknown) - 1:,} more rows)" if len(unknown) > 1 else ""
