@@ -167,7 +167,7 @@ class TokenizedDataset(Dataset[int]):
         self,
         classifier: TransformerClassifier,
         tokens: TokenizedTexts,
-        labels: NDArray[np.int64] | NDArray[np.bool_],
+        labels: NDArray,
     ):
         """Take the examples.
 

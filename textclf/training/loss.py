@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -84,7 +83,7 @@ class SetLoss:
 def make_loss(
     balance: Balance,
     label_smoothing: float,
-    labels: NDArray[np.int64] | NDArray[np.bool_],
+    labels: NDArray,
     num_labels: int,
     device: torch.device,
 ) -> Loss | SetLoss:
