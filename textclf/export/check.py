@@ -84,8 +84,9 @@ class Check:
         """Return both classifiers side by side, for a person."""
         a, b = self.original, self.exported
         what = "training" if self.trained_on else "test"
+        kind = "subset accuracy" if self.sets else "accuracy"
         rows = [
-            [f"{what} {'subset ' if self.sets else ''}accuracy", f"{a.accuracy:.4f}", f"{b.accuracy:.4f}", ""],
+            [f"{what} {kind}", f"{a.accuracy:.4f}", f"{b.accuracy:.4f}", ""],
             [f"{what} macro F1", f"{a.macro_f1:.4f}", f"{b.macro_f1:.4f}", f"{0.0 - self.loss_points:+.2f} points"],
             [
                 "size, MB",
@@ -112,9 +113,9 @@ class Check:
 
     def summary(self) -> str:
         """Describe in a sentence how far the two agree."""
-        what = "training" if self.trained_on else "test"
+        what, same = "training" if self.trained_on else "test", "labels" if self.sets else "label"
         return (
-            f"On {self.examples:,} of {self.of:,} {what} examples both give the same {'labels' if self.sets else 'label'} to "
+            f"On {self.examples:,} of {self.of:,} {what} examples both give the same {same} to "
             f"{percent(self.agreement)} ({self.newly_wrong} newly wrong, {self.newly_right} newly right); "
             f"probabilities differ by {self.difference:.2g} at most."
         )

@@ -87,8 +87,12 @@ def _check_answer(classifier: Classifier, directory: Path) -> None:
             f"{directory} is damaged: its classifier cannot predict ({type(error).__name__}: {first_line(error)})"
         ) from error
     right = found.shape == (len(TRIED), len(classifier.label_names)) and bool(np.isfinite(found).all())
-    if not right or found.min() < 0 or float(abs(found.sum(axis=1) - 1).max()) > ROUNDING:
+    if right and classifier.has_sets:  # each label has a probability of its own
+        right = float(found.max()) <= 1
+    elif right:
+        right = float(abs(found.sum(axis=1) - 1).max()) <= ROUNDING
+    if not right or found.min() < 0:
         raise ArtifactError(
             f"{directory} is damaged: for two texts it gives {cut(str(found.tolist()))}, which are no probabilities of "
-            f"its {len(classifier.label_names):,} classes."
+            f"its {len(classifier.label_names):,} {'labels' if classifier.has_sets else 'classes'}."
         )
