@@ -75,7 +75,8 @@ class SetLoss:
             logits, targets, reduction="none", pos_weight=self.positive_weights
         )  # (n, num_labels)
         if self.focal_gamma is not None:
-            missed = (labels - logits.sigmoid()).abs()
+            given = logits.sigmoid()
+            missed = labels * (1 - given) + (1 - labels) * given
             losses = losses * missed.clamp(min=1e-6) ** self.focal_gamma
         return losses.mean(dim=1).sum()
 
