@@ -9,8 +9,9 @@ from tests.models.embeddings.encoders import options_of, write_encoder
 from textclf import load_classifier
 from textclf.errors import ArtifactError
 from textclf.evaluation.label_sets.predictions import set_prediction_table, set_predictions
+from textclf.export.card import describe_classifier, differences
 from textclf.export.check import compare_classifiers, examples_of
-from textclf.export.evidence import read_origin
+from textclf.export.evidence import gather, read_analysis, read_origin
 from textclf.export.export_run import ExportOptions, export
 from textclf.export.onnx import write_pipeline
 from textclf.models.options import ClassicalModel, TransformerModel
@@ -76,7 +77,7 @@ def test_every_family_gives_the_same_sets_as_a_graph(family, tiny_checkpoint, tm
 def test_calibrated_classifiers_of_each_label_have_a_graph(classifier, tmp_path):
     original = classical(classifier)
     (tmp_path / "onnx").mkdir()
-    write_pipeline(original, tmp_path / "onnx")  # pyright: ignore[reportArgumentType]
+    write_pipeline(original, tmp_path / "onnx")
     texts = make_set_data().test["text"][:]
     found = load_classifier(tmp_path / "onnx").predict_proba(texts)
     np.testing.assert_allclose(found, original.predict_proba(texts), atol=1e-5)
@@ -116,3 +117,21 @@ def test_the_check_counts_sets_and_tells_of_them(tiny_checkpoint, tmp_path):
     origin = read_origin(tmp_path / "export.json")
     assert origin is not None
     assert "subset accuracy 0.2500, macro F1 0.5000, and the labels of the original on 50.0 %" in origin.check
+
+
+def test_a_card_says_labels_and_their_thresholds(tiny_checkpoint, tmp_path, caplog):
+    evidence = gather(run_of(transformer(tiny_checkpoint), tmp_path))
+    assert "It gives texts any number of 3 labels: good, seat, light." in describe_classifier(evidence)
+    assert any("good 0.45, seat 0.50, light 0.30" in said for said in differences(evidence.description))
+    write_json(tmp_path / "analysis.json", {"usual_set": [], "exact": {}})
+    assert read_analysis(tmp_path / "analysis.json") is None
+    assert not caplog.records
+
+
+def test_a_saved_classifier_of_sets_must_give_probabilities(tmp_path, monkeypatch):
+    reference = run_of(classical(), tmp_path)
+    kind = type(load_classifier(reference.classifier))
+    broken = lambda self, texts, pairs=None: np.full((len(texts), 3), 1.5, np.float32)  # noqa: E731
+    monkeypatch.setattr(kind, "probabilities", broken)
+    with pytest.raises(ArtifactError, match="no probabilities of its 3 labels"):
+        load_classifier(reference.classifier)

@@ -81,7 +81,7 @@ def test_a_label_weighs_as_much_as_its_absence_within_bounds():
     assert loss.positive_weights is not None
     assert (loss.positive_weights.tolist()[1], loss.label_smoothing, loss.focal_gamma) == (9.0, 0.1, None)
     focal = make_loss(Balance(Imbalance.focal, 3.0), 0.0, has, 4, torch.device("cpu"))
-    assert (focal.focal_gamma, focal.positive_weights) == (3.0, None)  # pyright: ignore[reportAttributeAccessIssue]
+    assert (focal.focal_gamma, focal.positive_weights) == (3.0, None)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_each_engine_learns_sets_in_each_precision(engine, precision, tiny_check
     found = classifier.predict_proba(TEXTS)
     assert found.dtype == np.float32
     assert ((found > 0.5) == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 0]]).mean() > 0.8
-    named = [set(one.labels) for one in classifier.predict(TEXTS)]  # pyright: ignore[reportAttributeAccessIssue]
+    named = [set(one.labels) for one in classifier.predict(TEXTS)]
     assert named == [{SET_NAMES[k] for k in np.flatnonzero(row >= 0.5)} for row in found]
 
 
@@ -216,11 +216,11 @@ def test_guessing_costs_what_the_loss_makes_of_it(tiny_checkpoint):
     data = make_set_data()
     stability = StabilityMonitor(tiny(tiny_checkpoint, data), data, TorchTrainer(), lambda value: value)
     for smoothing in (0.0, 0.2):
-        stability.expect(Plan(), SetLoss(smoothing))  # pyright: ignore[reportArgumentType]
+        stability.expect(Plan(), SetLoss(smoothing))
         assert stability.guessing == pytest.approx(math.log(2))
-    stability.expect(Plan(), SetLoss(focal_gamma=2.0))  # pyright: ignore[reportArgumentType]
+    stability.expect(Plan(), SetLoss(focal_gamma=2.0))
     assert stability.guessing == pytest.approx(0.25 * math.log(2))
-    stability.expect(Plan(), SetLoss(positive_weights=torch.full((3,), 3.0)))  # pyright: ignore[reportArgumentType]
+    stability.expect(Plan(), SetLoss(positive_weights=torch.full((3,), 3.0)))
     share = label_sets_of(data.train, 3).mean()
     assert stability.guessing == pytest.approx((1 + 2 * share) * math.log(2))
 

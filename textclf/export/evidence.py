@@ -100,10 +100,10 @@ def read_analysis(path: Path) -> Analysis | None:
     """Read the error analysis of a run, but its texts.
 
     Returns:
-        The analysis; none where the file is missing, damaged or of another version of textclf.
+        The analysis; none where the file is missing, damaged, of sets of labels or of another version of textclf.
     """
     content = _json(path)
-    if content is None:
+    if content is None or "usual_set" in content:  # of sets of labels, which has other parts
         return None
     try:
         return _restored(Analysis, content | dict.fromkeys(NOT_PUBLISHED, ()))
