@@ -221,6 +221,8 @@ def describe_classifier(evidence: Evidence) -> str:
     reads = {True: "pairs of texts", False: "texts", None: "texts, or pairs of texts,"}[description.has_pairs]
     names = description.label_names
     text = f"It puts {reads} into {len(names)} classes: {listed(names)}."
+    if description.thresholds is not None:
+        text = f"It gives {reads} any number of {len(names)} labels: {listed(names)}."
     if record is None:
         return f"{text} It is of the family {description.family}."
     model = record.config.get("model", {})
@@ -289,6 +291,12 @@ def differences(description: Description) -> Iterator[str]:
         f"Only with truncation=True does the pipeline cut texts longer than {options['max_length']} tokens; textclf "
         f"always does."
     )
+    if description.thresholds is not None:
+        least = zip(description.label_names, description.thresholds, strict=True)
+        yield (
+            f"The pipeline gives the probability of each label; textclf gives the labels whose probability reaches a "
+            f"threshold that was chosen on validation: {listed(f'{name} {value:.2f}' for name, value in least)}."
+        )
     if description.temperature != 1.0:
         yield (
             f"textclf divides the logits by {description.temperature:.3f} (temperature scaling); the pipeline does "

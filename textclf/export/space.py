@@ -130,4 +130,7 @@ def _description(evidence: Evidence) -> str:
     """Return what stands above the page."""
     names = evidence.description.label_names
     what = "a pair of texts" if evidence.description.has_pairs else "a text"
-    return f"Puts {what} into one of {len(names)} classes: {listed(names)}. {verdict(evidence)}"
+    does = f"Puts {what} into one of {len(names)} classes"
+    if evidence.description.thresholds is not None:
+        does = f"Says which of {len(names)} labels {what} has"
+    return f"{does}: {listed(names)}. {verdict(evidence)}"
