@@ -8,7 +8,7 @@ from tests.conftest import make_set_data
 from tests.models.embeddings.encoders import options_of, write_encoder
 from textclf import load_classifier
 from textclf.errors import ArtifactError
-from textclf.evaluation.label_sets.predictions import set_prediction_table, set_predictions
+from textclf.evaluation.label_sets.set_predictions import set_prediction_table, set_predictions
 from textclf.export.card import describe_classifier, differences
 from textclf.export.check import compare_classifiers, examples_of
 from textclf.export.evidence import gather, read_analysis, read_origin

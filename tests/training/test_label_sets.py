@@ -20,7 +20,7 @@ from tests.training.checkpoints.resuming import FAST, cut_off, differences, fit,
 from textclf import load_classifier
 from textclf.data.dataset import label_sets_of
 from textclf.errors import ArtifactError, DataError
-from textclf.evaluation.label_sets.predictions import set_predictions
+from textclf.evaluation.label_sets.set_predictions import set_predictions
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.experiment import run_experiment
 from textclf.models.options import Balance, Imbalance, LongText, TransformerModel

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.data.options import LANGUAGE_COLUMN
-from textclf.evaluation.label_sets.metrics import evaluate_sets
-from textclf.evaluation.label_sets.predictions import SetPredictions, set_predictions
+from textclf.evaluation.label_sets.set_metrics import evaluate_sets
+from textclf.evaluation.label_sets.set_predictions import SetPredictions, set_predictions
 from textclf.evaluation.metrics import evaluate_predictions
 from textclf.evaluation.predictions import Predictions
 from textclf.models.embeddings.vector_cache import VECTORS

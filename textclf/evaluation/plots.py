@@ -24,9 +24,9 @@ from textclf.documents.plotting import figure, fitting_columns, legend_below, sh
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.calibration import Calibration
-from textclf.evaluation.label_sets.analysis import SetAnalysis
-from textclf.evaluation.label_sets.metrics import label_figures
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_analysis import SetAnalysis
+from textclf.evaluation.label_sets.set_metrics import label_figures
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.metrics import class_figures
 from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.thresholds import Wanted

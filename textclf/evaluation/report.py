@@ -23,7 +23,7 @@ from textclf.documents.document import (
 from textclf.documents.wording import decimals, excerpt, p_value, percent, signed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.calibration import trust_words
-from textclf.evaluation.label_sets.analysis import SetAnalysis
+from textclf.evaluation.label_sets.set_analysis import SetAnalysis
 from textclf.evaluation.mistakes import ConfusedPair, Mistake
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wanted

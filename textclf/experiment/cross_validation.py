@@ -25,7 +25,7 @@ from textclf.data.options import OnLeakage
 from textclf.documents.wording import in_seconds
 from textclf.errors import TextclfError
 from textclf.evaluation.evaluate import Evaluation, evaluate_split, measure_predictions
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse
 from textclf.experiment.options import Experiment

@@ -22,8 +22,8 @@ from textclf.data.load import load
 from textclf.errors import ConfigError, DataError
 from textclf.evaluation.analysis import Analysis, analyse
 from textclf.evaluation.evaluate import evaluate_split, latency
-from textclf.evaluation.label_sets.analysis import SetAnalysis, analyse_sets
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_analysis import SetAnalysis, analyse_sets
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.metric_names import check_objective, check_objective_of
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.cross_validation import cross_validate

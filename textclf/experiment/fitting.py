@@ -15,9 +15,9 @@ from textclf.documents.wording import parameters, points
 from textclf.evaluation.calibration import calibrate
 from textclf.evaluation.collapse import collapse_words, entropy_of
 from textclf.evaluation.evaluate import Evaluation, evaluate_split, measure_predictions
-from textclf.evaluation.label_sets.collapse import set_collapse_words
-from textclf.evaluation.label_sets.predictions import SetPredictions, set_predictions
-from textclf.evaluation.label_sets.thresholds import ChosenThresholds, choose_thresholds, fit_set_temperature
+from textclf.evaluation.label_sets.set_collapse import set_collapse_words
+from textclf.evaluation.label_sets.set_predictions import SetPredictions, set_predictions
+from textclf.evaluation.label_sets.set_thresholds import ChosenThresholds, choose_thresholds, fit_set_temperature
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.options import Experiment
 from textclf.models.base import Classifier

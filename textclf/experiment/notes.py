@@ -11,7 +11,7 @@ from textclf.evaluation.metric_names import direction, metric_label
 from textclf.tracking.record import RunRecord
 
 if TYPE_CHECKING:
-    from textclf.evaluation.label_sets.predictions import SetPredictions
+    from textclf.evaluation.label_sets.set_predictions import SetPredictions
     from textclf.evaluation.predictions import Predictions  # with numpy
 
 DIGITS = 4
@@ -62,7 +62,7 @@ def _verdict(record: RunRecord, tested: Predictions | SetPredictions) -> str:
     """Return whether the run has learned more than which class, or set of labels, is the most frequent one."""
     import numpy as np
 
-    from textclf.evaluation.label_sets.predictions import SetPredictions
+    from textclf.evaluation.label_sets.set_predictions import SetPredictions
     from textclf.evaluation.proportions import Proportion
 
     if is_collapsed(record):

@@ -20,8 +20,8 @@ from textclf.evaluation import plots
 from textclf.evaluation.analysis import Analysis, plain_analysis, plain_attributions
 from textclf.evaluation.attributions import attributions_page
 from textclf.evaluation.evaluate import Evaluation
-from textclf.evaluation.label_sets.analysis import SetAnalysis
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_analysis import SetAnalysis
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.metrics import class_figures, undefined_metrics
 from textclf.evaluation.mistakes import explored_mistakes
 from textclf.evaluation.predictions import Predictions, prediction_table, sample_lines

@@ -15,13 +15,13 @@ from textclf.documents.document import (
     Tiles,
 )
 from textclf.documents.wording import decimals, percent
-from textclf.evaluation.label_sets.analysis import SetAnalysis
-from textclf.evaluation.label_sets.report import (
+from textclf.evaluation.label_sets.label_blocks import (
     choice_blocks,
     label_table,
     set_calibration_blocks,
     set_mistake_blocks,
 )
+from textclf.evaluation.label_sets.set_analysis import SetAnalysis
 from textclf.evaluation.metric_names import metric_label
 from textclf.evaluation.report import slice_blocks
 from textclf.experiment.report import common_blocks, warning_blocks

@@ -10,9 +10,9 @@ import pandas as pd
 from textclf.data.dataset import SPLITS, TextData, counts_of
 from textclf.documents.document import to_html, to_markdown
 from textclf.evaluation import plots
-from textclf.evaluation.label_sets.analysis import SetAnalysis, plain_set_analysis
-from textclf.evaluation.label_sets.metrics import label_figures
-from textclf.evaluation.label_sets.predictions import SetPredictions, set_prediction_table, set_sample_lines
+from textclf.evaluation.label_sets.set_analysis import SetAnalysis, plain_set_analysis
+from textclf.evaluation.label_sets.set_metrics import label_figures
+from textclf.evaluation.label_sets.set_predictions import SetPredictions, set_prediction_table, set_sample_lines
 from textclf.experiment.fitting import Outcome
 from textclf.experiment.set_report import ReportedSets, set_report_blocks
 from textclf.system.files import write_json, write_text

@@ -22,9 +22,9 @@ from textclf.documents.document import (
 from textclf.documents.wording import decimals
 from textclf.errors import ArtifactError
 from textclf.evaluation.calibration import calibration_of
-from textclf.evaluation.label_sets.analysis import label_scores
-from textclf.evaluation.label_sets.metrics import evaluate_sets
-from textclf.evaluation.label_sets.report import label_table
+from textclf.evaluation.label_sets.label_blocks import label_table
+from textclf.evaluation.label_sets.set_analysis import label_scores
+from textclf.evaluation.label_sets.set_metrics import evaluate_sets
 from textclf.evaluation.metrics import class_figures, evaluate_predictions
 from textclf.evaluation.mistakes import confused_pairs
 from textclf.evaluation.plots import plot_class_scores, plot_confusion_matrix

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from textclf.data.label_sets import NO, SEPARATORS, YES
 from textclf.data.readers.exports import labels_in, value_at
 from textclf.errors import cut, listed, looks_like
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.predict.rows import Batch
 from textclf.predict.true_labels import MOST_UNKNOWN, NO_LABELS
 from textclf.predict.values import as_fields
@@ -122,7 +122,7 @@ class TrueSets:
         """Return the scores, for a terminal; nothing where no row has known labels."""
         if not self.scored:
             return []
-        from textclf.evaluation.label_sets.metrics import evaluate_sets, label_figures
+        from textclf.evaluation.label_sets.set_metrics import evaluate_sets, label_figures
 
         predictions = self.predictions
         found, figures = evaluate_sets(predictions), label_figures(predictions)

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from textclf.data.dataset import TextData
 from textclf.evaluation.evaluate import evaluate_split, measure_predictions
-from textclf.evaluation.label_sets.predictions import SetPredictions
-from textclf.evaluation.label_sets.thresholds import best_common
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
+from textclf.evaluation.label_sets.set_thresholds import best_common
 from textclf.evaluation.metric_names import direction
 from textclf.models.transformer.adapters import ADAPTED
 from textclf.models.transformer.classifier import TransformerClassifier

@@ -23,8 +23,8 @@ from textclf.data.label_sets import rarest_label
 from textclf.documents.escape import terminal
 from textclf.errors import DataError, TrainingError
 from textclf.evaluation.collapse import collapse_words, entropy_of
-from textclf.evaluation.label_sets.collapse import set_collapse_words
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_collapse import set_collapse_words
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.predictions import Predictions
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.training.batches import BatchPlan

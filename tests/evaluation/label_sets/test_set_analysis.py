@@ -6,10 +6,10 @@ import pytest
 from tests.evaluation.label_sets.test_set_metrics import predicted
 from textclf.data.in_memory import InMemoryDataset
 from textclf.data.load import load
-from textclf.evaluation.label_sets.analysis import analyse_sets, plain_set_analysis
-from textclf.evaluation.label_sets.calibration import label_calibration, set_trust_words, whole_calibration
-from textclf.evaluation.label_sets.collapse import collapsed_set, set_collapse_words
-from textclf.evaluation.label_sets.predictions import set_prediction_table, set_predictions, set_sample_lines
+from textclf.evaluation.label_sets.set_analysis import analyse_sets, plain_set_analysis
+from textclf.evaluation.label_sets.set_calibration import label_calibration, set_trust_words, whole_calibration
+from textclf.evaluation.label_sets.set_collapse import collapsed_set, set_collapse_words
+from textclf.evaluation.label_sets.set_predictions import set_prediction_table, set_predictions, set_sample_lines
 from textclf.evaluation.options import AnalysisOptions
 
 ROWS = [
@@ -76,7 +76,7 @@ def test_calibration_of_labels():
 
 
 def test_calibration_by_chance_of_very_many_is_drawn_from_some(monkeypatch):
-    from textclf.evaluation.label_sets import calibration
+    from textclf.evaluation.label_sets import set_calibration as calibration
 
     generator = np.random.default_rng(1)
     said = generator.random((3000, 2)).astype(np.float32)

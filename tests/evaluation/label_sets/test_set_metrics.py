@@ -3,8 +3,8 @@ import pytest
 from sklearn import metrics as reference
 
 from textclf.errors import ConfigError
-from textclf.evaluation.label_sets.metrics import evaluate_sets, label_figures
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_metrics import evaluate_sets, label_figures
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.metric_names import METRICS, OF_CLASSES, check_objective_of
 
 

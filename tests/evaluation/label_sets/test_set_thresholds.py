@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from tests.evaluation.label_sets.test_set_metrics import predicted
-from textclf.evaluation.label_sets.metrics import label_figures
-from textclf.evaluation.label_sets.predictions import SetPredictions
-from textclf.evaluation.label_sets.thresholds import best_common, choose_thresholds, fit_set_temperature
+from textclf.evaluation.label_sets.set_metrics import label_figures
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
+from textclf.evaluation.label_sets.set_thresholds import best_common, choose_thresholds, fit_set_temperature
 from textclf.models.options import LabelThresholds
 
 

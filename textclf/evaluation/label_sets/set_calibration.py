@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.evaluation.calibration import BINS, MATTERS, Bin, bin_numbers, error_by_chance
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.proportions import Proportion
 
 MOST_DRAWN = 200_000

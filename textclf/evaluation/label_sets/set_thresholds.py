@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from textclf.evaluation.calibration import LOG_TEMPERATURES
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.models.options import LabelThresholds
 from textclf.models.prediction import TINY, tempered_each
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textclf.evaluation.collapse import ENOUGH
-from textclf.evaluation.label_sets.predictions import SetPredictions, names_of
+from textclf.evaluation.label_sets.set_predictions import SetPredictions, names_of
 
 
 def collapsed_set(predictions: SetPredictions) -> list[str] | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from textclf.documents.document import Block, Bullets, Cell, Column, Paragraph, Table
 from textclf.documents.wording import decimals, points
-from textclf.evaluation.label_sets.analysis import LabelScore, SetAnalysis, SetMistake, SwappedPair
-from textclf.evaluation.label_sets.calibration import set_trust_words
+from textclf.evaluation.label_sets.set_analysis import LabelScore, SetAnalysis, SetMistake, SwappedPair
+from textclf.evaluation.label_sets.set_calibration import set_trust_words
 
 MOST_SHOWN = 20
 """Mistakes and pairs that a report shows."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, hamming_loss, label_ranking_average_precision_score, roc_auc_score
 
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.metric_names import METRICS
 from textclf.models.prediction import TINY
 

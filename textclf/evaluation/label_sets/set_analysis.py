@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from textclf.data.dataset import TextData, label_sets_of
-from textclf.evaluation.label_sets.calibration import LabelCalibration, expected_error, whole_calibration
-from textclf.evaluation.label_sets.metrics import label_figures
-from textclf.evaluation.label_sets.predictions import SetPredictions, names_of
-from textclf.evaluation.label_sets.thresholds import ChosenThresholds
+from textclf.evaluation.label_sets.set_calibration import LabelCalibration, expected_error, whole_calibration
+from textclf.evaluation.label_sets.set_metrics import label_figures
+from textclf.evaluation.label_sets.set_predictions import SetPredictions, names_of
+from textclf.evaluation.label_sets.set_thresholds import ChosenThresholds
 from textclf.evaluation.options import AnalysisOptions
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.slices import Slice, shown_slices, slice_scores
