@@ -17,10 +17,11 @@ allow for both. A test over one seed, or over seeds alone, calls identical setup
 with s² the variance of a setup's score over its k seeds, and Student's t with Satterthwaite's degrees of freedom. For a
 mean over examples (accuracy, log loss) the first term is exact; for functions of the confusion matrix (macro F1) it is
 the bootstrap variance over examples of the mean over seeds. The F1 of sets of labels goes through the same test as a
-mean of what each example contributes to it to first order (`set_metrics`). A seed that is right on one example and wrong on another
-by chance makes scores vary over seeds and over examples, and so counts twice. It is taken from the seeds' part, all of
-it where the seeds of both setups vary as much, less where those of one vary less (4ab / (a + b)² for parts a and b):
-with the few seeds of one setup alone it would be taken mostly where they happen to agree. Dividing by k - 1 rather
+mean of what each example contributes to it to first order (`set_metrics`; `experiments/set_calibration.py`).
+
+A seed that is right on one example and wrong on another by chance makes scores vary over seeds and over examples, and
+so counts twice. It is taken from the seeds' part, all of it where the seeds of both setups vary as much, less where
+those of one vary less (4ab / (a + b)² for parts a and b): with the few seeds of one setup alone it would be taken mostly where they happen to agree. Dividing by k - 1 rather
 than k is a correction for few seeds: where s² happens to be small, the degrees of freedom happen to be many, and
 the test claims too much (simulated: up to 7.8 % instead of 5 % with three seeds, where only one of two setups varies
 over seeds). `experiments/calibration.py` simulates how often it is wrong; `experiments/null_pairs.py` asks it whether a

@@ -122,4 +122,3 @@ def _mean_of_defined(values: Floats) -> Floats:
     """Return the mean over the last axis of what is no nan; 0 where nothing is."""
     counted = np.isfinite(values)
     return np.where(counted, values, 0).sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
-
