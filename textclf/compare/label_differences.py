@@ -11,7 +11,7 @@ from textclf.compare.runs import FinishedRun
 from textclf.compare.setups import Setup, SharedTest
 from textclf.compare.statistics import Scores, differences, fold_scores, holm, label_f1_values, scores_of_means
 from textclf.documents.document import Block, Cell, Column, Details, Table
-from textclf.documents.wording import decimals, interval, p_value, signed
+from textclf.documents.wording import MISSING, decimals, interval, p_value, signed
 
 COLUMNS = ["first", "second", "label", "test_examples", "first_f1", "second_f1", "difference", "low", "high"]
 MOST_OPEN = 12
@@ -24,8 +24,9 @@ def label_difference_data(test: SharedTest, first: Setup, second: Setup) -> pd.D
     The test is the one of the whole metric: over seeds and test examples, or over folds.
 
     Columns: `first`, `second`, `label`, `test_examples` (with this label), `first_f1`, `second_f1`, `difference`,
-    `low`, `high` (95 % interval of each label alone), `p_value` and `p_corrected` (by Holm over all labels). Labels
-    that some run neither has in test nor gives have no F1 and are left out.
+    `low`, `high` (95 % interval of each label alone), `p_value` and `p_corrected` (by Holm over all labels). Where both
+    give a label to the same examples, nothing is known of the difference's error: it has no interval, and p is 1.
+    Labels that some run neither has in test nor gives have no F1 and are left out.
     """
     values = [_values(setup) for setup in (first, second)]
     found = []
@@ -36,8 +37,10 @@ def label_difference_data(test: SharedTest, first: Setup, second: Setup) -> pd.D
         scores = _scores(own, test.partitions)
         estimate = differences(scores, 0, 1)
         low, high = (float(end[0]) for end in estimate.interval())
-        count = int(test.labels[:, label].sum())
         gap, p = float(estimate.value[0]), float(estimate.p_values()[0])
+        if len(np.unique(np.concatenate([setup.reshape(-1, len(test.labels)) for setup in own]), axis=0)) == 1:
+            low, high, p = float("nan"), float("nan"), 1.0
+        count = int(test.labels[:, label].sum())
         found.append((first.name, second.name, name, count, *map(float, scores.means), gap, low, high, p))
     frame = pd.DataFrame(found, columns=[*COLUMNS, "p_value"])
     return frame.assign(p_corrected=holm(frame["p_value"].to_numpy(np.float64)))
@@ -80,7 +83,7 @@ def label_difference_blocks(frame: pd.DataFrame, pair: Pair) -> list[Block]:
             Cell(decimals(row["first_f1"]), row["first_f1"]),
             Cell(decimals(row["second_f1"]), row["second_f1"]),
             Cell(signed(row["difference"] * 100, 1), row["difference"]),
-            Cell(interval(row["low"] * 100, row["high"] * 100, 1), row["low"]),
+            _interval(row["low"], row["high"]),
             Cell(p_value(row["p_corrected"]), row["p_corrected"]),
         )
         for row in ordered.to_dict("records")
@@ -89,3 +92,7 @@ def label_difference_blocks(frame: pd.DataFrame, pair: Pair) -> list[Block]:
         columns, rows, f"F1 by label of {pair.first} and {pair.second}; labels in which they differ stand out"
     )
     return [table] if len(rows) <= MOST_OPEN else [Details(f"F1 of all {len(rows):,} labels", (table,))]
+
+
+def _interval(low: float, high: float) -> Cell:
+    return Cell(MISSING) if np.isnan(low) else Cell(interval(low * 100, high * 100, 1), low)

@@ -236,10 +236,12 @@ def _examples(comparison: Comparison, pair: Pair) -> list[Block]:
         for example in found[:MOST_EXAMPLES]
     )
     lost = len(found) - won
-    is_right = "gives exactly the labels" if comparison.test.has_sets else "is right"
+    is_right, is_wrong = "is right", "and that of the other wrong"
+    if comparison.test.has_sets:
+        is_right, is_wrong = "gives exactly the labels", "and that of the other does not"
     summary = (
         f"On {len(found):,} of {len(comparison.test.labels):,} test examples the majority of seeds of one setup "
-        f"{is_right} and that of the other wrong: {first.name} is right on {won:,} of them, {second.name} on {lost:,}."
+        f"{is_right} {is_wrong}: {first.name} is right on {won:,} of them, {second.name} on {lost:,}."
     )
     shown = f"The {min(len(found), MOST_EXAMPLES)} clearest of them" if len(found) > 1 else "The example"
     return [Paragraph(summary), Details(shown, (Table(columns, rows),))]

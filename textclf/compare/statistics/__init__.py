@@ -21,11 +21,11 @@ mean of what each example contributes to it to first order (`set_metrics`; `expe
 
 A seed that is right on one example and wrong on another by chance makes scores vary over seeds and over examples, and
 so counts twice. It is taken from the seeds' part, all of it where the seeds of both setups vary as much, less where
-those of one vary less (4ab / (a + b)² for parts a and b): with the few seeds of one setup alone it would be taken mostly where they happen to agree. Dividing by k - 1 rather
-than k is a correction for few seeds: where s² happens to be small, the degrees of freedom happen to be many, and
-the test claims too much (simulated: up to 7.8 % instead of 5 % with three seeds, where only one of two setups varies
-over seeds). `experiments/calibration.py` simulates how often it is wrong; `experiments/null_pairs.py` asks it whether a
-real setup differs from itself.
+those of one vary less (4ab / (a + b)² for parts a and b): with the few seeds of one setup alone it would be taken
+mostly where they happen to agree. Dividing by k - 1 rather than k is a correction for few seeds: where s² happens to be
+small, the degrees of freedom happen to be many, and the test claims too much (simulated: up to 7.8 % instead of 5 %
+with three seeds, where only one of two setups varies over seeds). `experiments/calibration.py` simulates how often it
+is wrong; `experiments/null_pairs.py` asks it whether a real setup differs from itself.
 
 **Cross-validation on shared partitions.** The claim is about the expected difference of setups trained on n (k - 1) / k
 examples of the population, with any seed; every training is to have a seed of its own. Each example is tested once a
