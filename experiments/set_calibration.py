@@ -144,10 +144,10 @@ def _shares(labels: str) -> str:
 
 
 def _timed(cell: Cell, repetitions: int) -> tuple[Cell, dict[str, tuple[float, float]], float]:
-    begun = time.perf_counter()
+    begun = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return cell, simulate(cell, repetitions), time.perf_counter() - begun
+        return cell, simulate(cell, repetitions), time.process_time() - begun
 
 
 def main() -> None:

@@ -87,7 +87,8 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
     frame = learning_curve_data(of_lines, metric, ahead)
     lines = marks(frame["line"].unique()) if len(frame) else {}
     title = f"{dataset}: learning curve"
-    caption = f"{metric_label(metric).capitalize()} by number of training examples, with 95 % intervals."
+    label = metric_label(metric)
+    caption = f"{label[:1].upper()}{label[1:]} by number of training examples, with 95 % intervals."
     if ahead:
         caption += " Dashed: what a power law through the scores foretells of twice as many."
     done = plot_learning_curves(frame, metric, lines, title, path("learning_curve"))
