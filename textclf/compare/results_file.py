@@ -24,7 +24,8 @@ from textclf.evaluation.metric_names import METRICS, is_in_points
 METRIC_WORDS = {
     "acc": "accuracy", "f1_macro": "macro_f1", "f1_micro": "micro_f1", "f1_weighted": "weighted_f1",
     "exact_match": "subset_accuracy", "exact_match_ratio": "subset_accuracy", "hamming": "hamming_loss",
-    "matthews_correlation": "mcc", "matthews": "mcc", "auc": "roc_auc", "auroc": "roc_auc", "logloss": "log_loss", "nll": "log_loss",
+    "matthews_correlation": "mcc", "matthews": "mcc", "auc": "roc_auc", "auroc": "roc_auc",
+    "logloss": "log_loss", "nll": "log_loss",
 }  # fmt: skip
 """Other words for metrics."""
 WORDS = {
