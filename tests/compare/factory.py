@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 
 from tests.tracking.test_record import RECORD
+from textclf.evaluation.label_sets.metrics import evaluate_sets
+from textclf.evaluation.label_sets.predictions import SetPredictions, names_of
 from textclf.tracking import record as records
 
 NAMES = ("negative", "positive")
@@ -79,3 +81,51 @@ def guess(labels, accuracy, seed, num_labels=2):
     rng = np.random.default_rng(seed)
     wrong = (labels + rng.integers(1, num_labels, len(labels))) % num_labels
     return np.where(rng.random(len(labels)) < accuracy, labels, wrong)
+
+
+def write_set_run(
+    folder, model, seed, truth, given, *, names, dataset="tickets", sure=0.8, objective="macro_f1", **changes
+):
+    """Write the folder of a finished run whose labels are sets: truth and given are bool (n, num_labels).
+
+    Of a cross-validation `given` is (repeats, n, num_labels) and `numbers`, int (repeats, n), has the folds.
+    """
+    numbers = changes.pop("numbers", None)
+    folder.mkdir(parents=True)
+    passes = given if numbers is not None else given[None]
+    tables, scores = [], []
+    for repeat, own in enumerate(passes, 1):
+        found = np.where(own, sure, 1 - sure).astype(np.float32)
+        predictions = SetPredictions(truth, found, tuple(names), np.full(len(names), 0.5))
+        scores.append(evaluate_sets(predictions))
+        table = pd.DataFrame({"example": np.arange(len(truth)), "text": [f"text {i}" for i in range(len(truth))]})
+        if numbers is not None:
+            table["repeat"], table["fold"] = repeat, numbers[repeat - 1] + 1
+        table["labels"], table["prediction"] = (names_of(rows, tuple(names)) for rows in (truth, own))
+        for label, name in enumerate(names):
+            table[f"probability_{name}"] = found[:, label]
+        tables.append(table)
+    pd.concat(tables).to_parquet(folder / records.PREDICTIONS_FILE)
+    metrics = {f"test/{name}": float(np.mean([one[name] for one in scores])) for name in scores[0]}
+    examples = {"train": 100, "validation": 10, "test": len(truth)}
+    data = {
+        "label_names": list(names),
+        "sets": True,
+        "examples": examples,
+        "test_fingerprint": f"{dataset}-{len(truth)}",
+    }
+    config = {
+        "dataset": {"name": dataset},
+        "model": {"name": model},
+        "objective": f"validation/{objective}",
+        "seed": seed,
+    }
+    fields = {
+        "name": f"{dataset}/{model}/seed{seed}", "dataset": dataset, "model": model, "seed": seed, "trainer": "none",
+        "metrics": {**metrics, **{name.replace("test", "validation"): value for name, value in metrics.items()}},
+        "costs": {"train_seconds": 2.0}, "data": data, "config": config, "fit": {"draws_seed": True}, "environment": {},
+        "objective": f"validation/{objective}",
+        "folds": None if numbers is None else {"folds": int(numbers.max()) + 1, "repeats": len(numbers), "fingerprint": "f"},
+    }  # fmt: skip
+    records.write_record(folder, records.RunRecord(**{**RECORD.__dict__, **fields, **changes}))
+    return folder

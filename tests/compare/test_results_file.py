@@ -145,3 +145,10 @@ def test_files_of_other_kinds_and_columns_that_are_not_there_are_refused(tmp_pat
         TableOptions({"scores": ("accuracy",)})
     with pytest.raises(ConfigError, match="--test-examples must be greater than 0, got 0"):
         TableOptions(test_examples=0)
+
+
+def test_predictions_of_sets_of_labels_are_refused(tmp_path):
+    path = tmp_path / "sets.jsonl"
+    path.write_text('{"system": "a", "example": 1, "label": ["x", "y"], "prediction": ["y", "x"]}\n')
+    with pytest.raises(DataError, match=r"sets\.jsonl:1: the label or the prediction is a list"):
+        read_results(path, TableOptions())

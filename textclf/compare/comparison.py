@@ -9,14 +9,14 @@ from functools import cached_property
 from textclf.compare.options import CompareOptions
 from textclf.compare.outlook import Outlook, outlook
 from textclf.compare.pairs import Pair, compare_pairs
-from textclf.compare.scores import TESTED, TestScores
+from textclf.compare.scores import TestScores
 from textclf.compare.setups import Setup, SharedTest, draws_examples
 from textclf.compare.summary import SetupRow, setup_rows
 from textclf.compare.verdicts import few_seeds_caveat, verdict_sentence
 from textclf.errors import ConfigError, did_you_mean, listed
 from textclf.evaluation.metric_names import direction, metric_label
 
-ALSO_TESTED = ("accuracy", "macro_f1")
+ALSO_TESTED = ("accuracy", "micro_f1", "macro_f1", "subset_accuracy", "hamming_loss")
 """Metrics whose pairs are shown even where the verdicts are about another."""
 FLATTERED = 3
 """With so many setups or more the best one's score is flattered by having been picked."""
@@ -41,16 +41,25 @@ class Comparison:
         Raises:
             ConfigError: If the metric asked for cannot be tested.
         """
-        if self.options.metric is not None:
-            if self.options.metric not in TESTED:
+        tested, asked = self.scores.tested, self.options.metric
+        if asked is not None:
+            if asked not in tested:
+                has = " of sets of labels" if self.test.has_sets else ""
                 raise ConfigError(
-                    f"compare.metric={self.options.metric}: differences can be tested in {listed(TESTED)}."
-                    f"{did_you_mean(self.options.metric, TESTED)}"
+                    f"compare.metric={asked}: differences{has} can be tested in {listed(tested)}."
+                    f"{did_you_mean(asked, tested)}"
                 )
-            return self.options.metric
+            return asked
+        usual = "micro_f1" if self.test.has_sets else "accuracy"
         objectives = {run.record.objective.partition("/")[2] for setup in self.test.setups for run in setup.runs}
-        (only,) = objectives if len(objectives) == 1 else ("accuracy",)
-        return only if only in TESTED else "accuracy"
+        (only,) = objectives if len(objectives) == 1 else (usual,)
+        if only not in tested or (self.test.has_sets and not self._is_defined(only)):
+            return usual
+        return only
+
+    def _is_defined(self, metric: str) -> bool:
+        """Whether as many setups have a metric in every run as make a comparison."""
+        return len(self.scores.levels(metric)) >= min(2, len(self.test.setups))
 
     @cached_property
     def rows(self) -> list[SetupRow]:
@@ -142,9 +151,12 @@ class Comparison:
             )
         objective = self.test.setups[0].runs[0].record.objective.partition("/")[2]
         if self.options.metric is None and objective != self.metric:
+            why = "in which differences cannot be tested (or not all by the same metric)"
+            if objective in self.scores.tested and not self._is_defined(objective):
+                why = "which is undefined in some run of most setups: a label neither occurs in test nor is given"
             found.append(
-                f"The runs were selected by {metric_label(objective)}, in which differences cannot be tested (or not "
-                f"all by the same metric), so the verdicts are about {metric_label(self.metric)}."
+                f"The runs were selected by {metric_label(objective)}, {why}, so the verdicts are about "
+                f"{metric_label(self.metric)}."
             )
         if self.options.reference is not None and self.options.reference not in self.by_name:
             found.append(

@@ -33,13 +33,13 @@ from textclf.documents.wording import (
     thousands,
     times,
 )
-from textclf.evaluation.metric_names import METRICS, is_in_points, metric_label
+from textclf.evaluation.metric_names import METRICS, higher_is_better, is_in_points, metric_label
 from textclf.tracking.record import PAGE_FILE
 
 WEIGHTS, TRAINED = "num_parameters", "num_trainable_parameters"
 MOST_PAIRS = 100
 """Pairs in the report; the others are in `pairs.csv`."""
-SHOWN = ("accuracy", "macro_f1", "log_loss", "roc_auc")
+SHOWN = ("accuracy", "macro_f1", "micro_f1", "subset_accuracy", "hamming_loss", "log_loss", "roc_auc")
 """Metrics in the table of setups, after the one that verdicts are about."""
 
 
@@ -141,10 +141,11 @@ def costs_table(comparison: Comparison) -> Table:
     fronts = {
         cost: set(pareto_front(comparison.rows, metric, cost)) for cost in ("train_seconds", "latency_median_seconds")
     }
+    is_kept = is_in_points(metric) and higher_is_better(metric)
     partly = any(row.costs.get(TRAINED, row.costs.get(WEIGHTS)) != row.costs.get(WEIGHTS) for row in comparison.rows)
     columns = [
         Column("setup"),
-        *([Column(f"{label} kept", numeric=True, hint=f"share of {reference.name}'s")] if is_in_points(metric) else []),
+        *([Column(f"{label} kept", numeric=True, hint=f"share of {reference.name}'s")] if is_kept else []),
         Column("parameters", numeric=True),
         *([Column("as many", numeric=True, hint=f"as {smallest.name}'s, the fewest")] if smallest else []),
         *([Column("trained", numeric=True, hint="parameters that training changed")] if partly else []),
@@ -165,7 +166,7 @@ def costs_table(comparison: Comparison) -> Table:
             if row.name in fronts[cost]
         ]
         cells: list[str | Cell] = [row.name]
-        if is_in_points(metric):
+        if is_kept:
             cells.append(_cost(_divided(_mean(row, metric), _mean(reference, metric)), percent))
         parameters, speed = row.costs.get(WEIGHTS), row.costs.get("test_examples_per_second")
         memory = row.costs.get("peak_gpu_memory_bytes") or row.costs.get("peak_memory_bytes")
@@ -194,7 +195,7 @@ def _cheapest(comparison: Comparison, cost: str, best: Callable[..., SetupRow]) 
 
 
 def languages_table(comparison: Comparison) -> Table | None:
-    """Return the setups' accuracy on the examples of each language; nothing where languages are not known."""
+    """Return the setups' share of right predictions in each language; nothing where languages are not known."""
     languages = comparison.test.setups[0].runs[0].languages
     if languages is None:
         return None
@@ -211,7 +212,8 @@ def languages_table(comparison: Comparison) -> Table | None:
             shown = f"{decimals(level.mean)} ({interval(level.low, level.high)})"
             cells.append(Cell(shown, level.mean, strong=str(name) in trained))
         rows.append(tuple(cells))
-    caption = "Accuracy by language, with 95 % intervals; languages that a setup was trained on stand out"
+    what = "Subset accuracy" if comparison.test.has_sets else "Accuracy"
+    caption = f"{what} by language, with 95 % intervals; languages that a setup was trained on stand out"
     return Table(tuple(columns), tuple(rows), caption)
 
 

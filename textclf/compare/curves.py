@@ -9,10 +9,10 @@ import numpy as np
 
 from textclf.compare.comparison import Comparison
 from textclf.compare.setups import SIZE_OPTIONS, Setup
-from textclf.compare.statistics import FEWEST_SIZES, OF_CONFUSIONS, Forecast, forecast
+from textclf.compare.statistics import FEWEST_SIZES, OF_CONFUSIONS, OF_SETS, Forecast, forecast
 from textclf.compare.verdicts import format_difference, format_interval
 from textclf.documents.wording import decimals, interval
-from textclf.evaluation.metric_names import metric_label
+from textclf.evaluation.metric_names import higher_is_better, metric_label
 
 AHEAD = 2
 """How many times the largest number of training examples is foretold."""
@@ -35,11 +35,12 @@ def lines_of(comparison: Comparison) -> dict[str, list[Setup]]:
 def forecasts(comparison: Comparison) -> dict[str, Forecast]:
     """Return what each line foretells of twice its largest number of training examples, as an error: 1 - score.
 
-    Lines of fewer than `FEWEST_SIZES` sizes foretell nothing, nor do metrics that are no function of the confusion
-    matrix, nor cross-validations.
+    Lines of fewer than `FEWEST_SIZES` sizes foretell nothing, nor do metrics that are no function of the predictions
+    or of which less is better, nor cross-validations.
     """
     metric = comparison.metric
-    if metric not in OF_CONFUSIONS or comparison.test.folds:
+    foretold = OF_SETS if comparison.test.has_sets else OF_CONFUSIONS
+    if metric not in foretold or not higher_is_better(metric) or comparison.test.folds:
         return {}
     able = {setup.name for setup in comparison.test.setups if metric in comparison.by_name[setup.name].levels}
     found = {}

@@ -36,7 +36,7 @@ def disagreements(first: Setup, second: Setup) -> list[Disagreement]:
     Clear is what many seeds agree on; of as many, what the two are surest of, by the log loss that sets them apart.
     """
     labels = first.runs[0].labels
-    right = [(setup.predicted == labels).mean(axis=0) for setup in (first, second)]
+    right = [np.mean([run.right for run in setup.runs], axis=0) for setup in (first, second)]
     rows = np.flatnonzero((right[0] > 0.5) != (right[1] > 0.5))
     losses = [np.mean([run.log_losses for run in setup.runs], axis=0) for setup in (first, second)]
     agreed, apart = np.abs(right[0] - right[1])[rows], np.abs(losses[0] - losses[1])[rows]
@@ -45,6 +45,7 @@ def disagreements(first: Setup, second: Setup) -> list[Disagreement]:
         return []
     texts = _texts(first, rows)
     names = first.runs[0].label_names
+    called = _set_name if first.runs[0].has_sets else lambda label, names: names[label]
     found = []
     for row, (_, text) in zip(rows, texts.iterrows(), strict=True):
         winner, loser = (first, second) if right[0][row] > right[1][row] else (second, first)
@@ -52,20 +53,26 @@ def disagreements(first: Setup, second: Setup) -> list[Disagreement]:
             Disagreement(
                 example=int(text["example"]),
                 text=str(text["text"]),
-                label=names[labels[row]],
+                label=called(labels[row], names),
                 right=winner.name,
                 wrong=loser.name,
-                prediction=names[_most_frequent_wrong(loser.predicted[:, row], int(labels[row]))],
+                prediction=called(_most_frequent_wrong(loser, int(row)), names),
                 certainty=float(1 + abs(right[0][row] - right[1][row])),
             )
         )
     return found
 
 
-def _most_frequent_wrong(predicted: NDArray[np.int64], label: int) -> int:
-    """Return the class that the wrong predictions name most often."""
-    values, counts = np.unique(predicted[predicted != label], return_counts=True)
-    return int(values[np.argmax(counts)])
+def _most_frequent_wrong(setup: Setup, row: int) -> NDArray:
+    """Return the class, or set of labels, that the seeds which are wrong on an example predict most often."""
+    wrong = np.array([run.predicted[row] for run in setup.runs if not run.right[row]])
+    values, counts = np.unique(wrong, axis=0, return_counts=True)
+    return values[np.argmax(counts)]
+
+
+def _set_name(labels: NDArray[np.bool_], names: tuple[str, ...]) -> str:
+    """Return the labels of a set, for a person."""
+    return " + ".join(names[label] for label in np.flatnonzero(labels)) or "none"
 
 
 def _texts(setup: Setup, rows: NDArray[np.int64]) -> pd.DataFrame:

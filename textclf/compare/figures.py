@@ -9,6 +9,7 @@ import pandas as pd
 
 from textclf.compare.comparison import Comparison
 from textclf.compare.curves import forecasts, lines_of
+from textclf.compare.label_differences import label_difference_data
 from textclf.compare.pairs import Pair
 from textclf.compare.plots import (
     Mark,
@@ -86,15 +87,17 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
     frame = learning_curve_data(of_lines, metric, ahead)
     lines = marks(frame["line"].unique()) if len(frame) else {}
     title = f"{dataset}: learning curve"
-    caption = f"{metric_label(metric).capitalize()} by number of training examples, with 95 % intervals."
+    label = metric_label(metric)
+    caption = f"{label[:1].upper()}{label[1:]} by number of training examples, with 95 % intervals."
     if ahead:
         caption += " Dashed: what a power law through the scores foretells of twice as many."
     done = plot_learning_curves(frame, metric, lines, title, path("learning_curve"))
     keep("learning_curve", frame, done, caption, "Score of each model over the number of training examples.")
     if len(comparison.test.setups) > 1:
         frame = agreement_data(comparison.test.setups)
+        answer = "give the same labels" if comparison.test.has_sets else "predict the same class"
         caption = (
-            "Share of test examples on which two setups predict the same class, over all pairs of their seeds; on the "
+            f"Share of test examples on which two setups {answer}, over all pairs of their seeds; on the "
             "diagonal, between seeds of one setup."
         )
         done = plot_agreement(frame, f"{dataset}: agreement", path("agreement"))
@@ -123,9 +126,18 @@ def _draw_pair(
     path: Callable[[str], Path],
     colours: Mapping[str, Mark],
 ) -> None:
-    """Draw the differences of two setups in each class, and between their confusion matrices."""
+    """Draw the differences of two setups in each class, and between their confusion matrices; of sets by label."""
     first, second = comparison.setup(pair.first), comparison.setup(pair.second)
     title = f"{comparison.test.dataset}: {first.name} against {second.name}"
+    if comparison.test.has_sets:
+        frame = label_difference_data(comparison.test, first, second)
+        caption = (
+            f"F1 of {first.name} minus that of {second.name} in each label, with a 95 % interval of each label alone."
+        )
+        shown = frame.rename(columns={"label": "class"})
+        done = plot_class_differences(shown, colours, title, path("label_differences"), "label", "labels")
+        keep("label_differences", frame, done, caption, "Difference of each label's F1 between the two setups.")
+        return
     frame = class_difference_data(first, second)
     caption = f"F1 of {first.name} minus that of {second.name} in each class, with a 95 % interval of each class alone."
     done = plot_class_differences(frame, colours, title, path("class_differences"))

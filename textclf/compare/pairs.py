@@ -211,8 +211,8 @@ def _test_classifiers(
 ) -> dict[tuple[int, int], _Row]:
     """Test pairs of single classifiers: only the examples vary.
 
-    For accuracy the p-value is McNemar's. For every metric of the confusion matrix the error and the
-    interval are the paired bootstrap's over the examples.
+    For accuracy and subset accuracy the p-value is McNemar's. For every metric of the confusion matrix the error and
+    the interval are the paired bootstrap's over the examples; for those of sets of labels, the interval.
     """
     if not pairs:
         return {}
@@ -222,7 +222,7 @@ def _test_classifiers(
     low, high = estimates.interval()
     for row, (a, b) in enumerate(pairs):
         first, second = setups[a].chosen_run, setups[b].chosen_run
-        if metric == "accuracy":
+        if metric in ("accuracy", "subset_accuracy"):
             p_values[row] = mcnemar_p_value(first.right, second.right)
         if metric not in scores.draws:
             chances.append(float("nan"))

@@ -90,8 +90,18 @@ def _drawn_f1(first: Setup, second: Setup, draws: int) -> Floats:
     return drawn
 
 
-def plot_class_differences(frame: pd.DataFrame, marks: Mapping[str, Mark], title: str, path: Path) -> bool:
-    """Draw the differences of two setups' F1 by class, those in favour of the first on top.
+def plot_class_differences(
+    frame: pd.DataFrame, marks: Mapping[str, Mark], title: str, path: Path, called: str = "class", all_: str = "classes"
+) -> bool:
+    """Draw the differences of two setups' F1 by class or label, those in favour of the first on top.
+
+    Args:
+        frame: As of `class_difference_data`.
+        marks: Each setup's colour.
+        title: What stands above it.
+        path: The file of the picture.
+        called: What one of them is called: a class, or a label.
+        all_: And several.
 
     Returns:
         Whether there was anything to draw.
@@ -102,7 +112,7 @@ def plot_class_differences(frame: pd.DataFrame, marks: Mapping[str, Mark], title
     largest = frame["difference"].abs().sort_values(ascending=False, kind="stable").index[:MOST_CLASSES]
     shown = frame.loc[largest].sort_values("difference", ascending=False, kind="stable")
     if len(shown) < len(frame):
-        title = f"{title} ({len(shown)} of {len(frame)} classes, the largest differences)"
+        title = f"{title} ({len(shown)} of {len(frame)} {all_}, the largest differences)"
     points, ends = shown["difference"] * 100, shown[["low", "high"]] * 100
     places = np.arange(len(shown))
     with picture(path, title, 7.2, 2.1 + 0.27 * len(shown)) as axes:
@@ -118,7 +128,7 @@ def plot_class_differences(frame: pd.DataFrame, marks: Mapping[str, Mark], title
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.grid(False, axis="y")
         axes.margins(x=0.06)
-        axes.set(xlabel="difference of F1 in points, 95 % interval; in brackets: test examples of the class")
+        axes.set(xlabel=f"difference of F1 in points, 95 % interval; in brackets: test examples of the {called}")
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         keys = [
             Patch(color=marks[name].colour, alpha=0.75, label=wrapped(f"{name} is better", 44))
@@ -219,8 +229,8 @@ def agreement_data(setups: Sequence[Setup]) -> pd.DataFrame:
     num_examples = len(setups[0].runs[0].labels)
     counts = np.array([len(setup.runs) for setup in setups])
     found = np.zeros((len(setups), len(setups)))
-    predicted = [setup.predicted for setup in setups]
-    for label in range(len(setups[0].runs[0].label_names)):
+    predicted, answers = _answers(setups)
+    for label in range(answers):
         # How many seeds of each setup predict this class, float64 (setups, n).
         votes = np.stack([(own == label).sum(axis=0, dtype=np.float64) for own in predicted])
         found += votes @ votes.T
@@ -237,6 +247,18 @@ def agreement_data(setups: Sequence[Setup]) -> pd.DataFrame:
             "agreement": shares.ravel(),
         }
     )
+
+
+def _answers(setups: Sequence[Setup]) -> tuple[list[NDArray[np.int64]], int]:
+    """Return each setup's answers by number, int64 (seeds, n), and how many there are: classes, or different sets."""
+    predicted = [setup.predicted for setup in setups]
+    if not setups[0].runs[0].has_sets:
+        return predicted, len(setups[0].runs[0].label_names)
+    rows = np.concatenate([own.reshape(-1, own.shape[-1]) for own in predicted])
+    different, numbers = np.unique(np.packbits(rows, axis=1), axis=0, return_inverse=True)
+    ends = np.cumsum([own.shape[0] * own.shape[1] for own in predicted])[:-1]
+    parts = np.split(numbers.reshape(-1), ends)
+    return [part.reshape(own.shape[:2]) for part, own in zip(parts, predicted, strict=True)], len(different)
 
 
 def plot_agreement(frame: pd.DataFrame, title: str, path: Path) -> bool:

@@ -20,6 +20,7 @@ from textclf.compare.comparison_tables import (
 )
 from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.examples import disagreements
+from textclf.compare.label_differences import label_difference_blocks, label_difference_data
 from textclf.compare.options import CompareOptions
 from textclf.compare.outlook import next_steps
 from textclf.compare.pairs import Pair, Verdict
@@ -107,8 +108,9 @@ def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture], f
     blocks += [pictures[name] for name in costs if name in pictures]
     if comparison.pairs:
         blocks += [Heading(3, "Every pair"), *_pair_blocks(comparison)]
-        wheres = ("class_differences", "confusion_difference", "agreement")
-        blocks += [Heading(3, "Where they differ"), *(pictures[name] for name in wheres if name in pictures)]
+        wheres = ("class_differences", "label_differences", "confusion_difference", "agreement")
+        blocks += [Heading(3, "Where they differ"), *_label_blocks(comparison)]
+        blocks += [pictures[name] for name in wheres if name in pictures]
         if (comparison.test.setups[0].runs[0].folder / PREDICTIONS_FILE).is_file():  # tables of others have no texts
             blocks += _examples(comparison, comparison.leading_pairs[0])
     return blocks
@@ -200,6 +202,15 @@ def _pair_blocks(comparison: Comparison) -> list[Block]:
     return blocks
 
 
+def _label_blocks(comparison: Comparison) -> list[Block]:
+    """Return the labels of the leading pair, where each text has a set of them."""
+    if not comparison.test.has_sets:
+        return []
+    pair = (comparison.leading_pairs or comparison.pairs)[0]
+    frame = label_difference_data(comparison.test, comparison.setup(pair.first), comparison.setup(pair.second))
+    return label_difference_blocks(frame, pair)
+
+
 def _examples(comparison: Comparison, pair: Pair) -> list[Block]:
     """Return the examples on which the two leading setups disagree."""
     first, second = comparison.setup(pair.first), comparison.setup(pair.second)
@@ -210,7 +221,7 @@ def _examples(comparison: Comparison, pair: Pair) -> list[Block]:
     columns = (
         Column("row", numeric=True),
         Column("text"),
-        Column("label"),
+        Column("labels" if comparison.test.has_sets else "label"),
         Column("right"),
         Column("the other predicted"),
     )
@@ -225,9 +236,12 @@ def _examples(comparison: Comparison, pair: Pair) -> list[Block]:
         for example in found[:MOST_EXAMPLES]
     )
     lost = len(found) - won
+    is_right, is_wrong = "is right", "and that of the other wrong"
+    if comparison.test.has_sets:
+        is_right, is_wrong = "gives exactly the labels", "and that of the other does not"
     summary = (
-        f"On {len(found):,} of {len(comparison.test.labels):,} test examples the majority of seeds of one setup is "
-        f"right and that of the other wrong: {first.name} is right on {won:,} of them, {second.name} on {lost:,}."
+        f"On {len(found):,} of {len(comparison.test.labels):,} test examples the majority of seeds of one setup "
+        f"{is_right} {is_wrong}: {first.name} is right on {won:,} of them, {second.name} on {lost:,}."
     )
     shown = f"The {min(len(found), MOST_EXAMPLES)} clearest of them" if len(found) > 1 else "The example"
     return [Paragraph(summary), Details(shown, (Table(columns, rows),))]
@@ -249,6 +263,12 @@ METHOD_OF_FOLDS = (
     "variance is 1.5 times that over the examples, each of which is trained on too, and what the scores of folds vary "
     "more than their examples explain."
 )
+METHOD_OF_SETS = (
+    "Of sets of labels, subset accuracy (exactly the labels), Hamming loss and log loss are means over the examples. "
+    "Micro and macro F1 are ratios of sums; they are tested as means of what each example contributes to them (the "
+    "delta method). Subset accuracy of single classifiers is tested with McNemar's test. The thresholds from which on "
+    "labels are given were chosen on validation in every run, so they vary with the seeds."
+)
 
 
 def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -> list[Block]:
@@ -259,6 +279,7 @@ def closing_blocks(comparisons: Sequence[Comparison], problems: Sequence[str]) -
     records = [run.record for one in comparisons for setup in one.test.setups for run in setup.runs]
     versions = sorted({f"{key} {value}" for record in records for key, value in record.environment.items()})
     method = (*METHOD, METHOD_OF_FOLDS) if any(one.test.folds for one in comparisons) else METHOD
+    method = (*method, METHOD_OF_SETS) if any(one.test.has_sets for one in comparisons) else method
     blocks += [Heading(2, "How it was tested"), Bullets(method), levels_paragraph(comparisons[0].options)]
     return blocks + ([Heading(2, "Versions"), Bullets(tuple(versions))] if versions else [])
 

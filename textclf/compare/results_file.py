@@ -22,8 +22,10 @@ from textclf.errors import DataError, did_you_mean, listed
 from textclf.evaluation.metric_names import METRICS, is_in_points
 
 METRIC_WORDS = {
-    "acc": "accuracy", "f1_macro": "macro_f1", "f1_weighted": "weighted_f1", "matthews_correlation": "mcc",
-    "matthews": "mcc", "auc": "roc_auc", "auroc": "roc_auc", "logloss": "log_loss", "nll": "log_loss",
+    "acc": "accuracy", "f1_macro": "macro_f1", "f1_micro": "micro_f1", "f1_weighted": "weighted_f1",
+    "exact_match": "subset_accuracy", "exact_match_ratio": "subset_accuracy", "hamming": "hamming_loss",
+    "matthews_correlation": "mcc", "matthews": "mcc", "auc": "roc_auc", "auroc": "roc_auc",
+    "logloss": "log_loss", "nll": "log_loss",
 }  # fmt: skip
 """Other words for metrics."""
 WORDS = {
@@ -402,6 +404,11 @@ def _guesses(path: Path, names: Sequence[str], rows: Rows, roles: Roles) -> list
     truths: dict[tuple[str, str], tuple[str, int]] = {}
     for line, row in rows:
         dataset = _dataset(path, line, row, names, roles)
+        if any(isinstance(row[number], list) for role in ("label", "prediction") for number in roles[role]):
+            raise DataError(
+                f"{path}:{line}: the label or the prediction is a list; a table of predictions has one class each. Of "
+                f"sets of labels, compare run folders, or a table of scores such as micro_f1 or subset_accuracy."
+            )
         setup, example, label, prediction = (
             _cell(path, line, row, names, roles[role], role) for role in ("setup", "example", "label", "prediction")
         )

@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from textclf.compare.statistics import accuracy, confusions
 from textclf.data.options import LANGUAGE_COLUMN
 from textclf.errors import ArtifactError
-from textclf.evaluation.collapse import collapsed_class
+from textclf.evaluation.collapse import ENOUGH
 from textclf.evaluation.metric_names import direction
+from textclf.models.prediction import TINY
 from textclf.system.files import folders_with
 from textclf.tracking.record import (
     FOLD_COLUMNS,
@@ -45,12 +46,13 @@ class FinishedRun:
 
     folder: Path
     record: RunRecord
-    labels: NDArray[np.int64]
-    """True classes of the test examples, int64 (n,)."""
-    predicted: NDArray[np.int64]
-    """Predicted classes, int64 (n,)."""
+    labels: NDArray
+    """True classes of the test examples, int64 (n,); or their sets of labels, bool (n, num_labels)."""
+    predicted: NDArray
+    """Predicted classes, int64 (n,); or sets of labels, bool (n, num_labels)."""
     log_losses: NDArray[np.float32]
-    """Negative log-probability of each true class in nats, float32 (n,): the log loss of each example."""
+    """Negative log-probability of each true class in nats, float32 (n,): the log loss of each example; of sets of
+    labels the mean over the decisions on each label."""
     test_set: str
     """Fingerprint of the test texts, labels and classes."""
     languages: NDArray[np.str_] | None = None
@@ -66,8 +68,13 @@ class FinishedRun:
         return self.called or str(self.folder)
 
     @property
+    def has_sets(self) -> bool:
+        """Whether each example has a set of labels, not one class."""
+        return self.labels.ndim == 2
+
+    @property
     def label_names(self) -> tuple[str, ...]:
-        """Names of the classes, in label order."""
+        """Names of the classes or labels, in label order."""
         return tuple(self.record.data["label_names"])
 
     @property
@@ -78,16 +85,18 @@ class FinishedRun:
 
     @cached_property
     def collapsed(self) -> bool:
-        """Whether it predicts one class for every text, on test or by its record on validation; idle models may."""
+        """Whether it gives every text one answer, on test or by its record on validation; idle models may."""
         if self.is_idle:
             return False
         warned = any(str(warning).startswith("collapse:") for warning in self.record.fit.get("warnings", ()))
-        return warned or collapsed_class(self.labels, self.predicted) is not None
+        one_answer = bool((self.predicted == self.predicted[:1]).all())
+        return warned or (one_answer and int((~self.right).sum()) >= ENOUGH)
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
-        """Where the prediction is right, bool (n,)."""
-        return self.labels == self.predicted
+        """Where the prediction is right, bool (n,); of sets of labels, where it is exactly the true set."""
+        same = self.labels == self.predicted
+        return same.all(axis=1) if self.has_sets else same
 
 
 @dataclass(frozen=True)
@@ -190,14 +199,14 @@ def read_run(folder: Path) -> FinishedRun:
     try:
         names = [str(name) for name in record.data["label_names"]]
         counted = int(record.data["examples"]["test"])
-        columns = ["label", "prediction", *(f"probability_{name}" for name in names)]
+        has_sets = bool(record.data.get("sets"))
+        answers = ["labels" if has_sets else "label", "prediction"]
+        columns = [*answers, *(f"probability_{name}" for name in names)]
         repeats = int(record.folds["repeats"]) if record.folds else 1
         spoken = [LANGUAGE_COLUMN] * (LANGUAGE_COLUMN in parquet.read_schema(path).names)
         table = parquet.read_table(path, columns=[*columns, *spoken, *(FOLD_COLUMNS if record.folds else ())])
-        index = pd.Index(names)
-        labels, predicted = (
-            index.get_indexer(table[column].to_pandas()).astype(np.int64) for column in ("label", "prediction")
-        )
+        read = _sets if has_sets else _classes
+        labels, predicted = (read(table[column], names) for column in answers)
         probabilities = np.stack([table[column].to_numpy() for column in columns[2:]], axis=1)
         languages = np.array(table[LANGUAGE_COLUMN].to_pylist(), dtype=str) if spoken else None
         partitions = _partitions(table, repeats) if record.folds else None
@@ -211,14 +220,16 @@ def read_run(folder: Path) -> FinishedRun:
             f"{path} does not fit its record: {len(labels):,} rows where {counted * repeats:,} were tested, or classes "
             f"that the record does not name."
         )
-    found = float(accuracy(confusions(labels, predicted, len(names))))  # of repeats of one size the mean
-    if abs(found - record.metrics.get("test/accuracy", found)) > 1e-6:
+    same = labels == predicted
+    found = float((same.all(axis=1) if has_sets else same).mean())  # of repeats of one size the mean
+    metric, called = ("subset_accuracy", "a subset accuracy") if has_sets else ("accuracy", "an accuracy")
+    recorded = record.metrics.get(f"test/{metric}", found)
+    if abs(found - recorded) > 1e-6:
         raise ArtifactError(
-            f"{path} has an accuracy of {found:.4f} where the record says {record.metrics['test/accuracy']:.4f}: "
-            f"one of them was changed after the run."
+            f"{path} has {called} of {found:.4f} where the record says {recorded:.4f}: one of them was changed after "
+            f"the run."
         )
-    truth = probabilities[np.arange(len(labels)), labels]
-    log_losses = -np.log(np.clip(truth, np.finfo(np.float32).tiny, 1)).astype(np.float32)
+    log_losses = _log_losses(labels, probabilities)
     if partitions is None:
         return FinishedRun(folder, record, labels, predicted, log_losses, test_set, languages)
     first, *again = (
@@ -231,6 +242,35 @@ def read_run(folder: Path) -> FinishedRun:
     return replace(first, again=tuple(again))
 
 
+def _classes(column: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the classes that a column names, int64 (n,); -1 for one that is none of them."""
+    return pd.Index(names).get_indexer(column.to_pandas()).astype(np.int64)
+
+
+def _sets(column: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Return the sets of labels that a column of lists of names holds, bool (n, num_labels).
+
+    Raises:
+        ValueError: If a row has no list, or a name is no label.
+    """
+    lists = column.combine_chunks()
+    given = pd.Index(names).get_indexer(lists.flatten().to_pandas())
+    if column.null_count or (given < 0).any():
+        raise ValueError("a row has no list of labels, or one with a label that the record does not name")
+    found = np.zeros((len(lists), len(names)), dtype=bool)
+    found[pc.list_parent_indices(lists).to_numpy(), given] = True
+    return found
+
+
+def _log_losses(labels: NDArray, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the log loss of each example in nats, float32 (n,); of sets of labels the mean over all labels."""
+    if labels.ndim == 2:
+        held = np.clip(probabilities.astype(np.float64), TINY, 1 - 2.0**-52)
+        return -np.log(np.where(labels, held, 1 - held)).mean(axis=1).astype(np.float32)
+    truth = probabilities[np.arange(len(labels)), labels]
+    return -np.log(np.clip(truth, np.finfo(np.float32).tiny, 1)).astype(np.float32)
+
+
 def _partitions(table: pa.Table, repeats: int) -> NDArray[np.int64]:
     """Return the fold that tested each example, int64 (repeats, n), or raise ValueError where rows are missing."""
     repeat, fold = (table[name].to_numpy().astype(np.int64) for name in FOLD_COLUMNS)
@@ -240,7 +280,7 @@ def _partitions(table: pa.Table, repeats: int) -> NDArray[np.int64]:
     return fold.reshape(repeats, n) - 1
 
 
-def _fingerprint(path: Path, labels: NDArray[np.int64], names: list[str]) -> str:
+def _fingerprint(path: Path, labels: NDArray, names: list[str]) -> str:
     """Return the fingerprint of the test set of a run whose record has none, from its predictions."""
     from datasets import Dataset
 
@@ -248,4 +288,5 @@ def _fingerprint(path: Path, labels: NDArray[np.int64], names: list[str]) -> str
 
     table = parquet.read_table(path)
     texts = {name: table[name].to_pylist() for name in ("text", "text_pair") if name in table.column_names}
-    return fingerprint_of(names, Dataset.from_dict({**texts, "label": labels}))
+    own = [np.flatnonzero(row).tolist() for row in labels] if labels.ndim == 2 else labels
+    return fingerprint_of(names, Dataset.from_dict({**texts, "label": own}))

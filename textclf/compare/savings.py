@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textclf.compare.summary import SetupRow
 from textclf.documents.wording import percent, ratio_percent, times
-from textclf.evaluation.metric_names import is_in_points, metric_label
+from textclf.evaluation.metric_names import higher_is_better, is_in_points, metric_label
 
 SMALLER = 0.95
 """Below this share of the other's parameters a setup counts as smaller."""
@@ -88,7 +88,12 @@ def describe_tradeoff(small: str, large: str, rows: dict[str, SetupRow], metric:
     Nor is anything said of a collapsed one: its score is that of no answer at all.
     """
     saved = describe_savings(small, large, rows)
-    if not saved or not is_in_points(metric) or rows[small].collapsed or rows[large].collapsed:
+    if (
+        not saved
+        or not (is_in_points(metric) and higher_is_better(metric))
+        or rows[small].collapsed
+        or rows[large].collapsed
+    ):
         return ""
     share = _ratio(rows[small].levels[metric].mean, rows[large].levels[metric].mean)
     return f"{small} keeps {percent(share)} of its {metric_label(metric)} {saved}" if share >= WORTH_KEEPING else ""

@@ -68,7 +68,7 @@ class ScoreTable:
             own = self.scores.setdefault(score.setup, {})
             own[score.draw if score.draw is not None else str(len(own) + 1)] = score.value
         self.stated_examples = group.examples
-        known = group.examples if group.metric == "accuracy" and not folds else None
+        known = group.examples if group.metric in ("accuracy", "subset_accuracy") and not folds else None
         self.num_examples = known
         """Test examples that can be allowed for; none where their number or their error is not known."""
         self.unit = max(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from textclf.compare.runs import FinishedRun
 from textclf.compare.setups import Setup, SharedTest
 from textclf.compare.statistics import (
     OF_CONFUSIONS,
+    OF_SETS,
     Scores,
     bootstrap,
     confusions,
@@ -21,6 +22,7 @@ from textclf.compare.statistics import (
     levels,
     scores_of_draws,
     scores_of_means,
+    set_bootstrap,
 )
 from textclf.evaluation.metric_names import METRICS
 
@@ -30,9 +32,21 @@ OF_EXAMPLES: dict[str, Callable[[FinishedRun], NDArray]] = {
     "accuracy": lambda run: run.right,
     "log_loss": lambda run: run.log_losses,
 }
-"""Metrics that are means over the test examples, by the value of each example."""
-TESTED = (*OF_EXAMPLES, *(name for name in OF_CONFUSIONS if name not in OF_EXAMPLES))
-"""Metrics whose differences can be tested."""
+"""Metrics of single classes that are means over the test examples, by the value of each example."""
+
+
+def _of_sets(values: Callable[[NDArray, NDArray], NDArray]) -> Callable[[FinishedRun], NDArray]:
+    return lambda run: values(run.labels, run.predicted)
+
+
+OF_SET_EXAMPLES: dict[str, Callable[[FinishedRun], NDArray]] = {
+    **{metric: _of_sets(values) for metric, values in OF_SETS.items()},
+    "log_loss": lambda run: run.log_losses,
+}
+"""The same of sets of labels; the F1 are means of what each example contributes to them."""
+TESTED_OF_CLASSES = (*OF_EXAMPLES, *(name for name in OF_CONFUSIONS if name not in OF_EXAMPLES))
+TESTED = tuple(dict.fromkeys((*TESTED_OF_CLASSES, *OF_SET_EXAMPLES)))
+"""Metrics whose differences can be tested, of single classes or of sets of labels."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +73,25 @@ class TestScores:
     def __init__(self, test: SharedTest):
         self.test = test
 
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """Metrics whose differences can be tested here."""
+        return tuple(OF_SET_EXAMPLES) if self.test.has_sets else TESTED_OF_CLASSES
+
+    @property
+    def of_examples(self) -> Mapping[str, Callable[[FinishedRun], NDArray]]:
+        """Metrics that are means over the test examples, by the value of each example."""
+        return OF_SET_EXAMPLES if self.test.has_sets else OF_EXAMPLES
+
     @cached_property
     def draws(self) -> dict[str, dict[int, Floats]]:
         """Each run's metrics in the same bootstrap draws of the test examples, by the run's identity."""
         runs = [run for setup in self.test.setups for run in setup.runs]
-        metrics = list(OF_CONFUSIONS)
         predicted = np.stack([run.predicted for run in runs])
-        drawn = bootstrap(self.test.labels, predicted, len(self.test.label_names), metrics)
+        if self.test.has_sets:
+            drawn = set_bootstrap(self.test.labels, predicted)
+        else:
+            drawn = bootstrap(self.test.labels, predicted, len(self.test.label_names), list(OF_CONFUSIONS))
         return {metric: {id(run): row for run, row in zip(runs, rows, strict=True)} for metric, rows in drawn.items()}
 
     def of_setups(self, metric: str) -> Scores:
@@ -81,9 +107,9 @@ class TestScores:
     def _fold_scores(self, metric: str) -> Scores:
         """Return the scores of setups that were cross-validated."""
         assert self.test.partitions is not None
-        if metric in OF_CONFUSIONS and metric not in OF_EXAMPLES:
+        if metric not in self.of_examples:
             return self._of_folds[metric]
-        value = OF_EXAMPLES[metric]
+        value = self.of_examples[metric]
         values = [np.array([[value(run) for run in same] for same in setup.passes]) for setup in self.test.setups]
         return fold_scores(values, self.test.partitions)
 
@@ -96,8 +122,8 @@ class TestScores:
         return fold_scores_of_confusions(labels, predicted, len(names), list(OF_CONFUSIONS), self.test.partitions)
 
     def _scores(self, metric: str, runs: Sequence[Sequence[FinishedRun]]) -> Scores:
-        if metric in OF_EXAMPLES:
-            return scores_of_means([np.stack([OF_EXAMPLES[metric](run) for run in same]) for same in runs])
+        if (value := self.of_examples.get(metric)) is not None:
+            return scores_of_means([np.stack([value(run) for run in same]) for same in runs])
         by_seed = [[self._score(metric, run) for run in same] for same in runs]
         draws = [np.stack([self.draws[metric][id(run)] for run in same]) for same in runs]
         return scores_of_draws(by_seed, draws, len(self.test.labels))
@@ -114,11 +140,11 @@ class TestScores:
         setups = self.test.setups
         given = {setup.name: _recorded(setup, metric) for setup in setups}
         found: dict[str, Level] = {}
-        both_scores = self.of_setups(metric) if metric in TESTED else None
+        both_scores = self.of_setups(metric) if metric in self.tested else None
         both = None if both_scores is None else levels(both_scores)
         for number, setup in enumerate(setups):
             values = given[setup.name]
-            if values is None:
+            if values is None or not (both is None or np.isfinite(both.value[number])):
                 continue
             several = len(values) > 1 and setup.draws_seed
             deviation = float(values.std(ddof=1)) if several else float("nan")
@@ -152,7 +178,7 @@ class TestScores:
 
 
 def accuracy_levels(test: SharedTest, chosen: NDArray[np.bool_]) -> dict[str, Level]:
-    """Return each setup's accuracy on some of the test examples, bool (n,), with its interval."""
+    """Return each setup's share of right predictions on some of the test examples, bool (n,), with its interval."""
     rights = [np.stack([run.right[chosen] for run in setup.runs]) for setup in test.setups]
     scores = scores_of_means(rights)
     low, high = levels(scores).interval()

@@ -76,8 +76,8 @@ class Setup:
         return [[run, *run.again] for run in self.runs]
 
     @property
-    def predicted(self) -> NDArray[np.int64]:
-        """Each seed's predicted classes, int64 (seeds, n)."""
+    def predicted(self) -> NDArray:
+        """Each seed's predicted classes, int64 (seeds, n); or sets of labels, bool (seeds, n, num_labels)."""
         return np.stack([run.predicted for run in self.runs])
 
 
@@ -92,13 +92,18 @@ class SharedTest:
     """What does not fit, a sentence each."""
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """True classes of the test examples, int64 (n,)."""
+    def labels(self) -> NDArray:
+        """True classes of the test examples, int64 (n,); or sets of labels, bool (n, num_labels)."""
         return self.setups[0].runs[0].labels
 
     @property
+    def has_sets(self) -> bool:
+        """Whether each example has a set of labels, not one class."""
+        return self.setups[0].runs[0].has_sets
+
+    @property
     def label_names(self) -> tuple[str, ...]:
-        """Names of the classes."""
+        """Names of the classes or labels."""
         return self.setups[0].runs[0].label_names
 
     @property
@@ -118,11 +123,12 @@ class SharedTest:
 def shared_tests(runs: Iterable[FinishedRun]) -> list[SharedTest]:
     """Gather runs by their test examples and, of these, by their options.
 
-    Runs on other test examples, labels or classes are never compared: each test set stands alone.
+    Runs on other test examples, labels or classes are never compared: each test set stands alone. Nor are sets of
+    labels with single classes.
     """
-    by_test: dict[str, list[FinishedRun]] = defaultdict(list)
+    by_test: dict[tuple[str, bool], list[FinishedRun]] = defaultdict(list)
     for run in runs:
-        by_test[run.test_set].append(run)
+        by_test[run.test_set, run.has_sets].append(run)
     tests = [_shared_test(members) for members in by_test.values()]
     tests.sort(key=lambda test: (test.dataset, test.setups[0].runs[0].test_set))
     names = [test.dataset for test in tests]
@@ -139,8 +145,10 @@ def _not_comparable(test: SharedTest, tests: Sequence[SharedTest]) -> list[str]:
     others = [other for other in tests if other is not test and other.dataset == test.dataset]
     reasons = []
     for other in others:
-        if other.label_names != test.label_names:
-            why = f"its classes are {', '.join(other.label_names)}"
+        if other.has_sets != test.has_sets:
+            why = f"its texts have {_answer(other)}, not {_answer(test)}"
+        elif other.label_names != test.label_names:
+            why = f"its {'labels' if other.has_sets else 'classes'} are {', '.join(other.label_names)}"
         elif other.folds != test.folds:
             said = [one.folds or "one test split" for one in (other, test)]
             why = f"{said[0]}, not {said[1]} (dataset.folds, dataset.fold_repeats)"
@@ -156,6 +164,10 @@ def _not_comparable(test: SharedTest, tests: Sequence[SharedTest]) -> list[str]:
             + f" also tested on {other.dataset}, but cannot be compared with these runs: {why}."
         )
     return reasons
+
+
+def _answer(test: SharedTest) -> str:
+    return "a set of labels each" if test.has_sets else "one class each"
 
 
 def _texts_of(test: SharedTest) -> str:

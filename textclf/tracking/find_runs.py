@@ -79,8 +79,8 @@ class RunReference:
         if self.record is None or Path(self.said).is_dir():
             return None
         record = self.record
-        scores = [f"{name} {record.metrics[name]:.3f}" for name in dict.fromkeys((record.objective, "test/accuracy"))
-                  if name in record.metrics]  # fmt: skip
+        shown = dict.fromkeys((record.objective, "test/accuracy", "test/micro_f1", "test/subset_accuracy"))
+        scores = [f"{name} {record.metrics[name]:.3f}" for name in shown if name in record.metrics]
         when = record.started[:16].replace("T", " ")
         return f"{self.said} is {record.name}: {', '.join([*scores, f'run on {when}'])} ({self.folder})"
 

@@ -64,6 +64,17 @@ def test_the_page_has_a_row_for_a_setup_and_links_that_move_with_the_folder(tmp_
     assert "runs/x/run.log" in links
 
 
+def test_sets_of_labels_are_shown_by_their_own_metrics(tmp_path):
+    scores = {"test/macro_f1": 0.6, "test/micro_f1": 0.8125, "test/subset_accuracy": 0.4375}
+    finished(tmp_path / "a", metrics=scores | {"validation/macro_f1": 0.5}, objective="validation/macro_f1")
+    page, text = shown(tmp_path)
+    heads = text.partition("By test macro F1")[2].partition("bayes")[0]
+    assert re.search(r"Test macro F1.*Micro F1.*Subset accuracy.*95 % interval", heads)
+    assert " Accuracy" not in heads
+    assert "bayes 0.6000 0.8125 0.4375 0.344 to 0.535" in text
+    assert "of the subset accuracy" in page
+
+
 def test_texts_of_runs_are_never_markup(tmp_path):
     finished(tmp_path / "javascript:alert(1)", EVIL, dataset=EVIL, given=("model.x=<b>",))
     failed(tmp_path / "<img src=x>", EVIL)

@@ -79,6 +79,20 @@ def test_setups_of_a_model_are_told_apart_by_what_their_commands_gave(tmp_path):
     }
 
 
+def test_sets_of_labels_are_ranked_with_the_share_of_whole_sets_that_are_right(tmp_path):
+    for model, f1 in (("bayes", 0.6), ("svm", 0.7)):
+        scores = {"test/macro_f1": f1, "test/micro_f1": f1 + 0.1, "test/subset_accuracy": f1 - 0.1}
+        metrics = scores | {"validation/macro_f1": 0.5}
+        finished(tmp_path / model, model, metrics=metrics, objective="validation/macro_f1")
+    (ranking,) = ranked(tmp_path)
+    assert ranking.has_sets
+    assert [(row.name, row.score) for row in ranking.rows] == [("svm", 0.7), ("bayes", 0.6)]
+    first = ranking.rows[0]
+    assert (first.of_test("micro_f1"), first.accuracy) == pytest.approx((0.8, 0.6))
+    assert first.interval == pytest.approx(wilson(0.6, 100))
+    assert first.of_test("accuracy") is None
+
+
 def test_of_a_search_its_best_trial_on_validation_stands_for_all(tmp_path):
     folder = sweep(tmp_path / "s", search=True)
     for job, (chosen, tested) in enumerate([(0.9, 0.6), (0.8, 0.95)]):

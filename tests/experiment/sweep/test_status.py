@@ -9,6 +9,7 @@ from textclf.experiment.sweep.status import (
     JobStatus,
     Sweep,
     SweepWatch,
+    data_lines,
     progress_line,
     read_statuses,
     read_sweep,
@@ -43,6 +44,22 @@ def test_a_search_shows_its_objective_and_no_test_score():
     table = sweep_table([status(0)], {0: DONE}, search=True)
     assert "test" not in table
     assert "0.500" in table
+
+
+def test_jobs_whose_texts_have_sets_of_labels_show_micro_f1():
+    scores = {"test/micro_f1": 0.8, "test/macro_f1": 0.6, "test/subset_accuracy": 0.4}
+    data = {"sets": True, "examples": {"test": 80}, "label_names": ["a", "b", "c"]}
+    of_sets = replace(DONE, metrics=scores, data=data)
+    header, _, done = sweep_table([status(0)], {0: of_sets}).splitlines()
+    assert "test micro F1    test macro F1" in header
+    assert "accuracy" not in header
+    assert done.split()[1:3] == ["0.800", "0.600"]
+    both = sweep_table([status(0), status(1)], {0: of_sets, 1: DONE}).splitlines()
+    assert "test micro F1    test accuracy    test macro F1" in both[0]
+    assert both[3].split()[1:4] == ["–", "0.750", "–"]
+    line = progress_line(of_sets, status(0), Sweep("s", 1), [status(0)], 1.0)
+    assert line.startswith("[1/1] d/m/seed1: test micro F1 0.800, macro F1 0.600 after")
+    assert data_lines(of_sets) == ["d: 80 test texts; 3 labels"]
 
 
 def test_a_sweep_and_its_jobs_are_written_and_read(tmp_path):

@@ -82,15 +82,15 @@ def test_the_shared_view_is_made_and_an_older_one_renewed(store):
         pass
     assert client.get_experiment("1").tags[VIEW_TAG] == VIEW_STATE
     shown = json.loads(VIEW_STATE)
-    runs = {"sweep": ({"test/accuracy": 0.9, "test/macro_f1": 0.9}, {"sweep": "s"}), "bare": ({}, {"model": "m"})}
-    runs |= {
-        name: ({"test/accuracy": f1, "test/macro_f1": f1}, {"model": "m"}) for name, f1 in (("b", 0.8), ("a", 0.9))
-    }
+    of_sweep = {"test/accuracy": 0.9, "test/macro_f1": 0.9, "test/log_loss": 0.3}
+    runs = {"sweep": (of_sweep, {"sweep": "s"}), "bare": ({}, {"model": "m"})}
+    for name, f1, only in (("b", 0.8, "accuracy"), ("a", 0.9, "accuracy"), ("of sets", 0.7, "micro_f1")):
+        runs[name] = ({f"test/{only}": f1, "test/macro_f1": f1, "test/log_loss": 0.3}, {"model": "m"})
     for name, (metrics, tags) in runs.items():
         with start_run(MlflowTracker(system_metrics=False), "mine", name, tags) as tracked:
             tracked.log_metrics(metrics)
     found = client.search_runs(["1"], shown["searchFilter"], order_by=[f"{shown['orderByKey']} DESC"])
-    assert [run.info.run_name for run in found] == ["a", "b"]
+    assert [run.info.run_name for run in found] == ["a", "b", "of sets"]
 
 
 def test_the_page_of_the_newest_runs_is_that_for_training(store, tmp_path):

@@ -16,14 +16,16 @@ allow for both. A test over one seed, or over seeds alone, calls identical setup
 
 with s² the variance of a setup's score over its k seeds, and Student's t with Satterthwaite's degrees of freedom. For a
 mean over examples (accuracy, log loss) the first term is exact; for functions of the confusion matrix (macro F1) it is
-the bootstrap variance over examples of the mean over seeds. A seed that is right on one example and wrong on another
-by chance makes scores vary over seeds and over examples, and so counts twice. It is taken from the seeds' part, all of
-it where the seeds of both setups vary as much, less where those of one vary less (4ab / (a + b)² for parts a and b):
-with the few seeds of one setup alone it would be taken mostly where they happen to agree. Dividing by k - 1 rather
-than k is a correction for few seeds: where s² happens to be small, the degrees of freedom happen to be many, and
-the test claims too much (simulated: up to 7.8 % instead of 5 % with three seeds, where only one of two setups varies
-over seeds). `experiments/calibration.py` simulates how often it is wrong; `experiments/null_pairs.py` asks it whether a
-real setup differs from itself.
+the bootstrap variance over examples of the mean over seeds. The F1 of sets of labels goes through the same test as a
+mean of what each example contributes to it to first order (`set_metrics`; `experiments/set_calibration.py`).
+
+A seed that is right on one example and wrong on another by chance makes scores vary over seeds and over examples, and
+so counts twice. It is taken from the seeds' part, all of it where the seeds of both setups vary as much, less where
+those of one vary less (4ab / (a + b)² for parts a and b): with the few seeds of one setup alone it would be taken
+mostly where they happen to agree. Dividing by k - 1 rather than k is a correction for few seeds: where s² happens to be
+small, the degrees of freedom happen to be many, and the test claims too much (simulated: up to 7.8 % instead of 5 %
+with three seeds, where only one of two setups varies over seeds). `experiments/calibration.py` simulates how often it
+is wrong; `experiments/null_pairs.py` asks it whether a real setup differs from itself.
 
 **Cross-validation on shared partitions.** The claim is about the expected difference of setups trained on n (k - 1) / k
 examples of the population, with any seed; every training is to have a seed of its own. Each example is tested once a
@@ -72,6 +74,7 @@ from textclf.compare.statistics.planning import (
     needed_seeds,
 )
 from textclf.compare.statistics.resampling import DRAWS, bootstrap, drawn_confusions, example_weights
+from textclf.compare.statistics.set_metrics import OF_SETS, label_f1_values, set_bootstrap
 from textclf.compare.statistics.systems import ComparedSystems, compare_systems
 from textclf.compare.statistics.two_way import (
     FEW_FOLDS,
@@ -92,6 +95,7 @@ __all__ = [
     "FEW_DISAGREEMENTS",
     "FEW_FOLDS",
     "OF_CONFUSIONS",
+    "OF_SETS",
     "POWER",
     "SHARED",
     "ComparedSystems",
@@ -116,6 +120,7 @@ __all__ = [
     "grown",
     "holm",
     "holm_levels",
+    "label_f1_values",
     "levels",
     "matthews",
     "mcnemar_p_value",
@@ -124,5 +129,6 @@ __all__ = [
     "needed_seeds",
     "scores_of_draws",
     "scores_of_means",
+    "set_bootstrap",
     "superiority",
 ]

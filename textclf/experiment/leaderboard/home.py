@@ -180,8 +180,8 @@ def _ranking_blocks(ranking: Ranking, most: int, compared: set[str], trend: bool
     columns = (
         Column("Setup", hint="the model, with the options that tell it from others of the same model"),
         Column(f"Test {label}", True, "mean over seeds ± standard deviation over them"),
-        *(() if ranking.metric == "accuracy" else (Column("Accuracy", True),)),
-        Column("95 % interval", True, "of the accuracy, for the draw of the test examples (Wilson)"),
+        *(Column(_heading(name), True) for name in _beside(ranking)),
+        Column("95 % interval", True, f"of the {_exact(ranking)}, for the draw of the test examples (Wilson)"),
         Column("Reports", hint="of each run, by its seed; and the comparison of its sweep"),
         Column("Seeds", True),
         Column("Training", True, "mean time of a run's training; of all fits of a cross-validation"),
@@ -192,7 +192,7 @@ def _ranking_blocks(ranking: Ranking, most: int, compared: set[str], trend: bool
     )
     best = next((row for row in ranking.rows if row.score is not None), None)
     rows = tuple(
-        (*_cells(row, row is best, ranking.metric, compared), *((note,) if any(notes) else ()))
+        (*_cells(row, row is best, _beside(ranking), compared), *((note,) if any(notes) else ()))
         for row, note in zip(ranking.rows, notes, strict=False)
     )
     table = Table(columns, rows, f"By test {label}, {order}")
@@ -207,11 +207,27 @@ def _ranking_blocks(ranking: Ranking, most: int, compared: set[str], trend: bool
     return tuple(blocks)
 
 
-def _cells(row: Row, is_best: bool, metric: str, compared: set[str]) -> tuple[str | Cell, ...]:
+def _exact(ranking: Ranking) -> str:
+    """Return the share of texts that are right, as it is called: of one class each, or of sets of labels."""
+    return metric_label("subset_accuracy" if ranking.has_sets else "accuracy")
+
+
+def _heading(metric: str) -> str:
+    label = metric_label(metric)
+    return label[0].upper() + label[1:]
+
+
+def _beside(ranking: Ranking) -> list[str]:
+    """Return the metrics that stand beside the one that setups are ranked by."""
+    shown = ("micro_f1", "macro_f1", "subset_accuracy") if ranking.has_sets else ("accuracy",)
+    return [metric for metric in shown if metric != ranking.metric]
+
+
+def _cells(row: Row, is_best: bool, beside: Sequence[str], compared: set[str]) -> tuple[str | Cell, ...]:
     score = (
         MISSING if row.score is None else spread(row.score, row.deviation, 4 if row.deviation != row.deviation else 3)
     )
-    accuracy = MISSING if row.accuracy is None else f"{row.accuracy:.4f}"
+    others = {metric: row.accuracy if metric == "accuracy" else row.of_test(metric) for metric in beside}
     newest = row.newest
     train, latency, size = (row.mean(name) for name in ("train_seconds", "latency_seconds", "size_bytes"))
     shown = [Link(_called(row, run), f"{run.folder}/{REPORT_PAGE}") for run in row.runs if run.report][:MOST_LINKS]
@@ -220,7 +236,7 @@ def _cells(row: Row, is_best: bool, metric: str, compared: set[str]) -> tuple[st
     return (
         Cell(row.name, strong=is_best),
         Cell(score, row.score, is_best),
-        *(() if metric == "accuracy" else (Cell(accuracy, row.accuracy),)),
+        *(Cell(MISSING if value is None else f"{value:.4f}", value) for value in others.values()),
         Cell(interval(*row.interval) if row.interval else MISSING, row.accuracy),
         Cell(MISSING, links=tuple(shown)),
         count_cell(row.seeds),

@@ -28,6 +28,7 @@ class Row:
     deviation: float
     """Standard deviation over seeds; nan of fewer than two, and of a model that draws nothing from its seed."""
     accuracy: float | None
+    """Mean over seeds; of sets of labels the subset accuracy."""
     interval: tuple[float, float] | None
     """Wilson's 95 % interval of the accuracy."""
     seeds: int
@@ -39,6 +40,12 @@ class Row:
     def newest(self) -> FinishedEntry:
         """The run that was started last."""
         return max(self.runs, key=lambda run: run.started)
+
+    def of_test(self, metric: str) -> float | None:
+        """Return the mean of a test metric over seeds, of each the run that started first; none where none has it."""
+        once = {run.seed: run for run in reversed(self.runs)}
+        values = [run.metrics[metric] for run in once.values() if metric in run.metrics]
+        return fmean(values) if values else None
 
     def mean(self, name: str) -> float | None:
         """Return the mean of a cost over runs; none where none of them measured it."""
@@ -56,6 +63,11 @@ class Ranking:
     folds: str
     metric: str
     rows: tuple[Row, ...]
+
+    @property
+    def has_sets(self) -> bool:
+        """Whether each text has a set of labels, so that the accuracy is that of whole sets."""
+        return any("subset_accuracy" in run.metrics for row in self.rows for run in row.runs)
 
     @property
     def newest(self) -> str:
@@ -118,7 +130,8 @@ def _row(name: str, runs: Sequence[FinishedEntry], metric: str, trials: int) -> 
         once.setdefault(run.seed, run)
     scores = [run.metrics[metric] for run in once.values() if metric in run.metrics]
     varies = any(run.draws_seed for run in runs)
-    right = [run.metrics["accuracy"] for run in once.values() if "accuracy" in run.metrics]
+    of_whole = ("accuracy", "subset_accuracy")
+    right = [run.metrics[name] for run in once.values() for name in of_whole if name in run.metrics]
     accuracy = fmean(right) if right else None
     return Row(
         name,

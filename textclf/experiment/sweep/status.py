@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import fmean
@@ -16,6 +16,7 @@ from tabulate import tabulate
 from textclf.documents.escape import terminal
 from textclf.documents.wording import MISSING, duration, parameters
 from textclf.errors import ArtifactError
+from textclf.evaluation.metric_names import metric_label
 from textclf.system.files import folders_with, write_json
 from textclf.system.redact import redacted, redacted_tree
 from textclf.tracking.record import STATUS_FILE, RunRecord, read_record
@@ -161,6 +162,7 @@ def sweep_table(statuses: Sequence[JobStatus], records: Mapping[int, RunRecord],
     options = [status.options for status in statuses]
     keys = dict.fromkeys(key for given in options for key in given if key not in NAMED)
     varied = [key for key in keys if len({given.get(key) for given in options}) > 1]
+    scored = _scored(records.values())
     rows: list[list[Any]] = []
     for status, given in zip(statuses, options, strict=True):
         values = [given.get(key, "") for key in varied]
@@ -169,7 +171,7 @@ def sweep_table(statuses: Sequence[JobStatus], records: Mapping[int, RunRecord],
             rows.append([status.name, *values, "FAILED"])
             continue
         metrics, costs = record.metrics, record.costs
-        shown = [record.objective] if search else ["test/accuracy", "test/macro_f1"]
+        shown = [record.objective] if search else [f"test/{metric}" for metric in scored]
         rows.append(
             [
                 record.name,
@@ -182,10 +184,16 @@ def sweep_table(statuses: Sequence[JobStatus], records: Mapping[int, RunRecord],
                 f"{costs['test_examples_per_second']:,.0f}",
             ]
         )
-    scores = ["objective"] if search else ["test accuracy", "test macro F1"]
+    scores = ["objective"] if search else [f"test {metric_label(metric)}" for metric in scored]
     scores += ["train s", "parameters", "predicted/s"]
     align = ["left"] * (1 + len(varied)) + ["right"] * len(scores)
     return tabulate(rows, ["run", *varied, *scores], disable_numparse=True, colalign=align)
+
+
+def _scored(records: Iterable[RunRecord]) -> list[str]:
+    """Return the metrics of a table of jobs: accuracy where texts have one class, micro F1 where they have sets."""
+    kinds = {bool(record.data.get("sets")) for record in records}
+    return [*(["micro_f1"] if True in kinds else []), *(["accuracy"] if kinds != {True} else []), "macro_f1"]
 
 
 class SweepWatch:
@@ -266,7 +274,8 @@ def data_lines(record: RunRecord) -> list[str]:
     names = record.data.get("label_names", [])
     audit = record.data.get("audit", {})
     return [
-        f"{record.dataset}: {sizes} {'pairs of texts' if record.data.get('pairs') else 'texts'}; {len(names)} classes",
+        f"{record.dataset}: {sizes} {'pairs of texts' if record.data.get('pairs') else 'texts'}; "
+        f"{len(names)} {'labels' if record.data.get('sets') else 'classes'}",
         *(f"warning: {line}" for line in audit.get("lines", [])),
     ]
 
@@ -291,7 +300,8 @@ def progress_line(
     """
     count = f"[{len(done)}/{sweep.total}]" if sweep.total is not None else f"[{len(done)}]"
     if record is not None:
-        scores = {"test accuracy": "test/accuracy", "macro F1": "test/macro_f1"}
+        own = "micro_f1" if record.data.get("sets") else "accuracy"
+        scores = {f"test {metric_label(own)}": f"test/{own}", "macro F1": "test/macro_f1"}
         if sweep.search:
             scores = {record.objective: record.objective}
         told = [f"{name} {record.metrics[key]:.3f}" for name, key in scores.items() if key in record.metrics]

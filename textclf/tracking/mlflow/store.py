@@ -42,15 +42,18 @@ VIEW_STATE = json.dumps(
         "selectedColumns": [
             "attributes.`Created`",
             "attributes.`Duration`",
-            *(f"metrics.`test/{metric}`" for metric in ("accuracy", "macro_f1", "log_loss")),
+            *(f"metrics.`test/{metric}`" for metric in ("accuracy", "macro_f1", "micro_f1", "log_loss")),
             *(f"tags.`{tag}`" for tag in ("dataset", "model", "trainer", "seed", COSTS_TAG)),
         ],
-        "searchFilter": "metrics.`test/accuracy` >= 0 AND tags.model != ''",
+        "searchFilter": "metrics.`test/log_loss` >= 0 AND tags.model != ''",
         "orderByKey": "metrics.`test/macro_f1`",
         "orderByAsc": False,
     }
 )
 """The shared view of an experiment: its tested runs, the best first; which run it is, how good, at what cost.
+
+A tested run has a log loss, whether each text has one class or a set of labels; accuracy is of classes alone, and micro
+F1 of sets.
 
 MLflow nests runs under their sweep unless there is a filter. The run of a sweep has its best run's scores but no model,
 so that it is not ranked beside that run. Metrics are shown in the order of their names, and tags after them: costs are
