@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from tests.tracking.test_record import RECORD
-from textclf.evaluation.label_sets.metrics import evaluate_sets
-from textclf.evaluation.label_sets.predictions import SetPredictions, names_of
+from textclf.evaluation.label_sets.set_metrics import evaluate_sets
+from textclf.evaluation.label_sets.set_predictions import SetPredictions, names_of
 from textclf.tracking import record as records
 
 NAMES = ("negative", "positive")

@@ -74,7 +74,7 @@ from textclf.compare.statistics.planning import (
     needed_seeds,
 )
 from textclf.compare.statistics.resampling import DRAWS, bootstrap, drawn_confusions, example_weights
-from textclf.compare.statistics.set_metrics import OF_SETS, label_f1_values, set_bootstrap
+from textclf.compare.statistics.set_influence import OF_SETS, label_f1_values, set_bootstrap
 from textclf.compare.statistics.systems import ComparedSystems, compare_systems
 from textclf.compare.statistics.two_way import (
     FEW_FOLDS,

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import f1_score, hamming_loss
 
 from textclf.compare.statistics import OF_SETS, label_f1_values, scores_of_means, set_bootstrap, set_metrics
-from textclf.evaluation.label_sets.metrics import evaluate_sets
-from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.label_sets.set_metrics import evaluate_sets
+from textclf.evaluation.label_sets.set_predictions import SetPredictions
 
 SHARES = np.array([0.45, 0.3, 0.2, 0.12, 0.08])
 
