@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, hamming_loss
 
-from textclf.compare.statistics import OF_SETS, label_f1_values, scores_of_means, set_bootstrap, set_metrics
+from textclf.compare.statistics import OF_SETS, label_f1_values, scores_of_means, set_bootstrap, set_influence
 from textclf.evaluation.label_sets.set_metrics import evaluate_sets
 from textclf.evaluation.label_sets.set_predictions import SetPredictions
 
@@ -24,7 +24,7 @@ TRUTH, GIVEN = sets(400)
 
 
 def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(set_metrics) == (0, 6)
+    assert doctest.testmod(set_influence) == (0, 6)
 
 
 @pytest.mark.parametrize("given", GIVEN)

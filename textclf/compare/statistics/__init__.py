@@ -17,7 +17,7 @@ allow for both. A test over one seed, or over seeds alone, calls identical setup
 with s² the variance of a setup's score over its k seeds, and Student's t with Satterthwaite's degrees of freedom. For a
 mean over examples (accuracy, log loss) the first term is exact; for functions of the confusion matrix (macro F1) it is
 the bootstrap variance over examples of the mean over seeds. The F1 of sets of labels goes through the same test as a
-mean of what each example contributes to it to first order (`set_metrics`; `experiments/set_calibration.py`).
+mean of what each example contributes to it to first order (`set_influence`; `experiments/set_calibration.py`).
 
 A seed that is right on one example and wrong on another by chance makes scores vary over seeds and over examples, and
 so counts twice. It is taken from the seeds' part, all of it where the seeds of both setups vary as much, less where
