@@ -21,6 +21,8 @@ from textclf.tracking.record import ANALYSIS_FILE, FIGURES, RunRecord, refuse_ch
 REPORT_PAGE = "report.html"
 MOST_BYTES = 50_000_000
 """Largest report that is offered."""
+EXACT = "subset_accuracy"
+"""The share of texts that are given exactly their labels."""
 MOST_MISTAKES = 5
 MOST_PAIRS = 8
 MOST_CHARACTERS = 300
@@ -59,12 +61,13 @@ class Figure:
 def metrics_table(record: RunRecord) -> Table:
     """Return a run's scores on test and validation, those it was selected by first."""
     selected = record.objective.partition("/")[2]
-    known = [selected, *METRICS]
+    known = [selected, *(("micro_f1", EXACT) if record.data.get("sets") else ()), *METRICS]
     names = dict.fromkeys(name.partition("/")[2] for name in record.metrics)
     order = sorted(names, key=lambda name: known.index(name) if name in known else len(known))
     rows = []
     for name in order:
-        label = metric_label(name) + (" (selected by)" if name == selected else "")
+        label = f"{metric_label(name)}{' (exactly right)' if name == EXACT else ''}"
+        label += " (selected by)" if name == selected else ""
         cells = [record.metrics.get(f"{split}/{name}") for split in ("test", "validation")]
         rows.append((Cell(label, strong=name == selected), *(Cell(decimals(v), v) for v in cells)))
     columns = (Column("metric"), Column("test", numeric=True), Column("validation", numeric=True))
@@ -87,7 +90,7 @@ def introduction(record: RunRecord) -> str:
     apart = f"{', '.join(map(str, names[:-1]))} and {names[-1]}" if 1 < len(names) <= 6 else listed(map(str, names), 6)
     does = "gives each text a set of labels, out of" if has_sets else "tells apart"
     said = f"{record.model}{trained} of {record.dataset}, {does} {apart}."
-    metric = "test/subset_accuracy" if has_sets else "test/accuracy"
+    metric = f"test/{EXACT}" if has_sets else "test/accuracy"
     accuracy, tested = record.metrics.get(metric), sizes.get("test")
     if accuracy is not None and tested:
         share = Proportion(round(accuracy * tested), tested)

@@ -49,10 +49,11 @@ footer * {color: var(--body-text-color) !important}
 .words {white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2}
 .words + .words {margin-top: .6rem}
 .hint {font-size: .9rem; margin: 1.5rem 0 .5rem}
-.chips {display: flex; flex-wrap: wrap; gap: .4rem; margin: .3rem 0; padding: 0; list-style: none}
+.chips, .none {margin: 1.5rem 0 .5rem}
+.chips {display: flex; flex-wrap: wrap; gap: .4rem; padding: 0; list-style: none}
 .chips li {margin: 0; padding: .1rem .7rem; border: 2px solid rgb(var(--for)); border-radius: 1rem; font-weight: 600;
   overflow-wrap: anywhere}
-.chips + .hint, p + .hint {margin: .5rem 0}
+.chips + .hint, .none + .hint {margin: 0 0 .25rem}
 .for, .against {padding: .1em .15em; border-radius: 3px}
 .for {background: rgb(var(--for) / var(--a)); border-bottom: 3px solid rgb(var(--for))}
 .against {background: rgb(var(--against) / var(--a)); border-bottom: 3px dotted rgb(var(--against))}
@@ -76,7 +77,11 @@ def label(text: str, text_pair: str | None = None) -> tuple[str, dict[str, float
     chips = "".join(f"<li>{html.escape(name)}</li>" for name in found.labels)
     least = dict(zip(CLASSIFIER.label_names, CLASSIFIER.thresholds or (), strict=True))
     told = ", ".join(f"{html.escape(name)} from {least[name]:.0%}" for name, _ in found.top(MOST_CLASSES))
-    shown = f'<ul class="chips">{chips}</ul>' if chips else "<p><strong>No label reaches its threshold.</strong></p>"
+    shown = (
+        f'<ul class="chips">{chips}</ul>'
+        if chips
+        else '<p class="none"><strong>No label reaches its threshold.</strong></p>'
+    )
     return f'{shown}<p class="hint">Given: {told}.</p>', found.probabilities, list(found.labels)
 
 
