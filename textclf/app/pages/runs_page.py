@@ -12,7 +12,6 @@ import streamlit as st
 from textclf.app import markup
 from textclf.app.pages import common
 from textclf.documents.document import Block, Cell, Choice, Drawing, Heading, Paragraph, Table, to_html
-from textclf.documents.wording import MISSING
 from textclf.experiment.leaderboard.entries import read_entries
 from textclf.experiment.leaderboard.home import PAGE, home_blocks
 
@@ -49,7 +48,7 @@ def _show(blocks: Sequence[Block]) -> None:
             case Paragraph():
                 common.show(markup.paragraph(block.text))
             case Table():
-                common.show(markup.table(_with_content(block)))
+                common.show(markup.table(_without_links(block)))
             case Drawing():
                 _draw(block)
             case Choice():
@@ -70,16 +69,12 @@ def _draw(block: Drawing) -> None:
     st.iframe(address, height=round(float(box[1]) * PIXELS) + UNDER, alt=block.alt)
 
 
-def _with_content(table: Table) -> Table:
-    """Return a table without the columns of links, which lead to files that the app does not serve, and empty ones.
-
-    Sets of labels have no accuracy.
-    """
+def _without_links(table: Table) -> Table:
+    """Return a table without the columns of links, which lead to files that the app does not serve."""
     kept = [
         place
         for place in range(len(table.columns))
         if not any(isinstance(row[place], Cell) and row[place].links for row in table.rows)  # type: ignore[union-attr]
-        and not all(isinstance(row[place], Cell) and row[place].text == MISSING for row in table.rows)  # type: ignore[union-attr]
     ]
     rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
     return Table(tuple(table.columns[place] for place in kept), rows, table.caption)
