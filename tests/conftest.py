@@ -197,6 +197,30 @@ def make_data(train=64, evaluation=24, pairs=False):
     return TextData("tiny", label_names=("negative", "positive"), source="tests", **parts)
 
 
+SET_NAMES = ("good", "seat", "light")
+
+
+def make_set_data(train=70, evaluation=48):
+    """Return a small `TextData` of sets of three labels, some of them empty: is it good, is it a seat, is it a light."""
+
+    def split(count, start):
+        texts = [row["text"] for row in sentences(count, start)]
+        tests = (
+            lambda words: words[3] in GOOD,
+            lambda words: words[4] in ("chair", "tent"),
+            lambda words: words[4] == "lamp",
+        )
+        labels = [[k for k, test in enumerate(tests) if test(text.split())] for text in texts]
+        columns = {"example": list(range(count)), "text": texts, "label": labels}
+        kinds = {"example": datasets.Value("int64"), "text": datasets.Value("string")}
+        return datasets.Dataset.from_dict(
+            columns, datasets.Features({**kinds, "label": datasets.List(datasets.Value("int64"))})
+        )
+
+    parts = {"train": split(train, 0), "validation": split(evaluation, 1000), "test": split(evaluation, 2000)}
+    return TextData("tiny-sets", label_names=SET_NAMES, source="tests", **parts)
+
+
 @pytest.fixture
 def tiny_data():
     return make_data()

@@ -14,7 +14,18 @@ from textclf.training.fit import check
 from textclf.training.options import TorchTrainer
 
 EXPECTED = {
-    "dataset": {"amazon_polarity", "imdb", "ag_news", "glue/rte", "reviews", "headlines", "entailment"},
+    "dataset": {
+        "amazon_polarity",
+        "imdb",
+        "ag_news",
+        "glue/rte",
+        "go_emotions",
+        "toxic_comments",
+        "reviews",
+        "headlines",
+        "entailment",
+        "messages",
+    },
     "model": {
         "distilbert",
         "bert",
@@ -53,7 +64,7 @@ EXPECTED = {
 }
 STUDIES = {
     "quickstart", "baseline_vs_transformer", "bert_vs_distilbert", "model_zoo", "data_efficiency", "multilingual",
-    "long_texts", "rare_classes", "few_shot", "cost_ladder",
+    "long_texts", "rare_classes", "few_shot", "cost_ladder", "multi_label",
     "tune_transformer", "tune_linear", "tune_naive_bayes",
 }  # fmt: skip
 CHECKPOINTS = {
@@ -85,6 +96,8 @@ PATHS = {
     "ag_news": ("fancyzhx/ag_news", None),
     "amazon_polarity": ("fancyzhx/amazon_polarity", None),
     "glue/rte": ("nyu-mll/glue", "rte"),
+    "go_emotions": ("google-research-datasets/go_emotions", "simplified"),
+    "toxic_comments": ("tcapelle/jigsaw-toxic-comment-classification-challenge", None),
 }
 
 
@@ -202,6 +215,13 @@ def test_each_study_composes_builds_and_says_what_it_asks(study):
         if key in ("model", "seed", "dataset.max_train_examples"):
             for value in str(values).split(","):
                 build_all(compose("config", [*overrides, f"{key}={value}"]))
+
+
+def test_the_study_of_sets_of_labels_takes_its_data_and_any_other():
+    cfg = compose("config", ["study=multi_label"])
+    assert build(cfg, "dataset").name == "messages"
+    assert build(cfg, "dataset").has_sets
+    assert build(compose("config", ["study=multi_label", "dataset=go_emotions"]), "dataset").name == "go_emotions"
 
 
 def test_a_tuning_study_has_its_options_and_storage():

@@ -26,6 +26,7 @@ def test_the_installed_wheel_composes_and_runs_from_any_folder(archives, tmp_pat
         wheel.extractall(tmp_path / "site")
     assert (tmp_path / "site" / "textclf" / "conf" / "dataset" / "glue" / "rte.yaml").is_file()
     assert (tmp_path / "site" / "textclf" / "data" / "bundled" / "reviews" / "train.jsonl").is_file()
+    assert (tmp_path / "site" / "textclf" / "data" / "bundled" / "messages" / "test.jsonl").is_file()
     assert (tmp_path / "site" / "textclf" / "experiments" / "study" / "quickstart.yaml").is_file()
     assert (tmp_path / "site" / "textclf" / "documents" / "page.html.j2").is_file()
     assert (tmp_path / "site" / "textclf" / "documents" / "explorer.js").is_file()

@@ -31,6 +31,8 @@ def fitted(data, model=BAYES):
 class Counter:
     """Its log-odds of class 1 are two for each `yes` and minus one for each `no`, in either text."""
 
+    has_sets, thresholds = False, None
+
     def __init__(self):
         self.calls = []
 
@@ -48,6 +50,20 @@ def test_weights_are_what_the_log_odds_lose():
     np.testing.assert_allclose(weights, [2, 0, -1], atol=1e-5)
     np.testing.assert_allclose(word_weights(counter, [WordMask("yes and no", 9)], 0), [-2, 0, 1], atol=1e-5)
     assert counter.calls[:2] == [1, 3]  # the text itself, and all that lack a word at once
+
+
+def test_words_of_sets_are_weighed_by_the_log_odds_of_the_one_label():
+    class Each:
+        """Each label has log-odds of its own, whatever the others have."""
+
+        has_sets = True
+
+        def probabilities(self, texts, text_pairs=None):
+            odds = np.array([[2.0 * text.count("yes"), 1.0 - text.count("no"), 3.0] for text in texts])
+            return (1 / (1 + np.exp(-odds))).astype(np.float32)
+
+    each = lambda label: word_weights(Each(), [WordMask("yes and no", 9)], label)  # noqa: E731
+    np.testing.assert_allclose([each(0), each(1), each(2)], [[2, 0, 0], [0, 0, -1], [0, 0, 0]], atol=1e-5)
 
 
 def test_words_of_both_texts_of_a_pair_are_weighed_and_long_texts_cut():
@@ -101,6 +117,8 @@ def test_a_text_without_words_is_left_out():
 
 def test_certain_probabilities_have_finite_weights():
     class Certain:
+        has_sets = False
+
         def probabilities(self, texts, text_pairs=None):
             return np.array([[0.0, 1.0] if "x" in text else [1.0, 0.0] for text in texts], dtype=np.float32)
 

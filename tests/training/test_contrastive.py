@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from tests.conftest import make_data
+from tests.conftest import make_data, make_set_data
 from tests.models.embeddings.encoders import write_encoder
 from textclf import load_classifier
 from textclf.errors import ConfigError, DataError
@@ -75,3 +75,8 @@ def test_a_class_of_one_example_is_told_before_anything_is_loaded():
 def test_pairs_of_texts_are_refused():
     with pytest.raises(ConfigError, match="holds pairs of texts"):
         fit(setfit("nowhere/at-all"), make_data(pairs=True), TorchTrainer(), RunContext())
+
+
+def test_sets_of_labels_are_refused_with_what_takes_them(encoder):
+    with pytest.raises(ConfigError, match=r"tiny-sets have sets of labels.*Use model=minilm_embeddings"):
+        fit(setfit(encoder), make_set_data(), TorchTrainer(), RunContext())

@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 from datasets import Dataset
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 
-from tests.conftest import make_data
-from tests.models.embeddings.encoders import options_of, write_encoder
-from textclf import InMemoryDataset
+from tests.conftest import make_data, make_set_data
+from tests.models.embeddings.encoders import options_of, static_of, word_vectors, write_encoder
+from textclf import InMemoryDataset, load_classifier
 from textclf.errors import DataError
 from textclf.evaluation.evaluate import timed
 from textclf.experiment.experiment import run_experiment
@@ -98,6 +100,81 @@ def test_rare_classes_are_found_more_often_where_that_is_asked_for(imbalance):
     found = choose_head(train, held, 1.0, Balance(imbalance), 0)
     share = float((found.head.logits(held.features).argmax(1) == 1).mean())
     assert share > 0.4 if imbalance in (Imbalance.class_weights, Imbalance.oversample) else share < 0.45
+
+
+def labelled(count, seed=0):
+    """Return examples of sets of three labels: each moves its own number."""
+    chance = np.random.default_rng(seed)
+    has = chance.random((count, 3)) < [0.5, 0.3, 0.1]
+    features = chance.normal(size=(count, 8))
+    features[:, :3] += 2 * has
+    return Examples(features.astype(np.float32), has)
+
+
+def test_heads_of_labels_are_scikit_learns_one_versus_rest():
+    train, held = labelled(300), labelled(100, seed=1)
+    scale = np.float32(1 / np.sqrt(np.mean(np.square(train.features, dtype=np.float64).sum(1))))
+    reference = OneVsRestClassifier(LogisticRegression(C=3.0, max_iter=300))
+    reference.fit(train.features * scale, train.labels.astype(int))
+    found = choose_head(train, held, 3.0, Balance(), 0)
+    probabilities = found.head.probabilities(held.features, sets=True)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, reference.predict_proba(held.features * scale), atol=1e-5)
+
+
+def test_labels_share_the_strength_of_the_least_loss_over_all_of_them():
+    train, held = labelled(60), labelled(200, seed=1)
+    found = choose_head(train, held, None, Balance(), 0)
+    losses = {}
+    for strength in STRENGTHS:
+        p = choose_head(train, held, strength, Balance(), 0).head.probabilities(held.features, sets=True)
+        losses[strength] = -np.log(np.where(held.labels, p, 1 - p)).mean()
+    assert found.strength == min(losses, key=losses.__getitem__)
+    assert found.chosen == "chosen on 200 validation examples"
+
+
+def test_a_label_that_no_example_of_a_fold_has_does_not_stop_the_choice():
+    """Its two examples have a rarer label too, by which folds are drawn, so that both may lie in one."""
+    train = labelled(60)
+    has = train.labels.copy()
+    has[:, 1:] = False
+    has[:2, 1] = has[:3, 2] = True
+    found = choose_head(Examples(train.features, has), labelled(6, seed=1), None, Balance(), 0)
+    assert found.chosen == "chosen by cross-validation in train"
+    assert np.isfinite(found.head.weight).all()
+
+
+@pytest.mark.parametrize("imbalance", list(Imbalance))
+def test_rare_labels_are_found_more_often_where_that_is_asked_for(imbalance):
+    train, held = labelled(400), labelled(400, seed=1)
+    found = choose_head(train, held, 1.0, Balance(imbalance), 0)
+    share = float((found.head.probabilities(held.features, sets=True)[:, 2] > 0.5).mean())
+    assert share > 0.12 if imbalance in (Imbalance.class_weights, Imbalance.oversample) else share < 0.1
+
+
+@pytest.mark.parametrize("kind", ["sentence", "static"])
+def test_embeddings_of_sets_are_saved_with_their_heads(kind, encoder, tmp_path):
+    options = options_of(encoder) if kind == "sentence" else static_of(word_vectors(tmp_path / "words"))
+    classifier, _ = fit(options, make_set_data(), TorchTrainer(), RunContext())
+    assert classifier.thresholds == (0.5, 0.5, 0.5)
+    classifier.thresholds = (0.4, 0.5, 0.6)
+    classifier.save(tmp_path / "saved")
+    again = load_classifier(tmp_path / "saved")
+    texts = ["it is a lovely lamp", "it is a dull chair"]
+    np.testing.assert_array_equal(again.predict_proba(texts), classifier.predict_proba(texts))
+    assert again.thresholds == (0.4, 0.5, 0.6)
+    assert (again.predict_proba(texts).sum(axis=1) != 1).all()
+
+
+def test_a_label_without_an_example_is_told(encoder):
+    data = make_set_data()
+    with pytest.raises(DataError, match="label 'seat' has no training example"):
+        fit(
+            options_of(encoder),
+            dataclasses.replace(data, train=data.train.filter(lambda row: 1 not in row["label"])),
+            TorchTrainer(),
+            RunContext(),
+        )
 
 
 def test_a_class_without_an_example_is_told(encoder):

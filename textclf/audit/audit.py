@@ -27,7 +27,10 @@ from textclf.audit.languages import Languages, languages_of
 from textclf.audit.leakage import Leakage, find_leakage
 from textclf.audit.lengths import Lengths, check_lengths, measure
 from textclf.audit.options import AuditOptions
+from textclf.audit.set_errors import find_set_errors
+from textclf.audit.sets import SetFacts, check_sets, set_facts
 from textclf.data.dataset import SPLITS, TextData
+from textclf.documents.wording import rounded_percent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,7 +47,9 @@ class Audit:
     findings: tuple[Finding, ...]
     """Problems first, then warnings, then notes."""
     class_counts: NDArray[np.int64]
-    """int64 (num_labels, 3): examples of each class in train, validation and test."""
+    """int64 (num_labels, 3): examples of each class, or with each label, in train, validation and test."""
+    sets: SetFacts | None
+    """What is known of sets of labels; none where each text has one class."""
     lengths: Lengths
     leakage: Leakage
     languages: Languages
@@ -70,6 +75,12 @@ class Audit:
         """Return a line for each finding, for a person."""
         sizes = ", ".join(f"{name} {size:,}" for name, size in zip(SPLITS, self.corpus.sizes, strict=True))
         lines = [f"{self.data.name}: {sizes} examples, {self.data.num_labels} classes"]
+        if self.sets is not None:
+            train = self.sets.cardinality[0]
+            lines = [
+                f"{self.data.name}: {sizes} examples, {self.data.num_labels} labels; in train {train.least} to "
+                f"{train.most} a text, {train.mean:.1f} on average, none in {rounded_percent(train.none)}"
+            ]
         lines += [f"  {finding.severity.value:<8} {finding.title}: {finding.amount}" for finding in self.findings]
         return "\n".join(lines if self.findings else [*lines, "  nothing was found to be wrong"])
 
@@ -109,16 +120,18 @@ def audit(
             *check_empty(corpus),
         ],
     )
-    found += step("classes", lambda: check_classes(corpus))
+    facts = step("sets", lambda: set_facts(corpus)) if corpus.sets is not None else None
+    found += step("classes", lambda: [*check_classes(corpus), *check_sets(corpus, facts)])
     lengths = step("lengths", lambda: measure(corpus, options, tokenizer))
     found += check_lengths(corpus, lengths)
     found += step("characters", lambda: check_characters(corpus))
     languages, said = step("languages", lambda: languages_of(corpus, options, lengths.tokens))
     found += said
-    errors = step("labels", lambda: find_label_errors(corpus, options)) if options.label_errors else None
+    find = find_label_errors if corpus.sets is None else find_set_errors
+    errors = step("labels", lambda: find(corpus, options)) if options.label_errors else None
     found += check_labels(corpus, errors)
     return Audit(
-        corpus, _by_severity(found), class_counts(corpus), lengths, leakage, languages, errors, seconds=seconds
+        corpus, _by_severity(found), class_counts(corpus), facts, lengths, leakage, languages, errors, seconds=seconds
     )
 
 

@@ -114,7 +114,7 @@ def write_audit(found: Audit, output: Path, command: str = "") -> None:
 
 def label_errors_frame(found: Audit) -> pd.DataFrame:
     """Return the labels suspected of being wrong, the worst first: split, example, label, suggested, score, text."""
-    errors, corpus, names = found.label_errors, found.corpus, found.data.label_names
+    errors, corpus = found.label_errors, found.corpus
     rows = errors.rows if errors is not None and errors.trusted else np.zeros(0, dtype=np.int64)
     suggested = errors.suggested if errors is not None else rows
     scores = errors.scores if errors is not None else rows
@@ -122,8 +122,8 @@ def label_errors_frame(found: Audit) -> pd.DataFrame:
         {
             "split": [SPLITS[corpus.split_of[row]] for row in rows],
             "example": [int(corpus.numbers[row]) for row in rows],
-            "label": [names[corpus.labels[row]] for row in rows],
-            "suggested": [names[label] for label in suggested[: len(rows)]],
+            "label": [corpus.label(int(row)) for row in rows],
+            "suggested": [corpus.name_of(label) for label in suggested[: len(rows)]],
             "score": [round(float(score), 5) for score in scores[: len(rows)]],
             "text": [corpus.whole(int(row)) for row in rows],
         }
@@ -145,6 +145,7 @@ def facts(found: Audit) -> dict[str, Any]:
             name: {split: int(count) for split, count in zip(SPLITS, row, strict=True)}
             for name, row in zip(data.label_names, found.class_counts, strict=True)
         },
+        **({} if found.sets is None else {"sets": found.sets.to_dict(data.label_names)}),
         "lengths": {
             name: {
                 "mean": round(float(values.mean()), 2),

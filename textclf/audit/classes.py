@@ -25,7 +25,9 @@ NOTABLE = 0.02
 
 
 def class_counts(corpus: Corpus) -> NDArray[np.int64]:
-    """Return the examples of each class in each split, int64 (num_labels, 3)."""
+    """Return the examples of each class, or with each label, in each split, int64 (num_labels, 3)."""
+    if corpus.sets is not None:
+        return np.stack([corpus.sets[corpus.split_of == i].sum(axis=0) for i in range(len(SPLITS))], axis=1)
     counts = np.zeros((corpus.data.num_labels, len(SPLITS)), dtype=np.int64)
     np.add.at(counts, (corpus.labels, corpus.split_of), 1)
     return counts
@@ -34,13 +36,16 @@ def class_counts(corpus: Corpus) -> NDArray[np.int64]:
 def check_classes(corpus: Corpus) -> list[Finding]:
     """Find classes that are too small, an imbalance, and splits that differ."""
     counts, names = class_counts(corpus), corpus.data.label_names
+    if corpus.sets is not None:  # whose shares do not sum to 1
+        few = [*_small(counts, names, "label"), *_untested(counts, names, "label")]
+        return [*few, *_rare_label(counts, names, int(corpus.sizes[0]))]
     return [*_small(counts, names), *_untested(counts, names), *_imbalance(counts, names), *_differing(counts, names)]
 
 
-def _small(counts: NDArray[np.int64], names: tuple[str, ...]) -> list[Finding]:
-    """Classes with few training examples."""
-    found = []
-    for low, high, code, severity in ((0, TINY, "tiny_class", "problem"), (TINY, SMALL, "small_class", "warning")):
+def _small(counts: NDArray[np.int64], names: tuple[str, ...], kind: str = "class") -> list[Finding]:
+    """Classes, or labels of sets, with few training examples."""
+    found, several = [], "classes" if kind == "class" else "labels"
+    for low, high, code, severity in ((0, TINY, f"tiny_{kind}", "problem"), (TINY, SMALL, f"small_{kind}", "warning")):
         few = [i for i in range(len(names)) if low <= counts[i, 0] < high]
         if few:
             said = listed([f"{names[i]} ({counts[i, 0]})" for i in few], 10)
@@ -48,20 +53,21 @@ def _small(counts: NDArray[np.int64], names: tuple[str, ...]) -> list[Finding]:
                 Finding(
                     code,
                     Severity(severity),
-                    f"Classes with fewer than {high} training examples",
+                    f"{several.capitalize()} with fewer than {high} training examples",
                     len(few),
                     len(names),
-                    "classes",
+                    several,
                     f"{said}: too few to be learned well, and macro-averaged scores depend on them as much as on "
-                    f"the largest class.",
-                    "Collect more of them, merge them with a class that is close, or leave them out.",
+                    f"the largest {kind}.",
+                    f"Collect more of them, merge them with a {kind} that is close, or leave them out.",
                 )
             )
     return found
 
 
-def _untested(counts: NDArray[np.int64], names: tuple[str, ...]) -> list[Finding]:
-    """Classes that the test split hardly has."""
+def _untested(counts: NDArray[np.int64], names: tuple[str, ...], kind: str = "class") -> list[Finding]:
+    """Classes, or labels of sets, that the test split hardly has."""
+    several = "classes" if kind == "class" else "labels"
     few = [i for i in range(len(names)) if counts[i, 2] < FEW_TEST]
     if not few:
         return []
@@ -70,13 +76,36 @@ def _untested(counts: NDArray[np.int64], names: tuple[str, ...]) -> list[Finding
         Finding(
             "few_test_examples",
             Severity.problem if absent else Severity.warning,
-            f"Classes with fewer than {FEW_TEST} test examples",
+            f"{several.capitalize()} with fewer than {FEW_TEST} test examples",
             len(few),
             len(names),
-            "classes",
-            f"{listed([f'{names[i]} ({counts[i, 2]})' for i in few], 10)}: a score of such a class moves by ten "
-            f"points or more with one prediction, and a class without test examples has none.",
-            "Test on more examples, or read the scores of these classes as rough.",
+            several,
+            f"{listed([f'{names[i]} ({counts[i, 2]})' for i in few], 10)}: a score of such a {kind} moves by ten "
+            f"points or more with one prediction, and a {kind} without test examples has none.",
+            f"Test on more examples, or read the scores of these {several} as rough.",
+        )
+    ]
+
+
+def _rare_label(counts: NDArray[np.int64], names: tuple[str, ...], texts: int) -> list[Finding]:
+    """A most frequent label that outnumbers the rarest by far."""
+    train = counts[:, 0]
+    rarest, largest = int(train.argmin()), int(train.argmax())
+    ratio = train[largest] / max(train[rarest], 1)
+    if ratio < IMBALANCED:
+        return []
+    return [
+        Finding(
+            "imbalance",
+            Severity.warning if ratio >= VERY_IMBALANCED else Severity.note,
+            f"The most frequent label has {ratio:,.0f} times the texts of the rarest",
+            int(train[rarest]),
+            texts,
+            f"training texts have {names[rarest]}",
+            f"{names[largest]} has {train[largest]:,}. Micro F1 counts every label that is given, so that frequent "
+            f"labels decide it; macro F1 counts each label the same.",
+            "Read both, and the scores of each label in a run's report. model.imbalance=class_weights weighs rare "
+            "labels more.",
         )
     ]
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textclf.audit.finding import Example, excerpt
 from textclf.audit.leakage import Keys, keys_by_split
-from textclf.data.dataset import SPLITS, TextData, labels_of, texts_of
+from textclf.data.dataset import SPLITS, TextData, label_sets_of, labels_of, texts_of
 
 MOST_EXAMPLES = 8
 """Examples that a finding shows."""
+NO_LABEL = "no label"
+"""Stands for an empty set of labels."""
 LANGUAGE = "language"
 """The column of languages, where there is one."""
 
@@ -27,7 +30,9 @@ class Corpus:
     text_pairs: list[str] | None
     """The second texts of pairs; none for single texts."""
     labels: NDArray[np.int64]
-    """int64 (n,)."""
+    """int64 (n,): the class of each, or the number of its set of labels."""
+    sets: NDArray[np.bool_] | None
+    """bool (n, num_labels): which labels each has; none where each has one class."""
     split_of: NDArray[np.int64]
     """int64 (n,): index in `SPLITS`."""
     numbers: NDArray[np.int64]
@@ -41,12 +46,15 @@ class Corpus:
         """Read all splits into memory."""
         splits = [data.split(name) for name in SPLITS]
         columns = [texts_of(split) for split in splits]
+        sets = np.concatenate([label_sets_of(split, data.num_labels) for split in splits]) if data.has_sets else None
+        numbered = None if sets is None else np.unique(sets, axis=0, return_inverse=True)[1].reshape(-1)
         has_languages = all(LANGUAGE in split.column_names for split in splits)
         return cls(
             data=data,
             texts=[text for texts, _ in columns for text in texts],
             text_pairs=[text for _, pairs in columns for text in pairs or ()] if data.has_pairs else None,
-            labels=np.concatenate([labels_of(split) for split in splits]),
+            labels=np.concatenate([labels_of(split) for split in splits]) if numbered is None else numbered,
+            sets=sets,
             split_of=np.repeat(np.arange(len(SPLITS)), [len(split) for split in splits]),
             numbers=np.concatenate([np.asarray(split["example"][:], dtype=np.int64) for split in splits]),
             languages=[str(name) for split in splits for name in split[LANGUAGE]] if has_languages else None,
@@ -73,13 +81,24 @@ class Corpus:
         """Return how many examples of each split are marked in a bool (n,) array."""
         return {name: int(found[self.split_of == i].sum()) for i, name in enumerate(SPLITS)}
 
+    def name_of(self, answer: Any) -> str:
+        """Return a class by its name, or a set of labels, bool (num_labels,), by the names in it."""
+        names = self.data.label_names
+        if np.ndim(answer) == 0:
+            return names[int(answer)]
+        return ", ".join(names[k] for k in np.flatnonzero(answer)) or NO_LABEL
+
+    def label(self, row: int) -> str:
+        """Return the class of an example, or its labels, by name."""
+        return self.name_of(self.labels[row] if self.sets is None else self.sets[row])
+
     def example(self, row: int, remark: str = "", around: int = 0) -> Example:
         """Return an example to be shown, cut about a place in its text."""
         return Example(
             split=SPLITS[self.split_of[row]],
             example=int(self.numbers[row]),
             text=excerpt(self.whole(row), around),
-            label=self.data.label_names[self.labels[row]],
+            label=self.label(row),
             remark=remark,
         )
 

@@ -13,6 +13,7 @@ from textclf.audit.leakage import Leak, Leakage, Match, contradicting
 from textclf.audit.shingles import digest
 from textclf.data.dataset import SPLITS
 from textclf.documents.wording import rounded_percent
+from textclf.errors import listed
 
 SAME = "Texts count as the same when they differ in case and spaces at most."
 LETTERS = re.compile(r"[^\W_]")
@@ -45,22 +46,50 @@ def check_duplicates(corpus: Corpus) -> list[Finding]:
     if wrong.any():
         rows = np.flatnonzero(wrong)
         rows = rows[np.argsort(values[rows], kind="stable")]
+        differing, at_issue = _differing_labels(corpus, rows, values)
         found.append(
             Finding(
                 "contradictions",
                 by_share(float(wrong.mean()), problem=0.01),
-                "Texts that bear different labels",
+                "Texts that bear different labels"
+                if corpus.sets is None
+                else "Texts that bear different sets of labels",
                 int(wrong.sum()),
                 len(corpus),
                 "examples",
                 f"No model can get all copies of such a text right; some of the labels are wrong or the task needs "
-                f"more than the text. {SAME}",
+                f"more than the text. {at_issue}{SAME}",
                 "Look at each text, and correct its labels or remove it.",
                 corpus.counted(wrong),
-                corpus.first_examples(rows),
+                tuple(corpus.example(int(row), differing.get(int(row), "")) for row in rows[:MOST_EXAMPLES]),
             )
         )
     return found
+
+
+def _differing_labels(
+    corpus: Corpus, rows: NDArray[np.int64], values: NDArray[np.uint64]
+) -> tuple[dict[int, str], str]:
+    """Return in which labels the copies of each text differ, by row, and in which they do so most often, a sentence.
+
+    Args:
+        corpus: The examples.
+        rows: Those whose text bears other labels elsewhere, the copies of a text one after the other.
+        values: A number for the text of each of all examples, uint64 (n,).
+    """
+    if corpus.sets is None:
+        return {}, ""
+    names, found = corpus.data.label_names, {}
+    times = np.zeros(len(names), dtype=np.int64)
+    for copies in np.split(rows, np.flatnonzero(np.diff(values[rows])) + 1):
+        has = corpus.sets[copies]
+        differs = has.any(axis=0) & ~has.all(axis=0)
+        times += differs
+        found |= dict.fromkeys(
+            copies.tolist(), f"the copies differ in {listed(names[k] for k in np.flatnonzero(differs))}"
+        )
+    said = [f"{names[k]} ({times[k]} texts)" for k in np.argsort(-times, kind="stable") if times[k]]
+    return found, f"The copies differ in {listed(said, MOST_EXAMPLES)}. "
 
 
 def _by_frequency(values: NDArray[np.uint64], repeated: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -156,8 +185,7 @@ def _meaning(leak: Leak) -> str:
 def _shown(corpus: Corpus, leak: Leak, match: Match) -> Example:
     """Return a matching pair as an example."""
     own, other = corpus.row(leak.target, match.target_row), corpus.row(leak.source, match.row)
-    label = corpus.data.label_names[corpus.labels[other]]
-    where = f"{leak.source} {corpus.numbers[other]} ({label})"
+    where = f"{leak.source} {corpus.numbers[other]} ({corpus.label(other)})"
     if match.similarity == 1.0 and corpus.whole(own) == corpus.whole(other):
         return corpus.example(own, f"the same as {where}")
     return corpus.example(own, f"{match.similarity:.0%} like {where}: {excerpt(corpus.whole(other))}")

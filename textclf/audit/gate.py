@@ -42,11 +42,11 @@ def pass_gate(data: TextData, on_leakage: OnLeakage, tell: bool = True) -> tuple
     """
     if data.folds is not None:
         return _pass_folds(data, on_leakage, tell)
-    found = brief_audit(data)
+    found, kind = brief_audit(data), "label" if data.has_sets else "class"
     if tell:
-        for line in found.lines():
+        for line in found.lines(kind):
             log.warning("%s", line)
-    said = found.to_dict() | {"lines": list(found.lines()), "on_leakage": on_leakage.value}
+    said = found.to_dict() | {"lines": list(found.lines(kind)), "on_leakage": on_leakage.value}
     if on_leakage is OnLeakage.warn or not any(len(leak.rows) for leak in found.leakage.leaks):
         return data, said
     if on_leakage is OnLeakage.fail:
@@ -109,8 +109,12 @@ class BriefAudit:
     smallest_class_examples: int
     leakage: Leakage
 
-    def lines(self) -> tuple[str, ...]:
-        """Return a line for each thing that is wrong, with its share and what to do; none where nothing is."""
+    def lines(self, kind: str = "class") -> tuple[str, ...]:
+        """Return a line for each thing that is wrong, with its share and what to do; none where nothing is.
+
+        Args:
+            kind: What a text is given: a `class`, or a `label` of a set.
+        """
         said = [*self._leakage_lines()]
         for what, counts, remedy in (
             ("bear a label that the same text contradicts elsewhere", self.contradictions, "correct or remove them"),
@@ -121,7 +125,7 @@ class BriefAudit:
                 said.append(f"{', '.join(parts)} texts {what}: {remedy}")
         if self.smallest_class_examples < FEWEST_EXAMPLES:
             said.append(
-                f"class {self.smallest_class!r} has {self.smallest_class_examples} training examples: too few to "
+                f"{kind} {self.smallest_class!r} has {self.smallest_class_examples} training examples: too few to "
                 f"learn from; add some, or merge it with another"
             )
         if said:

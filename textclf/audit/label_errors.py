@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from cleanlab.filter import find_label_issues
@@ -42,24 +43,29 @@ class LabelErrors:
 
     rows: NDArray[np.int64]
     """int64 (m,): examples whose label is suspected, the worst first."""
-    suggested: NDArray[np.int64]
-    """int64 (m,): the label that the model would give each."""
+    suggested: NDArray[Any]
+    """The label that the model would give each, int64 (m,), or the set of labels, bool (m, num_labels)."""
     scores: NDArray[np.float64]
-    """float64 (m,): probability of the given label, 0 to 1; the lower the more suspect."""
+    """float64 (m,): probability of the given label (of a set: that the label most in doubt is right), 0 to 1; the lower
+    the more suspect."""
     judged: NDArray[np.int64]
     """int64 (k,): examples that were judged."""
     judged_scores: NDArray[np.float64]
     """float64 (k,): probability of the given label of each."""
     accuracy: float
-    """Share of given labels that the model predicts out of fold."""
+    """Share of given labels that the model predicts out of fold; of sets, of decisions on a label."""
     majority: float
-    """Share of the most frequent label."""
+    """Share of the most frequent label; of sets, of the more frequent answer for each label."""
     remark: str
     """What was not judged, and why; empty where everything was."""
+    labels: tuple[int, ...] | None = None
+    """The labels of sets that the model knows enough of; none where each text has one class."""
 
     @property
     def trusted(self) -> bool:
         """Whether the model knows enough of the task for its opinion to count."""
+        if self.labels is not None:
+            return len(self.labels) > 0
         return 1 - self.accuracy <= (1 - AVOIDED) * (1 - self.majority)
 
 
@@ -78,7 +84,7 @@ def find_label_errors(corpus: Corpus, options: AuditOptions) -> LabelErrors | No
         return None
     labels_here, labels = np.unique(corpus.labels[rows], return_inverse=True)
     values = np.concatenate([corpus.keys[name].values for name in SPLITS])[rows]
-    probabilities = _out_of_fold(_features(corpus, rows), labels, values, options.seed)
+    probabilities = _out_of_fold(features_of(corpus, rows), labels, values, options.seed)
     if probabilities is None:
         return None
     scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
@@ -122,7 +128,7 @@ def _chosen(corpus: Corpus, options: AuditOptions) -> tuple[NDArray[np.int64], s
     return rows, "; ".join(said)
 
 
-def _features(corpus: Corpus, rows: NDArray[np.int64]) -> csr_matrix:
+def features_of(corpus: Corpus, rows: NDArray[np.int64]) -> csr_matrix:
     """Return TF-IDF of words and pairs of words, hashed, float32 (len(rows), features); of pairs of both texts."""
     parts = [_counts([corpus.texts[row] for row in rows])]
     if corpus.text_pairs is not None:
@@ -183,8 +189,9 @@ def check_labels(corpus: Corpus, errors: LabelErrors | None) -> list[Finding]:
         return []
     marked = np.zeros(len(corpus), dtype=bool)
     marked[errors.rows] = True
-    names = corpus.data.label_names
     remark = f" ({errors.remark})" if errors.remark else ""
+    sets = corpus.sets is not None
+    against = corpus.label if not sets else lambda row: "what is given"
     many = len(errors.rows) / len(errors.judged) >= MANY and errors.accuracy >= GOOD
     return [
         Finding(
@@ -194,14 +201,17 @@ def check_labels(corpus: Corpus, errors: LabelErrors | None) -> list[Finding]:
             len(errors.rows),
             len(errors.judged),
             "examples",
-            f"A simple model that had not seen them is sure of another class{remark}. It is right in "
+            f"A simple model that had not seen them is sure of {'other labels' if sets else 'another class'}{remark}. "
+            f"It is right in "
             f"{rounded_percent(errors.accuracy)} of cases, so some of them are its own mistakes: the top of the list "
             f"is the best place to look.",
             "Read the list label_errors.csv from the top, and stop where the labels are mostly right. Correct test "
             "before train: wrong test labels hide which model is better.",
             corpus.counted(marked),
             tuple(
-                corpus.example(int(row), f"rather {names[label]} ({1 - score:.0%} against {names[corpus.labels[row]]})")
+                corpus.example(
+                    int(row), f"rather {corpus.name_of(label)} ({1 - score:.0%} against {against(int(row))})"
+                )
                 for row, label, score in zip(errors.rows[:MOST_EXAMPLES], errors.suggested, errors.scores, strict=False)
             ),
         )

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from textclf.audit.audit import Audit
 from textclf.audit.finding import Finding, Severity, excerpt
+from textclf.audit.label_errors import LabelErrors
+from textclf.audit.sets import SetFacts
 from textclf.data.dataset import SPLITS
 from textclf.documents.document import (
     Block,
@@ -33,6 +35,8 @@ TITLES = {Severity.problem: "Problems", Severity.warning: "Warnings", Severity.n
 MOST_CLASSES = 40
 """Classes in the table; of more, the smallest are left to audit.json."""
 MOST_LABEL_ERRORS = 25
+MOST_PAIRS = 25
+"""Pairs of labels in the table."""
 CHARACTERS = 300
 MOST_DRAWN = 30
 """Classes that are drawn; of more, the largest and the smallest half each."""
@@ -57,11 +61,15 @@ def audit_blocks(audit: Audit, pictures: Mapping[str, Picture], command: str = "
             blocks.append(Heading(2, title))
             for finding in found:
                 blocks += _finding_blocks(finding)
-    blocks += [Heading(2, "Classes"), pictures["classes"], _classes_table(audit)]
+    if audit.sets is None:
+        blocks += [Heading(2, "Classes"), pictures["classes"], _classes_table(audit)]
+    else:
+        blocks += [Heading(2, "Sets of labels"), _cardinality_table(audit.sets)]
+        blocks += [pictures["classes"], _classes_table(audit), *_pairs_blocks(audit, audit.sets)]
     blocks += [Heading(2, "Lengths"), _lengths_table(audit)]
     blocks += [pictures[name] for name in ("tokens", "words") if name in pictures]
     blocks += [Heading(2, "Languages"), *_language_blocks(audit)]
-    blocks += [Heading(2, "Labels"), *_label_blocks(audit)]
+    blocks += [Heading(2, "Labels" if audit.sets is None else "Wrong labels"), *_label_blocks(audit)]
     return [*blocks, Heading(2, "How it was done"), Bullets(_method(audit))]
 
 
@@ -116,7 +124,7 @@ def _finding_blocks(finding: Finding) -> list[Block]:
 def _classes_table(audit: Audit) -> Table:
     """Return the examples of each class by split."""
     counts = audit.class_counts
-    shares = counts / np.maximum(counts.sum(axis=0), 1)
+    shares = counts / np.maximum(audit.corpus.sizes, 1)
     order = np.argsort(-counts[:, 0], kind="stable")[:MOST_CLASSES]
     rows = [
         (
@@ -129,8 +137,62 @@ def _classes_table(audit: Audit) -> Table:
         for label in order
     ]
     left = len(counts) - len(rows)
-    caption = f"The {MOST_CLASSES} largest classes; {left} more are in audit.json" if left else ""
-    return Table((Column("class"), *(Column(name, True) for name in SPLITS)), tuple(rows), caption)
+    kind, several = ("class", "classes") if audit.sets is None else ("label", "labels")
+    caption = f"The {MOST_CLASSES} largest {several}; {left} more are in audit.json" if left else ""
+    return Table((Column(kind), *(Column(name, True) for name in SPLITS)), tuple(rows), caption)
+
+
+def _cardinality_table(facts: SetFacts) -> Table:
+    """Return how many labels the texts of each split have."""
+    rows = [
+        (
+            one.split,
+            Cell(f"{one.mean:.2f}", one.mean),
+            f"{one.least} to {one.most}",
+            Cell(rounded_percent(one.none), one.none),
+            Cell(f"{one.sets:,}", float(one.sets)),
+        )
+        for one in facts.cardinality
+    ]
+    columns = (
+        Column("split"),
+        Column("labels a text", True, "the mean, which is called label cardinality"),
+        Column("range", True),
+        Column("without a label", True),
+        Column("different sets", True),
+    )
+    return Table(columns, tuple(rows))
+
+
+def _pairs_blocks(audit: Audit, facts: SetFacts) -> list[Block]:
+    """Return which labels go together."""
+    names, telling = audit.data.label_names, facts.telling
+    blocks: list[Block] = [Heading(2, "Labels together")]
+    if not telling:
+        return [*blocks, Paragraph("Chance explains how often any two labels occur together in train.")]
+    rows = [
+        (
+            f"{names[pair.first]} and {names[pair.second]}",
+            Cell(f"{pair.count:,}", float(pair.count)),
+            Cell(f"{pair.expected:,.1f}", pair.expected),
+            pair.verdict,
+        )
+        for pair in telling[:MOST_PAIRS]
+    ]
+    columns = (
+        Column("labels"),
+        Column("texts with both", True),
+        Column("expected", True, "texts with both if one label said nothing of the other"),
+        Column("verdict"),
+    )
+    caption = (
+        f"The first {len(rows)} of {len(telling)}; the others are in audit.json" if len(rows) < len(telling) else ""
+    )
+    said = (
+        f"Pairs of labels that occur together in train more or less often than chance explains: {len(telling):,} of "
+        f"{len(facts.pairs):,} (hypergeometric test, at one in a thousand for all pairs together)."
+    )
+    return [*blocks, Paragraph(said), Table(columns, tuple(rows), caption)]
 
 
 def _lengths_table(audit: Audit) -> Table:
@@ -182,33 +244,44 @@ def _label_blocks(audit: Audit) -> list[Block]:
     errors = audit.label_errors
     if errors is None:
         return [Paragraph("Labels were not judged.")]
-    said = (
-        f"A logistic regression of words and pairs of words, fitted on the other four fifths each time, predicts "
-        f"{rounded_percent(errors.accuracy)} of {len(errors.judged):,} labels; always answering the most frequent one "
-        f"is right in {rounded_percent(errors.majority)}."
-    )
+    said = _judge(errors)
     if not errors.trusted:
         said += " It knows too little of the task for its opinion on a label to count, so no label is called wrong."
         return [Paragraph(said)]
-    names, corpus = audit.data.label_names, audit.corpus
+    corpus = audit.corpus
     rows = []
     for row, label, score in list(zip(errors.rows, errors.suggested, errors.scores, strict=True))[:MOST_LABEL_ERRORS]:
         example = corpus.example(int(row))
         text = excerpt(corpus.whole(int(row)), width=CHARACTERS)
-        given, other = example.label, names[label]
+        given, other = example.label, corpus.name_of(label)
         rows.append((example.split, str(example.example), given, other, Cell(f"{score:.3f}", float(score)), text))
     columns = (
         Column("split"),
         Column("row", True),
         Column("label"),
         Column("suggested"),
-        Column("score", True, "probability of the given label, 0 to 1; the lower the more suspect"),
+        Column("score", True, "probability that what is given is right, 0 to 1; the lower the more suspect"),
         Column("text"),
     )
     blocks: list[Block] = [Paragraph(said)]
     if rows:
         blocks.append(Table(columns, tuple(rows), f"The first {len(rows)} of {len(errors.rows):,} in label_errors.csv"))
     return blocks
+
+
+def _judge(errors: LabelErrors) -> str:
+    """Return how well the model knows the labels, in a sentence."""
+    how = "A logistic regression of words and pairs of words, fitted on the other four fifths each time,"
+    if errors.labels is None:
+        return (
+            f"{how} predicts {rounded_percent(errors.accuracy)} of {len(errors.judged):,} labels; always answering the "
+            f"most frequent one is right in {rounded_percent(errors.majority)}."
+        )
+    return (
+        f"{how[:-1]} for each label, decides for {len(errors.judged):,} texts whether they have it. It is right in "
+        f"{rounded_percent(errors.accuracy)} of cases; always giving the more frequent answer is in "
+        f"{rounded_percent(errors.majority)}."
+    )
 
 
 def _method(audit: Audit) -> tuple[str, ...]:
@@ -245,7 +318,8 @@ def draw(audit: Audit, folder: Path) -> dict[str, Picture]:
 
 
 def _draw_classes(audit: Audit, path: Path) -> Picture:
-    """Draw each class's share of each split."""
+    """Draw each class's, or label's, share of each split."""
+    kind, several = ("class", "classes") if audit.sets is None else ("label", "labels")
     counts, names = audit.class_counts, audit.data.label_names
     order = np.arange(len(names))
     said = ""
@@ -253,17 +327,18 @@ def _draw_classes(audit: Audit, path: Path) -> Picture:
         by_size = np.argsort(-counts[:, 0], kind="stable")
         half = MOST_DRAWN // 2
         order = np.concatenate([by_size[:half], by_size[-half:]])
-        said = f" The {half} largest and the {half} smallest of {len(names)} classes are shown."
+        said = f" The {half} largest and the {half} smallest of {len(names)} {several} are shown."
     elif len(names) > 6:
         order = np.argsort(-counts[:, 0], kind="stable")
-    shares = counts / np.maximum(counts.sum(axis=0), 1)
+    sizes = audit.corpus.sizes
+    shares = counts / np.maximum(sizes, 1)
     height = 0.26
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font has not
         with figure(path, 7.0, 1.5 + max(0.34 * len(order), 0.55 * min(len(order), 6))) as axes:
             places = np.arange(len(order))
             for i, split in enumerate(SPLITS):
-                size = int(counts[:, i].sum())
+                size = int(sizes[i])
                 bars = axes.barh(places + (i - 1) * height, shares[order, i], height, label=f"{split} ({size:,})")
                 for bar, label in zip(bars, order, strict=True):
                     count = f"{counts[label, i]:,} of {size:,} texts of {split}"
@@ -273,11 +348,13 @@ def _draw_classes(audit: Audit, path: Path) -> Picture:
             axes.set_ylim(len(order) - 0.5, -0.5)
             axes.grid(axis="y", visible=False)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
-            axes.set(title=f"Classes of {short(audit.data.name, 50)}", xlabel="share of the split")
+            title = f"{several.capitalize()} of {short(audit.data.name, 50)}"
+            axes.set(title=title, xlabel="share of the split")
             drawing = axes.get_figure(root=True)
             assert drawing is not None
             drawing.legend(loc="outside lower center", ncols=3)
-    return Picture(path, f"Share of each class in each split.{said}", f"Classes of {audit.data.name} by split")
+    caption = f"Share of each {kind} in each split.{said}"
+    return Picture(path, caption, f"{several.capitalize()} of {audit.data.name} by split")
 
 
 def _draw_lengths(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,9 @@ from textclf.data.column_names import find_columns
 from textclf.data.dataset import TextData
 from textclf.data.file_dataset import kind_of, read_split, reader_of
 from textclf.data.file_paths import parts_of
-from textclf.data.labels import Classes, coded_labels, labels_from
-from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions, FilesDataset
+from textclf.data.label_sets import has_several, one_each, sets_of_known
+from textclf.data.labels import SEVERAL, Classes, coded_labels, labels_from
+from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions, FilesDataset, Task
 from textclf.data.prepare import check_known, kept_rows
 from textclf.data.rejected import RejectedRows
 from textclf.data.selection import NO_VALUE, take_rows
@@ -52,7 +54,7 @@ def with_extra_train(options: DatasetOptions, data: TextData, rejects: RejectedR
 
     Raises:
         DataError: If the file cannot be read, lacks a column, holds single texts where the data has pairs (or the
-            reverse), a label that is no class, or more unusable rows than allowed.
+            reverse), a label that is no class (or in no set of train), or more unusable rows than allowed.
     """
     file = str(options.extra_train)
     parts = parts_of(file, OPTION)
@@ -68,6 +70,8 @@ def with_extra_train(options: DatasetOptions, data: TextData, rejects: RejectedR
     names, where = reader.columns(parts[0].path), f"{OPTION}={file}"
     if data.has_pairs and "text_pair" in names:
         own = replace(own, text_pair_column="text_pair")
+    if data.has_sets:
+        own = _as_sets(own, options, names)
     own = find_columns(own, names, where, reader.remark(parts[0].path))
     if data.has_pairs != (own.text_pair_column is not None):
         wants = "pairs of texts (columns text and text_pair)" if data.has_pairs else "single texts (a column text)"
@@ -77,17 +81,20 @@ def with_extra_train(options: DatasetOptions, data: TextData, rejects: RejectedR
     if LANGUAGE_COLUMN in further and LANGUAGE_COLUMN in names:
         own = replace(own, language_column=LANGUAGE_COLUMN)
     rows = read_split(own, SPLIT, kind, parts, rejects, file)
-    column = coded_labels(rows, own.label_column, f"{file}, {SPLIT}", data.label_names)
-    by_name = {name: label for label, name in enumerate(data.label_names)}
-    classes = Classes(data.label_names, by_name, are_named=True)
-    labels = labels_from(column, classes, f"{file}, {SPLIT}", f"Leave {OPTION} out.")
+    if data.has_sets:
+        sets = sets_of_known(own, rows, data.label_names, f"{file}, {SPLIT}")
+        labels, answers = sets.codes, sets.column()
+    else:
+        labels = _classes_of(own, rows, data.label_names, file)
+        answers = pa.array(labels)
     kept = kept_rows(replace(own, language_column=None), rows, labels, {}, SPLIT, file, rejects)
-    check_known(own, {SPLIT: rows}, {SPLIT: labels}, {SPLIT: kept}, data.label_names, {SPLIT: file}, rejects)
+    place = {SPLIT: file}
+    check_known(own, {SPLIT: rows}, {SPLIT: labels}, {SPLIT: kept}, data.label_names, place, rejects, data.has_sets)
     last = _last_of_each(own, rows, kept)
     columns = {
         "example": pa.array(np.arange(len(last)) + first_example),
         "text": take_rows(rows.data.column(own.text_column), last),
-        "label": pa.array(labels[last]),
+        "label": answers.take(pa.array(last)),
     }
     if own.text_pair_column is not None:
         columns["text_pair"] = take_rows(rows.data.column(own.text_pair_column), last)
@@ -106,6 +113,27 @@ def with_extra_train(options: DatasetOptions, data: TextData, rejects: RejectedR
     said = {"file": file, "examples": len(added), "superseded": superseded}
     folds = None if data.folds is None else replace(data.folds, extra=added)
     return replace(data, train=concatenate_datasets([data.train, added]), extra_train=said, folds=folds)
+
+
+def _as_sets(own: FilesDataset, options: DatasetOptions, names: Sequence[str]) -> FilesDataset:
+    """Return options that read sets of labels: as the data writes them where the file has such columns, else lists."""
+    if options.label_columns and set(options.label_columns) <= set(names):
+        return replace(own, label_columns=options.label_columns)
+    label = options.label_column if options.label_column in names else own.label_column
+    return replace(own, task=Task.multi, label_separator=options.label_separator, label_column=label)
+
+
+def _classes_of(own: FilesDataset, rows: Dataset, label_names: tuple[str, ...], file: str) -> NDArray[np.int64]:
+    """Return the class of each row, int64 (n,), or what stands for none."""
+    several = has_several(rows.data.column(own.label_column))
+    if several.all():
+        return np.full(len(rows), SEVERAL)
+    rows = one_each(rows, own.label_column)
+    column = coded_labels(rows, own.label_column, f"{file}, {SPLIT}", label_names)
+    by_name = {name: label for label, name in enumerate(label_names)}
+    classes = Classes(label_names, by_name, are_named=True)
+    labels = labels_from(column, classes, f"{file}, {SPLIT}", f"Leave {OPTION} out.")
+    return np.where(several, SEVERAL, labels)
 
 
 def _last_of_each(options: FilesDataset, rows: Dataset, kept: NDArray[np.int64]) -> NDArray[np.int64]:

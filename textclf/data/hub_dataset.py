@@ -17,7 +17,7 @@ from textclf.system.hub import Repository, explain, hub_or_cache, local_folder, 
 
 log = logging.getLogger(__name__)
 
-BUNDLED = "dataset=reviews, headlines or entailment"
+BUNDLED = "dataset=reviews, headlines, entailment or messages"
 """What to type for data without any network."""
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 

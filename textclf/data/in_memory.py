@@ -164,7 +164,11 @@ def _rows(content: Any, where: str, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _own(value: Any) -> Any:
-    """Return a value of numpy or pandas as Python's own; None for pandas' NA and NaT."""
+    """Return a value of numpy or pandas as Python's own, sets as lists; None for pandas' NA and NaT."""
     if value is pd.NA or value is pd.NaT:
         return None
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=str)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     return value.item() if isinstance(value, np.generic) else value

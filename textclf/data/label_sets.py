@@ -25,6 +25,10 @@ SEPARATORS = ("|", ";", ",", "/")
 """What may stand between labels that are joined in one value."""
 YES, NO = ("1", "true", "1.0"), ("0", "false", "0.0")
 """Values of a column that says whether texts have one label."""
+HIDDEN = ("-1", "-1.0", "")
+"""Values of such a column where nobody judged the text."""
+SOME = 0.05
+"""Share of lists of several labels from which on texts have sets of them, whatever `max_rejected` lets pass."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,45 @@ def are_sets(options: DatasetOptions, train: Dataset, source: str) -> bool:
     """Whether the texts of train have sets of labels: as asked, or plain from lists of them.
 
     Raises:
-        DataError: If labels look like several that a separator joins, and it is not said what they are.
+        DataError: If labels look like several that a separator joins, or lists hold one label or none, and it is not
+            said what they are; or if so many texts of each class are asked for as texts with sets cannot give.
     """
-    if options.has_sets or options.task is Task.single:
-        return options.has_sets
+    if options.task is Task.single:
+        return False
+    if options.label_columns or options.label_separator is not None:
+        return True
     column = train.data.column(options.label_column)
+    if options.task is Task.multi:
+        if not options.label_names:
+            _ask_about_separators(column, options, source)
+        return True
     several = has_several(column)
-    if several.mean() > options.max_rejected if len(several) else False:
+    if several.mean() > min(options.max_rejected, SOME) if len(several) else False:
         log.info(
             "%s: column %r holds lists of labels, so each text has a set of them (dataset.task=multi)",
             source, options.label_column,
         )  # fmt: skip
+        if options.examples_per_class is not None:
+            raise DataError(
+                f"{source}: dataset.examples_per_class={options.examples_per_class} draws so many texts of each class, "
+                f"and here a text has several labels or none; use dataset.max_train_examples."
+            )
         return True
-    _ask_about_separators(column, options.label_column, source)
+    _ask_about_separators(column, options, source)
+    if not several.any() and (none := _empty_lists(column)) > options.max_rejected * len(column):
+        raise DataError(
+            f"{source}: column {options.label_column!r} holds lists of one label, and {none:,} of {len(column):,} are "
+            f"empty. If a text may have no label, say so: dataset.task=multi. If each has one class: "
+            f"dataset.task=single, and give those a label or leave them out."
+        )
     return False
+
+
+def _empty_lists(column: pa.ChunkedArray) -> int:
+    """Return how many rows of a column of labels hold a list of none."""
+    if is_list(column.type):
+        return pc.sum(pc.equal(pc.list_value_length(column), 0)).as_py() or 0
+    return (pc.sum(pc.equal(column, "[]")).as_py() or 0) if _is_text(column.type) else 0
 
 
 def has_several(column: pa.ChunkedArray) -> NDArray[np.bool_]:
@@ -100,8 +129,9 @@ def one_each(rows: Dataset, name: str) -> Dataset:
     return found.cast(Features({name: inner})) if isinstance(inner, ClassLabel) else found
 
 
-def _ask_about_separators(column: pa.ChunkedArray, name: str, source: str) -> None:
+def _ask_about_separators(column: pa.ChunkedArray, options: DatasetOptions, source: str) -> None:
     """Refuse labels such as `funny|sad` beside `funny` and `sad`, of which nobody said whether they are classes."""
+    multi = options.task is Task.multi
     if not _is_text(column.type):
         return
     values = [value for value in pc.unique(column).to_pylist() if value]
@@ -115,9 +145,10 @@ def _ask_about_separators(column: pa.ChunkedArray, name: str, source: str) -> No
         joined = [value for value, inner in parts.items() if all(inner) and set(inner) <= alone]
         if joined and len(joined) == len(parts):
             raise DataError(
-                f"{source}: column {name!r} holds {cut(repr(joined[0]))} beside {listed(map(repr, parts[joined[0]]))}. "
-                f"If these are several labels of one text, say so: dataset.label_separator='{separator}'. If each is a "
-                f"class of its own: dataset.task=single."
+                f"{source}: column {options.label_column!r} holds {cut(repr(joined[0]))} beside "
+                f"{listed(map(repr, parts[joined[0]]))}. If these are several labels of one text, say so: "
+                f"dataset.label_separator='{separator}'. If each is a {'label' if multi else 'class'} of its own: "
+                f"{'name them all in dataset.label_names' if multi else 'dataset.task=single'}."
             )
 
 
@@ -156,6 +187,27 @@ def label_sets(
     meant = {split: np.array([*map(classes.label_of, column.values), LEFT_OUT]) for split, column in columns.items()}
     found = {split: _gathered(meant[split][columns[split].codes], flat[split].sizes, classes) for split in raw}
     return _without_rare(options, classes.names, found, said["train"])
+
+
+def sets_of_known(options: DatasetOptions, rows: Dataset, names: Sequence[str], where: str) -> LabelSets:
+    """Return the set of each of some further rows, of labels that are known by their names.
+
+    A label that has a column (`dataset.label_columns`) and is not known is left out of the sets.
+
+    Raises:
+        DataError: If the columns hold no labels.
+    """
+    if options.label_columns:
+        found = _of_columns(rows, options.label_columns, where)
+        place = {name: number for number, name in enumerate(names)}
+        own = [place.get(name) for name in options.label_columns]
+        sets = tuple(tuple(sorted(new for k in each if (new := own[k]) is not None)) for each in found.sets)
+        return LabelSets(found.codes, sets)
+    flat = _flat(rows, options, where)
+    column = coded_labels(flat.labels, options.label_column, where, names)
+    classes = Classes(tuple(names), {name: label for label, name in enumerate(names)}, are_named=True)
+    meant = np.array([*map(classes.label_of, column.values), LEFT_OUT])
+    return _gathered(meant[column.codes], flat.sizes, classes)
 
 
 @dataclass(frozen=True)
@@ -197,6 +249,13 @@ def _flat(rows: Dataset, options: DatasetOptions, where: str) -> _Flat:
     return _Flat(Dataset(pa.table({name: lists.flatten()})), sizes)  # type: ignore[arg-type]
 
 
+def labels_named_by(value: object, separator: str | None) -> list[str]:
+    """Return the labels that a value of the label column names: those of a list, or what the separator joins."""
+    if isinstance(value, str):
+        return _parts(value, separator)
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
+
+
 def _parts(value: str, separator: str | None) -> list[str]:
     """Return the labels that one value names: those of a list that is written out, or what the separator joins."""
     inner = labels_in(value)
@@ -233,9 +292,15 @@ def _of_columns(rows: Dataset, names: Sequence[str], where: str) -> LabelSets:
     has, missing = np.zeros((len(rows), len(names)), dtype=bool), np.zeros(len(rows), dtype=bool)
     for number, name in enumerate(names):
         column = rows.data.column(name)
+        if is_list(column.type) or pa.types.is_nested(column.type):
+            raise DataError(
+                f"{where}: column {name!r} (dataset.label_columns) must hold 0 or 1, or true and false, but holds "
+                f"{column.type}. If it lists the labels of a text, name it with dataset.label_column."
+            )
         texts = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
         yes, no = (pc.fill_null(pc.is_in(texts, pa.array(kind)), False) for kind in (YES, NO))
-        empty = pc.fill_null(pc.equal(texts, ""), True)
+        empty = pc.fill_null(pc.is_in(texts, pa.array(HIDDEN)), False)
+        empty = pc.or_(empty, pc.is_null(texts))
         strange = pc.invert(pc.or_(pc.or_(yes, no), empty)).to_numpy(zero_copy_only=False)
         if strange.any():
             row = int(np.flatnonzero(strange)[0])
@@ -306,12 +371,12 @@ def check_label_sets(has: NDArray[np.bool_], label_names: Sequence[str], source:
     counts = has.sum(axis=0)
     if not counts.any():
         raise DataError(f"{source}: no text of train has any label, so there is nothing to learn.")
-    for wrong, what in ((counts == 0, "no text"), (counts == len(has), "every text")):
+    rare = " (dataset.min_class_examples=2 leaves out what is too rare)"
+    for wrong, what, way in ((counts == 0, "no text", rare), (counts == len(has), "every text", "")):
         if wrong.any():
             raise DataError(
                 f"{source}: {what} of train has the label {listed(np.array(label_names)[wrong].tolist())}, so no model "
-                f"could learn when it applies. Take it out (dataset.min_class_examples=2 leaves out what is too rare), "
-                f"or add texts."
+                f"could learn when it applies. Take it out{way}, or add texts."
             )
 
 

@@ -199,6 +199,11 @@ class DatasetOptions:
                 f"label_columns name the labels, so label_names must be left out, got {list(self.label_names)}.",
             ),
             (
+                not self.label_columns or self.label_map is None,
+                "label_columns name the labels, and label_map cannot rename them; rename the columns, or leave out of "
+                "label_columns what is no label.",
+            ),
+            (
                 not (self.has_sets and self.examples_per_class is not None),
                 f"examples_per_class={self.examples_per_class} draws so many texts of each class, and here a text has "
                 f"several labels or none; use max_train_examples.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -65,7 +66,7 @@ def make_folds(
         if sets is not None and groups is None:
             numbers = set_partition(sets, together, options.folds, seed, label_names)
         else:
-            numbers = partition(labels, together, groups is not None, options.folds, seed, label_names)
+            numbers = partition(labels, together, groups is not None, options.folds, seed, label_names, sets)
         for number in range(options.folds):
             test, rest = np.flatnonzero(numbers == number), np.flatnonzero(numbers != number)
             if options.train_languages and languages is not None:
@@ -76,7 +77,10 @@ def make_folds(
             elif groups is None:
                 train, validation = stratified_slice(labels[rest], share, seed + number, label_names, what)
             else:
-                train, validation = group_slice(labels[rest], groups[rest], share, seed + number, label_names, what)
+                has = None if sets is None else sets[rest]
+                train, validation = group_slice(
+                    labels[rest], groups[rest], share, seed + number, label_names, what, has
+                )
             parts.append(Fold(repeat, number, rest[train], rest[validation], test))
     return Folds(pool, tuple(parts), fixed_test)
 
@@ -123,7 +127,13 @@ def set_partition(has: NDArray[np.bool_], together: Rows, folds: int, seed: int,
 
 
 def partition(
-    labels: NDArray[np.int64], together: Rows, are_groups: bool, folds: int, seed: int, label_names: Sequence[str]
+    labels: NDArray[np.int64],
+    together: Rows,
+    are_groups: bool,
+    folds: int,
+    seed: int,
+    label_names: Sequence[str],
+    sets: NDArray[np.bool_] | None = None,
 ) -> Rows:
     """Return the fold of each example, int64 (n,), each class in its share.
 
@@ -134,6 +144,8 @@ def partition(
         folds: How many folds.
         seed: Seed of the draw.
         label_names: Names of the classes, for errors.
+        sets: Which labels each example has, bool (n, num_labels), of sets of labels in groups; `labels` then only say
+            what the shares go by.
 
     Raises:
         DataError: If a class has fewer different examples than there are folds, or the groups are fewer.
@@ -147,6 +159,7 @@ def partition(
             f"Ask for fewer folds, or leave dataset.group_column out."
         )
     counts = np.bincount(labels if are_groups else labels[first], minlength=len(label_names))
+    counts = counts if sets is None else sets.sum(axis=0)
     least = max(folds, 4 if folds == 2 else 3)  # one to test, one to choose by, one to learn from
     rare = [label for label, count in enumerate(counts.tolist()) if count < least]
     if rare:
@@ -160,8 +173,11 @@ def partition(
     found = np.empty(len(labels), dtype=np.int64)
     if are_groups:
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        for number, (_, test) in enumerate(splitter.split(np.zeros(len(labels)), labels, together)):
-            found[test] = number
+        with warnings.catch_warnings():
+            if sets is not None:  # a label may be the rarest one of fewer texts than there are folds
+                warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+            for number, (_, test) in enumerate(splitter.split(np.zeros(len(labels)), labels, together)):
+                found[test] = number
         return found
     of_first = np.empty(len(first), dtype=np.int64)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)

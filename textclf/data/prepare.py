@@ -23,6 +23,7 @@ from textclf.data.label_sets import (
     check_label_sets,
     has_several,
     label_sets,
+    labels_named_by,
     one_each,
     rarest_label,
 )
@@ -117,7 +118,7 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
         split: kept_rows(options, rows, labels[split], further, split, said[split], rejects)
         for split, rows in raw.items()
     }
-    check_known(options, raw, labels, kept, label_names, said, rejects)
+    check_known(options, raw, labels, kept, label_names, said, rejects, has_sets=bool(sets))
     labels_kept = {split: labels[split][rows] for split, rows in kept.items()}
     has: dict[str, NDArray[np.bool_]] = {}
     classes = label_names
@@ -272,20 +273,25 @@ def check_known(
     names: tuple[str, ...],
     said: Mapping[str, str],
     rejects: RejectedRows,
+    has_sets: bool = False,
 ) -> None:
-    """Refuse a label that is no class."""
+    """Refuse a label that is no class, or is in no set of train."""
+    kind = "labels" if has_sets else "classes"
     for split, rows in kept.items():
         unknown = rows[labels[split][rows] == UNKNOWN]
         if len(unknown):
             row = int(unknown[0])
             value = raw[split].data.column(options.label_column)[row].as_py()
-            value = next((one for one in value if str(one) not in names), value) if isinstance(value, list) else value
+            if has_sets:
+                value = next(
+                    (one for one in labels_named_by(value, options.label_separator) if one not in names), value
+                )
             close = looks_like(str(value), names)
             merge = " dataset.on_similar_labels=merge takes them as one." if close else ""
             more = f" (and {len(unknown) - 1:,} more rows)" if len(unknown) > 1 else ""
             raise DataError(
                 f"{place_of(raw[split], row, split, said[split], rejects)}: label {cut(repr(value))} is not one of "
-                f"{listed(names)}{'' if options.label_names else ', the classes of train'}{more}."
+                f"{listed(names)}{'' if options.label_names else f', the {kind} of train'}{more}."
                 f"{close}{merge} Correct it, add it to dataset.label_names (and to train), or leave "
                 f"such rows out with dataset.unknown_labels=drop."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
@@ -57,7 +58,9 @@ def rows_of_splits(
             share = min(fraction * len(labels["train"]) / len(train), 0.9)
             own = labels["train"][train]
             if groups:
-                kept, taken = group_slice(own, groups["train"][train], share, options.split_seed, label_names, split)
+                has = sets["train"][train] if sets else None
+                of_each = groups["train"][train]
+                kept, taken = group_slice(own, of_each, share, options.split_seed, label_names, split, has)
             elif sets:
                 kept, taken = set_slice(sets["train"][train], share, options.split_seed, split)
             else:
@@ -301,6 +304,7 @@ def group_slice(
     seed: int,
     label_names: Sequence[str],
     purpose: str,
+    sets: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Divide rows in two, no group on both sides, and each class in its share as nearly as whole groups allow.
 
@@ -311,6 +315,8 @@ def group_slice(
         seed: Seed of the choice.
         label_names: Names of the classes, for errors.
         purpose: What the second part is for, for errors.
+        sets: Which labels each row has, bool (n, num_labels), of sets of labels; each is then on both sides, and
+            `labels` only say what the shares go by.
 
     Returns:
         Row numbers of the first and of the second part, each ascending.
@@ -321,10 +327,11 @@ def group_slice(
     from sklearn.model_selection import StratifiedGroupKFold  # takes seconds, and few need it
 
     _, numbers = np.unique(groups.astype(str), return_inverse=True)
-    count, smallest = int(numbers.max()) + 1, int(np.bincount(labels)[np.unique(labels)].min())
+    sizes = np.bincount(labels)[np.unique(labels)] if sets is None else sets.sum(axis=0)
+    count, smallest = int(numbers.max()) + 1, int(sizes.min())
     too_few = (
-        f"its {count} groups (dataset.group_column) are too few to set a slice for {purpose} aside with every class "
-        f"on both sides"
+        f"its {count} groups (dataset.group_column) are too few to set a slice for {purpose} aside with every "
+        f"{'class' if sets is None else 'label'} on both sides"
     )
     remedy = f"Add groups, name a {purpose} split of your own, or leave dataset.group_column out."
     folds = min(MAX_FOLDS, count, smallest)
@@ -333,12 +340,15 @@ def group_slice(
     share = Fraction(fraction).limit_denominator(folds)
     share = min(max(share, Fraction(1, folds)), Fraction(folds - 1, folds))
     splitter = StratifiedGroupKFold(share.denominator, shuffle=True, random_state=seed)
-    parts = [part for _, part in splitter.split(np.zeros(len(labels)), labels, numbers)]
+    with warnings.catch_warnings():
+        if sets is not None:  # a label may be the rarest one of fewer texts than there are parts
+            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        parts = [part for _, part in splitter.split(np.zeros(len(labels)), labels, numbers)]
     second = np.sort(np.concatenate(parts[: share.numerator]))
     first = np.setdiff1d(np.arange(len(labels)), second)
     for part in (first, second):
-        if lacking := set(np.unique(labels).tolist()) - set(np.unique(labels[part]).tolist()):
-            raise DataError(
-                f"{too_few} ({listed([str(label_names[label]) for label in sorted(lacking)])} is not). {remedy}"
-            )
+        lacking = np.setdiff1d(labels, labels[part]) if sets is None else np.flatnonzero(~sets[part].any(axis=0))
+        if len(lacking):
+            said = listed([str(label_names[label]) for label in lacking.tolist()])
+            raise DataError(f"{too_few} ({said} is not). {remedy}")
     return first, second

@@ -16,7 +16,7 @@ from textclf.evaluation.mistakes import ConfusedPair, Mistake, confident_mistake
 from textclf.evaluation.options import AnalysisOptions
 from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.proportions import Proportion
-from textclf.evaluation.slices import Slice, slice_scores
+from textclf.evaluation.slices import Slice, shown_slices, slice_scores, worst_slice
 from textclf.evaluation.thresholds import (
     AnswerThreshold,
     Curve,
@@ -29,9 +29,6 @@ from textclf.evaluation.thresholds import (
 
 if TYPE_CHECKING:
     from textclf.models.base import Classifier
-
-MOST_SLICES = 30
-"""Slices that reports and plots show; `slices.csv` has all."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +74,12 @@ class Analysis:
     @property
     def shown_slices(self) -> list[Slice]:
         """The slices to show in their order; of many, those that are worse and then those with most examples."""
-        ranked = sorted(self.slices, key=lambda one: (not one.is_worse, -one.right.total))[:MOST_SLICES]
-        return [one for one in self.slices if one in ranked]
+        return shown_slices(self.slices)
 
     @property
     def worst_slice(self) -> Slice | None:
         """The least accurate of the slices that are worse than the rest beyond chance."""
-        worse = [one for one in self.slices if one.is_worse]
-        return min(worse, key=lambda one: one.right.value or 0.0, default=None)
+        return worst_slice(self.slices)
 
 
 def analyse(

@@ -86,7 +86,7 @@ def expected_calibration_error(probabilities: NDArray, labels: NDArray[np.int64]
         bins: Bins of equal width, each open below and closed above.
     """
     confidence, right = _top(np.asarray(probabilities), labels)
-    where = _bin_numbers(confidence, bins)
+    where = bin_numbers(confidence, bins)
     gaps = np.bincount(where, right - confidence, bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
@@ -96,14 +96,14 @@ def calibration_of(predictions: Predictions, bins: int = BINS) -> Calibration:
     labels = predictions.labels
     probabilities = predictions.probabilities.astype(np.float64)
     confidence, right = _top(probabilities, labels)
-    where = _bin_numbers(confidence, bins)
+    where = bin_numbers(confidence, bins)
     counts = np.bincount(where, minlength=bins)
     sums, hits = np.bincount(where, confidence, bins), np.bincount(where, right, bins)
     edges = np.linspace(0, 1, bins + 1)
     truth = np.eye(probabilities.shape[1])[labels]
     return Calibration(
         ece=float(np.abs(hits - sums).sum() / len(labels)),
-        by_chance=_by_chance(confidence, where, sums, bins),
+        by_chance=error_by_chance(confidence, where, sums, bins),
         brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
         log_loss=_log_loss(np.log(np.maximum(probabilities, TINY)), labels, 1.0),
         bins=tuple(
@@ -228,12 +228,12 @@ def _top(probabilities: NDArray, labels: NDArray[np.int64]) -> tuple[NDArray[np.
     return confidence, (predicted == labels).astype(np.float64)
 
 
-def _bin_numbers(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
-    """Return the bin of each top probability, int64 (n,); bins are closed above."""
+def bin_numbers(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """Return the bin of each probability, int64 (n,); bins are closed above."""
     return np.clip(np.ceil(np.round(confidence * bins, 6)).astype(np.int64) - 1, 0, bins - 1)
 
 
-def _by_chance(confidence: NDArray, where: NDArray[np.int64], sums: NDArray, bins: int) -> float:
+def error_by_chance(confidence: NDArray, where: NDArray[np.int64], sums: NDArray, bins: int) -> float:
     """Return the calibration error that perfect calibration stays below 95 times in 100 (Bröcker and Smith 2007)."""
     generator = np.random.default_rng(0)
     errors = []

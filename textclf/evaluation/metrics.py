@@ -22,7 +22,7 @@ from sklearn.metrics import (
 
 from textclf.errors import first_line, listed
 from textclf.evaluation.calibration import expected_calibration_error
-from textclf.evaluation.metric_names import METRICS
+from textclf.evaluation.metric_names import METRICS, OF_SETS
 from textclf.system.hub import hub_or_cache
 from textclf.system.imports import without_working_folder
 
@@ -99,7 +99,7 @@ COMPUTED = (
     negative_log_likelihood,
     calibration_error,
 )
-"""Functions that compute the metrics of `METRICS`."""
+"""Functions that compute the metrics of single classes."""
 
 
 def evaluate_predictions(predictions: Predictions, further_metrics: Iterable[str] = ()) -> dict[str, float]:
@@ -122,8 +122,8 @@ def evaluate_predictions(predictions: Predictions, further_metrics: Iterable[str
 
 
 def undefined_metrics(predictions: Predictions, metrics: Iterable[str]) -> str:
-    """Return why metrics of `METRICS` are missing from those computed, for a person; empty if none is."""
-    missing = [name for name in METRICS if name not in set(metrics)]
+    """Return why metrics of single classes are missing from those computed, for a person; empty if none is."""
+    missing = [name for name in METRICS if name not in OF_SETS and name not in set(metrics)]
     if not missing:
         return ""
     names = predictions.label_names

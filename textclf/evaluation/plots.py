@@ -24,6 +24,9 @@ from textclf.documents.plotting import figure, fitting_columns, legend_below, sh
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.calibration import Calibration
+from textclf.evaluation.label_sets.analysis import SetAnalysis
+from textclf.evaluation.label_sets.metrics import label_figures
+from textclf.evaluation.label_sets.predictions import SetPredictions
 from textclf.evaluation.metrics import class_figures
 from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.thresholds import Wanted
@@ -267,7 +270,7 @@ def plot_coverage(analysis: Analysis, path: Path) -> None:
         legend_below(axes, 2)
 
 
-def plot_slices(analysis: Analysis, path: Path) -> bool:
+def plot_slices(analysis: Analysis | SetAnalysis, path: Path) -> bool:
     """Draw the accuracy of each slice with its interval; those worse than the rest beyond chance stand out.
 
     Returns:
@@ -290,7 +293,8 @@ def plot_slices(analysis: Analysis, path: Path) -> bool:
         axes.set_yticks(range(len(shown)), [f"{one.by}: {short(one.value)} (n {one.right.total:,})" for one in shown])
         tell_names(axes.get_yticklabels(), [f"{one.by}: {one.value}" for one in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.set_xlabel("accuracy, 95 % interval")
+        score = "exactly right" if isinstance(analysis, SetAnalysis) else "accuracy"
+        axes.set_xlabel(f"{score}, 95 % interval")
         worse = [f"{one.by} {short(one.value)}" for one in shown if one.is_worse]
         seen = "No part is worse than the rest beyond chance"
         if worse:
@@ -302,7 +306,7 @@ def plot_slices(analysis: Analysis, path: Path) -> bool:
     return True
 
 
-def plot_class_scores(predictions: Predictions, path: Path) -> bool:
+def plot_class_scores(predictions: Predictions | SetPredictions, path: Path) -> bool:
     """Draw precision, recall and F1 of each class, the best F1 first; of very many classes, the worst.
 
     Returns:
@@ -311,7 +315,11 @@ def plot_class_scores(predictions: Predictions, path: Path) -> bool:
     names = predictions.label_names
     if len(names) <= 2:
         return False
-    scores = class_figures(predictions.predicted, predictions.labels, len(names))
+    if isinstance(predictions, SetPredictions):
+        kind, kinds, scores = "label", "labels", label_figures(predictions)
+    else:
+        kind, kinds = "class", "classes"
+        scores = class_figures(predictions.predicted, predictions.labels, len(names))
     order = np.argsort(-np.nan_to_num(scores["f1"], nan=-1.0), kind="stable")[-MOST_CLASSES:]
     height = 1.3 + 0.26 * len(order)
     with figure(path, 6.4, height) as axes:
@@ -335,7 +343,7 @@ def plot_class_scores(predictions: Predictions, path: Path) -> bool:
         axes.set_yticks(places, ticks)
         tell_names(axes.get_yticklabels(), [names[k] for k in order])
         axes.set_ylim(len(order) - 0.4, -0.6)
-        whose = "each class" if len(order) == len(names) else f"the {len(order)} weakest of {len(names)} classes"
+        whose = f"each {kind}" if len(order) == len(names) else f"the {len(order)} weakest of {len(names)} {kinds}"
         axes.set(title=f"Precision, recall and F1 of {whose}", xlabel="score on the test split", xlim=(None, 1.01))
         legend_below(axes, 3)
     return True

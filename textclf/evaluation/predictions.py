@@ -31,6 +31,15 @@ class Predictions:
         """The most probable class of each example, int64 (n,); of equals, the first."""
         return self.probabilities.argmax(axis=1)
 
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Where the most probable class is the true one, bool (n,)."""
+        return self.predicted == self.labels
+
+    def of_label(self, label: int) -> NDArray[np.bool_]:
+        """Return which examples are of a class, bool (n,)."""
+        return self.labels == label
+
 
 def prediction_table(data: TextData, split: str, predictions: Predictions) -> pd.DataFrame:
     """Return a row per example, in order.

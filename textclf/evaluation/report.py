@@ -23,6 +23,7 @@ from textclf.documents.document import (
 from textclf.documents.wording import decimals, excerpt, p_value, percent, signed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.calibration import trust_words
+from textclf.evaluation.label_sets.analysis import SetAnalysis
 from textclf.evaluation.mistakes import ConfusedPair, Mistake
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.thresholds import AnswerThreshold, DecisionThreshold, Wanted
@@ -202,8 +203,10 @@ def pair_blocks(pairs: Sequence[ConfusedPair], most: int) -> list[Block]:
     return [table, Paragraph(f"{more:,} more pairs are in confused_pairs.csv.")] if more else [table]
 
 
-def slice_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
-    """Return the table of slices, and which of them are worse than the rest."""
+def slice_blocks(
+    analysis: Analysis | SetAnalysis, pictures: Mapping[str, Picture], score: str = "accuracy"
+) -> list[Block]:
+    """Return the table of slices, and which of them are worse than the rest by a score."""
     fewest = analysis.options.fewest_examples
     shown = analysis.shown_slices
     if not shown:
@@ -217,8 +220,8 @@ def slice_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Bl
     columns = (
         Column("slice"),
         Column("examples", numeric=True),
-        Column("accuracy", numeric=True, hint="with Wilson's 95 % interval"),
-        Column("of the rest", numeric=True, hint="accuracy on all other examples"),
+        Column(score, numeric=True, hint="with Wilson's 95 % interval"),
+        Column("of the rest", numeric=True, hint=f"{score} on all other examples"),
         Column("p", numeric=True, hint="Fisher's exact test against the rest, corrected for all slices (Holm)"),
     )
     rows = tuple(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ from statsmodels.stats.multitest import multipletests
 
 from textclf.data.dataset import TextData, texts_of
 from textclf.data.options import LANGUAGE_COLUMN
-from textclf.evaluation.predictions import Predictions
 from textclf.evaluation.proportions import Proportion
 from textclf.evaluation.words import count_words
 
+MOST_SLICES = 30
+"""Slices that reports and plots show; `slices.csv` has all."""
 MOST_VALUES = 30
 """Values of a column that are looked at, the most frequent ones."""
 
@@ -38,7 +40,25 @@ class Slice:
     """Whether it is less accurate than the rest beyond chance."""
 
 
-def slice_scores(data: TextData, test: Predictions, fewest: int, alpha: float) -> tuple[Slice, ...]:
+class Tested(Protocol):
+    """Predictions of the test split, of single classes or of sets of labels."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes or labels."""
+        ...
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Where the answer is right, bool (n,)."""
+        ...
+
+    def of_label(self, label: int) -> NDArray[np.bool_]:
+        """Return which examples are of a class, or have a label, bool (n,)."""
+        ...
+
+
+def slice_scores(data: TextData, test: Tested, fewest: int, alpha: float) -> tuple[Slice, ...]:
     """Return the accuracy on each part of the test split that has enough examples, and so has its rest.
 
     The parts are quarters by length in words, the true classes, and each value of the columns that
@@ -50,7 +70,7 @@ def slice_scores(data: TextData, test: Predictions, fewest: int, alpha: float) -
         fewest: Examples that a part needs.
         alpha: Chance of marking any part wrongly, over all parts.
     """
-    right = test.predicted == test.labels
+    right = test.right
     found: list[tuple[str, str, Proportion, Proportion]] = []
     for by, value, chosen in slice_parts(data, test):
         total = int(chosen.sum())
@@ -77,11 +97,23 @@ def _p_value(own: Proportion, rest: Proportion) -> float:
     return float(fisher_exact(table).pvalue)
 
 
-def slice_parts(data: TextData, test: Predictions) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+def shown_slices(slices: Sequence[Slice]) -> list[Slice]:
+    """Return the slices to show in their order; of many, those that are worse and then those with most examples."""
+    ranked = sorted(slices, key=lambda one: (not one.is_worse, -one.right.total))[:MOST_SLICES]
+    return [one for one in slices if one in ranked]
+
+
+def worst_slice(slices: Sequence[Slice]) -> Slice | None:
+    """Return the least accurate of the slices that are worse than the rest beyond chance."""
+    worse = [one for one in slices if one.is_worse]
+    return min(worse, key=lambda one: one.right.value or 0.0, default=None)
+
+
+def slice_parts(data: TextData, test: Tested) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """Yield parts of the test split: what they are by, which, and whether each example is in it, bool (n,)."""
     yield from _quarters(data)
     for label, name in enumerate(test.label_names):
-        yield "class", name, test.labels == label
+        yield ("label" if data.has_sets else "class"), name, test.of_label(label)
     for column in slice_columns(data):
         values = np.array([str(value) for value in data.test[column]], dtype=object)
         names, counts = np.unique(values, return_counts=True)

@@ -91,12 +91,12 @@ class WordMask:
 
 
 def word_weights(classifier: Classifier, masks: list[WordMask], predicted: int) -> NDArray[np.float64]:
-    """Return how far the log-odds of a class fall when each word is left out: float64 (words,).
+    """Return how far the log-odds of a class or label fall when each word is left out: float64 (words,).
 
     Args:
         classifier: What predicts.
         masks: The text, or the two texts of a pair.
-        predicted: The class.
+        predicted: The class; of sets the label, whose log-odds are those of its own probability.
     """
     import numpy as np  # reading the words themselves needs none
 
@@ -108,7 +108,10 @@ def word_weights(classifier: Classifier, masks: list[WordMask], predicted: int) 
         texts = [masks[0].without(row[:first]) for row in rows]
         pairs = [masks[1].without(row[first:]) for row in rows] if len(masks) > 1 else None
         probabilities = np.maximum(classifier.probabilities(texts, pairs).astype(np.float64), TINY)
-        others = np.delete(probabilities, predicted, axis=1).sum(axis=1)
+        if classifier.has_sets:
+            others = 1 - probabilities[:, predicted]
+        else:
+            others = np.delete(probabilities, predicted, axis=1).sum(axis=1)
         return np.log(probabilities[:, predicted]) - np.log(np.maximum(others, TINY))
 
     whole = log_odds(np.ones((1, count), dtype=bool))

@@ -16,10 +16,22 @@ from textclf.documents.document import (
 )
 from textclf.documents.wording import decimals, percent
 from textclf.evaluation.label_sets.analysis import SetAnalysis
-from textclf.evaluation.label_sets.report import choice_blocks, label_table, set_mistake_blocks
+from textclf.evaluation.label_sets.report import (
+    choice_blocks,
+    label_table,
+    set_calibration_blocks,
+    set_mistake_blocks,
+)
 from textclf.evaluation.metric_names import metric_label
+from textclf.evaluation.report import slice_blocks
 from textclf.experiment.report import common_blocks, warning_blocks
 from textclf.tracking.record import RunRecord
+
+PICTURES = {
+    "label_scores": "Scores of each label",
+    "slices": "Exactly right, by part of the test split",
+    "loss_curve": "The course of training",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,11 @@ class ReportedSets:
 def set_report_blocks(run: ReportedSets) -> list[Block]:
     """Return the report of a run."""
     record, analysis = run.record, run.analysis
-    drawn = [Picture(path, "", path.stem.replace("_", " ")) for path in sorted(run.figures.glob("*.png"))]
+    pictures = {
+        path.stem: Picture(path, PICTURES.get(path.stem, ""), path.stem.replace("_", " "))
+        for path in sorted(run.figures.glob("*.png"))
+    }
+    curves = [pictures[name] for name in ("loss_curve",) if name in pictures]
     return [
         Heading(1, record.name),
         Quote(_verdict(run)),
@@ -46,9 +62,14 @@ def set_report_blocks(run: ReportedSets) -> list[Block]:
         Heading(2, "Each label"),
         label_table(analysis.labels),
         *choice_blocks(analysis),
+        *([pictures["label_scores"]] if "label_scores" in pictures else []),
         Heading(2, "Mistakes"),
         *set_mistake_blocks(analysis.mistakes, analysis.num_mistakes, analysis.exact.total, analysis.swapped),
-        *common_blocks(record, run.label_counts, drawn),
+        Heading(2, "Weak spots"),
+        *slice_blocks(analysis, pictures, "exactly right"),
+        Heading(2, "Calibration"),
+        *set_calibration_blocks(analysis),
+        *common_blocks(record, run.label_counts, curves),
     ]
 
 

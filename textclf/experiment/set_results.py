@@ -9,6 +9,7 @@ import pandas as pd
 
 from textclf.data.dataset import SPLITS, TextData, counts_of
 from textclf.documents.document import to_html, to_markdown
+from textclf.evaluation import plots
 from textclf.evaluation.label_sets.analysis import SetAnalysis, plain_set_analysis
 from textclf.evaluation.label_sets.metrics import label_figures
 from textclf.evaluation.label_sets.predictions import SetPredictions, set_prediction_table, set_sample_lines
@@ -42,6 +43,8 @@ def write_set_results(run_dir: Path, record: RunRecord, found: Outcome, analysis
     write_json(run_dir / records.ANALYSIS_FILE, plain_set_analysis(analysis))
     folder = run_dir / records.FIGURES
     folder.mkdir(exist_ok=True)
+    plots.plot_class_scores(predictions, folder / "label_scores.png")
+    plots.plot_slices(analysis, folder / "slices.png")
     plot_training_curves(found.fit, record.objective, folder / "loss_curve.png")
     counts = {split: counts_of(rows, len(names)) for split, rows in found.splits.items()}
     label_counts = {name: {split: int(counts[split][k]) for split in SPLITS} for k, name in enumerate(names)}

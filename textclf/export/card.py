@@ -328,6 +328,12 @@ def differences(description: Description) -> Iterator[str]:
         f"Only with truncation=True does the pipeline cut texts longer than {options['max_length']} tokens; textclf "
         f"always does."
     )
+    if description.thresholds is not None:
+        least = zip(description.label_names, description.thresholds, strict=True)
+        yield (
+            f"The pipeline gives the probability of each label; textclf gives the labels whose probability reaches a "
+            f"threshold that was chosen on validation: {listed(f'{name} {value:.2f}' for name, value in least)}."
+        )
     if description.temperature != 1.0:
         same = "Its labels are the same" if description.thresholds is None else "The thresholds above allow for that"
         yield (

@@ -32,8 +32,8 @@ class Examples:
 
     texts: list[str]
     text_pairs: list[str] | None
-    labels: NDArray[np.int64]
-    """int64 (n,)."""
+    labels: NDArray
+    """int64 (n,), or of sets of labels bool (n, num_labels)."""
     of: int
     """Examples of the whole test split."""
     trained_on: bool = False
@@ -45,8 +45,9 @@ class Figures:
     """Scores and costs of one of the two classifiers."""
 
     accuracy: float
+    """Share of examples with the right class; of sets with exactly their labels."""
     macro_f1: float
-    """Mean over the classes that occur among the examples."""
+    """Mean over the classes or labels that occur among the examples."""
     size_bytes: int
     texts_per_second: float
     """In batches; the median of rounds."""
@@ -62,7 +63,7 @@ class Check:
     of: int
     """Examples of the whole test split."""
     agreement: float
-    """Share of examples, 0 to 1, that get the same label from both."""
+    """Share of examples, 0 to 1, that get the same label, or the same set of labels, from both."""
     difference: float
     """Largest difference in any probability."""
     newly_wrong: int
@@ -71,6 +72,8 @@ class Check:
     exported: Figures
     trained_on: bool = False
     """Whether the original was trained on these examples, so that both scores are no estimates."""
+    sets: bool = False
+    """Whether both give sets of labels."""
 
     @property
     def loss_points(self) -> float:
@@ -81,8 +84,9 @@ class Check:
         """Return both classifiers side by side, for a person."""
         a, b = self.original, self.exported
         what = "training" if self.trained_on else "test"
+        kind = "subset accuracy" if self.sets else "accuracy"
         rows = [
-            [f"{what} accuracy", f"{a.accuracy:.4f}", f"{b.accuracy:.4f}", ""],
+            [f"{what} {kind}", f"{a.accuracy:.4f}", f"{b.accuracy:.4f}", ""],
             [f"{what} macro F1", f"{a.macro_f1:.4f}", f"{b.macro_f1:.4f}", f"{0.0 - self.loss_points:+.2f} points"],
             [
                 "size, MB",
@@ -109,9 +113,9 @@ class Check:
 
     def summary(self) -> str:
         """Describe in a sentence how far the two agree."""
-        what = "training" if self.trained_on else "test"
+        what, same = "training" if self.trained_on else "test", "labels" if self.sets else "label"
         return (
-            f"On {self.examples:,} of {self.of:,} {what} examples both give the same label to "
+            f"On {self.examples:,} of {self.of:,} {what} examples both give the same {same} to "
             f"{percent(self.agreement)} ({self.newly_wrong} newly wrong, {self.newly_right} newly right); "
             f"probabilities differ by {self.difference:.2g} at most."
         )
@@ -139,10 +143,16 @@ def examples_of(located: RunReference, label_names: Sequence[str], count: int) -
     rows = np.unique(np.linspace(0, len(table) - 1, min(count, len(table))).astype(int))
     chosen = table.iloc[rows]
     number = {name: label for label, name in enumerate(label_names)}
+    if "labels" in chosen:
+        labels = np.zeros((len(chosen), len(label_names)), dtype=bool)
+        for row, names in enumerate(chosen["labels"]):
+            labels[row, [number[name] for name in names]] = True
+    else:
+        labels = np.array([number[name] for name in chosen["label"]], dtype=np.int64)
     return Examples(
         texts=chosen["text"].tolist(),
         text_pairs=chosen["text_pair"].tolist() if "text_pair" in chosen else None,
-        labels=np.array([number[name] for name in chosen["label"]], dtype=np.int64),
+        labels=labels,
         of=len(table),
         trained_on=folded,
     )
@@ -154,26 +164,38 @@ def compare_classifiers(
     """Let both classifiers predict the same examples, and time them in turns."""
     texts, pairs = examples.texts, examples.text_pairs
     found = [one.probabilities(texts, pairs) for one in (original, exported)]
-    labels = [probabilities.argmax(axis=1) for probabilities in found]
-    right = [predicted == examples.labels for predicted in labels]
+    if original.thresholds is None:
+        labels = [probabilities.argmax(axis=1) for probabilities in found]
+        present = np.unique(examples.labels)
+    else:  # both have the same thresholds
+        labels = [probabilities >= np.array(original.thresholds) for probabilities in found]
+        present = np.flatnonzero(examples.labels.any(axis=0))
+    right = [_same(predicted, examples.labels) for predicted in labels]
     speeds = _speeds((original, exported), examples)
     figures = []
-    present = np.unique(examples.labels)
-    for predicted, folder, (rate, single) in zip(labels, folders, speeds, strict=True):
-        accuracy = float((predicted == examples.labels).mean())
-        macro_f1 = f1_score(examples.labels, predicted, labels=present, average="macro", zero_division=0)
+    for predicted, hits, folder, (rate, single) in zip(labels, right, folders, speeds, strict=True):
+        accuracy = float(hits.mean())
+        macro_f1 = 0.0
+        if len(present):
+            macro_f1 = f1_score(examples.labels, predicted, labels=present, average="macro", zero_division=0)
         figures.append(Figures(accuracy, float(macro_f1), folder_bytes(folder), rate, single))
     return Check(
         examples=len(texts),
         of=examples.of,
-        agreement=float((labels[0] == labels[1]).mean()),
+        agreement=float(_same(*labels).mean()),
         difference=float(np.abs(found[0] - found[1]).max()),
         newly_wrong=int((right[0] & ~right[1]).sum()),
         newly_right=int((~right[0] & right[1]).sum()),
         original=figures[0],
         exported=figures[1],
         trained_on=examples.trained_on,
+        sets=original.has_sets,
     )
+
+
+def _same(one: NDArray, other: NDArray) -> NDArray[np.bool_]:
+    """Return which examples have the same class, int64 (n,), or set of labels, bool (n, num_labels): bool (n,)."""
+    return one == other if one.ndim == 1 else (one == other).all(axis=1)
 
 
 def _speeds(classifiers: Sequence[Classifier], examples: Examples) -> list[tuple[float, float]]:

@@ -126,11 +126,12 @@ def read_origin(path: Path) -> Origin | None:
     try:
         source, check, result = content["source"], content.get("check"), ""
         if check is not None:
-            figures = check["exported"]
+            figures, sets = check["exported"], bool(check.get("sets"))
             result = (
                 f"Of {check['of']:,} {'training' if check.get('trained_on') else 'test'} examples of "
                 f"{source['dataset']} it was checked on {check['examples']:,}: "
-                f"accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}, and the label of the "
+                f"{'subset ' if sets else ''}accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}, "
+                f"and the {'labels' if sets else 'label'} of the "
                 f"original on {percent(check['agreement'])}."
             )
         return Origin(*(str(scrubbed(one)) for one in (content["to"], source["model"], source["dataset"], result)))

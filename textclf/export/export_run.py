@@ -180,8 +180,9 @@ def _refuse_or_warn(check: Check | None, options: ExportOptions) -> None:
         )
     elif options.to == "onnx" and check.difference > TOLERANCE:
         problem = (
-            f"The graph does not predict what the original predicts: {percent(1 - check.agreement)} of the labels "
-            f"differ, and a probability by {check.difference:.2g}, where rounding explains {TOLERANCE:g}"
+            f"The graph does not predict what the original predicts: {percent(1 - check.agreement)} of the "
+            f"{'sets of ' if check.sets else ''}labels differ, and a probability by {check.difference:.2g}, where "
+            f"rounding explains {TOLERANCE:g}"
         )
     if problem is None:
         return

@@ -116,6 +116,7 @@ def _refuse_unsupported(vectorizer: Any) -> None:
 def _as_linear(classifier: Any) -> Any:
     """Return the same classifier, an NBSVM in it as the linear SVM that it is once it was fitted."""
     from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.multiclass import OneVsRestClassifier
     from sklearn.svm import LinearSVC
 
     from textclf.models.classical.nb_svm import NBSVM
@@ -128,6 +129,8 @@ def _as_linear(classifier: Any) -> Any:
     if isinstance(classifier, CalibratedClassifierCV):
         for calibrated in classifier.calibrated_classifiers_:
             calibrated.estimator = _as_linear(calibrated.estimator)
+    if isinstance(classifier, OneVsRestClassifier):
+        classifier.estimators_ = [_as_linear(one) for one in classifier.estimators_]
     return classifier
 
 

@@ -91,5 +91,5 @@ def _check_answer(classifier: Classifier, directory: Path) -> None:
     if not right or found.min() < 0 or found.max() > 1 + ROUNDING or not whole:
         raise ArtifactError(
             f"{directory} is damaged: for two texts it gives {cut(str(found.tolist()))}, which are no probabilities of "
-            f"its {len(classifier.label_names):,} classes."
+            f"its {len(classifier.label_names):,} {'labels' if classifier.has_sets else 'classes'}."
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from textclf.errors import ArtifactError, cut, listed
 from textclf.models.base import Classifier
 from textclf.models.options import Padding
+from textclf.models.prediction import sigmoid
 from textclf.models.saved import DESCRIPTION, Fields, read_description
 from textclf.models.transformer.encoded import (
     WINDOWS,
@@ -82,7 +83,8 @@ class OnnxTransformer(Classifier):
                 batch = padded(self.pad_ids, tokens, rows, pad_length)
                 counts = batch.pop(WINDOWS, None)
                 logits: Any = self.session.run([LOGITS], {name: batch[name] for name in self.inputs})[0]
-                out[start + rows] = softmax(_pooled(logits, counts))
+                logits = _pooled(logits, counts)
+                out[start + rows] = sigmoid(logits) if self.has_sets else softmax(logits)
         return out
 
     def _given(self, texts: Sequence[str]) -> Sequence[str]:

@@ -137,6 +137,14 @@ def tempered_each(probabilities: NDArray[np.float32], temperature: float) -> NDA
     return expit(logit(held) / temperature).astype(np.float32)
 
 
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probability of each label by itself, of its log-odds; both float32 (n, num_labels)."""
+    import numpy as np
+
+    powers = np.exp(-np.abs(logits))  # at most 1
+    return np.where(logits >= 0, 1 / (1 + powers), powers / (1 + powers)).astype(np.float32)
+
+
 def log_softmax(logs: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     """Return the logarithms of the softmax of logits, float64 (n, num_labels), over a temperature."""
     import numpy as np

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.data.dataset import TextData, texts_of, truth_of
+from textclf.data.label_sets import rarest_label
 from textclf.errors import ConfigError
 from textclf.models.options import Balance, Imbalance
 from textclf.models.transformer.classifier import TransformerClassifier
@@ -59,7 +60,8 @@ class BatchPlan(Sampler[list[int]]):
             options: Sizes of batches and parts, and whether to bucket.
             seed: Seed of the order.
             processes: The processes that share each micro-batch; none for one alone.
-            balanced: Labels by which each class is drawn equally often, int64 (n,); none takes every example once.
+            balanced: Labels by which each class is drawn equally often, int64 (n,), of sets the rarest of each example;
+                none takes every example once.
 
         Raises:
             ConfigError: If the micro-batches cannot be shared out evenly.
@@ -161,7 +163,19 @@ class BatchPlan(Sampler[list[int]]):
 class TokenizedDataset(Dataset[int]):
     """Examples by number; `collate` makes the batch, so nothing is padded twice."""
 
-    def __init__(self, classifier: TransformerClassifier, tokens: TokenizedTexts, labels: NDArray[np.int64]):
+    def __init__(
+        self,
+        classifier: TransformerClassifier,
+        tokens: TokenizedTexts,
+        labels: NDArray,
+    ):
+        """Take the examples.
+
+        Args:
+            classifier: Whose tokenizer pads them.
+            tokens: The n texts.
+            labels: int64 (n,), or of sets of labels bool (n, num_labels).
+        """
         self.classifier = classifier
         self.tokens = tokens
         self.labels = torch.tensor(labels)
@@ -174,9 +188,13 @@ class TokenizedDataset(Dataset[int]):
         return index
 
     def collate(self, rows: list[int]) -> dict[str, torch.Tensor]:
-        """Return the padded inputs of the model, int64 (rows, tokens), and `labels`, int64 (rows,)."""
+        """Return the padded inputs of the model, int64 (rows, tokens), and `labels`.
+
+        They are int64 (rows,), or of sets of labels float32 (rows, num_labels).
+        """
         batch = pad(self.classifier.tokenizer, self.tokens, rows, self.classifier.pad_length)
-        return {**batch, "labels": self.labels[rows]}
+        labels = self.labels[rows]
+        return {**batch, "labels": labels.float() if labels.ndim == 2 else labels}
 
     def on_its_way(self, rows: list[int]) -> dict[str, torch.Tensor]:
         """Return a batch on the device of the classifier; on GPUs it may still be being copied."""
@@ -225,7 +243,9 @@ def training_batches(
     """Clean and tokenise the training split, and plan its batches."""
     texts, pairs = texts_of(data.train)
     tokens = classifier.tokenize(classifier.clean(texts), None if pairs is None else classifier.clean(pairs))
-    labels = labels_of(data.train)
-    balanced = labels if balance.imbalance is Imbalance.oversample else None
+    labels = truth_of(data.train, data.num_labels)
+    balanced = None
+    if balance.imbalance is Imbalance.oversample:
+        balanced = rarest_label(labels) if data.has_sets else labels
     plan = BatchPlan(tokens.lengths, options, seed, processes, balanced)
     return TrainingBatches(plan, TokenizedDataset(classifier, tokens, labels))

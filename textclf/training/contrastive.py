@@ -49,9 +49,15 @@ def fit_setfit(
         context: The run that this is part of.
 
     Raises:
-        ConfigError: If the data are pairs of texts.
+        ConfigError: If the data are pairs of texts, or have sets of labels.
         DataError: If a class has fewer than two examples.
     """
+    if data.has_sets:
+        raise ConfigError(
+            f"model={options.name} learns from pairs of texts that are of one class or of two, and the texts of "
+            f"{data.name} have sets of labels, of which two may share a part. Use model=minilm_embeddings, or a "
+            f"fine-tuned transformer such as model=minilm; both take sets."
+        )
     labels = labels_of(data.train)
     counts = np.bincount(labels, minlength=data.num_labels)
     texts, pairs = texts_of(data.train)

@@ -1,10 +1,14 @@
-"""Fit a linear head to text embeddings: the texts are encoded once, and the head's strength is chosen on validation."""
+"""Fit a linear head to text embeddings: the texts are encoded once, and the head's strength is chosen on validation.
+
+Of sets of labels each label has a logistic regression of its own, all of them of one strength.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +18,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from textclf.data.dataset import TextData, labels_of, texts_of
+from textclf.data.dataset import TextData, texts_of, truth_of
+from textclf.data.label_sets import rarest_label
 from textclf.errors import DataError
 from textclf.models.embeddings.embeddings_classifier import EmbeddingsClassifier, TextEncoder, features_of
 from textclf.models.embeddings.linear_head import LinearHead
@@ -34,6 +39,8 @@ PATIENCE = 2
 FEWEST_TO_CHOOSE = 50
 """Validation examples below which, if train has more, the strength is chosen by cross-validation in train."""
 FOLDS = 5
+Heads = Sequence[LogisticRegression]
+"""The logistic regression of all classes, or one for each label."""
 
 
 def fit_embeddings(
@@ -116,20 +123,22 @@ def fit_head(
         cleaning=tuple(options.text_cleaning),
         has_pairs=data.has_pairs,
         columns=data.columns,
+        thresholds=(0.5,) * data.num_labels if data.has_sets else None,
         encoder=encoder,
         head=LinearHead(np.zeros((data.num_labels, 0), np.float32), np.zeros(data.num_labels, np.float32)),
     )
-    labels = labels_of(data.train)
-    counts = np.bincount(labels, minlength=data.num_labels)
+    labels = truth_of(data.train, data.num_labels)
+    counts = labels.sum(axis=0) if data.has_sets else np.bincount(labels, minlength=data.num_labels)
     if not counts.all():
+        kind = "label" if data.has_sets else "class"
         raise DataError(
-            f"class {data.label_names[int(counts.argmin())]!r} has no training example, and a head cannot be fitted to "
-            f"{options.name} without. Add examples, or leave the class out."
+            f"{kind} {data.label_names[int(counts.argmin())]!r} has no training example, and a head cannot be fitted "
+            f"to {options.name} without. Add examples, or leave the {kind} out."
         )
     begun, saved = time.perf_counter(), VECTORS.seconds_saved
     features = _features(classifier, data.train)
     encoded = time.perf_counter() - begun + VECTORS.seconds_saved - saved
-    validation = Examples(_features(classifier, data.validation), labels_of(data.validation))
+    validation = Examples(_features(classifier, data.validation), truth_of(data.validation, data.num_labels))
     start = time.perf_counter()
     found = choose_head(Examples(features, labels), validation, options.strength, options.balance, context.seed)
     seconds = encoded + time.perf_counter() - start
@@ -161,11 +170,29 @@ class Examples:
 
     features: NDArray[np.float32]
     """float32 (n, num_features)."""
-    labels: NDArray[np.int64]
-    """int64 (n,)."""
+    labels: NDArray
+    """int64 (n,), or of sets of labels bool (n, num_labels)."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def columns(self) -> list[NDArray[np.int64]]:
+        """What one logistic regression each is fitted to: the classes, or of sets whether a text has each label."""
+        return [self.labels] if self.labels.ndim == 1 else [*self.labels.T.astype(np.int64)]
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """A class of each example by which folds are drawn, int64 (n,): its own, or the rarest label of its set."""
+        return self.labels if self.labels.ndim == 1 else rarest_label(self.labels)
+
+    @property
+    def fewest(self) -> int:
+        """Examples of the rarest class; of sets those that have the rarest label, or lack the most frequent."""
+        if self.labels.ndim == 1:
+            return int(np.bincount(self.labels).min())
+        counts = self.labels.sum(axis=0)
+        return int(min(counts.min(), len(self) - counts.max()))
 
     def rows(self, chosen: NDArray[np.int64]) -> Examples:
         """Return some of them."""
@@ -188,6 +215,9 @@ def choose_head(
 ) -> ChosenHead:
     """Fit a multinomial logistic regression, its strength as given or the one of the least log loss.
 
+    To sets of labels one of two classes is fitted for each label, all of them of the strength of the least log loss
+    over all labels.
+
     Args:
         train: What it is fitted to; every class must occur.
         validation: What the strength is chosen on.
@@ -197,28 +227,30 @@ def choose_head(
     """
     scale = float(1 / np.sqrt(np.mean(np.square(train.features, dtype=np.float64).sum(1)) or 1.0))
     scaled = replace(train, features=train.features * np.float32(scale))
-    fewest = int(np.bincount(train.labels).min())
     how = "as it was given"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         if strength is None and (len(validation) >= FEWEST_TO_CHOOSE or len(validation) >= len(train)):
             held = replace(validation, features=validation.features * np.float32(scale))
             losses, models = _path(scaled, held, balance, seed)
-            model = models[min(losses, key=losses.__getitem__)]
+            fitted = models[min(losses, key=losses.__getitem__)]
             how = f"chosen on {len(validation)} validation examples"
         else:
-            if strength is None and fewest > 1:
+            if strength is None and train.fewest > 1:
                 strength, how = (
-                    _by_folds(scaled, min(FOLDS, fewest), balance, seed),
+                    _by_folds(scaled, min(FOLDS, train.fewest), balance, seed),
                     "chosen by cross-validation in train",
                 )
             elif strength is None:
                 strength, how = 10.0, "the usual one, since a class has a single example"
-            model = _fitted(scaled, strength, balance, seed)
-    strength = float(model.C)
-    stopped = model.n_iter_.max() >= MOST_ITERATIONS and bool(caught)
-    weight, bias = np.atleast_2d(model.coef_) * scale, model.intercept_
-    if len(model.classes_) == 2:  # scikit-learn keeps the difference between the two classes alone
+            fitted = _fitted(scaled, strength, balance, seed)
+    strength = float(fitted[0].C)
+    stopped = max(model.n_iter_.max() for model in fitted) >= MOST_ITERATIONS and bool(caught)
+    weight = np.vstack([np.atleast_2d(model.coef_) for model in fitted]) * scale
+    bias = np.concatenate([model.intercept_ for model in fitted])
+    if (
+        train.labels.ndim == 1 and len(fitted[0].classes_) == 2
+    ):  # scikit-learn keeps the difference between the two classes alone
         weight, bias = np.vstack([-weight, weight]) / 2, np.array([-bias[0], bias[0]]) / 2
     head = LinearHead(weight.astype(np.float32), bias.astype(np.float32))
     return ChosenHead(
@@ -228,16 +260,19 @@ def choose_head(
 
 def _path(
     train: Examples, held: Examples, balance: Balance, seed: int
-) -> tuple[dict[float, float], dict[float, LogisticRegression]]:
-    """Return the mean log loss on held examples, and the head, of strengths up to where it rises for good."""
+) -> tuple[dict[float, float], dict[float, Heads]]:
+    """Return the mean log loss on held examples, and the heads, of strengths up to where it rises for good."""
     losses: dict[float, float] = {}
-    models: dict[float, LogisticRegression] = {}
+    models: dict[float, Heads] = {}
     rows = np.arange(len(held))
-    model = None
+    heads = None
     for strength in STRENGTHS:
-        model = models[strength] = _fitted(train, strength, balance, seed, model)
+        heads = models[strength] = _fitted(train, strength, balance, seed, heads)
         with np.errstate(divide="ignore"):  # of a probability that is rounded to 0
-            logs = model.predict_log_proba(held.features)[rows, held.labels]
+            logs = [
+                model.predict_log_proba(held.features)[rows, labels]
+                for model, labels in zip(heads, held.columns, strict=True)
+            ]
         losses[strength] = float(-np.mean(np.maximum(logs, -50.0)))
         if min(losses.values()) < min(list(losses.values())[-PATIENCE:]):
             break
@@ -247,20 +282,33 @@ def _path(
 def _by_folds(train: Examples, folds: int, balance: Balance, seed: int) -> float:
     """Return the strength of the least mean log loss over folds of train."""
     found = []
-    for own, rest in StratifiedKFold(folds, shuffle=True, random_state=0).split(train.features, train.labels):
+    for own, rest in StratifiedKFold(folds, shuffle=True, random_state=0).split(train.features, train.classes):
         losses, _ = _path(train.rows(own), train.rows(rest), balance, seed)
         worst = max(losses.values())
         found.append([losses.get(strength, worst) for strength in STRENGTHS])
     return STRENGTHS[int(np.argmin(np.mean(found, axis=0)))]
 
 
-def _fitted(
-    train: Examples, strength: float, balance: Balance, seed: int, begun: LogisticRegression | None = None
-) -> LogisticRegression:
-    """Return a head of a strength, begun where a weaker one ended."""
-    model = LogisticRegression(C=strength, max_iter=MOST_ITERATIONS, warm_start=begun is not None)
-    if begun is not None:
-        model.coef_, model.intercept_ = begun.coef_.copy(), begun.intercept_.copy()
-        model.classes_, model.n_features_in_ = begun.classes_, begun.n_features_in_
-    fit_balanced(model, train.features, train.labels, balance, seed)
-    return model
+def _fitted(train: Examples, strength: float, balance: Balance, seed: int, begun: Heads | None = None) -> Heads:
+    """Return a head of a strength, or one for each label, begun where a weaker one ended."""
+    heads = []
+    for number, labels in enumerate(train.columns):
+        model = LogisticRegression(C=strength, max_iter=MOST_ITERATIONS, warm_start=begun is not None)
+        if begun is not None:
+            weaker = begun[number]
+            model.coef_, model.intercept_ = weaker.coef_.copy(), weaker.intercept_.copy()
+            model.classes_, model.n_features_in_ = weaker.classes_, weaker.n_features_in_
+        if train.labels.ndim == 2 and labels.min() == labels.max():
+            _leave_constant(model, labels, train.features.shape[1])
+        else:
+            fit_balanced(model, train.features, labels, balance, seed)
+        heads.append(model)
+    return heads
+
+
+def _leave_constant(model: LogisticRegression, labels: NDArray[np.int64], num_features: int) -> None:
+    """Give a label that no example of a fold has, or that all of them have, its share with half an example of each."""
+    has = float(labels.sum())
+    model.coef_ = np.zeros((1, num_features))
+    model.intercept_ = np.array([np.log((has + 0.5) / (len(labels) - has + 0.5))])
+    model.classes_, model.n_features_in_, model.n_iter_ = np.array([0, 1]), num_features, np.zeros(1, np.int32)

@@ -163,7 +163,7 @@ def _fine_tune(
         from textclf.models.transformer.loading import load_checkpoint
 
     def load() -> TransformerClassifier:
-        classifier = load_checkpoint(model, data.label_names, seed=context.seed)
+        classifier = load_checkpoint(model, data.label_names, seed=context.seed, sets=data.has_sets)
         classifier.has_pairs, classifier.columns = data.has_pairs, data.columns
         return classifier
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from textclf.data.dataset import TextData, labels_of
+from textclf.data.dataset import TextData, truth_of
 from textclf.models.options import Balance
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.encoded import WINDOWS
@@ -31,7 +31,7 @@ from textclf.training.batches import ProcessGroup, TrainingBatches, training_bat
 from textclf.training.checkpoints.checkpointer import Checkpointer
 from textclf.training.checkpoints.fingerprint import environment_of, identity_of
 from textclf.training.checkpoints.state import TrainingState, random_state, set_random_state
-from textclf.training.loss import Loss, make_loss
+from textclf.training.loss import Loss, SetLoss, make_loss
 from textclf.training.microbatch import MicroBatcher, allocate_moments, failure_of
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.optim import (
@@ -72,7 +72,7 @@ def fit_with_transformers(
         processes = ProcessGroup(arguments.process_index, arguments.world_size, *([_stacked] if several else []))
         batches = training_batches(classifier, data, options, context.seed, balance, processes)
         plan = batches.plan
-        labels = labels_of(data.train)
+        labels = truth_of(data.train, data.num_labels)
         loss_of = make_loss(balance, options.label_smoothing, labels, data.num_labels, classifier.device)
         total = _sum_over_processes if several else None
         monitor = TrainingMonitor(classifier, data, options, context, plan.epochs, total)
@@ -119,7 +119,7 @@ def _take_steps(
     batches: TrainingBatches,
     training: TrainingState,
     checkpointer: Checkpointer,
-    loss_of: Loss,
+    loss_of: Loss | SetLoss,
     micro_batcher: MicroBatcher,
 ) -> None:
     """Let a Trainer take steps from where training stands, to the end of an epoch that was begun or is cut short.
@@ -142,7 +142,9 @@ def _take_steps(
         # Stated here, since the model's own loss is a mean over the part, which the Trainer takes
         # for a share of the step's and does not scale under gradient accumulation.
         assert outputs.logits is not None
-        loss = loss_of(pool_windows(outputs.logits, trainer.windows), labels) / num_items_in_batch
+        # What the Trainer counts are labels, which a set has a row of.
+        examples = num_items_in_batch / labels.shape[1] if labels.ndim == 2 else num_items_in_batch
+        loss = loss_of(pool_windows(outputs.logits, trainer.windows), labels) / examples
         monitor.add_loss(loss)
         return loss
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_POSITIVE_WEIGHT = 20.0
+"""Most that an example weighs for having a label. Without a bound, one text with a label of one text in ten thousand
+would outweigh the rest of its batch."""
+
 
 def class_weights(labels: NDArray[np.int64], num_labels: int) -> NDArray[np.float64]:
     """Return a weight per class, float64 (num_labels,), in inverse proportion to its share of `labels`.
@@ -15,6 +19,20 @@ def class_weights(labels: NDArray[np.int64], num_labels: int) -> NDArray[np.floa
     counts = np.bincount(labels, minlength=num_labels)
     present = np.count_nonzero(counts)
     return np.divide(len(labels), present * counts, out=np.zeros(num_labels), where=counts > 0)
+
+
+def positive_weights(has: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return what an example that has a label weighs in the loss of that label, float64 (num_labels,).
+
+    It is the number of examples without the label for each with it, so that both weigh the same together, but at most
+    `MOST_POSITIVE_WEIGHT`. A label that no example has weighs 1.
+
+    Args:
+        has: Which labels the examples have, bool (n, num_labels).
+    """
+    counts = has.sum(axis=0)
+    ratios = np.divide(len(has) - counts, counts, out=np.ones(has.shape[1]), where=counts > 0)
+    return np.clip(ratios, 1 / MOST_POSITIVE_WEIGHT, MOST_POSITIVE_WEIGHT)
 
 
 def balanced_rows(labels: NDArray[np.int64], count: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -17,7 +17,6 @@ from textclf.evaluation.evaluate import evaluate_split, measure_predictions
 from textclf.evaluation.label_sets.predictions import SetPredictions
 from textclf.evaluation.label_sets.thresholds import best_common
 from textclf.evaluation.metric_names import direction
-from textclf.evaluation.predictions import Predictions
 from textclf.models.transformer.adapters import ADAPTED
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.system import signals
@@ -222,11 +221,12 @@ class TrainingMonitor:
                 validation = evaluate_split(self.classifier, self.data, "validation")
             validated, metrics = validation.predictions, validation.metrics
             if isinstance(validated, SetPredictions):  # at one half an epoch may give no label, and yet rank them well
-                metrics = measure_predictions(self.data, "validation", validated.at(best_common(validated)))
+                validated = validated.at(best_common(validated))
+                metrics = measure_predictions(self.data, "validation", validated)
         result = EpochResult(len(self.epochs) + 1, self.step, train_loss, metrics, seconds)
         self.warn(self.stability.judge_epoch(result))
-        if isinstance(validated, Predictions):
-            worry = self.stability.still_collapsed(result, validated.labels, validated.predicted)
+        if validated is not None:
+            worry = self.stability.still_collapsed(result, validated)
             if worry is not None and self.is_main:
                 log.warning("%s", worry)
         self.epochs.append(result)

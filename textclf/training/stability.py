@@ -13,16 +13,22 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
+from datasets import Dataset
 from numpy.typing import NDArray
 
-from textclf.data.dataset import SPLITS, TextData, labels_of
+from textclf.data.dataset import SPLITS, TextData, label_sets_of, labels_of
+from textclf.data.label_sets import rarest_label
 from textclf.documents.escape import terminal
 from textclf.errors import DataError, TrainingError
 from textclf.evaluation.collapse import collapse_words, entropy_of
+from textclf.evaluation.label_sets.collapse import set_collapse_words
+from textclf.evaluation.label_sets.predictions import SetPredictions
+from textclf.evaluation.predictions import Predictions
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.training.batches import BatchPlan
-from textclf.training.loss import Loss
+from textclf.training.loss import Loss, SetLoss
 from textclf.training.options import TrainerOptions
 from textclf.training.result import EpochResult
 
@@ -95,9 +101,15 @@ class StabilityMonitor:
         """Epochs in a row after which every validation prediction was the same class."""
         self._waiting: list[_Step] = []
 
-    def expect(self, plan: BatchPlan, loss_of: Loss) -> None:
+    def expect(self, plan: BatchPlan, loss_of: Loss | SetLoss) -> None:
         """Learn which examples a step has, and what the loss of guessing is under the weights of the classes."""
         self.plan = plan
+        if isinstance(loss_of, SetLoss):
+            has = label_sets_of(self.data.train, self.data.num_labels)
+            shares = torch.tensor(has.mean(axis=0) if plan.balanced is None else _balanced_shares(has))[None]
+            logits = torch.zeros(shares.shape, device=self.classifier.device)
+            self.guessing = float(loss_of(logits, shares.to(logits)))
+            return
         counts = np.bincount(labels_of(self.data.train), minlength=self.data.num_labels)
         if plan.balanced is not None:
             counts = np.ones_like(counts)
@@ -183,17 +195,18 @@ class StabilityMonitor:
             )
         return said
 
-    def still_collapsed(
-        self, result: EpochResult, labels: NDArray[np.int64], predicted: NDArray[np.int64]
-    ) -> str | None:
+    def still_collapsed(self, result: EpochResult, validated: Predictions | SetPredictions) -> str | None:
         """Return that one answer was given to every text after the second epoch in a row; later ones may recover.
 
         Args:
             result: The epoch.
-            labels: The true classes of the validation examples, int64 (n,).
-            predicted: The predicted ones, int64 (n,).
+            validated: What was predicted on validation after it; sets of labels by the threshold that suits them.
         """
-        words = collapse_words(labels, predicted, self.data.label_names, result.train_loss, self.entropy)
+        if isinstance(validated, SetPredictions):
+            words = set_collapse_words(validated)
+        else:
+            labels, predicted = validated.labels, validated.predicted
+            words = collapse_words(labels, predicted, self.data.label_names, result.train_loss, self.entropy)
         self.collapsed = self.collapsed + 1 if words is not None else 0
         return f"after epoch {result.epoch}, {words}" if self.collapsed == WORRYING else None
 
@@ -253,6 +266,12 @@ def _values(norms: list[float | torch.Tensor | None]) -> list[float | None]:
     return [next(fetched) if isinstance(norm, torch.Tensor) else norm for norm in norms]
 
 
+def _balanced_shares(has: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the share of each label, float64 (num_labels,), where each rarest label is drawn equally often."""
+    groups = rarest_label(has)
+    return np.mean([has[groups == group].mean(axis=0) for group in np.unique(groups)], axis=0)
+
+
 def _is_finite(weight: torch.Tensor) -> bool:
     return bool(torch.isfinite(weight).all())
 
@@ -277,8 +296,18 @@ def check_labels(classifier: TransformerClassifier, data: TextData) -> None:
             f"The head of the classifier has {size} classes and {data.name} has {data.num_labels} "
             f"({', '.join(data.label_names[:8])}). Load the checkpoint with a head for these labels."
         )
+    if classifier.has_sets != data.has_sets:
+        raise DataError(
+            f"{data.name} has {'sets of labels' if data.has_sets else 'one class a text'}, and the classifier was "
+            f"loaded for {'sets of labels' if classifier.has_sets else 'one class a text'}. Load the checkpoint anew "
+            f"for this data."
+        )
     for split in SPLITS:
-        labels = labels_of(data.split(split))
+        rows = data.split(split)
+        if data.has_sets:
+            _check_label_sets(rows, split, data)
+            continue
+        labels = labels_of(rows)
         wrong = np.flatnonzero((labels < 0) | (labels >= data.num_labels))
         if len(wrong):
             raise DataError(
@@ -286,3 +315,18 @@ def check_labels(classifier: TransformerClassifier, data: TextData) -> None:
                 f"{len(wrong) - 1} more like it, where labels must lie from 0 to {data.num_labels - 1}, one for each "
                 f"of {data.num_labels} classes."
             )
+
+
+def _check_label_sets(rows: Dataset, split: str, data: TextData) -> None:
+    """Raise where a set has a number that is no label.
+
+    Raises:
+        DataError: With the number.
+    """
+    numbers = pc.list_flatten(rows.data.column("label")).to_numpy()
+    wrong = numbers[(numbers < 0) | (numbers >= data.num_labels)]
+    if len(wrong):
+        raise DataError(
+            f"{data.name}: {split} has the label {wrong[0]} in a set, where labels must lie from 0 to "
+            f"{data.num_labels - 1}, one for each of {data.num_labels} names."
+        )

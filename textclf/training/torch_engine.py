@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.optim.lr_scheduler import LambdaLR
 
-from textclf.data.dataset import TextData, labels_of
+from textclf.data.dataset import TextData, truth_of
 from textclf.errors import ConfigError
 from textclf.models.options import Balance
 from textclf.models.transformer.classifier import TransformerClassifier
@@ -24,7 +24,7 @@ from textclf.training.batches import TrainingBatches, training_batches
 from textclf.training.checkpoints.checkpointer import Checkpointer
 from textclf.training.checkpoints.fingerprint import environment_of, identity_of
 from textclf.training.checkpoints.state import TrainingState
-from textclf.training.loss import Loss, make_loss
+from textclf.training.loss import Loss, SetLoss, make_loss
 from textclf.training.microbatch import MicroBatcher, allocate_moments
 from textclf.training.monitor import TrainingMonitor
 from textclf.training.optim import (
@@ -62,7 +62,8 @@ def fit_with_torch(
 
     batches = training_batches(classifier, data, options, context.seed, balance)
     plan = batches.plan
-    loss_of = make_loss(balance, options.label_smoothing, labels_of(data.train), data.num_labels, device)
+    labels = truth_of(data.train, data.num_labels)
+    loss_of = make_loss(balance, options.label_smoothing, labels, data.num_labels, device)
     monitor = TrainingMonitor(classifier, data, options, context, plan.epochs)
     monitor.stability.expect(plan, loss_of)
     with apply_speedups(classifier, batches.tokens.ids, options) as speedups, signals.deferred():
@@ -106,7 +107,7 @@ class _Steps:
     """Takes optimizer steps."""
 
     batches: TrainingBatches
-    loss_of: Loss
+    loss_of: Loss | SetLoss
     optimizer: torch.optim.AdamW
     schedule: LambdaLR
     scaler: torch.amp.GradScaler

@@ -45,7 +45,7 @@ def stopped_after(step):
 def tiny(checkpoint, data):
     """Return the tiny BERT with a fresh head."""
     model = TransformerModel(name="tiny", checkpoint=str(checkpoint), max_length=32)
-    return load_checkpoint(model, data.label_names, seed=1)
+    return load_checkpoint(model, data.label_names, seed=1, sets=data.has_sets)
 
 
 def fit(

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from textclf.data.dataset import TextData, label_sets_of
+from textclf.evaluation.label_sets.calibration import LabelCalibration, expected_error, whole_calibration
 from textclf.evaluation.label_sets.metrics import label_figures
 from textclf.evaluation.label_sets.predictions import SetPredictions, names_of
 from textclf.evaluation.label_sets.thresholds import ChosenThresholds
 from textclf.evaluation.options import AnalysisOptions
 from textclf.evaluation.proportions import Proportion
+from textclf.evaluation.slices import Slice, shown_slices, slice_scores
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class LabelScore:
     f1: float | None
     chosen_on: int | None
     """Positives on validation that the threshold was chosen on; none where that is not known."""
+    ece: float
+    """Expected calibration error of its probability, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,24 @@ class SetAnalysis:
     """Those it was surest of."""
     swapped: tuple[SwappedPair, ...]
     """Pairs of labels, the most frequent first."""
+    calibration: LabelCalibration
+    """Of all labels together."""
+    slices: tuple[Slice, ...]
+    """Parts of the test split, by how often they are given exactly their labels."""
     optimism: float | None
     """By how much choosing the thresholds flatters the F-score on validation."""
     seconds: float
     options: AnalysisOptions
+
+    @property
+    def accuracy(self) -> Proportion:
+        """What slices are beside: texts that are given exactly their labels."""
+        return self.exact
+
+    @property
+    def shown_slices(self) -> list[Slice]:
+        """The slices to show in their order."""
+        return shown_slices(self.slices)
 
 
 def analyse_sets(
@@ -110,6 +128,8 @@ def analyse_sets(
         num_mistakes=int((~test.right).sum()),
         mistakes=surest_mistakes(data, test, options.mistakes),
         swapped=_swapped(test),
+        calibration=whole_calibration(test, options.bins),
+        slices=slice_scores(data, test, options.fewest_examples, options.alpha),
         optimism=None if chosen is None else chosen.optimism,
         seconds=time.perf_counter() - begun,
         options=options,
@@ -135,6 +155,7 @@ def label_scores(test: SetPredictions, chosen: ChosenThresholds | None = None) -
             recall=value("recall", k),
             f1=value("f1", k),
             chosen_on=None if chosen is None else int(chosen.positives[k]),
+            ece=expected_error(test.probabilities[:, k], test.truth[:, k]),
         )
         for k, name in enumerate(test.label_names)
     )

@@ -39,6 +39,10 @@ class SetPredictions:
         """Where an example is given exactly its labels, bool (n,)."""
         return (self.predicted == self.truth).all(axis=1)
 
+    def of_label(self, label: int) -> NDArray[np.bool_]:
+        """Return which examples have a label, bool (n,)."""
+        return self.truth[:, label]
+
     def at(self, thresholds: ArrayLike) -> SetPredictions:
         """Return the same with other thresholds: one for each label, or one for all."""
         return replace(self, thresholds=np.broadcast_to(np.asarray(thresholds, np.float64), len(self.label_names)))

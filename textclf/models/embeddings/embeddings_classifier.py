@@ -59,7 +59,7 @@ class EmbeddingsClassifier(Classifier):
         """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
         if not len(texts):
             return np.zeros((0, len(self.label_names)), dtype=np.float32)
-        return self.head.probabilities(self.features(texts, text_pairs))
+        return self.head.probabilities(self.features(texts, text_pairs), sets=self.has_sets)
 
     def save(self, directory: Path) -> None:
         """Write encoder, head and description; no pickle."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.errors import ArtifactError
+from textclf.models.prediction import sigmoid
 
 HEAD = "head.safetensors"
 """The file of a head, beside `classifier.json`."""
@@ -16,7 +17,7 @@ HEAD = "head.safetensors"
 
 @dataclass(frozen=True)
 class LinearHead:
-    """Weights of a multinomial logistic regression."""
+    """Weights of a multinomial logistic regression, or of one logistic regression a label."""
 
     weight: NDArray[np.float32]
     """float32 (num_labels, num_features)."""
@@ -27,9 +28,16 @@ class LinearHead:
         """Return logits, float32 (n, num_labels), of features, float32 (n, num_features)."""
         return (features @ self.weight.T + self.bias).astype(np.float32)
 
-    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return probabilities, float32 (n, num_labels), of features, float32 (n, num_features)."""
+    def probabilities(self, features: NDArray[np.float32], sets: bool = False) -> NDArray[np.float32]:
+        """Return probabilities, float32 (n, num_labels).
+
+        Args:
+            features: float32 (n, num_features).
+            sets: Whether each label has a probability of its own (a sigmoid); else rows sum to 1 (a softmax).
+        """
         logits = self.logits(features)
+        if sets:
+            return sigmoid(logits)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 

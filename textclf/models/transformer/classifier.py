@@ -30,7 +30,7 @@ from textclf.models.saved import DESCRIPTION, Description, Fields, read_descript
 from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
 from textclf.models.transformer.containment import check_config, check_folder, check_tokenizer_files
 from textclf.models.transformer.encoded import WINDOWS, Lengths, TokenizedTexts, batches_by_length, read_lengths
-from textclf.models.transformer.head import label_names_of
+from textclf.models.transformer.head import MANY_LABELS, label_names_of
 from textclf.models.transformer.layers import keep_attention, read_one_token
 from textclf.models.transformer.precision import AUTOCAST, cpu_is_fast_at_bf16, follow_autocast, in_bf16
 from textclf.models.transformer.skeleton import check_size, longest_input, skeleton
@@ -217,7 +217,8 @@ class TransformerClassifier(Classifier):
                 counts = batch.pop(WINDOWS, None)
                 with torch.inference_mode(), arithmetic:
                     logits = pool_windows(model(**batch).logits, counts)  # (batch, num_labels)
-                return logits.float().softmax(dim=-1).cpu().numpy()
+                logits = logits.float()
+                return (logits.sigmoid() if self.has_sets else logits.softmax(dim=-1)).cpu().numpy()
 
             for rows, found in self.fitting.in_batches(probabilities, tokens.lengths, self.pad_length, self.device):
                 out[start + rows] = found
@@ -303,7 +304,8 @@ def _check_weights(config: PretrainedConfig, found: dict[str, Any], description:
     """Refuse weights that are not those of the configuration, or of the classes of the description.
 
     Raises:
-        ArtifactError: If some are missing or left over, or the classes are others.
+        ArtifactError: If some are missing or left over, the classes are others, or only one of the two files says that
+            texts have sets of labels.
     """
     for said, names in (("lack", found["missing_keys"]), ("also hold", found["unexpected_keys"])):
         if names:
@@ -317,6 +319,12 @@ def _check_weights(config: PretrainedConfig, found: dict[str, Any], description:
         raise ArtifactError(
             f"config.json and {DESCRIPTION} in {directory} do not belong together: {listed(names, 5)} against "
             f"{listed(description.label_names, 5)}. Copy the whole folder again from where it was saved."
+        )
+    if (config.problem_type == MANY_LABELS) != (description.thresholds is not None):
+        has, lacks = ("config.json", DESCRIPTION) if description.thresholds is None else (DESCRIPTION, "config.json")
+        raise ArtifactError(
+            f"config.json and {DESCRIPTION} in {directory} do not belong together: {has} describes sets of labels and "
+            f"{lacks} one class a text. Copy the whole folder again from where it was saved."
         )
 
 

@@ -11,6 +11,9 @@ from transformers.initialization import guard_torch_init_functions
 
 log = logging.getLogger(__name__)
 
+ONE_LABEL, MANY_LABELS = "single_label_classification", "multi_label_classification"
+"""What `config.json` calls a head of one class a text, and one of sets of labels (`problem_type`)."""
+
 
 def label_names_of(config: PretrainedConfig) -> tuple[str, ...]:
     """Return the names of a checkpoint's own classes, in its order."""
@@ -41,6 +44,7 @@ def match_head(
     names: Sequence[str],
     label_names: Sequence[str],
     seed: int,
+    fits: bool = True,
 ) -> None:
     """Put the rows of a checkpoint's head into the order of the data's classes, or give it new ones.
 
@@ -51,6 +55,7 @@ def match_head(
         names: The classes of the checkpoint, in its order.
         label_names: The data's classes, in label order.
         seed: Seed of new weights.
+        fits: Whether the head was trained for the same kind of task.
     """
     if not weights or set(weights) & set(not_loaded):
         log.info(
@@ -59,6 +64,10 @@ def match_head(
         return
     own = dict(model.named_parameters())
     order = order_of(names, label_names)
+    if order is not None and not fits:
+        _renew(model, weights, seed)
+        log.info("the checkpoint's head tells one class a text, so a new one is trained for sets of labels")
+        return
     if order is None:
         _renew(model, weights, seed)
         log.info(

@@ -20,7 +20,7 @@ from textclf.models.transformer.adapters import add_adapters, check_adapters
 from textclf.models.transformer.classifier import TransformerClassifier
 from textclf.models.transformer.containment import check_tokenizer, check_tokenizer_files
 from textclf.models.transformer.encoded import Lengths
-from textclf.models.transformer.head import label_names_of, match_head
+from textclf.models.transformer.head import MANY_LABELS, ONE_LABEL, label_names_of, match_head
 from textclf.models.transformer.layers import keep_layers
 from textclf.models.transformer.locating import access_to, locate, read_config, refusal
 from textclf.models.transformer.parts import check_freeze, freeze_weights, number_of_layers
@@ -41,16 +41,20 @@ from textclf.system.memory import is_out_of_memory
 log = logging.getLogger(__name__)
 
 
-def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed: int) -> TransformerClassifier:
+def load_checkpoint(
+    options: TransformerModel, label_names: Sequence[str], seed: int, sets: bool = False
+) -> TransformerClassifier:
     """Load a pretrained checkpoint with a new head for these labels.
 
     Args:
         options: Which checkpoint, and how it is used.
         label_names: Names of the classes, in label order.
         seed: Seed of the head's initial weights.
+        sets: Whether texts have sets of labels instead of one class.
 
-    A head that the checkpoint has for classes of the same names is kept. Weights that the options freeze get no
-    gradient, and adapters are in their places, until the classifier's `settle`.
+    A head that the checkpoint has for classes of the same names is kept; for sets of labels only where the checkpoint
+    was fine-tuned for them (its `problem_type`), since a softmax's logits are no log-odds of a label. Weights that the
+    options freeze get no gradient, and adapters are in their places, until the classifier's `settle`.
 
     Raises:
         ArtifactError: If the checkpoint cannot be had.
@@ -63,9 +67,10 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
             "%s takes %d tokens at most, and model.max_length is that", options.checkpoint, checkpoint.max_length
         )
     names = label_names_of(config)
+    fits = not sets or config.problem_type == MANY_LABELS
     config.id2label = dict(enumerate(label_names))
     config.label2id = {name: label for label, name in enumerate(label_names)}
-    config.problem_type = "single_label_classification"
+    config.problem_type = MANY_LABELS if sets else ONE_LABEL
     if getattr(config, "use_cache", False):
         config.use_cache = False  # for generating: keys and values of earlier tokens, which nothing reads here
     if options.dropout is not None:
@@ -99,7 +104,7 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
         except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
             raise ArtifactError(refusal(options, access, error)) from error
     not_loaded = [*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]
-    match_head(model, weights_of_labels(config), not_loaded, names, label_names, seed)
+    match_head(model, weights_of_labels(config), not_loaded, names, label_names, seed, fits)
     if options.keep_layers:
         model = keep_layers(model, options.keep_layers)
     if options.dropout is not None:
@@ -125,6 +130,7 @@ def load_checkpoint(options: TransformerModel, label_names: Sequence[str], seed:
             padding=options.padding,
             attention=options.attention,
             adapters=adapters,
+            thresholds=(0.5,) * len(label_names) if sets else None,
         )
     except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError) as error:
         if is_out_of_memory(error):

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.preprocessing import normalize
+from sklearn.svm import LinearSVC
+
+from textclf.errors import ConfigError
+from textclf.models.options import UNWEIGHED, Balance, Imbalance
+from textclf.training import each_label
+from textclf.training.each_label import fit_chain, fit_each_label, for_many_labels, with_probabilities
+
+
+def examples(n=200, labels=5, seed=0):
+    generator = np.random.default_rng(seed)
+    features = generator.poisson(0.5, size=(n, 30))
+    weights = generator.normal(size=(30, labels))
+    has = features @ weights + generator.normal(size=(n, labels)) > 1.0
+    return csr_matrix(features.astype(np.float64)), has
+
+
+@pytest.mark.parametrize("classifier", [LogisticRegression(max_iter=500), MultinomialNB()])
+def test_as_scikit_learns_own_one_versus_rest(classifier):
+    features, has = examples()
+    ours = fit_each_label(classifier, features, has, UNWEIGHED, seed=1)
+    theirs = OneVsRestClassifier(classifier).fit(features, has.astype(int))
+    np.testing.assert_array_equal(ours.predict_proba(features), theirs.predict_proba(features))
+    np.testing.assert_array_equal(ours.predict(features), theirs.predict(features))
+    assert ours.multilabel_
+
+
+def test_side_by_side_the_digits_are_the_same(monkeypatch):
+    features, has = examples()
+    classifier = LogisticRegression(solver="liblinear")
+    alone = fit_each_label(classifier, features, has, UNWEIGHED, seed=1).predict_proba(features)
+    monkeypatch.setattr(each_label, "WORTH_SHARING", 0.0)
+    beside = fit_each_label(classifier, features, has, UNWEIGHED, seed=1).predict_proba(features)
+    np.testing.assert_array_equal(alone, beside)
+
+
+def test_rare_labels_weigh_more_where_that_is_asked():
+    features, has = examples()
+    rare = has[:, :2] & (np.arange(len(has)) % 6 == 0)[:, None]
+    plain = fit_each_label(LogisticRegression(), features, rare, UNWEIGHED, 1).predict_proba(features)
+    balance = Balance(Imbalance.class_weights)
+    weighed = fit_each_label(LogisticRegression(), features, rare, balance, 1).predict_proba(features)
+    theirs = OneVsRestClassifier(LogisticRegression(class_weight="balanced")).fit(features, rare.astype(int))
+    assert (weighed.mean(axis=0) > 2 * plain.mean(axis=0)).all()
+    np.testing.assert_allclose(weighed, theirs.predict_proba(features), atol=1e-3)
+
+
+def test_a_chain_is_scikit_learns_with_the_frequent_labels_first():
+    features, has = examples()
+    ours = fit_chain(LogisticRegression(), features, has, UNWEIGHED, seed=1)
+    order = np.argsort(-has.sum(axis=0), kind="stable")
+    theirs = ClassifierChain(LogisticRegression(), order=order, random_state=1).fit(features, has.astype(int))
+    np.testing.assert_array_equal(ours.predict_proba(features), theirs.predict_proba(features))
+    with pytest.raises(ConfigError, match=r"label_chain=true and model.imbalance=focal contradict"):
+        fit_chain(LogisticRegression(), features, has, Balance(Imbalance.focal), seed=1)
+
+
+def test_without_probabilities_a_classifier_is_calibrated_as_far_as_the_rarest_label_allows():
+    _, has = examples()
+    has[:, 0] = np.arange(len(has)) < 3
+    assert with_probabilities(LinearSVC(), has, 1).cv.n_splits == 3
+    assert isinstance(with_probabilities(MultinomialNB(), has, 1), MultinomialNB)
+    has[:, 0] = np.arange(len(has)) < 1
+    with pytest.raises(ConfigError, match="the rarest has 1. Use model=tfidf_logreg"):
+        with_probabilities(LinearSVC(), has, 1)
+
+
+def test_of_many_labels_coordinate_descent_comes_to_the_same():
+    features, has = examples(400, 70)
+    features = normalize(features)
+    plain = LogisticRegression(C=10.0, max_iter=1000)
+    fast = for_many_labels(plain, 70, is_sparse=True)
+    assert (fast.solver, fast.dual) == ("liblinear", True)
+    assert for_many_labels(plain, 64, is_sparse=True) is plain
+    assert for_many_labels(plain, 70, is_sparse=False) is plain
+    assert for_many_labels(LogisticRegression(solver="saga"), 70, is_sparse=True).solver == "saga"
+    first, second = (
+        fit_each_label(one, features, has[:, :4], UNWEIGHED, 1).predict_proba(features) for one in (plain, fast)
+    )
+    assert np.abs(first - second).mean() < 0.02
+    assert ((first > 0.5) == (second > 0.5)).mean() > 0.98
