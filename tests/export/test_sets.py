@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
+from tests.export.test_onnx_label_sets import transformer
 from tests.export.test_space import run_in
 from tests.set_run import CUES, EVERY, PLAIN, make_set_run
 from textclf import load_classifier
-from textclf.export.card import differences, model_card
+from textclf.export.card import EXAMPLE, PLACEHOLDER, differences, model_card
 from textclf.export.champion import Candidate, judge
 from textclf.export.evidence import gather
 from textclf.export.hub_folder import write_hub_folder
@@ -82,7 +83,7 @@ def test_the_thresholds_of_the_pipeline_allow_for_the_temperature(evidence):
     assert raw[1] == 0.5
     card = model_card(replace(evidence, description=description))
     assert 'one["score"] >= thresholds[one["label"]]' in card
-    assert any("thresholds above allow for that" in said for said in differences(description))
+    assert any("thresholds in the code allow for that" in said for said in differences(description))
 
 
 @pytest.mark.slow
@@ -115,3 +116,16 @@ def test_a_classifier_of_classes_does_not_replace_one_of_sets(set_run, tmp_path)
     (single / "classifier.json").write_text(json.dumps(content))
     said = judge(Candidate("one", single, None), Candidate("the other", set_run / "classifier", set_run)).reason
     assert "one gives each text one class, the other a set of labels" in said
+
+
+def test_the_code_of_the_card_gives_the_same_labels_by_transformers_alone(tiny_checkpoint, tmp_path, capsys):
+    classifier = transformer(tiny_checkpoint)
+    classifier.temperature, classifier.thresholds = 1.7, (0.45, 0.5, 0.3)
+    classifier.save(tmp_path / "classifier")
+    write_hub_folder(resolve_run(tmp_path / "classifier"), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    code = re.search(r"```\n(from transformers.*?)```", card, re.DOTALL)[1]
+    exec(code.replace(PLACEHOLDER, str(tmp_path / "out")), {})
+    (own,) = load_classifier(tmp_path / "out").predict([EXAMPLE])
+    assert set(own.labels) == {"good", "light"}
+    assert capsys.readouterr().out.splitlines()[-1] == str(list(own.labels))
