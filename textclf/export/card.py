@@ -335,7 +335,9 @@ def differences(description: Description) -> Iterator[str]:
             f"threshold that was chosen on validation: {listed(f'{name} {value:.2f}' for name, value in least)}."
         )
     if description.temperature != 1.0:
-        same = "Its labels are the same" if description.thresholds is None else "The thresholds in the code allow for that"
+        same = "Its labels are the same"
+        if description.thresholds is not None:
+            same = "The thresholds in the code allow for that"
         yield (
             f"textclf divides the logits by {description.temperature:.3f} (temperature scaling); the pipeline does "
             f"not. {same}, and its probabilities are not calibrated."
