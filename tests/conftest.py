@@ -169,6 +169,14 @@ def hub():
 
 
 @pytest.fixture(scope="session")
+def set_run(tmp_path_factory):
+    """The folder of a finished run with sets of labels."""
+    from tests.set_run import make_set_run
+
+    return make_set_run(tmp_path_factory.mktemp("sets"))
+
+
+@pytest.fixture(scope="session")
 def tiny_checkpoint(hub):
     """Folder of the random BERT."""
     return hub / "models" / "tests" / "tiny-bert"

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -22,15 +23,14 @@ EVIL = f"a dull film <script>document.title='hacked'</script> {IMAGE} {MARKDOWN}
 WIDTHS = pytest.mark.parametrize("width", [1280, 390])
 
 
-@pytest.fixture(scope="module")
-def server(outputs, tmp_path_factory):
-    """The address of the app, and the folder with its feedback and events."""
-    folder = tmp_path_factory.mktemp("served")
+@contextmanager
+def serving(run, outputs, folder):
+    """Serve the app, and give its address; feedback and events go to a folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        sys.executable, "-m", "textclf.app", str(outputs / "runs" / "first"), "--outputs", str(outputs), "--port", str(port),
+        sys.executable, "-m", "textclf.app", str(run), "--outputs", str(outputs), "--port", str(port),
         "--feedback", str(folder / "feedback.jsonl"), "--events", str(folder / "events.jsonl"), "--max-rows", "50",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
@@ -43,16 +43,24 @@ def server(outputs, tmp_path_factory):
             if address in (folder / "log").read_text():
                 break
             time.sleep(0.5)
-        yield address, folder
+        yield address
     finally:
         process.terminate()
         process.wait(20)
     assert "Traceback" not in (folder / "log").read_text()
 
 
-@pytest.fixture
-def visit(browser, server):
-    """Return what opens the app at a width; at the end, nothing may have gone wrong in the browser."""
+@pytest.fixture(scope="module")
+def server(outputs, tmp_path_factory):
+    """The address of the app, and the folder with its feedback and events."""
+    folder = tmp_path_factory.mktemp("served")
+    with serving(outputs / "runs" / "first", outputs, folder) as address:
+        yield address, folder
+
+
+@contextmanager
+def visiting(browser, address):
+    """Give what opens the app at a width; at the end, nothing may have gone wrong in the browser."""
     contexts, complaints = [], []
 
     def open_at(width, scheme="light"):
@@ -65,7 +73,7 @@ def visit(browser, server):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(dialog.message) or dialog.dismiss())
         page.on("request", lambda sent: None if _is_local(sent.url) else complaints.append(f"asked for {sent.url}"))
-        page.goto(server[0])
+        page.goto(address)
         page.get_by_role("heading", name="Predict", level=1).wait_for()
         return page
 
@@ -73,6 +81,13 @@ def visit(browser, server):
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Return what opens the app at a width."""
+    with visiting(browser, server[0]) as open_at:
+        yield open_at
 
 
 def _is_local(url):

@@ -95,6 +95,15 @@ def test_a_manifest_is_asked_for_the_files_that_are_read(harm, names, said, tmp_
         assert manifest_problem(tmp_path, ["a"]) is None
 
 
+def test_an_empty_folder_of_which_nothing_was_written_is_not_missing(tmp_path):
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "figures").mkdir()
+    write_manifest(tmp_path)
+    assert manifest_problem(tmp_path, ["a", "figures"]) is None
+    (tmp_path / "figures" / "b").write_text("b")
+    assert "figures/b was added" in str(manifest_problem(tmp_path, ["a", "figures"]))
+
+
 def test_a_file_that_was_moved_and_linked_is_what_was_written(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "a").write_text("a")

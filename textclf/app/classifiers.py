@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textclf.models.base import Classifier
-    from textclf.models.prediction import Prediction
+    from textclf.models.prediction import Prediction, SetPrediction
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,16 @@ class Loaded:
         """Whether it wants two texts."""
         return bool(self.classifier.has_pairs)
 
+    @property
+    def has_sets(self) -> bool:
+        """Whether it gives each text a set of labels instead of one class."""
+        return self.classifier.has_sets
+
+    @property
+    def thresholds(self) -> tuple[float, ...] | None:
+        """The probability of each label from which on it is given; none where each text has one class."""
+        return self.classifier.thresholds
+
     @contextmanager
     def alone(self) -> Iterator[Classifier]:
         """Give the classifier to one session at a time."""
@@ -87,7 +97,7 @@ class Loaded:
         with self.alone() as classifier:
             return classifier.predict_proba(texts, text_pairs)
 
-    def predict(self, text: str, text_pair: str | None = None) -> Prediction:
+    def predict(self, text: str, text_pair: str | None = None) -> Prediction | SetPrediction:
         """Return what the classifier says of a text, or of a pair.
 
         Raises:

@@ -12,6 +12,8 @@ from textclf.documents.document import Cell, Column, Table
 from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, rounded_percent, thousands
 from textclf.errors import ArtifactError, listed
 from textclf.evaluation.calibration import trust_of_run
+from textclf.evaluation.label_sets.analysis import LabelScore
+from textclf.evaluation.label_sets.report import label_table
 from textclf.evaluation.metric_names import METRICS, metric_label
 from textclf.evaluation.proportions import Proportion
 from textclf.tracking.record import ANALYSIS_FILE, FIGURES, RunRecord, refuse_changed
@@ -19,6 +21,8 @@ from textclf.tracking.record import ANALYSIS_FILE, FIGURES, RunRecord, refuse_ch
 REPORT_PAGE = "report.html"
 MOST_BYTES = 50_000_000
 """Largest report that is offered."""
+EXACT = "subset_accuracy"
+"""The share of texts that are given exactly their labels."""
 MOST_MISTAKES = 5
 MOST_PAIRS = 8
 MOST_CHARACTERS = 300
@@ -57,12 +61,13 @@ class Figure:
 def metrics_table(record: RunRecord) -> Table:
     """Return a run's scores on test and validation, those it was selected by first."""
     selected = record.objective.partition("/")[2]
-    known = [selected, *METRICS]
+    known = [selected, *(("micro_f1", EXACT) if record.data.get("sets") else ()), *METRICS]
     names = dict.fromkeys(name.partition("/")[2] for name in record.metrics)
     order = sorted(names, key=lambda name: known.index(name) if name in known else len(known))
     rows = []
     for name in order:
-        label = metric_label(name) + (" (selected by)" if name == selected else "")
+        label = f"{metric_label(name)}{' (exactly right)' if name == EXACT else ''}"
+        label += " (selected by)" if name == selected else ""
         cells = [record.metrics.get(f"{split}/{name}") for split in ("test", "validation")]
         rows.append((Cell(label, strong=name == selected), *(Cell(decimals(v), v) for v in cells)))
     columns = (Column("metric"), Column("test", numeric=True), Column("validation", numeric=True))
@@ -80,14 +85,20 @@ def costs_table(record: RunRecord) -> Table:
 def introduction(record: RunRecord) -> str:
     """Return what a run's classifier is and how good, in a sentence or two."""
     names, sizes = record.data.get("label_names", []), record.data.get("examples", {})
+    has_sets = bool(record.data.get("sets"))
     trained = f", trained on {sizes['train']:,} examples" if sizes.get("train") else ""
     apart = f"{', '.join(map(str, names[:-1]))} and {names[-1]}" if 1 < len(names) <= 6 else listed(map(str, names), 6)
-    said = f"{record.model}{trained} of {record.dataset}, tells apart {apart}."
-    accuracy, tested = record.metrics.get("test/accuracy"), sizes.get("test")
+    does = "gives each text a set of labels, out of" if has_sets else "tells apart"
+    said = f"{record.model}{trained} of {record.dataset}, {does} {apart}."
+    metric = f"test/{EXACT}" if has_sets else "test/accuracy"
+    accuracy, tested = record.metrics.get(metric), sizes.get("test")
     if accuracy is not None and tested:
         share = Proportion(round(accuracy * tested), tested)
         how = "in a cross-validation of" if record.folds else "on"
-        said += f" It was right in {share} {how} {tested:,} test examples."
+        right = "exactly right" if has_sets else "right"
+        said += f" It was {right} in {share} {how} {tested:,} test examples."
+    if has_sets and (micro := record.metrics.get("test/micro_f1")) is not None:
+        said += f" Its {metric_label('micro_f1')} is {decimals(micro)}."
     return said
 
 
@@ -208,6 +219,14 @@ def thresholds(analysis: Mapping[str, Any]) -> list[Threshold]:
 def failing(analysis: Mapping[str, Any]) -> list[str]:
     """Return where a run fails, a sentence each; what the analysis does not hold is left out."""
     sentences = []
+    if exact := analysis.get("exact"):
+        sentences.append(
+            f"{exact['total'] - exact['count']:,} of {exact['total']:,} test examples are not given exactly their "
+            f"labels."
+        )
+        if usual := analysis.get("usual"):
+            named = " + ".join(analysis.get("usual_set") or ()) or "no label"
+            sentences[0] += f" Always giving {named} would get {usual['total'] - usual['count']:,} wrong."
     accuracy, majority = analysis.get("accuracy"), analysis.get("majority")
     if accuracy:
         sentence = f"{accuracy['total'] - accuracy['count']:,} of {accuracy['total']:,} test examples are wrong."
@@ -231,8 +250,21 @@ def failing(analysis: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def labels_table(analysis: Mapping[str, Any]) -> Table | None:
+    """Return the scores and the threshold of each label of sets; nothing where the analysis has none."""
+    try:
+        scores = [LabelScore(**one) for one in analysis.get("labels", ())]
+    except TypeError:
+        return None
+    return label_table(scores, "Each label on the test split") if scores else None
+
+
 def confused_table(analysis: Mapping[str, Any]) -> Table | None:
     """Return the classes most often confused; nothing where none were."""
+    if swapped := analysis.get("swapped"):
+        found = tuple((one["missed"], one["added"], thousands(one["count"])) for one in swapped[:MOST_PAIRS])
+        heads = (Column("missed"), Column("given instead"), Column("examples", numeric=True))
+        return Table(heads, found, "Labels that are missed where others are given")
     rows = tuple(
         (one["label"], one["prediction"], thousands(one["count"]), percent(one["share"]))
         for one in analysis.get("pairs", ())[:MOST_PAIRS]
@@ -248,6 +280,19 @@ def confused_table(analysis: Mapping[str, Any]) -> Table | None:
 
 def mistakes_table(analysis: Mapping[str, Any]) -> Table | None:
     """Return the mistakes that the classifier was surest of; nothing where there are none."""
+    if "exact" in analysis:
+        found = tuple(
+            (
+                _excerpt(one["text"], one.get("text_pair")),
+                ", ".join(one["missed"]),
+                ", ".join(one["added"]),
+                decimals(one["surprise"]),
+            )
+            for one in analysis.get("mistakes", ())[:MOST_MISTAKES]
+        )
+        hint = "distance of the probability of the label that is most wrong from the truth"
+        heads = (Column("text"), Column("missed"), Column("added"), Column("off by", numeric=True, hint=hint))
+        return Table(heads, found, "The surest mistakes") if found else None
     rows = tuple(
         (_excerpt(one["text"], one.get("text_pair")), one["label"], one["prediction"], decimals(one["probability"]))
         for one in analysis.get("mistakes", ())[:MOST_MISTAKES]

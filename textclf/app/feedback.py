@@ -27,11 +27,11 @@ class Feedback:
     """One prediction, and what it should have been."""
 
     text: str
-    label: str
-    """What it should have been."""
-    predicted: str
-    score: float
-    """Probability of the predicted class."""
+    label: str | tuple[str, ...]
+    """What it should have been: a class, or the set of labels in label order."""
+    predicted: str | tuple[str, ...]
+    score: float | None
+    """Probability of the predicted class; none of a set of labels."""
     run: str
     """Name of the run, or the classifier's folder where it has none."""
     text_pair: str | None = None
@@ -44,9 +44,9 @@ class Feedback:
         said = {
             "text": self.text,
             "text_pair": self.text_pair,
-            "label": self.label,
-            "predicted": self.predicted,
-            "score": round(self.score, 6),
+            **({"label": self.label} if isinstance(self.label, str) else {"labels": list(self.label)}),
+            "predicted": self.predicted if isinstance(self.predicted, str) else list(self.predicted),
+            "score": None if self.score is None else round(self.score, 6),
             "run": self.run,
             "note": self.note or None,
             "user": self.user,
@@ -59,13 +59,12 @@ def save_feedback(path: Path, feedback: Feedback, label_names: Sequence[str]) ->
     """Append feedback to a file of JSON lines; when this returns, the disk has it.
 
     Raises:
-        DataError: If the label is none of the classes, there is no text, or the note is too long.
+        DataError: If a label is none of the classes, there is no text, or the note is too long.
         OSError: If the file cannot be written.
     """
-    if feedback.label not in label_names:
-        raise DataError(
-            f"The label {feedback.label!r} is none of {listed(label_names)}.{did_you_mean(feedback.label, label_names)}"
-        )
+    for label in [feedback.label] if isinstance(feedback.label, str) else feedback.label:
+        if label not in label_names:
+            raise DataError(f"The label {label!r} is none of {listed(label_names)}.{did_you_mean(label, label_names)}")
     if not feedback.text.strip():
         raise DataError("Feedback needs the text that it is about.")
     if feedback.note and len(feedback.note) > LONGEST_NOTE:

@@ -7,6 +7,7 @@ elements that take plain text alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -18,6 +19,20 @@ from textclf.evaluation.words import FLOOR, FULL, UNMOVED
 from textclf.system.redact import redacted
 
 EMPTY = Markup("")
+
+
+@dataclass(frozen=True)
+class LabelBar:
+    """A label, its probability and the one from which on it is given, 0 to 1."""
+
+    label: str
+    probability: float
+    threshold: float
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the text gets it."""
+        return self.probability >= self.threshold
 
 
 def text(value: object, most: int | None = None) -> str:
@@ -59,6 +74,47 @@ def answer(label: str, score: float, seconds: float, is_unsure: bool = False) ->
     if is_unsure:
         what = Markup('<strong>Unsure</strong> <span class="tc-quiet">most probably</span>')
     return str(said.format(what, text(label), percent(score), duration(seconds)))
+
+
+def given_labels(labels: Sequence[str], seconds: float) -> str:
+    """Return the labels of a predicted set, or in words that there is none."""
+    chip = Markup("<li><bdi>{}</bdi></li>")
+    what = Markup('<strong>no label</strong> <span class="tc-quiet">reaches its threshold</span>')
+    if labels:
+        what = Markup('<ul class="tc-chips">{}</ul>').format(EMPTY.join(chip.format(text(one, 200)) for one in labels))
+    said = Markup(
+        '<div class="tc-answer" role="status"><span class="tc-quiet">Labels</span> {} '
+        '<span class="tc-quiet">in {}</span></div>'
+    )
+    return str(said.format(what, duration(seconds)))
+
+
+def label_bars(rows: Sequence[LabelBar], caption: str) -> str:
+    """Return a table of labels with a bar each, their thresholds marked on it; those that are given stand out."""
+    row = Markup(
+        '<tr{}><th scope="row"><bdi>{}</bdi></th><td>{}</td><td class="tc-number">{}</td><td class="tc-number">{}</td>'
+        '<td class="tc-bar" aria-hidden="true"><div><span style="width:{:.2f}%"></span><i style="left:{:.2f}%"></i>'
+        "</div></td></tr>"
+    )
+    body = EMPTY.join(
+        row.format(
+            Markup(' class="tc-given"') if one.is_given else EMPTY,
+            text(one.label, 200),
+            "given" if one.is_given else "not given",
+            percent(one.probability),
+            f"from {percent(one.threshold)}",
+            100 * one.probability,
+            100 * one.threshold,
+        )
+        for one in rows
+    )
+    return str(
+        Markup(
+            '<table class="tc-bars tc-labels"><caption>{}</caption><thead class="tc-unseen"><tr><th scope="col">Label'
+            '</th><th scope="col">Given</th><th scope="col">Probability</th><th scope="col">Threshold</th><td></td>'
+            "</tr></thead><tbody>{}</tbody></table>"
+        ).format(caption, body)
+    )
 
 
 def bars(rows: Sequence[tuple[str, float, str]], caption: str, first: str, second: str) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
 
 from textclf.app.classifiers import Loaded
 from textclf.data.readers.packed import unpacked_bytes, unzipped_bytes
@@ -29,6 +32,7 @@ from textclf.predict.rows import (
 )
 from textclf.predict.stream import predict_batches
 from textclf.predict.true_labels import TrueLabels, label_column
+from textclf.predict.true_sets import TrueSets
 from textclf.predict.values import as_fields
 from textclf.predict.writers import open_writer
 from textclf.tracking.record import RunRecord
@@ -75,7 +79,7 @@ class Predicted:
     batches: tuple[Batch, ...]
     problems: tuple[str, ...] = ()
     """What is wrong with rows that could not be predicted, a sentence each with its file and line."""
-    true_labels: TrueLabels | None = None
+    true_labels: TrueLabels | TrueSets | None = None
     """The labels that the file has beside its texts, scored; none where it has none that the classifier knows."""
 
     def __len__(self) -> int:
@@ -91,9 +95,24 @@ class Predicted:
     def label_counts(self) -> list[tuple[str, int]]:
         """Return how often each label was predicted, the most frequent first; rows without one are left out."""
         counts: Counter[str] = Counter()
-        for batch in self.batches:
-            counts.update(label for label in batch.table.column(batch.added[0]).to_pylist() if label is not None)
+        for answers in self._answers():
+            for one in answers:
+                counts.update(one if isinstance(one, list) else [one])
         return counts.most_common()
+
+    @property
+    def has_sets(self) -> bool:
+        """Whether each row is given a set of labels."""
+        return bool(self.batches) and pa.types.is_list(self.batches[0].table.column(self.batches[0].added[0]).type)
+
+    def count_empty(self) -> int:
+        """Return how many rows are given an empty set of labels."""
+        return sum(one == [] for answers in self._answers() for one in answers)
+
+    def _answers(self) -> Iterator[list[str | list[str]]]:
+        """Yield the labels of each batch, or sets of labels, without rows that could not be predicted."""
+        for batch in self.batches:
+            yield [one for one in batch.table.column(batch.added[0]).to_pylist() if one is not None]
 
     def fields(self, batch: Batch) -> list[list[str]]:
         """Return the columns of a batch as texts, in the order of `columns`."""
@@ -135,7 +154,11 @@ class Predicted:
         for name in added:
             if name.rpartition("predicted_")[2].startswith(("score", "probability_")):
                 whole[name] = pd.to_numeric(whole[name], errors="coerce").round(4)
-        return whole[[*added[:2], *(name for name in whole.columns if name not in added), *added[2:]]]
+        first = 2
+        if self.has_sets:
+            first = 1
+            whole[added[0]] = [", ".join(json.loads(one)) if one else "" for one in whole[added[0]]]
+        return whole[[*added[:first], *(name for name in whole.columns if name not in added), *added[first:]]]
 
 
 def _fields(batch: Batch, columns: Sequence[str]) -> list[list[str]]:
@@ -292,9 +315,17 @@ def predict_rows(
     return Predicted(rows.name, done, tuple(problems), labels if labels is not None and labels.scored else None)
 
 
-def _true_labels(loaded: Loaded, rows: Rows, columns: TextColumns, record: RunRecord | None) -> TrueLabels | None:
+def _true_labels(
+    loaded: Loaded, rows: Rows, columns: TextColumns, record: RunRecord | None
+) -> TrueLabels | TrueSets | None:
     """Return what takes the true labels of a file; none where no column speaks for holding them."""
-    trained = record.config.get("dataset", {}).get("label_column") if record is not None else None
+    dataset = record.config.get("dataset", {}) if record is not None else {}
+    trained = dataset.get("label_column")
     names = list(dict.fromkeys(name for batch in rows.batches for name in batch.table.column_names))
+    each, known = tuple(dataset.get("label_columns") or loaded.label_names), tuple(loaded.label_names)
+    if loaded.thresholds is not None and len(each) > 1 and set(each) <= set(names):
+        return TrueSets(each, known, loaded.thresholds, None, is_sure=True)
     found = label_column(names, None, trained, [columns.text, columns.text_pair])
+    if found is not None and loaded.thresholds is not None:
+        return TrueSets((found,), known, loaded.thresholds, dataset.get("label_separator"), is_sure=found == trained)
     return None if found is None else TrueLabels(found, tuple(loaded.label_names), is_sure=found == trained)

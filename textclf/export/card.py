@@ -34,6 +34,15 @@ from textclf.evaluation.slices import Slice
 from textclf.experiment.decisions import decisions_table
 from textclf.experiment.report import ReportedRun, caveats_of, cost_rows, course_words, score_blocks, summary_sentence
 from textclf.export.evidence import Evidence
+from textclf.export.set_card import (
+    describe_sets,
+    set_caveats,
+    set_failure_blocks,
+    set_result_blocks,
+    set_verdict,
+    threshold_blocks,
+    use_with_transformers,
+)
 from textclf.models.options import PACKAGED_VECTORS
 from textclf.models.saved import Description
 from textclf.tracking.record import RunRecord
@@ -54,6 +63,16 @@ METRICS = {
     "roc_auc": ("roc_auc", "ROC AUC"),
     "log_loss": ("log_loss", "Log loss"),
     "ece": ("ece", "Expected calibration error"),
+    "micro_f1": ("f1", "Micro F1"),
+    "micro_precision": ("precision", "Micro precision"),
+    "micro_recall": ("recall", "Micro recall"),
+    "samples_f1": ("f1", "Samples F1"),
+    "subset_accuracy": ("accuracy", "Subset accuracy"),
+    "hamming_loss": ("hamming_loss", "Hamming loss"),
+    "ranking_precision": ("label_ranking_average_precision", "Label ranking average precision"),
+    "micro_roc_auc": ("roc_auc", "Micro ROC AUC"),
+    "average_precision": ("average_precision", "Macro average precision"),
+    "micro_average_precision": ("average_precision", "Micro average precision"),
 }
 """The Hub's names of metrics, and what they are called there."""
 LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -116,7 +135,13 @@ def front_matter(evidence: Evidence) -> ModelCardData:
     return ModelCardData(
         library_name="transformers" if is_transformer else None,
         pipeline_tag=TASK,
-        tags=[TASK, *(["sentence-pair-classification"] if description.has_pairs else []), *library, "textclf"],
+        tags=[
+            TASK,
+            *(["multi-label-classification"] if description.thresholds is not None else []),
+            *(["sentence-pair-classification"] if description.has_pairs else []),
+            *library,
+            "textclf",
+        ],
         **of_run,
     )
 
@@ -143,7 +168,7 @@ def eval_results(evidence: Evidence) -> list[EvalResult]:
         found.append(
             EvalResult(
                 task_type=TASK,
-                task_name="Text classification",
+                task_name="Multi-label text classification" if record.data.get("sets") else "Text classification",
                 dataset_name=record.dataset,
                 dataset_type=evidence.hub_dataset
                 or re.sub(r"[^\w.-]+", "-", record.dataset, flags=re.ASCII).strip("-"),
@@ -179,6 +204,8 @@ def verdict(evidence: Evidence) -> str:
         return f"It is {origin.model} on {origin.dataset}, exported to {origin.target}. {origin.check}".strip()
     if record is None:
         return "What it was trained on, and how good it is, is not known here: only its folder was exported."
+    if record.data.get("sets"):
+        return set_verdict(record, evidence.sets)
     if analysis is not None:
         return summary_sentence(ReportedRun(record, evidence.per_class, {}, analysis, Path()))
     scores = [
@@ -207,8 +234,12 @@ def _blocks(evidence: Evidence, pictures: dict[str, Picture], repo_id: str) -> l
             Heading(2, "Results"),
             *_result_blocks(evidence, evidence.record, pictures),
         ]
+    elif evidence.description.thresholds is not None:
+        blocks += threshold_blocks(evidence.description)
     if evidence.analysis is not None:
         blocks += [Heading(2, "Where it fails"), *_failure_blocks(evidence.analysis, pictures)]
+    if evidence.sets is not None:
+        blocks += [Heading(2, "Where it fails"), *set_failure_blocks(evidence.sets)]
     blocks += [Heading(2, "Caveats"), *caveat_blocks(evidence)]
     if evidence.record is not None:
         blocks += [Heading(2, "Reproduce"), *_reproduce_blocks(evidence.record)]
@@ -222,7 +253,7 @@ def describe_classifier(evidence: Evidence) -> str:
     names = description.label_names
     text = f"It puts {reads} into {len(names)} classes: {listed(names)}."
     if description.thresholds is not None:
-        text = f"It gives {reads} any number of {len(names)} labels: {listed(names)}."
+        text = describe_sets(description)
     if record is None:
         return f"{text} It is of the family {description.family}."
     model = record.config.get("model", {})
@@ -252,8 +283,10 @@ def _use_blocks(description: Description, repo_id: str) -> list[Block]:
     """Return code that predicts with the classifier, and in what the two ways differ."""
     pair = description.has_pairs is True
     blocks: list[Block] = []
-    if description.family == "transformer":
-        given = f'{{"text": "{EXAMPLE}", "text_pair": "{EXAMPLE_PAIR}"}}' if pair else f'"{EXAMPLE}"'
+    given = f'{{"text": "{EXAMPLE}", "text_pair": "{EXAMPLE_PAIR}"}}' if pair else f'"{EXAMPLE}"'
+    if description.family == "transformer" and description.thresholds is not None:
+        blocks += use_with_transformers(description, repo_id, given)
+    elif description.family == "transformer":
         blocks += [
             Paragraph("With transformers:"),
             Code(
@@ -268,7 +301,11 @@ def _use_blocks(description: Description, repo_id: str) -> list[Block]:
         Code(
             "from huggingface_hub import snapshot_download\nfrom textclf import load_classifier\n\n"
             f'classifier = load_classifier(snapshot_download("{repo_id}"))\n'
-            f'print(classifier.predict(["{EXAMPLE}"]{second}))'
+            + (
+                f'(found,) = classifier.predict(["{EXAMPLE}"]{second})\nprint(found.labels, found.probabilities)'
+                if description.thresholds is not None
+                else f'print(classifier.predict(["{EXAMPLE}"]{second}))'
+            )
         ),
     ]
     if description.family == "transformer":
@@ -298,9 +335,12 @@ def differences(description: Description) -> Iterator[str]:
             f"threshold that was chosen on validation: {listed(f'{name} {value:.2f}' for name, value in least)}."
         )
     if description.temperature != 1.0:
+        same = "Its labels are the same"
+        if description.thresholds is not None:
+            same = "The thresholds in the code allow for that"
         yield (
             f"textclf divides the logits by {description.temperature:.3f} (temperature scaling); the pipeline does "
-            f"not. Its labels are the same, and its probabilities are not calibrated."
+            f"not. {same}, and its probabilities are not calibrated."
         )
     if description.cleaning:
         steps = listed(step.value for step in description.cleaning)
@@ -320,7 +360,9 @@ def _training_blocks(record: RunRecord) -> list[Block]:
 
 def _result_blocks(evidence: Evidence, record: RunRecord, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return the scores, those of each class, the calibration, and what was measured of the costs."""
-    blocks = score_blocks(record, evidence.per_class)
+    blocks = (
+        score_blocks(record, evidence.per_class) if evidence.sets is None else set_result_blocks(record, evidence.sets)
+    )
     if evidence.analysis is not None:
         share = evidence.analysis.accuracy
         blocks.insert(1, Paragraph(f"Accuracy on the test split with Wilson's 95 % interval: {share}."))
@@ -372,6 +414,8 @@ def caveat_blocks(evidence: Evidence) -> list[Block]:
     if record is not None and evidence.analysis is not None:
         counts = {name: {"test": int(values["support"] or 0)} for name, values in evidence.per_class.items()}
         found += caveats_of(record, counts, evidence.analysis)
+    if evidence.sets is not None:
+        found += set_caveats(evidence.sets)
     found.append(
         "Nothing was measured on texts of another kind, source, time or language than those of the test split, nor "
         "whether mistakes fall on some people more than on others."

@@ -94,17 +94,20 @@ def judge(challenger: Candidate, champion: Candidate, options: CompareOptions | 
 def compared(challenger: FinishedRun, champion: FinishedRun, options: CompareOptions | None = None) -> Pair:
     """Return the test of two classifiers, the challenger first, on the test set that they share.
 
-    For accuracy it is McNemar's; for macro F1 and the like the paired bootstrap's over the examples.
+    For accuracy it is McNemar's; for macro F1 and the like the paired bootstrap's over the examples. Where the
+    champion's objective cannot be tested, they are compared by accuracy; of sets of labels by subset accuracy, the
+    share that is exactly right.
     """
     options = options or CompareOptions()
     objective = options.metric or champion.record.objective.partition("/")[2]
-    metric = objective if objective in TESTED else "accuracy"
+    otherwise = "subset_accuracy" if champion.record.data.get("sets") else "accuracy"
+    metric = objective if objective in TESTED else otherwise
     setups = (Setup(CHALLENGER, (challenger,), {}), Setup(CHAMPION, (champion,), {}))
     asked = CompareOptions(metric, options.margin, options.alpha, Claim.classifier, reference=CHAMPION)
     scores = TestScores(SharedTest(champion.record.dataset, setups, ()))
     pairs = compare_pairs(scores, metric, asked)
     if not pairs:  # the metric is undefined in one of them; accuracy never is
-        (pair,) = compare_pairs(scores, "accuracy", asked)
+        (pair,) = compare_pairs(scores, otherwise, asked)
         return pair
     return pairs[0]
 
@@ -116,6 +119,13 @@ def _other_contract(challenger: Candidate, champion: Candidate) -> str:
         return (
             f"{challenger.said} answers with the labels {listed(new, 10)}, {champion.said} with {listed(old, 10)}: who "
             f"uses the one may not understand the other."
+        )
+    answers = {True: "a set of labels", False: "one class"}
+    sets = [one.description.thresholds is not None for one in (challenger, champion)]
+    if sets[0] != sets[1]:
+        return (
+            f"{challenger.said} gives each text {answers[sets[0]]}, {champion.said} {answers[sets[1]]}: who uses the "
+            f"one does not understand the other."
         )
     kinds = {True: "pairs of texts", False: "single texts", None: "either"}
     if None not in (challenger.has_pairs, champion.has_pairs) and challenger.has_pairs != champion.has_pairs:

@@ -14,6 +14,7 @@ from typing import Any
 
 from textclf.documents.wording import percent
 from textclf.evaluation.analysis import Analysis
+from textclf.evaluation.label_sets.analysis import SetAnalysis
 from textclf.evaluation.proportions import Proportion
 from textclf.export.contents import is_on_hub, public_record, scrubbed
 from textclf.models.options import PACKAGED_VECTORS
@@ -52,7 +53,7 @@ class Evidence:
     per_class: Mapping[str, Mapping[str, float | None]]
     """Precision, recall, F1 and support of each class on the test split; empty where it is not known."""
     analysis: Analysis | None
-    """The error analysis without its texts; none where it is not known."""
+    """The error analysis without its texts; none where it is not known, and of sets of labels."""
     base_model: str | None = None
     """The checkpoint on huggingface.co that was fine-tuned; none of others, and of those from elsewhere."""
     hub_dataset: str | None = None
@@ -61,6 +62,8 @@ class Evidence:
     """The Hub in place of huggingface.co that checkpoint and dataset may have come from."""
     origin: Origin | None = None
     """Where it came from, of a classifier that was exported before."""
+    sets: SetAnalysis | None = None
+    """The error analysis of sets of labels without its texts; none of single classes, and where it is not known."""
     local: frozenset[str] = frozenset()
     """Which of `checkpoint` and `dataset` came from a folder or files."""
 
@@ -83,30 +86,33 @@ def gather(located: RunReference) -> Evidence:
     config, hub = located.record.config, located.record.environment.get("hub") or other_hub()
     checkpoint, dataset = config.get("model", {}).get("checkpoint"), config.get("dataset", {}).get("path")
     named = {"checkpoint": checkpoint, "dataset": dataset}
+    analysis = read_analysis(located.folder / ANALYSIS_FILE)
     on_hub = {what: name for what, name in named.items() if name and is_on_hub(name)}
     return Evidence(
         description,
         public_record(located.record),
         per_class if known else {},
-        read_analysis(located.folder / ANALYSIS_FILE),
+        analysis if isinstance(analysis, Analysis) else None,
         base_model=None if hub or checkpoint in PACKAGED_VECTORS else on_hub.get("checkpoint"),
         hub_dataset=None if hub else on_hub.get("dataset"),
         other_hub=hub,
+        sets=analysis if isinstance(analysis, SetAnalysis) else None,
         local=frozenset(named) - frozenset(on_hub),
     )
 
 
-def read_analysis(path: Path) -> Analysis | None:
-    """Read the error analysis of a run, but its texts.
+def read_analysis(path: Path) -> Analysis | SetAnalysis | None:
+    """Read the error analysis of a run, of single classes or of sets of labels, but its texts.
 
     Returns:
-        The analysis; none where the file is missing, damaged, of sets of labels or of another version of textclf.
+        The analysis; none where the file is missing, damaged or of another version of textclf.
     """
     content = _json(path)
-    if content is None or "usual_set" in content:  # of sets of labels, which has other parts
+    if content is None:
         return None
     try:
-        return _restored(Analysis, content | dict.fromkeys(NOT_PUBLISHED, ()))
+        kind = SetAnalysis if "exact" in content else Analysis
+        return _restored(kind, content | dict.fromkeys(NOT_PUBLISHED, ()))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         log.warning("%s is left out: %s: %s", path, type(error).__name__, error)
         return None

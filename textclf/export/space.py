@@ -80,7 +80,11 @@ def space_card(evidence: Evidence, gradio: str) -> str:
         sdk_version=gradio,
         python_version=".".join(python_version().split(".")[:2]),
         app_file=APP,
-        tags=[TASK, "textclf"],
+        tags=[
+            TASK,
+            *(["multi-label-classification"] if evidence.description.thresholds is not None else []),
+            "textclf",
+        ],
         colorFrom=COLOURS[0],
         colorTo=COLOURS[1],
         pinned=False,
@@ -130,7 +134,7 @@ def _description(evidence: Evidence) -> str:
     """Return what stands above the page."""
     names = evidence.description.label_names
     what = "a pair of texts" if evidence.description.has_pairs else "a text"
-    does = f"Puts {what} into one of {len(names)} classes"
     if evidence.description.thresholds is not None:
-        does = f"Says which of {len(names)} labels {what} has"
-    return f"{does}: {listed(names)}. {verdict(evidence)}"
+        out_of = f"out of {len(names)}: {listed(names)}"
+        return f"Gives {what} a set of labels, which may be empty, {out_of}. {verdict(evidence)}"
+    return f"Puts {what} into one of {len(names)} classes: {listed(names)}. {verdict(evidence)}"

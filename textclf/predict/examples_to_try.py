@@ -38,14 +38,19 @@ def examples(folder: Path) -> list[Example]:
         rows = next(parquet.ParquetFile(path).iter_batches(batch_size=MOST_LOOKED_AT), None)
     except (ArtifactError, OSError, ArrowException):
         return []
-    if rows is None or not {"text", "label", "prediction"} <= set(rows.schema.names):
+    if rows is None or not {"text", "prediction"} < {*rows.schema.names} & {"text", "label", "labels", "prediction"}:
         return []
     table = rows.to_pandas()
     pairs = "text_pair" in table
     lengths = table["text"].str.len() + (table["text_pair"].str.len() if pairs else 0)
     table = table[lengths.between(1, LONGEST_EXAMPLE)]
-    sure = table[[name for name in table if name.startswith("probability_")]].max(axis=1)
-    right = table["label"] == table["prediction"]
+    probabilities = table[[name for name in table if name.startswith("probability_")]]
+    if "labels" in table:  # as sure as of the label that it is least sure of
+        sure = (probabilities - 0.5).abs().min(axis=1) + 0.5
+        right = table["labels"].map(set) == table["prediction"].map(set)
+    else:
+        sure = probabilities.max(axis=1)
+        right = table["label"] == table["prediction"]
     chosen = [("sure and right", sure[right].nlargest(1)), ("sure and wrong", sure[~right].nlargest(1))]
     chosen.append(("unsure", sure.nsmallest(1)))
     found: dict[int, Example] = {}

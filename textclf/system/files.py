@@ -237,12 +237,16 @@ def manifest_problem(
 
 
 def _asked(folder: Path, files: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """Return the files that names of files and folders mean: those of the manifest, and those that are there."""
+    """Return the files that names of files and folders mean: those of the manifest, and those that are there.
+
+    An empty folder that the manifest names no file of means none: what was not written need not be there.
+    """
     found: dict[str, None] = {}
     for name in names:
         below = [file for file in files if file.startswith(f"{name}/")]
         there = [f"{name}/{file}" for file in files_below(folder / name)] if (folder / name).is_dir() else []
-        found.update(dict.fromkeys([*below, *there] if below or there else [name]))
+        alone = [] if (folder / name).is_dir() else [name]
+        found.update(dict.fromkeys([*below, *there] or alone))
     return list(found)
 
 

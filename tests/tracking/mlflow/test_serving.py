@@ -18,6 +18,7 @@ import pytest
 from mlflow.pyfunc import scoring_server
 from starlette.testclient import TestClient
 
+from tests.set_run import EVERY, PLAIN
 from tests.tracking.mlflow.serving_factory import classical, finished_run, transformer
 from textclf.models.classical.pipeline import ClassicalClassifier
 from textclf.models.options import Truncation
@@ -340,3 +341,23 @@ def test_a_host_is_known_by_address_or_name(monkeypatch):
     assert _is_on_loopback(["uvicorn"])
     assert not _is_on_loopback(["uvicorn", "--host", "0.0.0.0"])
     assert not _is_on_loopback(["uvicorn", "--host=10.0.0.7"])
+
+
+def test_sets_of_labels_are_served_by_their_thresholds(set_run, tmp_path, ask):
+    folder = uploaded(pack(set_run, tmp_path / "model"))
+    signature = mlflow.models.Model.load(str(folder)).signature
+    assert signature.outputs.input_names() == ["labels", "probabilities"]
+    texts = [EVERY, PLAIN]
+    classifier = mlflow.pyfunc.load_model(str(folder)).unwrap_python_model().classifier
+    expected = classifier.predict(texts)
+    assert [len(one.labels) for one in expected] == [3, 0]
+    post = ask(folder)
+    for form in ({"inputs": texts}, {"dataframe_records": [{"text": text} for text in texts]}):
+        answer = post(form)
+        assert answer.status_code == 200, answer.text
+        rows = answer.json()["predictions"]
+        assert [tuple(row["labels"]) for row in rows] == [one.labels for one in expected]
+        assert [row["probabilities"] for row in rows] == [one.probabilities for one in expected]
+    none, every = (post({"inputs": [EVERY], "params": {"threshold": at}}).json() for at in (1.0, 0.0))
+    assert none["predictions"][0]["labels"] == []
+    assert len(every["predictions"][0]["labels"]) == 3

@@ -13,14 +13,23 @@ from textclf.app.classifiers import Loaded
 from textclf.app.feedback import file_name
 from textclf.app.pages import common
 from textclf.app.run_list import Choice
+from textclf.documents.document import Column, Table
 from textclf.documents.wording import decimals, percent
+from textclf.errors import cut
+from textclf.evaluation.label_sets.analysis import label_scores
+from textclf.evaluation.label_sets.metrics import evaluate_sets
+from textclf.evaluation.metric_names import metric_label
 from textclf.evaluation.proportions import Proportion
 from textclf.models.prediction import ABSTAIN
 from textclf.predict.inputs import TextColumns
 from textclf.predict.rows import readable_endings
+from textclf.predict.true_sets import TrueSets
 
 MOST_BARS = 12
+MOST_LABELS = 50
 MOST_SHOWN = 1000
+MOST_CHARACTERS = 80
+"""Of the names of the columns that hold the labels."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,9 @@ def _show_scores(predicted: uploads.Predicted) -> None:
     labels = predicted.true_labels
     if labels is None:
         return
+    if isinstance(labels, TrueSets):
+        _show_set_scores(labels)
+        return
     common.show(
         markup.message(
             "done",
@@ -150,6 +162,36 @@ def _show_scores(predicted: uploads.Predicted) -> None:
         common.show(markup.paragraph(said, quiet=True))
     for said in labels.warnings():
         common.show(markup.paragraph(said, quiet=True))
+
+
+def _show_set_scores(labels: TrueSets) -> None:
+    """Say how many sets of labels of the file were predicted, and how well each label."""
+    scores = evaluate_sets(labels.predictions)
+    right = int(labels.predictions.right.sum())
+    said = f"exactly right in {Proportion(right, labels.scored)}: {right:,} of {labels.scored:,} rows have the labels "
+    said += f"in column {cut(labels.column, MOST_CHARACTERS)!r}."
+    named = [f"{metric_label(name)} {decimals(scores[name])}" for name in ("micro_f1", "macro_f1") if name in scores]
+    common.show(markup.message("done", said + (f" {', '.join(named)}." if named else "")))
+    common.show(markup.table(_label_table(labels)))
+    for warning in labels.warnings():
+        common.show(markup.paragraph(warning, quiet=True))
+
+
+def _label_table(labels: TrueSets) -> Table:
+    """Return how well each label of a file was given, the most frequent first."""
+    columns = (
+        Column("label"),
+        *(Column(name, numeric=True) for name in ("F1", "precision", "recall")),
+        Column("rows", numeric=True, hint="that have the label"),
+        Column("given", numeric=True, hint="rows that are given it"),
+    )
+    scores = sorted(label_scores(labels.predictions), key=lambda one: -one.support)
+    rows = tuple(
+        (one.label, *(map(decimals, (one.f1, one.precision, one.recall))), f"{one.support:,}", f"{one.given:,}")
+        for one in scores[:MOST_LABELS]
+    )
+    said = "Each label" if len(rows) == len(scores) else f"The {len(rows)} most frequent of {len(scores):,} labels"
+    return Table(columns, rows, said)
 
 
 def _show(done: Done) -> None:
@@ -175,11 +217,17 @@ def _show(done: Done) -> None:
         )
     )
     counts = predicted.label_counts()
-    most, total = (counts[0][1] if counts else 1), sum(count for _, count in counts) or 1
+    most = counts[0][1] if counts else 1
+    total = len(predicted) - len(predicted.problems) if predicted.has_sets else sum(count for _, count in counts)
     caption = "How often each label was predicted"
+    if empty := predicted.count_empty():
+        said = f"{empty:,} of {len(predicted):,} rows have no label that reaches its threshold."
+        common.show(markup.paragraph(said, quiet=True))
     if len(counts) > MOST_BARS:
         caption = f"The {MOST_BARS} labels predicted most often, of {len(counts):,}"
-    rows = [(label, count / most, f"{count:,} ({percent(count / total)})") for label, count in counts[:MOST_BARS]]
+    rows = [
+        (label, count / most, f"{count:,} ({percent(count / max(total, 1))})") for label, count in counts[:MOST_BARS]
+    ]
     common.show(markup.bars(rows, caption, "Label", "Rows"))
     frame = predicted.frame(MOST_SHOWN)
     st.dataframe(frame, hide_index=True, width="stretch", alt=f"The first {len(frame):,} rows with their predictions")

@@ -42,8 +42,8 @@ def _table(history: list[Asked]) -> Table:
     rows = tuple(
         (
             markup.text(one.text if one.text_pair is None else f"{one.text} ⇒ {one.text_pair}", MOST_CHARACTERS),
-            f"unsure ({one.label})" if one.is_unsure else one.label,
-            percent(one.score),
+            _answer(one),
+            _probability(one),
             one.run,
             one.time[11:19],
         )
@@ -51,6 +51,20 @@ def _table(history: list[Asked]) -> Table:
     )
     said = f"{len(history):,} predictions, the newest first"
     return Table(columns, rows, said + (f"; {MOST_SHOWN} are shown" if len(history) > MOST_SHOWN else ""))
+
+
+def _answer(one: Asked) -> str:
+    """Return what was predicted, in words."""
+    if one.labels is not None:
+        return ", ".join(one.labels) or "no label"
+    return f"unsure ({one.label})" if one.is_unsure else one.label
+
+
+def _probability(one: Asked) -> str:
+    """Return the probability of what was predicted; of a set that of each of its labels."""
+    if one.labels is not None:
+        return ", ".join(percent(one.probabilities[label]) for label in one.labels)
+    return percent(one.score)
 
 
 def _clear() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import streamlit as st
@@ -15,7 +15,7 @@ from textclf.app.pages import common
 from textclf.app.run_list import Choice, titles_of
 from textclf.documents.wording import percent
 from textclf.errors import DataError, listed
-from textclf.models.prediction import Prediction
+from textclf.models.prediction import Prediction, SetPrediction
 
 FEWEST_RUNS, MOST_RUNS = 2, 4
 MOST_BARS = 8
@@ -29,10 +29,19 @@ class Answer:
     """What one run says of the text."""
 
     choice: Choice
-    prediction: Prediction
+    prediction: Prediction | SetPrediction
     seconds: float
     weighed: Weighed | None
     is_unsure: bool
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Of sets of labels the probability of each from which on it is given."""
+
+    @property
+    def said(self) -> str:
+        """The label, or the labels of a set in the order of their names."""
+        if isinstance(self.prediction, SetPrediction):
+            return " + ".join(sorted(self.prediction.labels)) or "no label"
+        return self.prediction.label
 
     @property
     def model(self) -> str:
@@ -60,6 +69,10 @@ def show(choices: Sequence[Choice]) -> None:
         common.show(markup.message("note", f"Choose {FEWEST_RUNS} to {MOST_RUNS} runs."))
         return
     pairs = {common.classifier_of(choice).has_pairs for choice in chosen}
+    if len({common.classifier_of(choice).has_sets for choice in chosen}) > 1:
+        said = "Some of these runs give a text one class, and others a set of labels."
+        common.show(markup.message("error", said))
+        return
     if len(pairs) > 1:
         common.show(markup.message("error", "Some of these runs take single texts, and others pairs of texts."))
         return
@@ -103,8 +116,12 @@ def _ask(choice: Choice, text: str, pair: str | None, words: int) -> Answer:
         begun = perf_counter()
         prediction = loaded.predict(text, pair)
         seconds = perf_counter() - begun
-        weighed = loaded.weigh(text, pair, prediction.label, words)
+        label = prediction.label if isinstance(prediction, Prediction) else prediction.top(1)[0][0]
+        weighed = loaded.weigh(text, pair, label, words)
         event["detail"] = "side by side"
+    if isinstance(prediction, SetPrediction):
+        least = dict(zip(loaded.label_names, loaded.thresholds or (), strict=True))
+        return Answer(choice, prediction, seconds, weighed, False, least)
     threshold = common.threshold_of(choice, loaded)
     is_unsure = threshold is not None and prediction.score < threshold
     return Answer(choice, prediction, seconds, weighed, is_unsure)
@@ -119,7 +136,8 @@ def _show(answers: Sequence[Answer]) -> None:
     names = dict.fromkeys(name for answer in answers for name in answer.prediction.probabilities)
     order = sorted(names, key=lambda name: -sum(answer.prediction.probabilities.get(name, 0.0) for answer in answers))
     shown = order[:MOST_BARS]
-    caption = "Probability of each class" if len(shown) == len(order) else f"The {len(shown)} most probable classes"
+    what, each = ("labels", "label") if answers[0].thresholds else ("classes", "class")
+    caption = f"Probability of each {each}" if len(shown) == len(order) else f"The {len(shown)} most probable {what}"
     for answer, column in zip(answers, st.columns(len(answers)), strict=True):
         with column:
             _show_one(answer, shown, caption)
@@ -130,10 +148,17 @@ def _show_one(answer: Answer, names: Sequence[str], caption: str) -> None:
     choice, prediction = answer.choice, answer.prediction
     common.show(markup.heading(answer.model, 3))
     common.show(markup.paragraph(choice.title.partition(f"{answer.model} · ")[2] or choice.title, quiet=True))
-    common.show(markup.answer(prediction.label, prediction.score, answer.seconds, answer.is_unsure))
-    rows = [(name, p, percent(p)) for name in names if (p := prediction.probabilities.get(name)) is not None]
-    common.show(markup.bars(rows, caption, "Class", "Probability"))
+    known = [(name, p) for name in names if (p := prediction.probabilities.get(name)) is not None]
+    if isinstance(prediction, SetPrediction):
+        common.show(markup.given_labels(prediction.labels, answer.seconds))
+        bars = [markup.LabelBar(name, p, answer.thresholds[name]) for name, p in known]
+        common.show(markup.label_bars(bars, caption))
+    else:
+        common.show(markup.answer(prediction.label, prediction.score, answer.seconds, answer.is_unsure))
+        common.show(markup.bars([(name, p, percent(p)) for name, p in known], caption, "Class", "Probability"))
     if answer.weighed is not None:
+        if isinstance(prediction, SetPrediction):
+            common.show(markup.paragraph(f"Words for the label {prediction.top(1)[0][0]}:", quiet=True))
         common.show(markup.weighed_words(answer.weighed))
         common.show(markup.word_table(answer.weighed.strongest(MOST_WORDS)))
     if choice.record is not None and (trust := facts.trust(choice.folder)):
@@ -144,7 +169,7 @@ def agreement(answers: Sequence[Answer]) -> str:
     """Return in a sentence whether the runs say the same."""
     by_label: dict[str, Counter[str]] = {}
     for answer in answers:
-        by_label.setdefault(answer.prediction.label, Counter())[answer.model] += 1
+        by_label.setdefault(answer.said, Counter())[answer.model] += 1
     if len(by_label) == 1:
         return f"{'Both' if len(answers) == FEWEST_RUNS else f'All {len(answers)}'} say {next(iter(by_label))}."
     said = (

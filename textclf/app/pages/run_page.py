@@ -46,7 +46,8 @@ def _show(choice: Choice, record: RunRecord) -> None:
         common.show(markup.bullets(said))
     elif not problem:
         common.show(markup.message("note", "This run has no analysis of its errors."))
-    for table in (facts.confused_table(analysis), facts.mistakes_table(analysis)):
+    tables = (facts.labels_table(analysis), facts.confused_table(analysis), facts.mistakes_table(analysis))
+    for table in tables:
         if table is not None:
             common.show(markup.table(table))
     figures = [] if problem else facts.figures(choice.folder)

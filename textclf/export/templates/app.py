@@ -16,11 +16,13 @@ import gradio as gr
 from textclf.errors import DataError
 from textclf.evaluation.words import FLOOR, FULL, UNMOVED, WordMask, strength, word_weights
 from textclf.models.families import load_classifier
+from textclf.models.prediction import Prediction, SetPrediction
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = json.loads((HERE / "space.json").read_text(encoding="utf-8"))
 CLASSIFIER = load_classifier(HERE / "classifier")
 PAIRS = bool(CLASSIFIER.has_pairs)
+SETS = CLASSIFIER.has_sets
 MOST_CHARACTERS = 10_000
 MOST_CLASSES = 10
 MOST_WAITING = 32
@@ -47,6 +49,11 @@ footer * {color: var(--body-text-color) !important}
 .words {white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2}
 .words + .words {margin-top: .6rem}
 .hint {font-size: .9rem; margin: 1.5rem 0 .5rem}
+.chips, .none {margin: 1.5rem 0 .5rem}
+.chips {display: flex; flex-wrap: wrap; gap: .4rem; padding: 0; list-style: none}
+.chips li {margin: 0; padding: .1rem .7rem; border: 2px solid rgb(var(--for)); border-radius: 1rem; font-weight: 600;
+  overflow-wrap: anywhere}
+.chips + .hint, .none + .hint {margin: 0 0 .25rem}
 .for, .against {padding: .1em .15em; border-radius: 3px}
 .for {background: rgb(var(--for) / var(--a)); border-bottom: 3px solid rgb(var(--for))}
 .against {background: rgb(var(--against) / var(--a)); border-bottom: 3px dotted rgb(var(--against))}
@@ -60,12 +67,30 @@ LEGEND = (
 
 def classify(text: str, text_pair: str | None = None) -> dict[str, float]:
     """Return each class's probability for a text, or a pair of texts."""
-    clean = checked(text, text_pair)
+    return predicted(checked(text, text_pair)).probabilities
+
+
+def label(text: str, text_pair: str | None = None) -> tuple[str, dict[str, float], list[str]]:
+    """Return the labels that a text, or a pair of texts, is given: as HTML, their probabilities, and their names."""
+    found = predicted(checked(text, text_pair))
+    assert isinstance(found, SetPrediction)
+    chips = "".join(f"<li>{html.escape(name)}</li>" for name in found.labels)
+    least = dict(zip(CLASSIFIER.label_names, CLASSIFIER.thresholds or (), strict=True))
+    told = ", ".join(f"{html.escape(name)} from {least[name]:.0%}" for name, _ in found.top(MOST_CLASSES))
+    shown = (
+        f'<ul class="chips">{chips}</ul>'
+        if chips
+        else '<p class="none"><strong>No label reaches its threshold.</strong></p>'
+    )
+    return f'{shown}<p class="hint">Given: {told}.</p>', found.probabilities, list(found.labels)
+
+
+def predicted(clean: list[str]) -> Prediction | SetPrediction:
+    """Return what the classifier says of a text, or of the two texts of a pair."""
     try:
-        found = CLASSIFIER.predict([clean[0]], [clean[1]] if PAIRS else None)[0]
+        return CLASSIFIER.predict([clean[0]], [clean[1]] if PAIRS else None)[0]
     except DataError as error:
         raise gr.Error("These texts could not be read.", print_exception=False) from error
-    return found.probabilities
 
 
 def checked(text: str, text_pair: str | None) -> list[str]:
@@ -85,9 +110,8 @@ def explain(text: str, text_pair: str | None = None) -> str:
     masks = [WordMask(one, -(-MOST_WORDS // len(clean))) for one in clean]
     if not any(mask.words for mask in masks):
         return ""
-    probabilities = CLASSIFIER.predict([clean[0]], [clean[1]] if PAIRS else None)[0].probabilities
-    predicted = list(CLASSIFIER.label_names).index(max(probabilities, key=probabilities.__getitem__))
-    weights = iter(word_weights(CLASSIFIER, masks, predicted).tolist())
+    ((most, _),) = predicted(clean).top(1)
+    weights = iter(word_weights(CLASSIFIER, masks, list(CLASSIFIER.label_names).index(most)).tolist())
     shown, slight = "", True
     for mask in masks:
         parts = [html.escape(mask.before)]
@@ -103,7 +127,8 @@ def explain(text: str, text_pair: str | None = None) -> str:
             parts.append(said + html.escape(gap))
         shown += f'<div class="words" dir="auto">{"".join(parts)}{html.escape(mask.after)}</div>'
     cut = f" Of a longer text only the first {MOST_WORDS} words were left out." if any(m.is_cut for m in masks) else ""
-    return f'<p class="hint">{f"{UNMOVED.capitalize()}." if slight else LEGEND}{cut}</p>{shown}'
+    own = f"Words for the label {html.escape(most)}, the most probable. " if SETS else ""
+    return f'<p class="hint">{own}{f"{UNMOVED.capitalize()}." if slight else LEGEND}{cut}</p>{shown}'
 
 
 def plain(text: str) -> str:
@@ -121,7 +146,10 @@ def page() -> gr.Blocks:
                 texts = [gr.Textbox(label=title, lines=4, max_lines=12, max_length=MOST_CHARACTERS) for title in titles]
                 button = gr.Button("Classify", variant="primary")
             with gr.Column(min_width=280):
-                label = gr.Label(label="Classes and their probabilities", num_top_classes=MOST_CLASSES)
+                what = "Labels and their probabilities" if SETS else "Classes and their probabilities"
+                given = gr.HTML(label="Labels that are given", show_label=True, container=True, visible=SETS)
+                names = gr.JSON(label="Names of the labels that are given", visible=False)
+                sizes = gr.Label(label=what, num_top_classes=MOST_CLASSES, show_heading=not SETS)
                 if SETTINGS.get("note"):
                     gr.Markdown(plain(SETTINGS["note"]))
                 words = gr.HTML(label="Words that mattered", show_label=True, container=True, visible=False)
@@ -130,7 +158,8 @@ def page() -> gr.Blocks:
             label="Test examples of its own data" if OWN else "To begin with",
         )  # fmt: skip
         gr.on(
-            [button.click, *(one.submit for one in texts)], classify, texts, label, api_name="classify",
+            [button.click, *(one.submit for one in texts)], label if SETS else classify, texts,
+            [given, sizes, names] if SETS else sizes, api_name="classify",
             concurrency_limit=1, concurrency_id="classifier",
         ).success(
             lambda *given: gr.HTML(explain(*given), visible=True), texts, words, api_visibility="private",
