@@ -12,8 +12,8 @@ from textclf.documents.document import Cell, Column, Table
 from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, rounded_percent, thousands
 from textclf.errors import ArtifactError, listed
 from textclf.evaluation.calibration import trust_of_run
-from textclf.evaluation.label_sets.analysis import LabelScore
-from textclf.evaluation.label_sets.report import label_table
+from textclf.evaluation.label_sets.label_blocks import label_table
+from textclf.evaluation.label_sets.set_analysis import LabelScore
 from textclf.evaluation.metric_names import METRICS, metric_label
 from textclf.evaluation.proportions import Proportion
 from textclf.tracking.record import ANALYSIS_FILE, FIGURES, RunRecord, refuse_changed

@@ -14,7 +14,7 @@ from typing import Any
 
 from textclf.documents.wording import percent
 from textclf.evaluation.analysis import Analysis
-from textclf.evaluation.label_sets.analysis import SetAnalysis
+from textclf.evaluation.label_sets.set_analysis import SetAnalysis
 from textclf.evaluation.proportions import Proportion
 from textclf.export.contents import is_on_hub, public_record, scrubbed
 from textclf.models.options import PACKAGED_VECTORS

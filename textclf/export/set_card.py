@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from textclf.documents.document import Block, Code, Column, Heading, Paragraph, Table
 from textclf.documents.wording import decimals, percent
 from textclf.errors import listed
-from textclf.evaluation.label_sets.analysis import SetAnalysis
-from textclf.evaluation.label_sets.report import choice_blocks, label_table, set_mistake_blocks
+from textclf.evaluation.label_sets.label_blocks import choice_blocks, label_table, set_mistake_blocks
+from textclf.evaluation.label_sets.set_analysis import SetAnalysis
 from textclf.evaluation.metric_names import metric_label
 from textclf.experiment.report import score_blocks
 from textclf.models.saved import Description

@@ -16,8 +16,8 @@ from textclf.app.run_list import Choice
 from textclf.documents.document import Column, Table
 from textclf.documents.wording import decimals, percent
 from textclf.errors import cut
-from textclf.evaluation.label_sets.analysis import label_scores
-from textclf.evaluation.label_sets.metrics import evaluate_sets
+from textclf.evaluation.label_sets.set_analysis import label_scores
+from textclf.evaluation.label_sets.set_metrics import evaluate_sets
 from textclf.evaluation.metric_names import metric_label
 from textclf.evaluation.proportions import Proportion
 from textclf.models.prediction import ABSTAIN
