@@ -20,8 +20,10 @@ from textclf.errors import ConfigError
 from textclf.experiment.arguments import use_own_folder
 from textclf.experiment.cli import explain
 from textclf.system.disk import Aftermath
+from textclf.system.environment import threads
 from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr, redacted
+from textclf.system.wait_policy import watch_for_torch
 
 RUNS_STAY = Aftermath(
     "the runs that were finished are kept in the output folder",
@@ -94,6 +96,7 @@ def main() -> None:
     log_to_stderr()
     logging.getLogger("textclf.recommending").setLevel(logging.INFO)
     given = arguments()
+    watch_for_torch(int(threads()))
     with cli_errors(explain, RUNS_STAY):
         use_own_folder(given.config_dir)
         overrides = overrides_of(given.data)

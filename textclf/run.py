@@ -41,8 +41,10 @@ from textclf.experiment.resume import (
 )
 from textclf.experiment.sweep.status import read_sweep
 from textclf.system import signals
+from textclf.system.environment import threads
 from textclf.system.imports import importing
 from textclf.system.redact import redacted
+from textclf.system.wait_policy import watch_for_torch
 from textclf.tracking.lease import BusyError
 from textclf.tracking.record import RunRecord
 from textclf.tracking.start import start_sweep
@@ -150,6 +152,7 @@ def main() -> None:
     try:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise; what is shown is decided below
         invocation = Invocation(given=psutil.Process().create_time())
+        watch_for_torch(int(threads()))
         config.register()
         logging.raiseExceptions = False  # a log file on a full disk loses a line, and nothing else
         if is_follower():

@@ -33,12 +33,13 @@ SIZES: dict[str, tuple[Size, Size]] = {
     "encoding": (Size(256, 3), Size(4000, 5)),
     "classical": (Size(25_000, 1), Size(25_000, 5)),
     "startup": (Size(64, 3), Size(520, 5)),
+    "busy": (Size(200, 3), Size(520, 5)),
     "scaling": (Size(16_000, 1), Size(1_000_000, 1)),
     "amazon": (Size(100_000, 1), Size(3_600_000, 1)),
     "gpu": (Size(20_000, 3), Size(100_000, 3)),
 }
 """The tables, each in its short and its long form."""
-DEFAULT = ("training", "inference", "encoding", "classical", "startup", "scaling")
+DEFAULT = ("training", "inference", "encoding", "classical", "startup", "busy", "scaling")
 LONG = (*DEFAULT, "amazon")
 
 

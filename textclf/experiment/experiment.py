@@ -41,6 +41,7 @@ from textclf.system.environment import environment
 from textclf.system.memory import watch_memory
 from textclf.system.redact import redacted_tree
 from textclf.system.timing import Phases
+from textclf.system.wait_policy import wait_policy
 from textclf.tracking import record as records
 from textclf.tracking.options import COSTS_TAG, NOTE_TAG
 from textclf.tracking.record import RunRecord, folder_bytes
@@ -154,6 +155,8 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
             found = (_fitted if data.folds is None else cross_validate)(experiment, data, context, phases)
             with phases.phase("evaluate"):
                 single = latency(found.classifier, found.data)
+        if waits := wait_policy():
+            log.info("threads that waited slept: %s", waits["wait_policy"])
         classifier, fit, test, metrics = found.classifier, found.fit, found.test, found.metrics
         size = _save(experiment, classifier, stage)
         with folder.keeping(records.CLASSIFIER):  # whatever still fails
@@ -181,7 +184,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
                 config=started.config,
                 config_fingerprint=fingerprint,
                 command=started.command,
-                environment=started.environment | folder.changes_under_way(),
+                environment=started.environment | folder.changes_under_way() | wait_policy(),
                 started=started.started,
                 seconds=round(time.perf_counter() - clock, 3),
                 tracking={"run_id": tracked.run_id, "url": tracked.url},

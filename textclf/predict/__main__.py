@@ -13,8 +13,10 @@ from pathlib import Path
 
 from textclf.documents.escape import terminal
 from textclf.system.disk import Aftermath
+from textclf.system.environment import threads
 from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
+from textclf.system.wait_policy import watch_for_torch
 
 WRITTEN = ("jsonl", "csv", "tsv", "parquet", "txt")
 FORMATS = (*WRITTEN, "xlsx", "arrow", "feather")
@@ -126,6 +128,7 @@ def main() -> None:
     """Predict what the command line names; exit with 1 where that cannot be done."""
     given = arguments()
     log_to_stderr()
+    watch_for_torch(int(threads()))
     with cli_errors(after=NOTHING_LEFT):
         _predict(given)
 

@@ -17,6 +17,8 @@ from textclf.app.pages import (
 )
 from textclf.app.sign_in import is_allowed, providers
 from textclf.errors import TextclfError
+from textclf.system.environment import threads
+from textclf.system.wait_policy import watch_for_torch
 
 SELDOM = 2
 """Pages at the end that few visitors ask for, kept under a menu."""
@@ -24,6 +26,7 @@ SELDOM = 2
 
 def show() -> None:
     """Show the page that was asked for, to who may see it."""
+    watch_for_torch(int(threads()))
     st.set_page_config(page_title="textclf", layout="wide", initial_sidebar_state="auto")
     st.html(common.STYLE)
     try:
