@@ -35,6 +35,8 @@ FIGURES = ("plot_reliability", "plot_coverage", "plot_slices")
 class Fixed:
     """Predicts the same for every text."""
 
+    thresholds, has_sets = None, False
+
     temperature = 1.0
 
     def __init__(self, num_labels):

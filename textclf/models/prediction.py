@@ -43,6 +43,16 @@ class SetPrediction:
     probabilities: dict[str, float]
     """Probability of each label by name, in label order; each is a share of 1 of its own."""
 
+    @property
+    def label(self) -> str:
+        """The labels as one text, as `bug + refund`; `no label` where there is none."""
+        return " + ".join(self.labels) or "no label"
+
+    @property
+    def score(self) -> float:
+        """Probability of the most probable label, given or not, 0 to 1."""
+        return max(self.probabilities.values())
+
     def top(self, count: int) -> list[tuple[str, float]]:
         """Return the most probable labels with their probabilities, the most probable first, given or not."""
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]

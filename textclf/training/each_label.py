@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -94,7 +94,8 @@ def fit_each_label(classifier: Any, features: Any, has: NDArray[np.bool_], balan
     rest, cores = range(1, has.shape[1]), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     worth = (time.perf_counter() - start) * len(rest) > WORTH_SHARING
     if worth and cores > 1 and _lets_go(classifier):
-        found += Parallel(n_jobs=cores, prefer="threads")(delayed(fitted)(label) for label in rest)
+        with ThreadPoolExecutor(cores) as pool:
+            found += pool.map(fitted, rest)
     else:
         found += [fitted(label) for label in rest]
     return assembled(classifier, found)
