@@ -5,13 +5,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
 from sklearn.naive_bayes import MultinomialNB
-from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from textclf.errors import ConfigError
 from textclf.models.options import UNWEIGHED, Balance, Imbalance
 from textclf.training import each_label
-from textclf.training.each_label import fit_chain, fit_each_label, for_many_labels, with_probabilities
+from textclf.training.each_label import fit_chain, fit_each_label, with_probabilities
 
 
 def examples(n=200, labels=5, seed=0):
@@ -70,19 +69,3 @@ def test_without_probabilities_a_classifier_is_calibrated_as_far_as_the_rarest_l
     has[:, 0] = np.arange(len(has)) < 1
     with pytest.raises(ConfigError, match="the rarest has 1. Use model=tfidf_logreg"):
         with_probabilities(LinearSVC(), has, 1)
-
-
-def test_of_many_labels_coordinate_descent_comes_to_the_same():
-    features, has = examples(400, 70)
-    features = normalize(features)
-    plain = LogisticRegression(C=10.0, max_iter=1000)
-    fast = for_many_labels(plain, 70, is_sparse=True)
-    assert (fast.solver, fast.dual) == ("liblinear", True)
-    assert for_many_labels(plain, 64, is_sparse=True) is plain
-    assert for_many_labels(plain, 70, is_sparse=False) is plain
-    assert for_many_labels(LogisticRegression(solver="saga"), 70, is_sparse=True).solver == "saga"
-    first, second = (
-        fit_each_label(one, features, has[:, :4], UNWEIGHED, 1).predict_proba(features) for one in (plain, fast)
-    )
-    assert np.abs(first - second).mean() < 0.02
-    assert ((first > 0.5) == (second > 0.5)).mean() > 0.98

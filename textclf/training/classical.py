@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse, load_npz, save_npz
+from scipy.sparse import load_npz, save_npz
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -31,7 +31,7 @@ from textclf.models.cleaning import cleaned
 from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance
 from textclf.system.unfinished import temporary_folder
 from textclf.training.balanced_fit import check_balance, fit_balanced
-from textclf.training.each_label import assembled, fit_chain, fit_each_label, for_many_labels, with_probabilities
+from textclf.training.each_label import assembled, fit_chain, fit_each_label, with_probabilities
 from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,6 @@ def fit_classical(
                     classifier = assembled(classifier, each)
             elif has is not None:
                 inputs, index = _fitted(features, texts, pairs)
-                classifier = for_many_labels(classifier, data.num_labels, issparse(inputs))
                 fit_sets = fit_chain if options.label_chain else fit_each_label
                 classifier = fit_sets(classifier, inputs, has, options.balance, context.seed)
             else:

@@ -6,7 +6,6 @@ each label is fitted as a single class is (with weights for rare ones, or a part
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
@@ -28,27 +26,9 @@ from textclf.models.classical.nb_svm import NBSVM
 from textclf.models.options import Balance, Imbalance
 from textclf.training.balanced_fit import fit_balanced
 
-log = logging.getLogger(__name__)
-
-MANY_LABELS = 64
-"""Labels above which a logistic regression is fitted by coordinate descent: 3 to 5 times as fast on sparse features."""
 WORTH_SHARING = 5.0
 """Seconds of work below which it is not worth to start others beside it."""
 CALIBRATION_FOLDS = 5
-
-
-def for_many_labels(classifier: BaseEstimator, num_labels: int, is_sparse: bool) -> BaseEstimator:
-    """Return a classifier that can be fitted to so many labels in time: liblinear's for scikit-learn's default solver.
-
-    Liblinear draws the intercept towards 0 too; a scale of 10 makes that small.
-    """
-    if type(classifier) is not LogisticRegression or num_labels <= MANY_LABELS or not is_sparse:
-        return classifier
-    given = classifier.get_params()
-    if given["solver"] != "lbfgs" or given["class_weight"] is not None:
-        return classifier
-    log.info("%d labels: the logistic regressions are fitted by coordinate descent (liblinear)", num_labels)
-    return clone(classifier).set_params(solver="liblinear", dual=True, intercept_scaling=10.0)
 
 
 def with_probabilities(classifier: BaseEstimator, has: NDArray[np.bool_], seed: int) -> BaseEstimator:
