@@ -19,10 +19,9 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
 
 from textclf.errors import ConfigError
-from textclf.models.classical.nb_svm import NBSVM
 from textclf.models.options import Balance, Imbalance
 from textclf.training.balanced_fit import fit_balanced
 
@@ -69,22 +68,16 @@ def fit_each_label(classifier: Any, features: Any, has: NDArray[np.bool_], balan
         fit_balanced(own, features, has[:, label].astype(np.int64), balance, seed)
         return own
 
-    start = time.perf_counter()
-    found = [fitted(0)]
-    rest, cores = range(1, has.shape[1]), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    worth = (time.perf_counter() - start) * len(rest) > WORTH_SHARING
-    if worth and cores > 1 and _lets_go(classifier):
-        with ThreadPoolExecutor(cores) as pool:
-            found += pool.map(fitted, rest)
-    else:
-        found += [fitted(label) for label in rest]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with threadpool_limits(1, user_api="blas"):  # its threads wait for one another on vectors as short as these
+        start = time.perf_counter()
+        found, rest = [fitted(0)], range(1, has.shape[1])
+        if cores > 1 and (time.perf_counter() - start) * len(rest) > WORTH_SHARING:
+            with ThreadPoolExecutor(cores) as pool:
+                found += pool.map(fitted, rest)
+        else:
+            found += [fitted(label) for label in rest]
     return assembled(classifier, found)
-
-
-def _lets_go(classifier: Any) -> bool:
-    """Whether fits of a classifier run beside each other in threads: liblinear's do."""
-    inner = classifier.estimator if isinstance(classifier, CalibratedClassifierCV) else classifier
-    return isinstance(inner, (LinearSVC, NBSVM)) or getattr(inner, "solver", "") == "liblinear"
 
 
 def fit_chain(classifier: Any, features: Any, has: NDArray[np.bool_], balance: Balance, seed: int) -> Any:
