@@ -223,6 +223,17 @@ def test_what_cannot_be_done_is_refused_before_work(given, said, tmp_path, monke
     assert not (tmp_path / "outputs").exists()
 
 
+def test_sets_of_labels_are_sent_to_the_study_that_takes_them(tmp_path):
+    rows = [
+        {"text": f"text {number} {'bug' * (number % 2)}", "label": ["a", "b"][: number % 3]} for number in range(60)
+    ]
+    write_jsonl(tmp_path / "sets.jsonl", rows)
+    with pytest.raises(DataError, match=r"have sets of labels.*study=multi_label"):
+        climb.climb(
+            ["dataset=files", f"dataset.train='{tmp_path / 'sets.jsonl'}'", "tracker=none"], tmp_path / "runs", 1
+        )
+
+
 def test_a_class_of_one_example_in_splits_of_ones_own_is_refused(tmp_path):
     rare = {"text": "a rare one", "label": "rare"}
     for name, count in (("train", 40), ("validation", 10), ("test", 10)):

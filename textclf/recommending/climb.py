@@ -20,7 +20,7 @@ from textclf.compare.verdicts import format_difference
 from textclf.data.dataset import TextData, labels_of
 from textclf.data.load import load
 from textclf.documents.wording import decimals, duration
-from textclf.errors import TextclfError, first_line
+from textclf.errors import DataError, TextclfError, first_line
 from textclf.evaluation.metric_names import metric_label
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.experiment import check, run_experiment
@@ -145,6 +145,11 @@ def climb(overrides: Sequence[str], output: Path, minutes: float, whole: bool = 
     clock = _Clock(minutes)
     first = compose_experiment(*overrides, f"model={LADDER[0][0]}")
     data, _ = pass_gate(load(first.dataset), first.dataset.on_leakage)
+    if data.has_sets:
+        raise DataError(
+            f"{data.name}: its texts have sets of labels, and a recommendation needs one class for each. Compare the "
+            f"models instead: python -m textclf.run study=multi_label, with the same dataset options."
+        )
     facts = facts_of(data)
     log.info("%s", facts.describe(data.name))
     with VECTORS.remembering(), _told_once("textclf.audit", "textclf.data"):
