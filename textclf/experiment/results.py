@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from textclf.evaluation.predictions import Predictions, prediction_table, sample
 from textclf.evaluation.report import ATTRIBUTIONS_PAGE
 from textclf.experiment.fitting import Outcome
 from textclf.experiment.report import ReportedRun, report_blocks
-from textclf.experiment.set_results import announce_sets, write_set_results
+from textclf.experiment.set_results import announce_sets, tested_table, write_set_results
 from textclf.system import timing
 from textclf.system.files import write_json, write_text
 from textclf.tracking import record as records
@@ -66,7 +67,9 @@ def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: An
         zero_division=0,
     )
     write_text(run_dir / "classification_report.txt", str(report))
-    _prediction_table(found).to_parquet(run_dir / records.PREDICTIONS_FILE, index=False)
+    tested_table(found, partial(prediction_table, found.data, "test")).to_parquet(
+        run_dir / records.PREDICTIONS_FILE, index=False
+    )
 
     folder = run_dir / records.FIGURES
     folder.mkdir(exist_ok=True)
@@ -94,21 +97,6 @@ def write_results(run_dir: Path, record: RunRecord, found: Outcome, analysis: An
         records.REPORT_FILE,
         records.REPORT_PAGE,
     ]
-
-
-def _prediction_table(found: Outcome) -> pd.DataFrame:
-    """Return the test predictions; of a cross-validation those of each repeat below one another, with their folds."""
-    if found.fold_numbers is None:
-        assert isinstance(found.test.predictions, Predictions)
-        return prediction_table(found.data, "test", found.test.predictions)
-    tables = []
-    for repeat, (predictions, numbers) in enumerate(zip(found.passes, found.fold_numbers, strict=True), 1):
-        assert isinstance(predictions, Predictions)
-        table = prediction_table(found.data, "test", predictions)
-        table.insert(1, "repeat", repeat)
-        table.insert(2, "fold", numbers + 1)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
 
 
 def write_analysis(run_dir: Path, analysis: Analysis, title: str) -> list[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -39,7 +42,9 @@ def write_set_results(run_dir: Path, record: RunRecord, found: Outcome, analysis
         for k, name in enumerate(names)
     }
     write_json(run_dir / records.METRICS_FILE, {"metrics": record.metrics, "per_class": per_label})
-    _table(found).to_parquet(run_dir / records.PREDICTIONS_FILE, index=False)
+    tested_table(found, partial(set_prediction_table, found.data, "test")).to_parquet(
+        run_dir / records.PREDICTIONS_FILE, index=False
+    )
     write_json(run_dir / records.ANALYSIS_FILE, plain_set_analysis(analysis))
     folder = run_dir / records.FIGURES
     folder.mkdir(exist_ok=True)
@@ -61,15 +66,18 @@ def write_set_results(run_dir: Path, record: RunRecord, found: Outcome, analysis
     ]
 
 
-def _table(found: Outcome) -> pd.DataFrame:
-    """Return the test predictions; of a cross-validation those of each repeat below one another, with their folds."""
+def tested_table(found: Outcome, make: Callable[[Any], pd.DataFrame]) -> pd.DataFrame:
+    """Return the test predictions; of a cross-validation those of each repeat below one another, with their folds.
+
+    Args:
+        found: What was fitted and tested.
+        make: Returns the table of predictions of the whole test split.
+    """
     if found.fold_numbers is None:
-        assert isinstance(found.test.predictions, SetPredictions)
-        return set_prediction_table(found.data, "test", found.test.predictions)
+        return make(found.test.predictions)
     tables = []
     for repeat, (predictions, numbers) in enumerate(zip(found.passes, found.fold_numbers, strict=True), 1):
-        assert isinstance(predictions, SetPredictions)
-        table = set_prediction_table(found.data, "test", predictions)
+        table = make(predictions)
         table.insert(1, "repeat", repeat)
         table.insert(2, "fold", numbers + 1)
         tables.append(table)

@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait for one another: spinning on a quiet machine, asleep on a busy one.
+"""Waiting of OpenMP threads for one another: spinning on a quiet machine, asleep on a busy one.
 
 GNU OpenMP, which torch computes with, lets threads that wait spin. On a machine of its own that is the fastest way.
 Where other work keeps a core busy, the thread that all wait for stands in line behind spinning ones, and training
