@@ -85,10 +85,29 @@ def expected_calibration_error(probabilities: NDArray, labels: NDArray[np.int64]
         labels: The true classes, int64 (n,).
         bins: Bins of equal width, each open below and closed above.
     """
-    confidence, right = _top(np.asarray(probabilities), labels)
-    where = bin_numbers(confidence, bins)
-    gaps = np.bincount(where, right - confidence, bins)
-    return float(np.abs(gaps).sum() / len(confidence))
+    return bin_error(*_top(np.asarray(probabilities), labels), bins)
+
+
+def bin_error(said: NDArray[np.float64], is_so: NDArray[np.float64], bins: int = BINS) -> float:
+    """Return the mean distance of probabilities, float64 (n,), and what is so, 0 or 1, over bins of equal width."""
+    gaps = np.bincount(bin_numbers(said, bins), is_so - said, bins)
+    return float(np.abs(gaps).sum() / len(said))
+
+
+def bins_of(said: NDArray[np.float64], is_so: NDArray[np.float64], bins: int = BINS) -> tuple[Bin, ...]:
+    """Return bins of equal width of probabilities, float64 (n,), with the share of each that is so, 0 or 1."""
+    where, edges = bin_numbers(said, bins), np.linspace(0, 1, bins + 1)
+    counts, sums, hits = (np.bincount(where, weights, bins) for weights in (None, said, is_so))
+    return tuple(
+        Bin(
+            float(edges[k]),
+            float(edges[k + 1]),
+            int(counts[k]),
+            float(sums[k] / counts[k] if counts[k] else (edges[k] + edges[k + 1]) / 2),
+            float(hits[k] / counts[k]) if counts[k] else None,
+        )
+        for k in range(bins)
+    )
 
 
 def calibration_of(predictions: Predictions, bins: int = BINS) -> Calibration:
@@ -97,25 +116,13 @@ def calibration_of(predictions: Predictions, bins: int = BINS) -> Calibration:
     probabilities = predictions.probabilities.astype(np.float64)
     confidence, right = _top(probabilities, labels)
     where = bin_numbers(confidence, bins)
-    counts = np.bincount(where, minlength=bins)
-    sums, hits = np.bincount(where, confidence, bins), np.bincount(where, right, bins)
-    edges = np.linspace(0, 1, bins + 1)
     truth = np.eye(probabilities.shape[1])[labels]
     return Calibration(
-        ece=float(np.abs(hits - sums).sum() / len(labels)),
-        by_chance=error_by_chance(confidence, where, sums, bins),
+        ece=bin_error(confidence, right, bins),
+        by_chance=error_by_chance(confidence, where, np.bincount(where, confidence, bins), bins),
         brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
         log_loss=_log_loss(np.log(np.maximum(probabilities, TINY)), labels, 1.0),
-        bins=tuple(
-            Bin(
-                float(edges[k]),
-                float(edges[k + 1]),
-                int(counts[k]),
-                float(sums[k] / counts[k] if counts[k] else (edges[k] + edges[k + 1]) / 2),
-                float(hits[k] / counts[k]) if counts[k] else None,
-            )
-            for k in range(bins)
-        ),
+        bins=bins_of(confidence, right, bins),
     )
 
 

@@ -137,7 +137,8 @@ def _write_sets(folder: Path, true: TrueSets, located: RunReference, source: str
         said += f" Micro F1 is {decimals(metrics.get('micro_f1'), 4)}; on its own test split the run had {tested:.4f}."
     remarks = [*([f"The texts {familiar}."] if familiar else []), *(f"Note: {one}" for one in true.warnings())]
     if true.unlabelled:
-        remarks.append(f"{true.unlabelled:,} rows say nothing of their labels and are not scored.")
+        rows = "row says nothing of its labels and is" if true.unlabelled == 1 else "rows say nothing of theirs and are"
+        remarks.append(f"{true.unlabelled:,} {rows} not scored.")
     scores = tuple((name, Cell(decimals(value, 4), value)) for name, value in metrics.items())
     blocks: list[Block] = [
         Heading(1, title),

@@ -76,12 +76,13 @@ def predict_batches(
         if watch is not None:
             limit = -1.0 if options.threshold is None or thresholds is not None else options.threshold
             watch(batch, probabilities, probabilities.max(axis=1).astype(np.float64) < limit)
-        given = _given(probabilities, thresholds, options)
         if options.long:
+            given = _given(probabilities, thresholds, options)
             batch, columns = _long(probabilities, given, batch, classifier.label_names, options)
         elif thresholds is None:
             columns = _columns(probabilities, batch, classifier.label_names, options)
         else:
+            given = probabilities >= thresholds
             columns = _set_columns(probabilities, given, batch, classifier.label_names, options)
         table = batch.table
         for name, column in zip(names, columns, strict=True):
@@ -140,8 +141,7 @@ def _columns(
     probabilities: NDArray[np.float32], batch: Batch, label_names: Sequence[str], options: PredictOptions
 ) -> list[pa.Array]:
     """Return the added columns, in the order of their names."""
-    none = np.zeros(len(batch), dtype=bool)
-    none[list(batch.problems)] = True
+    none = _without_answer(batch)
     best = probabilities.argmax(axis=1)
     score = probabilities[np.arange(len(batch)), best]
     labels = pa.array(label_names, pa.string()).take(pa.array(best, mask=none))
@@ -152,6 +152,13 @@ def _columns(
     return [labels, pa.array(score, mask=none), *_further(probabilities, none, batch, label_names, options)]
 
 
+def _without_answer(batch: Batch) -> NDArray[np.bool_]:
+    """Return which rows cannot be predicted, bool (n,)."""
+    none = np.zeros(len(batch), dtype=bool)
+    none[list(batch.problems)] = True
+    return none
+
+
 def _set_columns(
     probabilities: NDArray[np.float32],
     given: NDArray[np.bool_],
@@ -160,8 +167,7 @@ def _set_columns(
     options: PredictOptions,
 ) -> list[pa.Array]:
     """Return the added columns of sets of labels, in the order of their names."""
-    none = np.zeros(len(batch), dtype=bool)
-    none[list(batch.problems)] = True
+    none = _without_answer(batch)
     order = np.argsort(-probabilities, axis=1, kind="stable")
     ranked = np.take_along_axis(given, order, axis=1)
     names = pa.array(label_names, pa.string()).take(pa.array(order[ranked]))

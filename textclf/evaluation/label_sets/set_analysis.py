@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from textclf.data.dataset import TextData, label_sets_of
-from textclf.evaluation.label_sets.set_calibration import LabelCalibration, expected_error, whole_calibration
+from textclf.evaluation.calibration import bin_error
+from textclf.evaluation.label_sets.set_calibration import LabelCalibration, whole_calibration
 from textclf.evaluation.label_sets.set_metrics import label_figures
 from textclf.evaluation.label_sets.set_predictions import SetPredictions, names_of
 from textclf.evaluation.label_sets.set_thresholds import ChosenThresholds
@@ -155,7 +156,7 @@ def label_scores(test: SetPredictions, chosen: ChosenThresholds | None = None) -
             recall=value("recall", k),
             f1=value("f1", k),
             chosen_on=None if chosen is None else int(chosen.positives[k]),
-            ece=expected_error(test.probabilities[:, k], test.truth[:, k]),
+            ece=bin_error(test.probabilities[:, k].astype(np.float64), test.truth[:, k].astype(np.float64)),
         )
         for k, name in enumerate(test.label_names)
     )

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from textclf.evaluation.calibration import BINS, MATTERS, Bin, bin_numbers, error_by_chance
+from textclf.evaluation.calibration import (
+    BINS,
+    MATTERS,
+    Bin,
+    bin_error,
+    bin_numbers,
+    bins_of,
+    error_by_chance,
+)
 from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.proportions import Proportion
 
@@ -42,33 +50,13 @@ def label_calibration(
         truth: Whether each text has it, bool (n,).
         bins: Bins of equal width.
     """
-    said = probabilities.astype(np.float64)
-    where = bin_numbers(said, bins)
-    counts, sums, hits = (np.bincount(where, weights, bins) for weights in (None, said, truth.astype(np.float64)))
-    edges = np.linspace(0, 1, bins + 1)
-    chance = _by_chance(said, where, bins)
-    made = tuple(
-        Bin(
-            float(edges[k]),
-            float(edges[k + 1]),
-            int(counts[k]),
-            float(sums[k] / counts[k] if counts[k] else (edges[k] + edges[k + 1]) / 2),
-            float(hits[k] / counts[k]) if counts[k] else None,
-        )
-        for k in range(bins)
-    )
-    return LabelCalibration(float(np.abs(hits - sums).sum() / len(said)), chance, made)
-
-
-def expected_error(probabilities: NDArray[np.float32], truth: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Return the calibration error of a label alone, as `label_calibration` does."""
-    said = probabilities.astype(np.float64)
-    gaps = np.bincount(bin_numbers(said, bins), truth - said, bins)
-    return float(np.abs(gaps).sum() / len(said))
+    said, is_so = probabilities.astype(np.float64), truth.astype(np.float64)
+    chance = _by_chance(said, bin_numbers(said, bins), bins)
+    return LabelCalibration(bin_error(said, is_so, bins), chance, bins_of(said, is_so, bins))
 
 
 def _by_chance(said: NDArray[np.float64], where: NDArray[np.int64], bins: int) -> float:
-    """Return the error by chance; of very many probabilities that of a sample, which is a little larger."""
+    """Return the error by chance; of very many probabilities from a sample of them."""
     if len(said) > MOST_DRAWN:
         chosen = np.random.default_rng(0).choice(len(said), MOST_DRAWN, replace=False)
         scale = float(np.sqrt(MOST_DRAWN / len(said)))
