@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -19,6 +21,8 @@ from tests.models.classical.test_pipeline import configured, fitted
 from textclf import load_classifier
 from textclf.data.dataset import MappedTexts, labels_of, texts_of
 from textclf.data.in_memory import InMemoryDataset
+from textclf.data.load import load
+from textclf.errors import ConfigError
 from textclf.experiment.experiment import run_experiment
 from textclf.experiment.options import Experiment
 from textclf.experiment.sweep.status import JobStatus, sweep_table
@@ -26,7 +30,7 @@ from textclf.models.classical.hashed_tfidf import HashedTfidf
 from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance
 from textclf.training import classical
 from textclf.training.classical import fit_streamed, is_streamed
-from textclf.training.fit import draws_seed, fit
+from textclf.training.fit import check, draws_seed, fit
 from textclf.training.options import TorchTrainer
 from textclf.training.result import RunContext
 
@@ -161,3 +165,47 @@ def test_a_model_that_is_said_to_draw_nothing_is_the_same_with_every_seed(tiny_d
         first, second = (classifier.predict_proba(texts) for classifier, _ in runs)
         np.testing.assert_array_equal(first, second)
         assert not any(result.draws_seed for _, result in runs)
+
+
+def of_classes(count, n=120):
+    words = [f"word{number}" for number in range(count)]
+    rows = [{"text": f"{words[k % count]} a text {k % 7}", "label": f"c{k % count}"} for k in range(n)]
+    return InMemoryDataset(name="classes", train=rows, validation=rows[:40], test=rows[:40])
+
+
+@pytest.mark.parametrize(
+    ("count", "changes", "found"),
+    [
+        (2, {}, LogisticRegression),
+        (3, {}, OneVsRestClassifier),
+        (3, {"one_vs_rest": None}, LogisticRegression),
+        (3, {"imbalance": Imbalance.class_weights}, LogisticRegression),
+    ],
+)
+def test_more_than_two_classes_have_a_classifier_each(count, changes, found, tmp_path):
+    model = replace(configured("tfidf_logreg"), **changes)
+    data = load(of_classes(count))
+    assert not draws_seed(model)
+    classifier, result = fit(model, data, TorchTrainer(), RunContext(1))
+    assert type(classifier.pipeline[-1]) is found
+    rows = 1 if count == 2 else count
+    assert result.num_parameters == rows * (len(classifier.pipeline[0].vocabulary_) + 1)
+    classifier.save(tmp_path)
+    texts = ["word0 a text", "word1 a text", "nothing"]
+    again = load_classifier(tmp_path).predict_proba(texts)
+    np.testing.assert_array_equal(again, classifier.predict_proba(texts))
+    np.testing.assert_allclose(again.sum(axis=1), 1, rtol=1e-6)
+    assert again.argmax(axis=1).tolist()[:2] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"_target_": "sklearn.svm.LinearSVC"}, "model.one_vs_rest: a LinearSVC has no probabilities of classes"),
+        ({"_target_": "os.system"}, "model.one_vs_rest._target_ must name a class of scikit-learn"),
+        ({"_target_": "sklearn.linear_model.LogisticRegression", "c": 1}, "model.one_vs_rest.c: LogisticRegression"),
+    ],
+)
+def test_a_classifier_of_each_class_must_be_one(node, said):
+    with pytest.raises(ConfigError, match=said):
+        check(replace(configured("tfidf_logreg"), one_vs_rest=node), TorchTrainer())

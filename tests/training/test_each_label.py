@@ -10,7 +10,7 @@ from sklearn.svm import LinearSVC
 from textclf.errors import ConfigError
 from textclf.models.options import UNWEIGHED, Balance, Imbalance
 from textclf.training import each_label
-from textclf.training.each_label import fit_chain, fit_each_label, with_probabilities
+from textclf.training.each_label import fit_chain, fit_each_class, fit_each_label, with_probabilities
 
 
 def examples(n=200, labels=5, seed=0):
@@ -69,3 +69,19 @@ def test_without_probabilities_a_classifier_is_calibrated_as_far_as_the_rarest_l
     has[:, 0] = np.arange(len(has)) < 1
     with pytest.raises(ConfigError, match="the rarest has 1. Use model=tfidf_logreg"):
         with_probabilities(LinearSVC(), has, 1)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_many_classes_are_as_scikit_learns_own_one_versus_rest(beside, monkeypatch):
+    features, has = examples()
+    labels = has.sum(axis=1) * 2  # classes need not follow one another
+    if beside:
+        monkeypatch.setattr(each_label, "WORTH_SHARING", 0.0)
+    ours = fit_each_class(LogisticRegression(solver="liblinear", dual=True, random_state=0), features, labels)
+    theirs = OneVsRestClassifier(LogisticRegression(solver="liblinear", dual=True, random_state=0))
+    theirs.fit(features, labels)
+    np.testing.assert_array_equal(ours.predict_proba(features), theirs.predict_proba(features))
+    np.testing.assert_array_equal(ours.predict(features), theirs.predict(features))
+    np.testing.assert_array_equal(ours.classes_, np.unique(labels))
+    np.testing.assert_allclose(ours.predict_proba(features).sum(axis=1), 1)
+    assert not ours.multilabel_

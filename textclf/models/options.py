@@ -392,6 +392,10 @@ class ClassicalModel(ModelOptions):
     classifier: dict[str, Any] = MISSING
     """The classifier. One without probabilities is calibrated by a sigmoid fitted on held-out folds
     (Platt 1999)."""
+    one_vs_rest: dict[str, Any] | None = None
+    """A classifier of two classes, of which one is fitted for each class where there are more than two, and for each
+    label of a set; none leaves several classes to `classifier`, and fits it for each label of a set. Under
+    imbalance=class_weights, oversample or focal `classifier` takes all classes at once."""
     label_chain: bool = False
     """Of sets of labels: chain the classifiers of the labels, each given the labels before it (Read et al. 2009),
     instead of one by itself for each label."""

@@ -25,13 +25,19 @@ from sklearn.pipeline import Pipeline
 from textclf.data.dataset import MappedTexts, TextData, label_sets_of, labels_of, texts_of
 from textclf.errors import ConfigError, DataError, first_line
 from textclf.models.classical.hashed_tfidf import HashedTfidf
-from textclf.models.classical.pipeline import ClassicalClassifier, WordOverlap, make_parts, pipeline_inputs
+from textclf.models.classical.pipeline import (
+    ClassicalClassifier,
+    WordOverlap,
+    make_one_vs_rest,
+    make_parts,
+    pipeline_inputs,
+)
 from textclf.models.classical.vectorizing import FeatureIndex, fit_transform, transform
 from textclf.models.cleaning import cleaned
 from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance
 from textclf.system.unfinished import temporary_folder
 from textclf.training.balanced_fit import check_balance, fit_balanced
-from textclf.training.each_label import assembled, fit_chain, fit_each_label, with_probabilities
+from textclf.training.each_label import assembled, fit_chain, fit_each_class, fit_each_label, with_probabilities
 from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger(__name__)
@@ -62,6 +68,10 @@ def fit_classical(
     """
     vectorizer, classifier = make_parts(options)
     check_balance(classifier, options.balance)
+    of_two = make_one_vs_rest(options) if data.has_sets or data.num_labels > 2 else None
+    each_class = of_two is not None and not data.has_sets and options.balance == UNWEIGHED
+    if of_two is not None and (data.has_sets or each_class):
+        classifier = of_two
     has = label_sets_of(data.train, data.num_labels) if data.has_sets else None
     labels = labels_of(data.train) if has is None else np.zeros(0, dtype=np.int64)
     texts, pairs = texts_of(data.train)
@@ -97,6 +107,9 @@ def fit_classical(
                 inputs, index = _fitted(features, texts, pairs)
                 fit_sets = fit_chain if options.label_chain else fit_each_label
                 classifier = fit_sets(classifier, inputs, has, options.balance, context.seed)
+            elif each_class:
+                inputs, index = _fitted(features, texts, pairs)
+                classifier = fit_each_class(classifier, inputs, labels)
             else:
                 inputs, index = _fitted(features, texts, pairs)
                 fit_balanced(classifier, inputs, labels, options.balance, context.seed)
@@ -169,7 +182,8 @@ def draws_from_seed(options: ClassicalModel) -> bool:
     streams = is_streamed(vectorizer, classifier, PART + 1, balance)
     if balance.imbalance is Imbalance.oversample or streams or not hasattr(classifier, "predict_proba"):
         return True
-    for part in (vectorizer, classifier):
+    classifiers = [classifier, *filter(None, [make_one_vs_rest(options)])]
+    for part in (vectorizer, *classifiers):
         if part.get_params().get("random_state", 0) is None:
             part.set_params(random_state=_Untouched())
     before = _global_state()
@@ -177,8 +191,9 @@ def draws_from_seed(options: ClassicalModel) -> bool:
     try:
         with warnings.catch_warnings(action="ignore"):
             features = vectorizer.fit_transform(PROBE)
-            fit_balanced(classifier, features, labels.astype(np.int64), balance, seed=0)
-            classifier.predict_proba(features)
+            for one in classifiers:
+                fit_balanced(one, features, labels.astype(np.int64), balance, seed=0)
+                one.predict_proba(features)
     except Exception:  # also where these texts do not suit it: nothing is known then
         return True
     return _global_state() != before

@@ -1,13 +1,17 @@
-"""Fit a classical model to sets of labels: a classifier of two classes for each label, or a chain of them.
+"""Fit a classical model to many classes or to sets of labels: a classifier of two classes for each, or a chain of them.
 
 The result is what scikit-learn's `OneVsRestClassifier` or `ClassifierChain` would be. It is put together here because
 each label is fitted as a single class is (with weights for rare ones, or a part at a time), and several at once.
+
+Of many classes a classifier for each costs a fraction of one of all: that one works on a matrix of classes times words
+at every step, of which each class has a column of its own in memory.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -68,16 +72,34 @@ def fit_each_label(classifier: Any, features: Any, has: NDArray[np.bool_], balan
         fit_balanced(own, features, has[:, label].astype(np.int64), balance, seed)
         return own
 
+    return assembled(classifier, _side_by_side(fitted, has.shape[1]))
+
+
+def fit_each_class(classifier: Any, features: Any, labels: NDArray[np.int64]) -> Any:
+    """Return a classifier of each class against the rest.
+
+    Args:
+        classifier: An unfitted classifier of two classes, with probabilities.
+        features: The n examples, as the classifier takes them.
+        labels: int64 (n,), of three classes or more.
+    """
+    classes = np.unique(labels)
+    found = _side_by_side(lambda place: clone(classifier).fit(features, labels == classes[place]), len(classes))
+    return assembled(classifier, found, classes)
+
+
+def _side_by_side(fitted: Callable[[int], Any], count: int) -> list[Any]:
+    """Return what is fitted for each number below `count`, several at once where that pays."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with threadpool_limits(1, user_api="blas"):  # its threads wait for one another on vectors as short as these
         start = time.perf_counter()
-        found, rest = [fitted(0)], range(1, has.shape[1])
+        found, rest = [fitted(0)], range(1, count)
         if cores > 1 and (time.perf_counter() - start) * len(rest) > WORTH_SHARING:
             with ThreadPoolExecutor(cores) as pool:
                 found += pool.map(fitted, rest)
         else:
-            found += [fitted(label) for label in rest]
-    return assembled(classifier, found)
+            found += [fitted(number) for number in rest]
+    return found
 
 
 def fit_chain(classifier: Any, features: Any, has: NDArray[np.bool_], balance: Balance, seed: int) -> Any:
@@ -102,12 +124,19 @@ def fit_chain(classifier: Any, features: Any, has: NDArray[np.bool_], balance: B
     return ClassifierChain(classifier, order=order, random_state=seed).fit(features, has.astype(np.int64))
 
 
-def assembled(classifier: Any, fitted: list[Any]) -> OneVsRestClassifier:
-    """Return scikit-learn's classifier of sets of labels from one that is fitted for each label."""
+def assembled(classifier: Any, fitted: list[Any], classes: NDArray[np.int64] | None = None) -> OneVsRestClassifier:
+    """Return scikit-learn's classifier of sets of labels from one that is fitted for each label.
+
+    Args:
+        classifier: An unfitted one.
+        fitted: One for each label, or for each of `classes`.
+        classes: The classes of which each example has one, sorted, int64 (len(fitted),); none for sets of labels.
+    """
     whole = OneVsRestClassifier(clone(classifier))
     whole.estimators_ = fitted
-    whole.classes_ = np.arange(len(fitted))
-    whole.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(np.eye(len(fitted), dtype=np.int64))
+    whole.classes_ = np.arange(len(fitted)) if classes is None else classes
+    known = np.eye(len(fitted), dtype=np.int64) if classes is None else classes
+    whole.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(known)
     if hasattr(fitted[0], "n_features_in_"):
         whole.n_features_in_ = fitted[0].n_features_in_
     return whole

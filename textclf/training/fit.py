@@ -67,10 +67,11 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
 
                 check_vectors(model)
             case ClassicalModel():
-                from textclf.models.classical.pipeline import make_parts
+                from textclf.models.classical.pipeline import make_one_vs_rest, make_parts
                 from textclf.training.balanced_fit import check_balance
 
                 check_balance(make_parts(model)[1], model.balance)
+                make_one_vs_rest(model)
             case _:
                 raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
 

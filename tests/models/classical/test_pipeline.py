@@ -24,7 +24,7 @@ NAMES = ["hashed_logreg", "majority", "naive_bayes", "nb_svm", "tfidf_logreg", "
 def configured(name):
     from omegaconf import OmegaConf
 
-    node = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{name}.yaml"))
+    node = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{name}.yaml"), resolve=True)
     node.pop("defaults")
     return ClassicalModel(**node)
 

@@ -140,20 +140,24 @@ def check_is_read_again(options: ClassicalModel) -> None:
         ConfigError: If it holds types beyond those that a saved pipeline may hold.
     """
     vectorizer, classifier = make_parts(options)
+    one_of_each = make_one_vs_rest(options)
     texts = [f"a {'good' if number % 2 else 'bad'} film number {number % 5}" for number in range(24)]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            fitted = Pipeline([("features", vectorizer), ("classifier", classifier)]).fit(texts, np.arange(24) % 2)
-            written = skops.io.dumps(fitted)
-    except Exception:
-        return  # it may want more texts, or other ones; fitting to the data says so
-    if unknown := set(skops.io.get_untrusted_types(data=written)) - set(TRUSTED):
-        raise ConfigError(
-            f"model.classifier: a fitted {type(classifier).__name__} holds {listed(sorted(unknown))}, which textclf "
-            f"reads from no file, since a stranger's file could do harm by it. So it could not be used after the run. "
-            f"Choose another, or add save_classifier=false to see its scores all the same."
-        )
+    for option, part in (("classifier", classifier), ("one_vs_rest", one_of_each)):
+        if part is None:
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                fitted = Pipeline([("features", vectorizer), (option, part)]).fit(texts, np.arange(24) % 2)
+                written = skops.io.dumps(fitted)
+        except Exception:
+            continue  # it may want more texts, or other ones; fitting to the data says so
+        if unknown := set(skops.io.get_untrusted_types(data=written)) - set(TRUSTED):
+            raise ConfigError(
+                f"model.{option}: a fitted {type(part).__name__} holds {listed(sorted(unknown))}, which textclf "
+                f"reads from no file, since a stranger's file could do harm by it. So it could not be used after the "
+                f"run. Choose another, or add save_classifier=false to see its scores all the same."
+            )
 
 
 def _check_classes(pipeline: Pipeline, num_labels: int, are_sets: bool, path: Path) -> None:
@@ -163,7 +167,8 @@ def _check_classes(pipeline: Pipeline, num_labels: int, are_sets: bool, path: Pa
         ArtifactError: If it was not, or has no classes.
     """
     last = pipeline.steps[-1][1] if pipeline.steps else None
-    if are_sets != isinstance(last, (OneVsRestClassifier, ClassifierChain)):
+    of_sets = isinstance(last, ClassifierChain) or (isinstance(last, OneVsRestClassifier) and last.multilabel_)
+    if are_sets != of_sets:
         had, said = ("single classes", "sets of labels") if are_sets else ("sets of labels", "single classes")
         raise ArtifactError(
             f"{path} gives {had} and {DESCRIPTION} says {said}: they do not belong together. Copy the whole folder "
@@ -191,6 +196,23 @@ def make_parts(options: ClassicalModel) -> tuple[BaseEstimator, BaseEstimator]:
     if not (hasattr(classifier, "predict") and is_classifier(classifier)):
         raise ConfigError(f"model.classifier: a {type(classifier).__name__} does not predict classes.")
     return vectorizer, classifier
+
+
+def make_one_vs_rest(options: ClassicalModel) -> BaseEstimator | None:
+    """Make the classifier of each class of several, unfitted; none where `options` name none.
+
+    Raises:
+        ConfigError: If its class is not allowed or not there, or refuses its arguments.
+    """
+    if options.one_vs_rest is None:
+        return None
+    classifier = _make(options.one_vs_rest, "model.one_vs_rest")
+    if not (hasattr(classifier, "predict_proba") and is_classifier(classifier)):
+        raise ConfigError(
+            f"model.one_vs_rest: a {type(classifier).__name__} has no probabilities of classes, by which they are held "
+            f"against each other. Use sklearn.linear_model.LogisticRegression, or leave it out (null)."
+        )
+    return classifier
 
 
 def _make(node: Mapping[str, Any], option: str) -> BaseEstimator:
