@@ -11,14 +11,15 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from tests.conftest import make_data, make_set_data, make_tiny_bert, unlisted
 from tests.models.embeddings.encoders import write_encoder
 from textclf import InMemoryDataset, load_classifier
-from textclf.data.dataset import TextData, texts_of
+from textclf.data.dataset import TextData
 from textclf.data.options import Task
 from textclf.errors import ArtifactError, ConfigError
 from textclf.experiment.experiment import run_experiment
 from textclf.experiment.options import Experiment
+from textclf.experiment.report import course_words
 from textclf.export.onnx import write_embeddings
 from textclf.models.bundle import libraries_needed, modules_needed
-from textclf.models.options import Imbalance, LabelEmbeddingsModel, LabelThresholds, ZeroShotModel
+from textclf.models.options import Imbalance, LabelEmbeddingsModel, ZeroShotModel
 from textclf.models.saved import read_description
 from textclf.models.transformer import zero_shot
 from textclf.models.transformer.zero_shot import check_is_nli
@@ -47,7 +48,7 @@ def write_nli(folder, classes=CLASSES, head=True):
         return folder
     torch.manual_seed(3)
     model = AutoModelForSequenceClassification.from_config(config)
-    model.classifier.weight.data *= 20  # a random head hardly tells texts apart
+    model.classifier.weight.data *= 5  # a random head hardly tells texts apart
     model.save_pretrained(folder)
     return folder
 
@@ -58,7 +59,7 @@ def nli(tmp_path_factory):
 
 
 def model_of(kind, folder, **changes):
-    options = {"max_length": 48} if kind is ZeroShotModel else {}
+    options = {"max_length": 48, "hypothesis": "it is {}."} if kind is ZeroShotModel else {}
     return kind(**{"name": "zero", "checkpoint": str(folder), **options, **changes})
 
 
@@ -131,14 +132,14 @@ def test_hypotheses_are_judged_as_by_the_pipeline_of_transformers(nli, sets):
         for label, score in zip(found["labels"], found["scores"], strict=True):
             expected[row, words.index(label)] = score
     np.testing.assert_allclose(classifier.predict_proba(short), expected, atol=1e-5)
-    assert np.ptp(expected) > 0.1
+    assert np.ptp(expected) > 0.02
 
 
 def test_many_texts_are_read_in_parts_and_come_out_the_same(nli, monkeypatch):
     classifier, _ = fitted(model_of(ZeroShotModel, nli), make_data())
     expected = classifier.predict_proba(TEXTS)
     monkeypatch.setattr(zero_shot, "WINDOW", 4)  # two texts with two labels each
-    np.testing.assert_allclose(classifier.predict_proba(TEXTS), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.predict_proba(TEXTS), expected, atol=1e-5)
     assert classifier.predict_proba([]).shape == (0, 2)
 
 
@@ -166,8 +167,10 @@ def test_two_training_texts_are_enough(model):
     assert classifier.predict_proba(TEXTS).shape == (4, 2)
 
 
-@pytest.mark.parametrize("kind", ["classes", "pairs", "sets"])
-@pytest.mark.parametrize("precision", [Precision.fp32, Precision.bf16])
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    [("classes", Precision.bf16), ("classes", Precision.fp32), ("pairs", Precision.fp32), ("sets", Precision.bf16)],
+)
 def test_read_again_it_predicts_the_same(model, tmp_path, monkeypatch, kind, precision):
     for module in ("embeddings.sentence_encoder", "transformer.classifier"):
         monkeypatch.setattr(f"textclf.models.{module}.cpu_is_fast_at_bf16", lambda: True)
@@ -274,41 +277,34 @@ def test_options_that_contradict_it_are_refused(kind, changes, said):
         model_of(kind, "anywhere", **changes)
 
 
-ROWS = [
-    {"text": text, "label": label}
-    for text, label in zip(*(make_data().train[name] for name in ("text", "label")), strict=True)
-]
+@pytest.fixture(scope="module")
+def rows():
+    data = make_data(40, 20)
+    return [
+        {"text": text, "label": data.label_names[label]}
+        for text, label in zip(data.train["text"], data.train["label"], strict=True)
+    ]
 
 
-def test_a_run_says_what_it_used_labels_for(model, tmp_path):
-    dataset = InMemoryDataset(
-        name="tiny", train=ROWS, label_names=["negative", "positive"], label_descriptions=dict(WORDS)
-    )
-    record = run_experiment(Experiment(dataset, model, FP32), tmp_path / "run")
+def test_a_run_says_that_no_labelled_example_was_used(encoder, rows, tmp_path):
+    dataset = InMemoryDataset(name="tiny", train=rows, label_descriptions=dict(WORDS))
+    record = run_experiment(Experiment(dataset, model_of(LabelEmbeddingsModel, encoder), FP32), tmp_path / "run")
     report = (tmp_path / "run" / "report.md").read_text()
-    assert "0 labelled examples used" in report
+    assert "Nothing was trained: 0 labelled examples used." in report
     assert "examples served to score it alone" in report
-    assert "scikit-learn on" not in report
+    assert "zero-shot, from what the labels mean in words" in report
     assert record.fit["train_examples"] == 0
     assert record.data["label_descriptions"] == WORDS
-    texts, _ = texts_of(make_data().test)
-    assert len(load_classifier(tmp_path / "run").predict(list(texts))) == 24
+    assert load_classifier(tmp_path / "run").predict(TEXTS)[0].label in WORDS
 
 
-@pytest.mark.parametrize(
-    ("thresholds", "said"),
-    [
-        (LabelThresholds.each, "Only the thresholds were chosen by the labels of the"),
-        (LabelThresholds.half, "served to score it alone"),
-    ],
-)
-def test_a_run_of_sets_says_whether_thresholds_were_chosen(encoder, tmp_path, thresholds, said):
-    data = make_set_data(40, 20)
-    rows = [
-        {"text": row["text"], "label": [data.label_names[k] for k in row["label"]]}
-        for row in (*data.train, *data.validation)
-    ]
-    model = model_of(LabelEmbeddingsModel, encoder, label_thresholds=thresholds)
-    dataset = InMemoryDataset(name="tiny", train=rows, task=Task.multi)
-    run_experiment(Experiment(dataset, model, FP32), tmp_path / "run")
-    assert said in (tmp_path / "run" / "report.md").read_text()
+def test_a_run_of_sets_says_that_thresholds_were_chosen_by_labels(nli, rows, tmp_path):
+    sets = [row | {"label": [row["label"]] if row["label"] == "positive" else []} for row in rows]
+    sets[0]["label"] = ["positive", "negative"]
+    dataset = InMemoryDataset(name="tiny", train=[*sets, *sets[:1] * 9], task=Task.multi, label_column="label")
+    record = run_experiment(Experiment(dataset, model_of(ZeroShotModel, nli), FP32), tmp_path / "run")
+    assert "Only the thresholds were chosen by the labels of the" in (tmp_path / "run" / "report.md").read_text()
+    half = replace(record, config=record.config | {"model": record.config["model"] | {"label_thresholds": "half"}})
+    assert "served to score it alone" in course_words(half)
+    warm = replace(record, config=record.config | {"model": record.config["model"] | {"calibration": "temperature"}})
+    assert "Only the temperature and the thresholds were chosen" in course_words(warm)
