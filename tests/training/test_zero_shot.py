@@ -1,6 +1,7 @@
 """Zero-shot classifiers: by label embeddings and by natural language inference, without a label of train."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -293,6 +294,8 @@ def test_a_run_says_that_no_labelled_example_was_used(encoder, rows, tmp_path):
     assert "Nothing was trained: 0 labelled examples used." in report
     assert "examples served to score it alone" in report
     assert "zero-shot, from what the labels mean in words" in report
+    assert re.search(r"positive +\| a great thing", report)
+    assert "One wording: other words" in report
     assert record.fit["train_examples"] == 0
     assert record.data["label_descriptions"] == WORDS
     assert load_classifier(tmp_path / "run").predict(TEXTS)[0].label in WORDS
