@@ -17,9 +17,9 @@ from textclf.models.embeddings.linear_head import LinearHead
 from textclf.models.embeddings.sentence_encoder import load_encoder
 from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.options import LabelEmbeddingsModel, ZeroShotModel
+from textclf.models.transformer.entailment import ZeroShotClassifier, check_is_nli
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.models.transformer.precision import AUTOCAST
-from textclf.models.transformer.zero_shot import ZeroShotClassifier, check_is_nli
 from textclf.training.optim import choose_device, choose_precision, describe_device
 from textclf.training.options import TrainerOptions
 from textclf.training.result import FitResult, RunContext
