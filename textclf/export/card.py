@@ -82,11 +82,7 @@ EXAMPLE_PAIR = "The parcel came before noon."
 MOST_PAIRS = 10
 SHOWN_SLICES = ("words", "class", "language")
 """Slices whose values are no data: of other columns (authors, products, patients) the values are kept back."""
-HOW_MADE = {
-    "sentence": "reads the embeddings of",
-    "static": "averages word vectors of",
-    "zero_shot": "infers labels by",
-}
+HOW_MADE = {"sentence": "reads the embeddings of", "static": "averages word vectors of", "zero_shot": "infers by"}
 VERSIONS = ("textclf", "python", "torch", "transformers", "scikit-learn", "datasets", "numpy")
 
 
