@@ -1,9 +1,12 @@
 import time
 
 import numpy as np
+import pytest
 
 from tests.conftest import make_data
 from textclf.evaluation import evaluate
+
+pytestmark = pytest.mark.measured
 
 
 class Slow:
