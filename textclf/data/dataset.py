@@ -15,6 +15,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from textclf.data.folds import Fold, Folds
+from textclf.data.label_descriptions import in_words
 from textclf.data.selection import take_rows
 from textclf.data.text_columns import UNNAMED, TextColumns
 
@@ -58,6 +59,13 @@ class TextData:
     """The columns of the source that held the texts."""
     folds: Folds | None = None
     """The folds of a cross-validation, of which the three splits are the first; none where there are none."""
+    label_descriptions: dict[str, str] = field(default_factory=dict)
+    """What labels mean in words, by name; a label without one stands for itself."""
+
+    @property
+    def labels_in_words(self) -> tuple[str, ...]:
+        """What each label means in words, in label order: its description, or its name with spaces for underscores."""
+        return in_words(self.label_names, self.label_descriptions)
 
     @property
     def num_labels(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from textclf.data.label_descriptions import read_descriptions
 from textclf.errors import ConfigError, listed, refuse_unless
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,10 @@ class DatasetOptions:
     label_map: Any = None
     """The class of each label of the source, as in `{1: negative, 2: negative, 4: positive, 5: positive}`. Rows with
     a label that it does not name are left out and counted; `null` as a class leaves rows out too."""
+    label_descriptions: Any = None
+    """What labels mean in words, as in `{1: a complaint about delivery, 2: praise}`, or a YAML file that says so.
+    Zero-shot models read it in place of the names, other models do not. A label that it leaves out stands for
+    itself."""
     on_similar_labels: SimilarLabels = SimilarLabels.warn
     """What to do with labels that differ only by case, white space or Unicode form (`Pos`, `pos`): `warn` keeps them
     as classes of their own, `merge` takes them as one (the one with most rows names it), `fail` stops."""
@@ -155,6 +160,8 @@ class DatasetOptions:
         """Refuse what cannot be right before any data is loaded."""
         if self.label_map is not None:
             object.__setattr__(self, "label_map", _plain_map(self.label_map))
+        if self.label_descriptions is not None:
+            object.__setattr__(self, "label_descriptions", read_descriptions(self.label_descriptions))
         if {"True", "False"} & set(self.label_names):
             log.warning(
                 "dataset.label_names holds %s: YAML reads yes, on, no and off as true and false. If the classes are "

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from textclf.data import rejected
 from textclf.data.column_names import check_columns, find_columns, label_columns, text_columns, wanted_columns
 from textclf.data.dataset import TextData
+from textclf.data.label_descriptions import check_descriptions
 from textclf.data.label_sets import (
     LabelSets,
     are_sets,
@@ -109,6 +110,9 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
         for split, rows in raw.items():  # what was rejected while reading is the likelier cause
             rejects.check(split, len(rows) + rejects.total(split), said[split])
         raise
+    descriptions = options.label_descriptions or {}
+    if descriptions:
+        check_descriptions(descriptions, label_names, some_left_out=options.min_class_examples > 1)
     further = {
         name: {split: coded(rows, name) for split, rows in raw.items()}
         for name in (options.languages_from, options.group_column)
@@ -171,6 +175,7 @@ def prepare(data: RawData, rejects: RejectedRows) -> TextData:
         slice_columns=tuple(options.slice_columns),
         columns=TextColumns(options.text_column, options.text_pair_column, options.title_column),
         folds=folds,
+        label_descriptions={name: words for name, words in descriptions.items() if name in label_names},
         **splits,
     )
 

@@ -23,9 +23,11 @@ from textclf.experiment.options import GROUPS, Experiment, RunOptions
 from textclf.models.options import (
     ClassicalModel,
     EmbeddingsModel,
+    LabelEmbeddingsModel,
     SetfitModel,
     StaticEmbeddingsModel,
     TransformerModel,
+    ZeroShotModel,
 )
 from textclf.tracking.options import MlflowTracker, NullTracker
 from textclf.training.options import HFTrainer, TorchTrainer
@@ -37,6 +39,8 @@ SCHEMAS: dict[tuple[str, str], type] = {
     ("model", "embeddings"): EmbeddingsModel,
     ("model", "static_embeddings"): StaticEmbeddingsModel,
     ("model", "setfit_options"): SetfitModel,
+    ("model", "label_embeddings"): LabelEmbeddingsModel,
+    ("model", "zero_shot_options"): ZeroShotModel,
     ("model", "classical"): ClassicalModel,
     ("trainer", "torch_options"): TorchTrainer,
     ("trainer", "hf_options"): HFTrainer,

@@ -21,7 +21,14 @@ from textclf.evaluation.label_sets.set_thresholds import ChosenThresholds, choos
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.options import Experiment
 from textclf.models.base import Classifier
-from textclf.models.options import CalibrationMethod, ClassicalModel, EmbeddingsModel, Imbalance, StaticEmbeddingsModel
+from textclf.models.options import (
+    CalibrationMethod,
+    ClassicalModel,
+    Imbalance,
+    SentenceEncoderModel,
+    StaticEmbeddingsModel,
+    ZeroShotModel,
+)
 from textclf.models.prediction import tempered_each
 from textclf.training.fit import fit as fit_model
 from textclf.training.result import FitResult, RunContext
@@ -73,7 +80,7 @@ def fit_and_tell(
     """
     if not tell:
         pass
-    elif isinstance(experiment.model, EmbeddingsModel):
+    elif isinstance(experiment.model, (SentenceEncoderModel, ZeroShotModel)):
         log.info("of the trainer's options only device and precision apply to %s", experiment.model.name)
     elif isinstance(experiment.model, StaticEmbeddingsModel) and experiment.model.distil:
         log.info("of the trainer's options only the device applies to %s", experiment.model.name)

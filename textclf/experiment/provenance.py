@@ -50,6 +50,7 @@ def described(data: TextData) -> dict[str, Any]:
         "fingerprint": data.fingerprint,
         "test_fingerprint": data.test_fingerprint,
         "label_names": list(data.label_names),
+        **({"label_descriptions": data.label_descriptions} if data.label_descriptions else {}),
         "pairs": data.has_pairs,
         **({"sets": True} if data.has_sets else {}),
         "examples": examples,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textclf.data.label_descriptions import in_words
 from textclf.documents.document import (
     Block,
     Bullets,
@@ -215,6 +216,8 @@ def _chosen(record: RunRecord) -> str:
     """Return which model was trained on what, in a sentence."""
     checkpoint = record.config.get("model", {}).get("checkpoint")
     trained = "fitted by scikit-learn" if record.trainer == "none" else f"trained by the engine {record.trainer}"
+    if not record.fit.get("reads_labels", True):
+        trained = "zero-shot, from what the labels mean in words, and tested"
     model = f"{record.model} ({checkpoint})" if checkpoint else record.model
     return f"{model}, {trained} on {record.dataset}. Choices are made by {record.objective}."
 
@@ -230,6 +233,10 @@ def _data(record: RunRecord, counts: Mapping[str, Mapping[str, int]]) -> list[Bl
         table = blocks.pop()
         totals = ", ".join(f"{split} {count:,}" for split, count in data["examples"].items())
         blocks += [Paragraph(f"Examples: {totals}."), Details(f"The {len(counts)} classes", (table,))]
+    if not record.fit.get("reads_labels", True):
+        words = in_words(data["label_names"], data.get("label_descriptions", {}))
+        rows = tuple(zip(data["label_names"], words, strict=True))
+        blocks.append(Table((Column("label"), Column("in words")), rows, "What the classifier was told of the labels"))
     if rejected := data.get("rejected"):
         rows = tuple(
             (split, cause, count_cell(count)) for split, causes in rejected.items() for cause, count in causes.items()
@@ -259,6 +266,8 @@ def _counts_table(record: RunRecord, class_counts: Mapping[str, Mapping[str, int
 def course_words(record: RunRecord) -> str:
     """Return how training went, in sentences."""
     fit, costs = record.fit, record.costs
+    if not fit.get("reads_labels", True):
+        return _zero_shot_words(record)
     said = f"{costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}."
     if fit["epochs"]:
         epochs = len(fit["epochs"])
@@ -269,6 +278,26 @@ def course_words(record: RunRecord) -> str:
     else:
         said += " It is not trained in epochs, so there is no curve."
     return said
+
+
+def _zero_shot_words(record: RunRecord) -> str:
+    """Return which labels a classifier without training has seen, in sentences."""
+    model, count = record.config["model"], record.data["examples"]["validation"]
+    chosen = [
+        what
+        for what, is_chosen in (
+            ("the temperature", model["calibration"] != "none"),
+            ("the thresholds", record.data.get("sets", False) and model["label_thresholds"] != "half"),
+        )
+        if is_chosen
+    ]
+    said = (
+        f"Nothing was trained: 0 labelled examples used. On {record.fit['device']} in {record.fit['precision']}, each "
+        f"text is held against what the labels mean in words."
+    )
+    if chosen:
+        return f"{said} Only {' and '.join(chosen)} were chosen by the labels of the {count:,} validation examples."
+    return f"{said} The labels of the {count:,} validation examples served to score it alone."
 
 
 def _option_blocks(record: RunRecord) -> list[Block]:
@@ -419,6 +448,16 @@ def _plain(value: object) -> str:
     return f"{value:,}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
+def _one_choice(record: RunRecord) -> str:
+    """Return which choice, of many that could have been made, the figures of a run stand on."""
+    if not record.fit.get("reads_labels", True):
+        return "One wording: other words for the labels (dataset.label_descriptions) give other figures."
+    return (
+        "One seed: another order of the examples, or other initial weights, give other figures; seed=1,2,3 with -m "
+        "shows how far apart."
+    )
+
+
 def caveats_of(record: RunRecord, class_counts: Mapping[str, Mapping[str, int]], analysis: Analysis) -> list[str]:
     """Return what keeps the figures of a run from saying more, a sentence or two each.
 
@@ -431,8 +470,7 @@ def caveats_of(record: RunRecord, class_counts: Mapping[str, Mapping[str, int]],
     said = [
         f"Precision: on {analysis.accuracy.total:,} test examples the accuracy is known to within "
         f"{100 * (high - low) / 2:.1f} points either way. textclf.compare tells runs apart, such intervals do not.",
-        "One seed: another order of the examples, or other initial weights, give other figures; seed=1,2,3 with -m "
-        "shows how far apart.",
+        _one_choice(record),
         "The test split was read for mistakes, slices and thresholds. What is changed because of them needs other test "
         "examples to be measured.",
     ]

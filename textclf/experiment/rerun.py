@@ -25,6 +25,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """Names of options."""
 SAYABLE_KEY = re.compile(r"[A-Za-z0-9_\-./\\(){}\[\]:=, +$%*@?|]+")
 """Keys that Hydra's grammar can be told, some of the signs behind a backslash."""
+WORDS = "dataset.label_descriptions."
+"""Options of a record that are words about labels, each by its label, and lead to no place."""
 
 
 def overrides_of(record: RunRecord, given: Sequence[str] = ()) -> list[str]:
@@ -120,7 +122,10 @@ def check_places(record: RunRecord, folder: Path, given: Sequence[str], trusted:
     far = [
         (name, place)
         for name, place in places_in(record.config)
-        if name not in own and name.partition(".")[0] not in own and not _is_at_hand(name, place, at_hand)
+        if name not in own
+        and name.partition(".")[0] not in own
+        and not name.startswith(WORDS)
+        and not _is_at_hand(name, place, at_hand)
     ]
     if far:
         named = " ".join(f"{TRUST} {shlex.quote(place)}" for place in dict.fromkeys(place for _, place in far))

@@ -96,14 +96,14 @@ class MlflowRun(TrackedRun):
     @_faults_only_warn
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log options, by their flat names; long values are cut to what MLflow keeps."""
-        said = [(key, str(value)[:MOST_CHARACTERS]) for key, value in redacted_tree(dict(params)).items()]
+        said = [(_name(key), str(value)[:MOST_CHARACTERS]) for key, value in redacted_tree(dict(params)).items()]
         for start in range(0, len(said), MOST_PARAMS):
             self._append("params", params=dict(said[start : start + MOST_PARAMS]))
 
     @_faults_only_warn
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0, corrects: bool = False) -> None:
         """Log metrics that belong to a step; a point that the run has already is left as it is, or corrected."""
-        named = {_metric_name(name): float(value) for name, value in metrics.items()}
+        named = {_name(name): float(value) for name, value in metrics.items()}
         if new := self.journal.state.points.new(named, step, corrects or self.corrects):
             self._append("metrics", time=now(), step=step, metrics=numbers(new))
 
@@ -268,6 +268,6 @@ def _plain_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: redacted(str(value))[:5000] for key, value in tags.items()}
 
 
-def _metric_name(name: str) -> str:
-    """Return a metric's name in the characters that MLflow allows."""
+def _name(name: str) -> str:
+    """Return the name of a metric or param in the characters that MLflow allows."""
     return "".join(c if c.isalnum() or c in "_-./ :" else "_" for c in name)
