@@ -70,11 +70,10 @@ class ModelOptions:
     imbalance: Imbalance = Imbalance.none
     """For rare classes: class_weights weighs examples in inverse proportion to their class's share; oversample shows
     each class equally often; focal weighs examples that are still hard (Lin et al. 2017); asymmetric, for fine-tuning
-    on sets of labels, does so only for the labels that a text lacks, and forgets those that are clearly absent
-    (Ridnik et al. 2021). All of them shift the probabilities away from the classes' true shares."""
+    on sets, does so only for labels that a text lacks (Ridnik et al. 2021). All shift the probabilities."""
     focal_gamma: float = 2.0
-    """Exponent of imbalance=focal: an example weighs (1 - probability of its class) to this power; of
-    imbalance=asymmetric: a label that a text lacks weighs its probability to this power."""
+    """Exponent of imbalance=focal: an example weighs (1 - probability of its class) to this power; under asymmetric, a
+    label that a text lacks weighs its probability to this power."""
     calibration: CalibrationMethod = CalibrationMethod.none
     """temperature divides the logits by a number fitted on validation (Guo et al. 2017): labels stay, probabilities
     come nearer to the shares that are right."""
@@ -493,9 +492,8 @@ class ClassicalModel(ModelOptions):
     """The classifier. One without probabilities is calibrated by a sigmoid fitted on held-out folds
     (Platt 1999)."""
     one_vs_rest: dict[str, Any] | None = None
-    """A classifier of two classes, of which one is fitted for each class where there are more than two, and for each
-    label of a set; none leaves several classes to `classifier`, and fits it for each label of a set. Under
-    imbalance=class_weights, oversample or focal `classifier` takes all classes at once."""
+    """A classifier of two classes, fitted for each of more than two, and for each label of a set. Without one, or where
+    `imbalance` weighs classes, `classifier` takes all classes at once; of a set it is fitted for each label."""
     label_chain: bool = False
     """Of sets of labels: chain the classifiers of the labels, each given the labels before it (Read et al. 2009),
     instead of one by itself for each label."""
