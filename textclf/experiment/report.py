@@ -24,7 +24,7 @@ from textclf.documents.document import (
     Tiles,
     count_cell,
 )
-from textclf.documents.wording import decimals, in_milliseconds, megabytes, parameters, percent
+from textclf.documents.wording import decimals, in_milliseconds, megabytes, money, parameters, percent
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.report import (
@@ -38,8 +38,10 @@ from textclf.evaluation.report import (
 )
 from textclf.evaluation.thresholds import Wanted
 from textclf.experiment.decisions import decisions_table
-from textclf.tracking.record import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, RunRecord, flat
+from textclf.tracking.record import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, RunRecord, currency_of, flat
 
+SERVER = "a server"
+"""The device of a model that is asked and not trained."""
 MOST_ROWS = 12
 """Rows of a table of classes that are not folded away."""
 PICTURES = {
@@ -173,10 +175,16 @@ def _tiles(run: ReportedRun) -> Tiles:
         Tile(
             "Mistakes", f"{analysis.num_mistakes:,}", f"of {accuracy.total:,} {'' if record.folds else 'test '}examples"
         ),
-        Tile(
-            "Calibration error",
-            decimals(own.ece),
-            f"up to {own.by_chance:.3f} is chance" + ("" if own.is_shown_wrong else ": not shown to be off"),
+        *(
+            [
+                Tile(
+                    "Calibration error",
+                    decimals(own.ece),
+                    f"up to {own.by_chance:.3f} is chance" + ("" if own.is_shown_wrong else ": not shown to be off"),
+                )
+            ]
+            if own is not None
+            else []
         ),
         Tile("Speed", f"{record.costs['test_examples_per_second']:,.0f}", f"texts a second, on {record.fit['device']}"),
     ]
@@ -215,6 +223,9 @@ def _chosen(record: RunRecord) -> str:
     """Return which model was trained on what, in a sentence."""
     checkpoint = record.config.get("model", {}).get("checkpoint")
     trained = "fitted by scikit-learn" if record.trainer == "none" else f"trained by the engine {record.trainer}"
+    if record.fit.get("device") == SERVER:
+        shots = record.config.get("model", {}).get("shots")
+        trained = f"asked with {shots} examples of each class" if shots else "asked without any example"
     model = f"{record.model} ({checkpoint})" if checkpoint else record.model
     return f"{model}, {trained} on {record.dataset}. Choices are made by {record.objective}."
 
@@ -259,6 +270,8 @@ def _counts_table(record: RunRecord, class_counts: Mapping[str, Mapping[str, int
 def course_words(record: RunRecord) -> str:
     """Return how training went, in sentences."""
     fit, costs = record.fit, record.costs
+    if fit["device"] == SERVER:
+        return "Nothing was trained: a model was asked for the class of each text, with the prompt among the options."
     said = f"{costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}."
     if fit["epochs"]:
         epochs = len(fit["epochs"])
@@ -374,6 +387,27 @@ def cost_rows(record: RunRecord) -> list[tuple[str, str]]:
     """Return what the classifier costs, as name and figure."""
     costs = record.costs
     whole = costs.get("num_parameters")
+    currency = currency_of(record)
+    prices = [
+        (what, money(costs[name], currency))
+        for name, what in (
+            ("price_per_1000_texts", "price of predicting 1,000 texts"),
+            ("price_of_training", "price of training"),
+            ("paid", "paid by this run for answers that were not kept from before"),
+        )
+        if name in costs
+    ]
+    tokens = (
+        [
+            (
+                "tokens of the answers to the test split",
+                f"{costs['input_tokens']:,.0f} in ({costs['cached_input_tokens']:,.0f} of them cached by the server), "
+                f"{costs['output_tokens']:,.0f} out",
+            )
+        ]
+        if "input_tokens" in costs
+        else []
+    )
     counted = [] if whole is None else [("parameters", parameters(whole, costs.get("num_trainable_parameters")))]
     return [
         *counted,
@@ -385,6 +419,8 @@ def cost_rows(record: RunRecord) -> list[tuple[str, str]]:
             f"{in_milliseconds(costs.get('latency_median_seconds'))} (median), "
             f"{in_milliseconds(costs.get('latency_p95_seconds'))} (95 % within)",
         ),
+        *tokens,
+        *prices,
     ]
 
 

@@ -1,4 +1,7 @@
-"""Fit a model: a transformer by one of the two engines, a pipeline or a head on embeddings by scikit-learn."""
+"""Fit a model: a transformer by one of the two engines, a pipeline or a head on embeddings by scikit-learn.
+
+A language model is not fitted, but given its prompt.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textclf.data.dataset import TextData
+from textclf.models.llm.options import LlmModel
 from textclf.models.options import (
     UNWEIGHED,
     Balance,
@@ -71,6 +75,10 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
                 from textclf.training.balanced_fit import check_balance
 
                 check_balance(make_parts(model)[1], model.balance)
+            case LlmModel():
+                from textclf.training.prompting import check_llm
+
+                check_llm(model)
             case _:
                 raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
 
@@ -84,6 +92,8 @@ def draws_seed(model: ModelOptions) -> bool:
             return draws_from_seed(model)
         case EmbeddingsModel() | StaticEmbeddingsModel() if not isinstance(model, SetfitModel):
             return model.imbalance is Imbalance.oversample
+        case LlmModel():
+            return model.shots > 0
         case _:
             return True
 
@@ -126,6 +136,11 @@ def fit(
                 from textclf.training.embedding_head import fit_static
 
             return fit_static(model, data, trainer, context)
+        case LlmModel():
+            with importing():
+                from textclf.training.prompting import fit_llm
+
+            return fit_llm(model, data, context)
         case _:
             raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
 

@@ -40,6 +40,8 @@ class RunContext:
     """Train to the end of this epoch and keep its weights, without a look at validation; none chooses on validation."""
     fenced: Callable[[], AbstractContextManager[None]] = nullcontext
     """Makes the context in which a checkpoint is written; raises where the run is another worker's by now."""
+    currency: str = "USD"
+    """The currency of prices that options give."""
     is_fold: bool = False
     """Whether it is one fit of many in a cross-validation, of which a person is told a line each."""
 
