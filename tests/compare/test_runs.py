@@ -76,7 +76,7 @@ def damage(run, what):
         ("lost rows", "59 rows where 60 were tested"),
         ("foreign class", "classes that the record does not name"),
         ("changed predictions", "was changed after the run"),
-        ("lacks a column", "does not fit its record"),
+        ("lacks a column", "does not fit its record: it has no column probability_negative."),
     ],
 )
 def test_what_is_damaged_is_named_and_the_rest_compared(run, what, said):

@@ -19,17 +19,17 @@ from tests.tiny_checkpoints import make_checkpoint
 from tests.training.checkpoints.resuming import FAST, cut_off, differences, fit, tiny
 from textclf import load_classifier
 from textclf.data.dataset import label_sets_of
-from textclf.errors import ArtifactError, DataError
+from textclf.errors import ArtifactError, ConfigError, DataError
 from textclf.evaluation.label_sets.set_predictions import set_predictions
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.experiment import run_experiment
-from textclf.models.options import Balance, Imbalance, LongText, TransformerModel
+from textclf.models.options import Balance, ClassicalModel, Imbalance, LongText, TransformerModel
 from textclf.models.saved import DESCRIPTION
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.tracking.record import find_records
 from textclf.training.fit import train
 from textclf.training.imbalance import MOST_POSITIVE_WEIGHT, positive_weights
-from textclf.training.loss import SetLoss, make_loss
+from textclf.training.loss import MARGIN, SetLoss, check_loss, make_loss
 from textclf.training.options import HFTrainer, Precision, TorchTrainer
 from textclf.training.result import EpochResult, RunContext
 from textclf.training.stability import StabilityMonitor, check_labels
@@ -65,9 +65,31 @@ def test_smoothing_and_focus_by_hand():
     torch.testing.assert_close(SetLoss(0.1)(LOGITS[:2], LABELS[:2]), expected.mean(dim=1).sum())
 
 
-def test_a_focal_loss_of_sure_labels_has_a_gradient():
-    logits = torch.tensor([[200.0, -200.0]], requires_grad=True)
-    SetLoss(focal_gamma=0.5)(logits, torch.tensor([[1.0, 0.0]])).backward()
+def test_an_asymmetric_loss_by_hand():
+    p = LOGITS[:2].sigmoid()
+    shifted = (p - MARGIN).clamp(min=0)
+    expected = torch.where(LABELS[:2] == 1, -p.log(), -(shifted**4) * (1 - shifted).log())
+    found = SetLoss(focal_gamma=4.0, asymmetric=True)(LOGITS[:2], LABELS[:2])
+    torch.testing.assert_close(found, expected.mean(dim=1).sum())
+    sure = torch.full((1, 3), -4.0)  # a probability of 0.018 is below the margin
+    assert SetLoss(focal_gamma=4.0, asymmetric=True)(sure, torch.zeros(1, 3)) == 0
+    made = make_loss(Balance(Imbalance.asymmetric, 4.0), 0.0, LABELS.bool().numpy(), 3, torch.device("cpu"))
+    assert made == SetLoss(focal_gamma=4.0, asymmetric=True)
+
+
+def test_an_asymmetric_loss_needs_sets_and_weights_that_are_trained():
+    check_loss(Balance(Imbalance.asymmetric), has_sets=True)
+    check_loss(Balance(Imbalance.focal), has_sets=False)
+    with pytest.raises(ConfigError, match="each text here has one class. Use model.imbalance=focal"):
+        check_loss(Balance(Imbalance.asymmetric), has_sets=False)
+    with pytest.raises(ConfigError, match="imbalance=asymmetric is a loss for fine-tuning a transformer"):
+        ClassicalModel(name="nb", imbalance=Imbalance.asymmetric)
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_a_focal_loss_of_sure_labels_has_a_gradient(asymmetric):
+    logits = torch.tensor([[200.0, -200.0], [-200.0, 200.0]], requires_grad=True)
+    SetLoss(focal_gamma=0.5, asymmetric=asymmetric)(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]])).backward()
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyarrow import ArrowException
 
 from textclf.data.options import LANGUAGE_COLUMN
-from textclf.errors import ArtifactError
+from textclf.errors import ArtifactError, first_line
 from textclf.evaluation.collapse import ENOUGH
 from textclf.evaluation.metric_names import direction
 from textclf.models.prediction import TINY
@@ -203,7 +203,10 @@ def read_run(folder: Path) -> FinishedRun:
         answers = ["labels" if has_sets else "label", "prediction"]
         columns = [*answers, *(f"probability_{name}" for name in names)]
         repeats = int(record.folds["repeats"]) if record.folds else 1
-        spoken = [LANGUAGE_COLUMN] * (LANGUAGE_COLUMN in parquet.read_schema(path).names)
+        written = parquet.read_schema(path).names
+        if absent := [column for column in columns if column not in written]:
+            raise ValueError(f"it has no column {' or '.join(absent[:3])}")
+        spoken = [LANGUAGE_COLUMN] * (LANGUAGE_COLUMN in written)
         table = parquet.read_table(path, columns=[*columns, *spoken, *(FOLD_COLUMNS if record.folds else ())])
         read = _sets if has_sets else _classes
         labels, predicted = (read(table[column], names) for column in answers)
@@ -214,7 +217,7 @@ def read_run(folder: Path) -> FinishedRun:
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder} has a record but no {PREDICTIONS_FILE}, so it cannot be compared.") from error
     except (ArrowException, OSError, KeyError, ValueError, TypeError) as error:
-        raise ArtifactError(f"{path} is damaged or does not fit its record: {error}") from error
+        raise ArtifactError(f"{path} is damaged or does not fit its record: {first_line(error)}") from error
     unknown = not has_sets and int((predicted < 0).sum()) != table["prediction"].null_count
     if len(labels) != counted * repeats or labels.min(initial=0) < 0 or unknown or not counted:
         raise ArtifactError(

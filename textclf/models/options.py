@@ -27,6 +27,7 @@ class Imbalance(Enum):
     class_weights = "class_weights"
     oversample = "oversample"
     focal = "focal"
+    asymmetric = "asymmetric"
 
 
 class LabelThresholds(Enum):
@@ -68,10 +69,12 @@ class ModelOptions:
     tokenizers do their own."""
     imbalance: Imbalance = Imbalance.none
     """For rare classes: class_weights weighs examples in inverse proportion to their class's share; oversample shows
-    each class equally often; focal weighs examples that are still hard (Lin et al. 2017). All of them shift the
-    probabilities away from the classes' true shares."""
+    each class equally often; focal weighs examples that are still hard (Lin et al. 2017); asymmetric, for fine-tuning
+    on sets of labels, does so only for the labels that a text lacks, and forgets those that are clearly absent
+    (Ridnik et al. 2021). All of them shift the probabilities away from the classes' true shares."""
     focal_gamma: float = 2.0
-    """Exponent of imbalance=focal: an example weighs (1 - probability of its class) to this power."""
+    """Exponent of imbalance=focal: an example weighs (1 - probability of its class) to this power; of
+    imbalance=asymmetric: a label that a text lacks weighs its probability to this power."""
     calibration: CalibrationMethod = CalibrationMethod.none
     """temperature divides the logits by a number fitted on validation (Guo et al. 2017): labels stay, probabilities
     come nearer to the shares that are right."""
@@ -93,6 +96,11 @@ class ModelOptions:
                 f"text_cleaning must name each step once, got {[step.value for step in self.text_cleaning]}.",
             ),
             (self.focal_gamma > 0, f"focal_gamma must be above 0, got {self.focal_gamma}."),
+            (
+                self.imbalance is not Imbalance.asymmetric or isinstance(self, TransformerModel),
+                "imbalance=asymmetric is a loss for fine-tuning a transformer, which this model does not do; use "
+                "imbalance=class_weights, or a model such as model=minilm.",
+            ),
         )
 
     @property

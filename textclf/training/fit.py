@@ -176,12 +176,14 @@ def _fine_tune(
     """Load the checkpoint and train it; where that is allowed, on the CPU if a GPU's memory is too small."""
     with importing():
         from textclf.models.transformer.loading import load_checkpoint
+        from textclf.training.loss import check_loss
 
     def load() -> TransformerClassifier:
         classifier = load_checkpoint(model, data.label_names, seed=context.seed, sets=data.has_sets)
         classifier.has_pairs, classifier.columns = data.has_pairs, data.columns
         return classifier
 
+    check_loss(model.balance, data.has_sets)
     classifier = load()
     if context.checkpoints is not None and context.is_main:
         weights = list(classifier.model.parameters())

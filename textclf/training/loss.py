@@ -9,10 +9,15 @@ from dataclasses import dataclass
 
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
+from textclf.errors import ConfigError
 from textclf.models.options import Balance, Imbalance
 from textclf.training.imbalance import class_weights, positive_weights
+
+MARGIN = 0.05
+"""What the asymmetric loss takes off the probability of a label that an example lacks, as its paper sets it: below it
+such a label costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,9 @@ class SetLoss:
     """What an example that has a label weighs in the loss of that label, float32 (num_labels,); none for 1 each."""
     focal_gamma: float | None = None
     """Exponent of the focal loss, which Lin et al. 2017 define for sigmoids; none for plain cross-entropy."""
+    asymmetric: bool = False
+    """Whether only labels that an example lacks are weighed by `focal_gamma`, after `MARGIN` is taken off their
+    probabilities: the asymmetric loss of Ridnik et al. 2021, with exponent 0 for the labels that it has."""
 
     def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the sum over examples, a scalar.
@@ -71,6 +79,8 @@ class SetLoss:
         """
         logits = logits.float()
         targets = labels * (1 - self.label_smoothing) + self.label_smoothing / 2 if self.label_smoothing else labels
+        if self.asymmetric:
+            return self._asymmetric(logits, targets).mean(dim=1).sum()
         losses = binary_cross_entropy_with_logits(
             logits, targets, reduction="none", pos_weight=self.positive_weights
         )  # (n, num_labels)
@@ -79,6 +89,16 @@ class SetLoss:
             missed = labels * (1 - given) + (1 - labels) * given
             losses = losses * missed.clamp(min=1e-6) ** self.focal_gamma
         return losses.mean(dim=1).sum()
+
+    def _asymmetric(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the asymmetric loss of each example and label, (n, num_labels).
+
+        The probability that a label is absent is taken as p + MARGIN, and at most 1, where the loss and its gradient
+        are nothing.
+        """
+        absent = (logits.neg().sigmoid() + MARGIN).clamp(max=1.0)
+        of_absent = -absent.log() * (1 - absent).clamp(min=1e-6) ** (self.focal_gamma or 0.0)
+        return -targets * logsigmoid(logits) + (1 - targets) * of_absent
 
 
 def make_loss(
@@ -102,5 +122,20 @@ def make_loss(
     if balance.imbalance is Imbalance.class_weights:
         found = positive_weights(labels) if has_sets else class_weights(labels, num_labels)
         weights = torch.tensor(found, dtype=torch.float32, device=device)
+    if balance.imbalance is Imbalance.asymmetric:
+        return SetLoss(label_smoothing, None, balance.focal_gamma, asymmetric=True)
     gamma = balance.focal_gamma if balance.imbalance is Imbalance.focal else None
     return (SetLoss if has_sets else Loss)(label_smoothing, weights, gamma)
+
+
+def check_loss(balance: Balance, has_sets: bool) -> None:
+    """Refuse a loss that the labels do not allow.
+
+    Raises:
+        ConfigError: If it is one of sets of labels, and each text has one class.
+    """
+    if balance.imbalance is Imbalance.asymmetric and not has_sets:
+        raise ConfigError(
+            "model.imbalance=asymmetric weighs the labels that a text lacks, so it is for sets of labels; each text "
+            "here has one class. Use model.imbalance=focal or class_weights."
+        )
