@@ -46,6 +46,8 @@ EXPECTED = {
         "potion_embeddings",
         "static_minilm",
         "setfit",
+        "minilm_zero_shot",
+        "zero_shot",
         "majority",
         "naive_bayes",
         "nb_svm",
@@ -92,6 +94,8 @@ CHECKPOINTS = {
     "bge_embeddings": "BAAI/bge-base-en-v1.5",
     "multilingual_e5_embeddings": "intfloat/multilingual-e5-base",
     "setfit": "sentence-transformers/all-MiniLM-L6-v2",
+    "minilm_zero_shot": "sentence-transformers/all-MiniLM-L6-v2",
+    "zero_shot": "cross-encoder/nli-MiniLM2-L6-H768",
 }
 PATHS = {
     "imdb": ("stanfordnlp/imdb", None),

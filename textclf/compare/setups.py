@@ -65,8 +65,9 @@ class Setup:
 
     @property
     def train_examples(self) -> int:
-        """Number of examples it was trained on."""
-        return int(self.runs[0].record.data["examples"]["train"])
+        """Number of labelled examples it was trained on; 0 of a zero-shot classifier."""
+        record = self.runs[0].record
+        return int(record.data["examples"]["train"]) if record.fit.get("reads_labels", True) else 0
 
     @property
     def chosen_run(self) -> FinishedRun:

@@ -24,9 +24,11 @@ from textclf.models.llm.options import LlmModel
 from textclf.models.options import (
     ClassicalModel,
     EmbeddingsModel,
+    LabelEmbeddingsModel,
     SetfitModel,
     StaticEmbeddingsModel,
     TransformerModel,
+    ZeroShotModel,
 )
 from textclf.tracking.options import MlflowTracker, NullTracker
 from textclf.training.options import HFTrainer, TorchTrainer
@@ -38,6 +40,8 @@ SCHEMAS: dict[tuple[str, str], type] = {
     ("model", "embeddings"): EmbeddingsModel,
     ("model", "static_embeddings"): StaticEmbeddingsModel,
     ("model", "setfit_options"): SetfitModel,
+    ("model", "label_embeddings"): LabelEmbeddingsModel,
+    ("model", "zero_shot_options"): ZeroShotModel,
     ("model", "classical"): ClassicalModel,
     ("model", "llm_options"): LlmModel,
     ("trainer", "torch_options"): TorchTrainer,

@@ -27,10 +27,11 @@ from textclf.models.llm.questions import CUT_OFF
 from textclf.models.options import (
     CalibrationMethod,
     ClassicalModel,
-    EmbeddingsModel,
     Imbalance,
     LabelThresholds,
+    SentenceEncoderModel,
     StaticEmbeddingsModel,
+    ZeroShotModel,
 )
 from textclf.models.prediction import tempered_each
 from textclf.training.fit import fit as fit_model
@@ -86,7 +87,7 @@ def fit_and_tell(
     """
     if not tell:
         pass
-    elif isinstance(experiment.model, EmbeddingsModel):
+    elif isinstance(experiment.model, (SentenceEncoderModel, ZeroShotModel)):
         log.info("of the trainer's options only device and precision apply to %s", experiment.model.name)
     elif isinstance(experiment.model, StaticEmbeddingsModel) and experiment.model.distil:
         log.info("of the trainer's options only the device applies to %s", experiment.model.name)

@@ -226,6 +226,8 @@ def _chosen(record: RunRecord) -> str:
     if record.fit.get("device") == SERVER:
         shots = record.config.get("model", {}).get("shots")
         trained = f"asked with {shots} examples of each class" if shots else "asked without any example"
+    elif not record.fit.get("reads_labels", True):
+        trained = "zero-shot, from what the labels mean in words, and tested"
     model = f"{record.model} ({checkpoint})" if checkpoint else record.model
     return f"{model}, {trained} on {record.dataset}. Choices are made by {record.objective}."
 
@@ -272,6 +274,8 @@ def course_words(record: RunRecord) -> str:
     fit, costs = record.fit, record.costs
     if fit["device"] == SERVER:
         return "Nothing was trained: a model was asked for the class of each text, with the prompt among the options."
+    if not fit.get("reads_labels", True):
+        return _zero_shot_words(record)
     said = f"{costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}."
     if fit["epochs"]:
         epochs = len(fit["epochs"])
@@ -282,6 +286,26 @@ def course_words(record: RunRecord) -> str:
     else:
         said += " It is not trained in epochs, so there is no curve."
     return said
+
+
+def _zero_shot_words(record: RunRecord) -> str:
+    """Return which labels a classifier without training has seen, in sentences."""
+    model, count = record.config["model"], record.data["examples"]["validation"]
+    chosen = [
+        what
+        for what, is_chosen in (
+            ("the temperature", model["calibration"] != "none"),
+            ("the thresholds", record.data.get("sets", False) and model["label_thresholds"] != "half"),
+        )
+        if is_chosen
+    ]
+    said = (
+        f"Nothing was trained: 0 labelled examples used. On {record.fit['device']} in {record.fit['precision']}, each "
+        f"text is held against what the labels mean in words."
+    )
+    if chosen:
+        return f"{said} Only {' and '.join(chosen)} were chosen by the labels of the {count:,} validation examples."
+    return f"{said} The labels of the {count:,} validation examples served to score it alone."
 
 
 def _option_blocks(record: RunRecord) -> list[Block]:

@@ -265,6 +265,8 @@ def describe_classifier(evidence: Evidence) -> str:
         how = {"sentence": "reads the embeddings of", "static": "averages word vectors of"}.get(
             description.options.get("kind", ""), "was fine-tuned from"
         )
+        if description.family == "zero_shot":
+            how = "holds each text against a hypothesis on each label, by"
         text += f" It {how} {checkpoint} ({revision}{where})."
         if evidence.other_hub and not where:
             text += (
@@ -276,6 +278,9 @@ def describe_classifier(evidence: Evidence) -> str:
         text += f" It is a pipeline of scikit-learn: {' and '.join(parts)}."
     if description.family == "onnx":
         text += " It was exported to ONNX, and runs without the library that trained it."
+    if not record.fit.get("reads_labels", True):
+        text += " It is zero-shot: no labelled example was used to make it, only what the labels mean in words."
+        return f"{text} It was made with textclf {record.environment.get('textclf', '')}."
     return f"{text} It was trained with textclf {record.environment.get('textclf', '')}."
 
 

@@ -158,6 +158,11 @@ def _write_graph(classifier: Classifier, family: str, options: ExportOptions, fo
         from textclf.export.onnx import write_pipeline
 
         write_pipeline(classifier, folder)  # type: ignore[arg-type]
+    elif family == "zero_shot":
+        raise ArtifactError(
+            "A zero-shot classifier reads each text with every label, which is no single ONNX graph. Keep the run's "
+            "own classifier/, which predicts wherever textclf is installed, or use --to space."
+        )
     elif family == "classical":
         raise ArtifactError(
             "A classical pipeline gains nothing from 8-bit weights, since most of its work is on words; use --to onnx."

@@ -22,6 +22,7 @@ FAMILIES = {
     ),
     "transformer": ("textclf.models.transformer.classifier",),
     "embeddings": ("textclf.models.embeddings.embeddings_classifier",),
+    "zero_shot": ("textclf.models.transformer.zero_shot", "textclf.models.transformer.classifier"),
     "onnx": ("textclf.models.onnx_folder",),
 }
 """What the classifiers of each family are read by; saved pipelines name their own classes too."""
@@ -30,7 +31,7 @@ ENCODERS = {
     "static": "textclf.models.embeddings.static_encoder",
 }
 """What each kind of encoder of the family `embeddings` is read by."""
-ALSO = {"transformer": ("tokenizers", "safetensors"), "embeddings": ("tokenizers", "safetensors")}
+ALSO = dict.fromkeys(("transformer", "embeddings", "zero_shot"), ("tokenizers", "safetensors"))
 """Libraries that read a family's files without being imported by textclf."""
 CLEANING = "textclf.models.cleaning"
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub", "yaml": "pyyaml"}

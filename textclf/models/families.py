@@ -13,7 +13,7 @@ from textclf.system.imports import importing
 if TYPE_CHECKING:
     from textclf.models.base import Classifier  # with numpy, which the command line can do without
 
-FAMILIES = ("transformer", "classical", "embeddings", "onnx", "llm")
+FAMILIES = ("transformer", "classical", "embeddings", "zero_shot", "onnx", "llm")
 TRIED = ("a text", "a text that is longer than the other, which is padded to its length")
 """What a classifier is asked about when it was read."""
 ROUNDING = 1e-2
@@ -57,6 +57,11 @@ def _of_family(family: str, directory: Path) -> Classifier:
             from textclf.models.embeddings.embeddings_classifier import load_embeddings
 
         return load_embeddings(directory)
+    if family == "zero_shot":
+        with importing():
+            from textclf.models.transformer.zero_shot import load_zero_shot
+
+        return load_zero_shot(directory)
     if family == "onnx":
         with importing():
             from textclf.models.onnx_folder import load_onnx

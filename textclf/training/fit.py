@@ -1,4 +1,4 @@
-"""Fit a model: a transformer by one of the two engines, a pipeline or a head on embeddings by scikit-learn.
+"""Fit a model: by an engine (transformers), scikit-learn (pipelines, heads on embeddings), or words (zero-shot).
 
 A language model is not fitted, but given its prompt.
 """
@@ -17,10 +17,13 @@ from textclf.models.options import (
     ClassicalModel,
     EmbeddingsModel,
     Imbalance,
+    LabelEmbeddingsModel,
     ModelOptions,
+    SentenceEncoderModel,
     SetfitModel,
     StaticEmbeddingsModel,
     TransformerModel,
+    ZeroShotModel,
 )
 from textclf.system.disk import check_disk
 from textclf.system.imports import importing
@@ -54,7 +57,14 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
                 if trainer.layer_decay is not None:
                     check_layer_decay(checkpoint.config.model_type, checkpoint.num_layers)
                 choose_precision(trainer, choose_device(trainer))
-            case EmbeddingsModel():
+            case ZeroShotModel():
+                from textclf.models.transformer.loading import open_checkpoint
+                from textclf.models.transformer.zero_shot import check_is_nli
+                from textclf.training.optim import choose_device, choose_precision
+
+                check_is_nli(open_checkpoint(model.transformer).config, model.checkpoint)
+                choose_precision(trainer, choose_device(trainer))
+            case SentenceEncoderModel():
                 from textclf.models.embeddings.sentence_encoder import open_encoder
                 from textclf.training.optim import choose_device, choose_precision
 
@@ -94,6 +104,8 @@ def draws_seed(model: ModelOptions) -> bool:
             return model.imbalance is Imbalance.oversample
         case LlmModel():
             return model.shots > 0
+        case ZeroShotModel() | LabelEmbeddingsModel():
+            return False
         case _:
             return True
 
@@ -104,7 +116,8 @@ def fit(
     """Fit to `data.train`, select on `data.validation`, and leave `data.test` alone.
 
     Args:
-        model: A transformer is fine-tuned by the trainer; a classical model is fitted without it.
+        model: A transformer is fine-tuned by the trainer; a classical model is fitted without it, and a zero-shot one
+            is not fitted to any label.
         data: The data.
         trainer: How a transformer is trained.
         context: The run that this is part of.
@@ -131,6 +144,16 @@ def fit(
                 from textclf.training.embedding_head import fit_embeddings
 
             return fit_embeddings(model, data, trainer, context)
+        case LabelEmbeddingsModel():
+            with importing():
+                from textclf.training.zero_shot import fit_label_embeddings
+
+            return fit_label_embeddings(model, data, trainer, context)
+        case ZeroShotModel():
+            with importing():
+                from textclf.training.zero_shot import fit_zero_shot
+
+            return fit_zero_shot(model, data, trainer, context)
         case StaticEmbeddingsModel():
             with importing():
                 from textclf.training.embedding_head import fit_static

@@ -105,6 +105,8 @@ class FitResult:
     """Examples in one forward pass that fitted in memory, where those of the options did not; none otherwise."""
     draws_seed: bool = True
     """Whether anything was drawn from the run's seed; if not, every other seed gives the same classifier."""
+    reads_labels: bool = True
+    """Whether labels of train were read; a zero-shot classifier is made from what labels mean in words."""
     warnings: tuple[str, ...] = ()
     """What went wrong or was changed on the way, each in a sentence."""
 

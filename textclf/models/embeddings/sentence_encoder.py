@@ -23,7 +23,7 @@ from transformers.utils import cached_file
 from textclf.errors import ArtifactError, ConfigError, TextclfError, did_you_mean, first_line, listed
 from textclf.models.embeddings.pooling import Projection, Recipe, SentenceModule, read_recipe, settled
 from textclf.models.embeddings.vector_cache import VECTORS
-from textclf.models.options import LEAST_TOKENS, MOST_TOKENS, EmbeddingsModel, Pooling
+from textclf.models.options import LEAST_TOKENS, MOST_TOKENS, Pooling, SentenceEncoderModel
 from textclf.models.saved import Fields
 from textclf.models.transformer.classifier import WINDOW, FittingBatches
 from textclf.models.transformer.containment import check_config, check_folder, check_tokenizer, check_tokenizer_files
@@ -189,7 +189,7 @@ class _Opened:
     positions_from_padding: bool
 
 
-def open_encoder(options: EmbeddingsModel) -> _Opened:
+def open_encoder(options: SentenceEncoderModel) -> _Opened:
     """Find a sentence encoder, read what is small of it, and hold the options against it.
 
     Raises:
@@ -226,7 +226,7 @@ def open_encoder(options: EmbeddingsModel) -> _Opened:
     return _Opened(source, config, recipe, Lengths(length), prefix, counts_from_padding(model))
 
 
-def _prefix(options: EmbeddingsModel, recipe: Recipe) -> str:
+def _prefix(options: SentenceEncoderModel, recipe: Recipe) -> str:
     """Return what is put before each text."""
     if options.prefix:
         return options.prefix
@@ -255,7 +255,7 @@ def _find(source: str, revision: str | None, name: str) -> Path | None:
     return None if found is None else Path(found)
 
 
-def load_encoder(options: EmbeddingsModel, device: torch.device, precision: str) -> SentenceEncoder:
+def load_encoder(options: SentenceEncoderModel, device: torch.device, precision: str) -> SentenceEncoder:
     """Load a sentence encoder.
 
     Args:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,13 @@ class TransformerClassifier(Classifier):
             self._in_bf16 = in_bf16(self.model)
         return self._in_bf16, contextlib.nullcontext()
 
+    @property
+    def prediction_arithmetic(self) -> str:
+        """The arithmetic of predictions on this machine: float32 on a CPU without units for bfloat16."""
+        if self.device.type == "cpu" and not (self.autocast is torch.bfloat16 and cpu_is_fast_at_bf16()):
+            return "fp32"
+        return next(name for name, dtype in AUTOCAST.items() if dtype is self.autocast)
+
     def settle(self) -> bool:
         """End training: merge adapters into the weights, of which none is frozen any more.
 
@@ -203,6 +211,20 @@ class TransformerClassifier(Classifier):
 
     def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
         """Return each class's probability for each cleaned text: float32 (n, num_labels)."""
+        activation = torch.sigmoid if self.has_sets else partial(torch.softmax, dim=-1)
+        return self._forward(texts, text_pairs, activation)
+
+    def logits(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:
+        """Return each class's logit for each cleaned text: float32 (n, num_labels)."""
+        return self._forward(texts, text_pairs, lambda logits: logits)
+
+    def _forward(
+        self,
+        texts: Sequence[str],
+        text_pairs: Sequence[str] | None,
+        activation: Callable[[torch.Tensor], torch.Tensor],
+    ) -> NDArray[np.float32]:
+        """Return what becomes of the logits of each cleaned text, those of similar length read together."""
         out = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
         if self.model.training:  # asked first, since going over visits every module
             self.set_training(False)
@@ -217,8 +239,7 @@ class TransformerClassifier(Classifier):
                 counts = batch.pop(WINDOWS, None)
                 with torch.inference_mode(), arithmetic:
                     logits = pool_windows(model(**batch).logits, counts)  # (batch, num_labels)
-                logits = logits.float()
-                return (logits.sigmoid() if self.has_sets else logits.softmax(dim=-1)).cpu().numpy()
+                return activation(logits.float()).cpu().numpy()
 
             for rows, found in self.fitting.in_batches(probabilities, tokens.lengths, self.pad_length, self.device):
                 out[start + rows] = found
@@ -226,34 +247,40 @@ class TransformerClassifier(Classifier):
 
     def save(self, directory: Path) -> None:
         """Write weights (safetensors), tokenizer and description."""
+        of_tokenizer = self.save_weights(directory)
+        write_description(directory, FAMILY, self, self.described())
+        list_files(directory, of_tokenizer)
+
+    def save_weights(self, directory: Path) -> list[str]:
+        """Write weights and tokenizer, and return the names of the tokenizer's files."""
         self.model.save_pretrained(directory)
-        of_tokenizer = self.tokenizer.save_pretrained(directory)
-        precision = next(name for name, dtype in AUTOCAST.items() if dtype is self.autocast)
-        write_description(
-            directory,
-            FAMILY,
-            self,
-            {
-                "max_length": self.lengths.max_length,
-                "truncation": self.lengths.truncation.value,
-                "long_text": self.lengths.long_text.value,
-                "window_overlap": self.lengths.window_overlap,
-                "max_windows": self.lengths.max_windows,
-                "padding": self.padding.value,
-                "precision": precision,
-            },
-        )
-        list_files(directory, [Path(name).name for name in of_tokenizer])
+        return [Path(name).name for name in self.tokenizer.save_pretrained(directory)]
+
+    def described(self) -> dict[str, Any]:
+        """Return what is to be known to read them again."""
+        return {
+            "max_length": self.lengths.max_length,
+            "truncation": self.lengths.truncation.value,
+            "long_text": self.lengths.long_text.value,
+            "window_overlap": self.lengths.window_overlap,
+            "max_windows": self.lengths.max_windows,
+            "padding": self.padding.value,
+            "precision": next(name for name, dtype in AUTOCAST.items() if dtype is self.autocast),
+        }
 
 
-def load_transformer(directory: Path) -> TransformerClassifier:
+def load_transformer(directory: Path, description: Description | None = None) -> TransformerClassifier:
     """Read what `TransformerClassifier.save` wrote.
+
+    Args:
+        directory: The folder of the classifier.
+        description: What describes it, where it is a part of another classifier; none for its own.
 
     Raises:
         ArtifactError: If a file is missing or damaged.
     """
     directory = Path(directory)
-    description = read_description(directory, FAMILY)
+    description = description or read_description(directory, FAMILY)
     given = Fields(description.options, directory / DESCRIPTION)
     lengths = read_lengths(given)
     padding, precision = given.choice("padding", Padding), given.text("precision")

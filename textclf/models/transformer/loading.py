@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Pret
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 
-from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line
+from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line, listed
 from textclf.models.options import Attention, Peft, TransformerModel
 from textclf.models.transformer import transformers_logging  # noqa: F401  (makes transformers quiet)
 from textclf.models.transformer.adapters import add_adapters, check_adapters
@@ -42,13 +42,14 @@ log = logging.getLogger(__name__)
 
 
 def load_checkpoint(
-    options: TransformerModel, label_names: Sequence[str], seed: int, sets: bool = False
+    options: TransformerModel, label_names: Sequence[str] | None, seed: int, sets: bool = False
 ) -> TransformerClassifier:
     """Load a pretrained checkpoint with a new head for these labels.
 
     Args:
         options: Which checkpoint, and how it is used.
-        label_names: Names of the classes, in label order.
+        label_names: Names of the classes, in label order; none for the checkpoint's own, whose head is then kept, since
+            nothing will be trained.
         seed: Seed of the head's initial weights.
         sets: Whether texts have sets of labels instead of one class.
 
@@ -57,7 +58,7 @@ def load_checkpoint(
     options freeze get no gradient, and adapters are in their places, until the classifier's `settle`.
 
     Raises:
-        ArtifactError: If the checkpoint cannot be had.
+        ArtifactError: If the checkpoint cannot be had, or lacks weights that will not be trained.
         ConfigError: If the architecture does not have what the options ask for.
     """
     checkpoint = open_checkpoint(options)
@@ -68,6 +69,8 @@ def load_checkpoint(
         )
     names = label_names_of(config)
     fits = not sets or config.problem_type == MANY_LABELS
+    is_kept = label_names is None
+    label_names = names if label_names is None else label_names
     config.id2label = dict(enumerate(label_names))
     config.label2id = {name: label for label, name in enumerate(label_names)}
     config.problem_type = MANY_LABELS if sets else ONE_LABEL
@@ -104,6 +107,11 @@ def load_checkpoint(
         except Exception as error:  # the loaders raise many kinds, for damaged files their parsers' own
             raise ArtifactError(refusal(options, access, error)) from error
     not_loaded = [*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]
+    if is_kept and not_loaded:
+        raise ArtifactError(
+            f"Checkpoint {options.checkpoint!r} lacks weights of its own classifier ({listed(sorted(not_loaded), 3)}), "
+            f"which would be random, since nothing is trained. Choose another one."
+        )
     match_head(model, weights_of_labels(config), not_loaded, names, label_names, seed, fits)
     if options.keep_layers:
         model = keep_layers(model, options.keep_layers)
