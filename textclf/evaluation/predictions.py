@@ -42,7 +42,7 @@ class Predictions:
     @cached_property
     def answered(self) -> NDArray[np.bool_]:
         """Where the classifier named a class at all, bool (n,); elsewhere its probabilities are NaN."""
-        return ~np.isnan(self.probabilities).any(axis=1)
+        return np.isfinite(self.probabilities).all(axis=1)
 
     @property
     def have_probabilities(self) -> bool:
@@ -86,7 +86,9 @@ def prediction_table(data: TextData, split: str, predictions: Predictions) -> pd
     if LANGUAGE_COLUMN in rows.column_names:
         columns[LANGUAGE_COLUMN] = list(rows[LANGUAGE_COLUMN])
     columns["label"] = names[predictions.labels]
-    columns["prediction"] = np.where(predictions.answered, names[predictions.predicted], None)
+    columns["prediction"] = [
+        name if told else None for name, told in zip(names[predictions.predicted], predictions.answered, strict=True)
+    ]
     for label, name in enumerate(data.label_names):
         own = predictions.probabilities[:, label]
         columns[f"probability_{name}"] = own if predictions.are_given else np.full_like(own, np.nan)

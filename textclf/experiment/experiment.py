@@ -200,7 +200,12 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         tracked.set_tags({NOTE_TAG: run_note(record, test.predictions, run_dir), COSTS_TAG: costs_words(record)})
         tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
         if experiment.tracker.log_model and experiment.save_classifier:
-            tracked.log_model(run_dir)
+            if classifier.billed is None:
+                tracked.log_model(run_dir)
+            else:
+                log.warning(
+                    "tracker.log_model: a language model behind a server is no model to serve, so none is logged"
+                )
     announce(record, found.data, test, analysis, run_dir)
     return record
 

@@ -83,6 +83,7 @@ def fit_llm(model: LlmModel, data: TextData, context: RunContext) -> tuple[LlmCl
         device="a server",
         precision="its own arithmetic",
         draws_seed=shown > 0,
+        reads_labels=shown > 0,
     )
     return classifier, result
 
@@ -233,7 +234,8 @@ def _refuse_dear(classifier: LlmClassifier, data: TextData, model: LlmModel) -> 
     whole = sum(one.price for one in estimates.values())
     told = " and ".join(f"{one.texts:,} texts of {split} {one.price:.2g}" for split, one in estimates.items())
     source = f" ({prices.source})" if prices.source else ""
-    screen.info("estimated to cost, in %s: %s%s", prices.currency, told, source)
+    if whole > 0:
+        screen.info("estimated to cost, in %s: %s%s", prices.currency, told, source)
     if model.max_cost is not None and whole > model.max_cost:
         raise ResourceError(
             f"model.max_cost={model.max_cost:g} {prices.currency} will not do: {told}, as estimated from their lengths "

@@ -25,11 +25,11 @@ from textclf.models.llm.money import Account, Budget, Prices
 from textclf.models.llm.options import VARIABLE, AnswerWith, Prompt
 from textclf.models.llm.questions import Example, Questions
 from textclf.models.llm.token_probabilities import Divided, divided
-from textclf.models.saved import DESCRIPTION, Fields, read_description, write_description
+from textclf.models.saved import ASKED, DESCRIPTION, Fields, read_description, write_description
 
 log = logging.getLogger(__name__)
 
-FAMILY = "llm"
+FAMILY = ASKED
 TRUSTED = "OPENAI_BASE_URL"
 """The environment variable that names the server to which a saved classifier may speak."""
 MOST_LISTED = 20
@@ -280,8 +280,8 @@ def _settings(given: Fields) -> Settings:
 
 def _prices(given: Fields) -> Prices:
     """Return checked prices."""
-    amounts = (given.number(name, 0, MOST) for name in ("input", "output", "cached"))
-    return Prices(*amounts, given.text("currency"), str(given.content.get("source", "")))
+    tokens_in, tokens_out, cached = (given.number(name, 0, MOST) for name in ("input", "output", "cached"))
+    return Prices(tokens_in, tokens_out, cached, given.text("currency"), str(given.content.get("source", "")))
 
 
 def _example(plain: Mapping[str, Any], num_labels: int) -> Example:
