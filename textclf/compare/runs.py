@@ -89,7 +89,7 @@ class FinishedRun:
         if self.is_idle:
             return False
         warned = any(str(warning).startswith("collapse:") for warning in self.record.fit.get("warnings", ()))
-        one_answer = bool((self.predicted == self.predicted[:1]).all())
+        one_answer = bool((self.predicted == self.predicted[:1]).all()) and bool((self.predicted >= 0).any())
         return warned or (one_answer and int((~self.right).sum()) >= ENOUGH)
 
     @cached_property

@@ -359,6 +359,6 @@ def _nothing_known(model: LlmModel, refused: dict[str, str]) -> TextclfError:
         ways.append("look at the fields of model.extra_body")
     words = "; ".join(ways) or "look at model.base_url and model.checkpoint"
     return ConfigError(
-        f"{model.base_url} does not answer {model.checkpoint} as asked ({said}). {words[:1].upper()}{words[1:]}. "
+        f"{model.base_url} does not answer {model.checkpoint} as asked ({said}). What may help: {words}. "
         f"Nothing else was asked."
     )

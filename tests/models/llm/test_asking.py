@@ -159,9 +159,8 @@ def test_the_other_requests_end_when_one_is_refused_and_what_came_is_kept():
 
 
 def test_a_field_that_the_server_does_not_know_is_told_apart():
-    with answering(knows_schema=False) as server:
-        with pytest.raises(UnknownFieldError, match="not supported"):
-            asker(server).first(body(response_format={"type": "json_schema"}))
+    with answering(knows_schema=False) as server, pytest.raises(UnknownFieldError, match="not supported"):
+        asker(server).first(body(response_format={"type": "json_schema"}))
 
 
 def test_the_budget_is_never_passed_and_a_higher_one_goes_on(monkeypatch):
