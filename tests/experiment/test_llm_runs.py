@@ -257,3 +257,64 @@ def test_an_hour_of_the_machine_has_a_price(reviews, tmp_path):
     assert "EUR" in (tmp_path / "run" / "report.md").read_text()
     plain = run_experiment(Experiment(reviews, model), tmp_path / "plain")
     assert not {"price_per_1000_texts", "price_of_training", "paid"} & set(plain.costs)
+
+
+def test_a_file_is_predicted_with_what_is_not_known_left_empty(reviews, tmp_path):
+    from textclf.predict.inputs import TextColumns
+    from textclf.predict.predict_file import Ends, predict_file, scores_said
+
+    with answering(answer=lambda text: "who knows" if "odd" in text else mood(text), knows_logprobs=False) as server:
+        run(server, reviews, tmp_path / "run")
+        rows = [{"text": "a lovely film", "label": "positive"}, {"text": "an odd film", "label": "negative"}]
+        file = write_jsonl(tmp_path / "in.jsonl", rows)
+        ends = Ends(str(file), str(tmp_path / "out.jsonl"))
+        done = predict_file(str(tmp_path / "run"), ends, TextColumns(), PredictOptions(keep_bad_rows=True))
+    first, second = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert (first["predicted_label"], first["score"], first["probability_positive"]) == ("positive", None, None)
+    assert second["predicted_label"] is None
+    assert "names no label" in second["error"]
+    assert "accuracy 0.5000" in " ".join(scores_said(done))
+    assert "names no class, which counts as wrong" in " ".join(scores_said(done))
+
+
+@pytest.mark.parametrize("kind", ["onnx", "hub", "space", "safetensors"])
+def test_it_is_carried_nowhere(kind, reviews, tmp_path):
+    from textclf.export.export_run import ExportOptions, export
+    from textclf.tracking.find_runs import resolve_run
+
+    with answering(answer=mood) as server:
+        run(server, reviews, tmp_path / "run")
+    with pytest.raises(ArtifactError, match=r"language model behind a server.*textclf.predict"):
+        export(resolve_run(str(tmp_path / "run")), ExportOptions(to=kind, output=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_app_asks_for_the_text_alone(reviews, tmp_path):
+    from textclf.app.classifiers import load
+
+    with answering(answer=mood) as server:
+        run(server, reviews, tmp_path / "run")
+        loaded = load(tmp_path / "run" / "classifier")
+        before = len(server.sent)
+        assert loaded.predict("a superb chair").label == "positive"
+        assert loaded.weigh("a superb chair", None, "positive", 20) is None
+        assert len(server.sent) == before + 1
+
+
+def test_prices_in_one_currency_are_compared_and_in_two_are_not(reviews, tmp_path):
+    from textclf.compare.compare_runs import compare
+
+    model = ClassicalModel(name="nb", classifier={"_target_": "sklearn.naive_bayes.MultinomialNB"})
+    with answering(answer=mood) as server:
+        run(server, reviews, tmp_path / "runs" / "llm", price_input=1.0, price_output=1.0)
+    run_experiment(Experiment(reviews, model, price_per_hour=1.0), tmp_path / "runs" / "nb")
+    compare([tmp_path / "runs"], output=tmp_path / "same")
+    said = (tmp_path / "same" / "report.md").read_text()
+    assert "1,000 texts, USD" in said
+    assert "figures/score_by_price.png" in said
+    run_experiment(Experiment(reviews, replace(model, name="eu"), price_per_hour=1.0, currency="EUR"),
+                   tmp_path / "runs" / "eu")  # fmt: skip
+    compare([tmp_path / "runs"], output=tmp_path / "mixed")
+    said = (tmp_path / "mixed" / "report.md").read_text()
+    assert "1,000 texts, USD" not in said
+    assert "Prices are in EUR and USD" in said

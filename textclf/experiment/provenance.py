@@ -66,10 +66,11 @@ def costs_of(fit: FitResult, test: Evaluation, peak: Peak) -> dict[str, float]:
     costs = {name: float(count) for name, count in counts.items() if count is not None}
     costs |= {
         "train_seconds": fit.train_seconds,
-        "train_examples_per_second": fit.examples_per_second,
         "test_examples_per_second": test.examples_per_second,
         "peak_memory_bytes": float(peak.memory_bytes),
     }
+    if fit.train_examples:  # none were seen without training
+        costs["train_examples_per_second"] = fit.examples_per_second
     costs |= test.costs
     if peak.gpu_memory_bytes is not None:
         costs["peak_gpu_memory_bytes"] = float(peak.gpu_memory_bytes)

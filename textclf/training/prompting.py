@@ -266,9 +266,10 @@ def agreed(
             refused[_called(form)] = fault
             break
         if refused and not form.settings.schema and forms[0].settings.schema:
+            why = [said for name, said in refused.items() if name.startswith("schema (")]
             log.warning(
                 "%s does not hold answers to a JSON schema (%s), so they are read as text; an answer that is no class "
-                "counts as wrong", model.base_url, next(iter(refused.values())),
+                "counts as wrong", model.base_url, (why or list(refused.values()))[-1],
             )  # fmt: skip
         _refuse_cut(form, reply, model)
         form._asker = classifier._asker
@@ -357,7 +358,7 @@ def _nothing_known(model: LlmModel, refused: dict[str, str]) -> TextclfError:
         ways.append("model.temperature=null leaves the temperature to a server that wants its own")
     if model.extra_body:
         ways.append("look at the fields of model.extra_body")
-    words = "; ".join(ways) or "look at model.base_url and model.checkpoint"
+    words = "; ".join([*ways, "model.checkpoint must be what the server calls the model"])
     return ConfigError(
         f"{model.base_url} does not answer {model.checkpoint} as asked ({said}). What may help: {words}. "
         f"Nothing else was asked."

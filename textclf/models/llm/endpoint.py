@@ -252,9 +252,9 @@ def key_for(base_url: str, variable: str | None) -> str | None:
         if is_this_machine(base_url):
             return None
         raise ConfigError(
-            f"There is no key for {base_url}: the environment variable {variable} is not set. Put the key there "
-            f"(export {variable}=…), name another variable with model.key_variable, or say model.key_variable=null "
-            f"where the server wants none."
+            f"There is no key for {base_url}: the environment variable {variable} is not set. Export it "
+            f"with the key in it, name another variable with model.key_variable, or say model.key_variable=null where "
+            f"the server wants none."
         )
     if any(not " " < char < "\x7f" for char in key):
         raise ConfigError(
