@@ -95,7 +95,9 @@ def test_without_log_probabilities_metrics_of_probabilities_are_absent_and_the_r
     (warning,) = (text for text in record.fit["warnings"] if text.startswith("answers: "))
     assert "'who knows'" in warning
     assert "Each counts as wrong" in warning
-    assert warning in (tmp_path / "run" / "report.md").read_text()
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert warning in report
+    assert "named no class and are in none of these columns" in report
     found = read_run(tmp_path / "run")
     assert (found.predicted == -1).sum() == wrong.sum()
     assert np.isnan(found.log_losses).all()

@@ -72,6 +72,8 @@ class Analysis:
     """Duration of the analysis without the attributions."""
     attribution_seconds: float
     options: AnalysisOptions
+    unnamed: int = 0
+    """Answers that named no class; they count as wrong."""
 
     @property
     def shown_slices(self) -> list[Slice]:
@@ -130,6 +132,7 @@ def analyse(
         seconds=0.0,
         attribution_seconds=0.0,
         options=options,
+        unnamed=int((~test.answered).sum()),
     )
     middle = time.perf_counter()
     weighed: tuple[Attribution, ...] = ()

@@ -56,6 +56,10 @@ def confusion_blocks(
     shown = _drawn(pictures, "confusion_matrix")
     if 0 < len(counts) <= MOST_IN_TABLE:
         shown = [ConfusionTable(analysis.label_names, counts, picture)]
+    if analysis.unnamed:
+        are = "answer named no class and is" if analysis.unnamed == 1 else "answers named no class and are"
+        said = f"{analysis.unnamed:,} {are} in none of these columns; each counts as wrong."
+        shown = [*shown, Paragraph(said)]
     if analysis.pairs and (len(analysis.pairs) > FIRST_PAIRS or counts):
         pairs = [Details("The most confused pairs of classes", tuple(pairs))]
     return [*shown, *pairs]

@@ -24,7 +24,7 @@ from textclf.documents.document import (
     Tiles,
     count_cell,
 )
-from textclf.documents.wording import decimals, in_milliseconds, megabytes, money, parameters, percent
+from textclf.documents.wording import decimals, percent
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.report import (
@@ -38,7 +38,8 @@ from textclf.evaluation.report import (
 )
 from textclf.evaluation.thresholds import Wanted
 from textclf.experiment.decisions import decisions_table
-from textclf.tracking.record import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, RunRecord, currency_of, flat
+from textclf.experiment.run_costs import cost_rows
+from textclf.tracking.record import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, RunRecord, flat
 
 SERVER = "a server"
 """The device of a model that is asked and not trained."""
@@ -143,6 +144,7 @@ def common_blocks(
         _facts(cost_rows(record)),
         Heading(2, "Training"),
         Paragraph(course_words(record)),
+        *_prompt_blocks(record),
         *curves,
         Heading(2, "Data"),
         *_data(record, counts),
@@ -273,7 +275,7 @@ def course_words(record: RunRecord) -> str:
     """Return how training went, in sentences."""
     fit, costs = record.fit, record.costs
     if fit["device"] == SERVER:
-        return "Nothing was trained: a model was asked for the class of each text, with the prompt among the options."
+        return "Nothing was trained: a model was asked for the class of each text, with this prompt."
     if not fit.get("reads_labels", True):
         return _zero_shot_words(record)
     said = f"{costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}."
@@ -306,6 +308,14 @@ def _zero_shot_words(record: RunRecord) -> str:
     if chosen:
         return f"{said} Only {' and '.join(chosen)} were chosen by the labels of the {count:,} validation examples."
     return f"{said} The labels of the {count:,} validation examples served to score it alone."
+
+
+def _prompt_blocks(record: RunRecord) -> list[Block]:
+    """Return the prompt of a language model, folded away; nothing of other models."""
+    prompt = record.config.get("model", {}).get("prompt")
+    if record.fit.get("device") != SERVER or not isinstance(prompt, Mapping):
+        return []
+    return [Details("The prompt", (Code("\n\n".join(f"{name}:\n{words}" for name, words in prompt.items())),))]
 
 
 def _option_blocks(record: RunRecord) -> list[Block]:
@@ -405,47 +415,6 @@ def _fold_blocks(record: RunRecord) -> list[Block]:
             Table((Column("metric"), Column("score", numeric=True)), tuple(scores)),
         ]
     return blocks
-
-
-def cost_rows(record: RunRecord) -> list[tuple[str, str]]:
-    """Return what the classifier costs, as name and figure."""
-    costs = record.costs
-    whole = costs.get("num_parameters")
-    currency = currency_of(record)
-    prices = [
-        (what, money(costs[name], currency))
-        for name, what in (
-            ("price_per_1000_texts", "price of predicting 1,000 texts"),
-            ("price_of_training", "price of training"),
-            ("paid", "paid by this run for answers that were not kept from before"),
-        )
-        if name in costs
-    ]
-    tokens = (
-        [
-            (
-                "tokens of the answers to the test split",
-                f"{costs['input_tokens']:,.0f} in ({costs['cached_input_tokens']:,.0f} of them cached by the server), "
-                f"{costs['output_tokens']:,.0f} out",
-            )
-        ]
-        if "input_tokens" in costs
-        else []
-    )
-    counted = [] if whole is None else [("parameters", parameters(whole, costs.get("num_trainable_parameters")))]
-    return [
-        *counted,
-        ("size of the saved classifier", megabytes(costs.get("size_bytes"))),
-        ("peak memory of training and testing", megabytes(costs.get("peak_memory_bytes"))),
-        ("predicting the test split", f"{costs['test_examples_per_second']:,.0f} examples/s"),
-        (
-            "a single example",
-            f"{in_milliseconds(costs.get('latency_median_seconds'))} (median), "
-            f"{in_milliseconds(costs.get('latency_p95_seconds'))} (95 % within)",
-        ),
-        *tokens,
-        *prices,
-    ]
 
 
 def _again(record: RunRecord) -> list[Block]:

@@ -31,7 +31,9 @@ ENCODERS = {
     "static": "textclf.models.embeddings.static_encoder",
 }
 """What each kind of encoder of the family `embeddings` is read by."""
-ALSO = dict.fromkeys(("transformer", "embeddings", "zero_shot"), ("tokenizers", "safetensors"))
+ALSO: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("transformer", "embeddings", "zero_shot"), ("tokenizers", "safetensors")
+)
 """Libraries that read a family's files without being imported by textclf."""
 CLEANING = "textclf.models.cleaning"
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub", "yaml": "pyyaml"}

@@ -34,7 +34,7 @@ class SetPredictions:
     @property
     def answered(self) -> NDArray[np.bool_]:
         """Where the classifier answered at all, bool (n,); elsewhere its probabilities are NaN."""
-        return np.isfinite(self.probabilities).all(axis=1)
+        return np.asarray(np.isfinite(self.probabilities).all(axis=1))
 
     @property
     def have_probabilities(self) -> bool:
