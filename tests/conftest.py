@@ -43,6 +43,7 @@ from transformers import BertConfig, BertModel  # noqa: E402
 
 from textclf.data.dataset import TextData  # noqa: E402
 from textclf.documents import plotting  # noqa: E402
+from textclf.evaluation import evaluate  # noqa: E402
 from textclf.tracking.mlflow.store import open_store  # noqa: E402
 from textclf.tracking.options import MlflowTracker  # noqa: E402
 
@@ -115,6 +116,14 @@ def pictures(request, monkeypatch):
     if request.node.get_closest_marker("drawn"):
         monkeypatch.setattr(plotting, "_write", _draw)
         monkeypatch.setattr(plotting, "_svg", _sketch)
+
+
+@pytest.fixture(autouse=True)
+def measurements(request, monkeypatch):
+    """Speed is measured a few times, but in modules marked `measured`: it takes a fifth of a small run."""
+    if not request.node.get_closest_marker("measured"):
+        monkeypatch.setattr(evaluate, "SINGLES", 3)
+        monkeypatch.setattr(evaluate, "MOST_REPEATS", 1)
 
 
 @pytest.fixture(scope="module")

@@ -214,6 +214,7 @@ def test_a_quoted_value_reaches_each_job_as_it_was_typed(tmp_path, quick):
     assert [record.config["model"]["vectorizer"]["token_pattern"] for record in records] == [pattern] * 2
 
 
+@pytest.mark.slow
 def test_a_search_in_folds_says_what_it_chooses_by(tmp_path, quick):
     done = quick(
         "study=tune_naive_bayes", "hydra.sweeper.n_trials=1", "tracker=none", "dataset.folds=2", "dataset.fold_test=true",
@@ -226,6 +227,7 @@ def test_a_search_in_folds_says_what_it_chooses_by(tmp_path, quick):
     assert record.folds["folds"] == 2
 
 
+@pytest.mark.slow
 def test_verbose_shows_all_and_is_no_part_of_what_is_run(tmp_path, quick):
     command = ["model=naive_bayes", "dataset.max_train_examples=60", "dataset.folds=2", "tracker=none"]
     short, whole = (quick(*command, *more, cwd=tmp_path) for more in ([], ["verbose=true"]))
@@ -239,6 +241,7 @@ def test_verbose_shows_all_and_is_no_part_of_what_is_run(tmp_path, quick):
     assert "finished before, so not run again" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_says_how_far_it_came_and_marks_its_runs(tmp_path, stored):
     command = [sys.executable, "-m", "textclf.run", "-m", "model=majority,minilm", "trainer.epochs=500", *FAST]
     process = subprocess.Popen(

@@ -100,6 +100,7 @@ def started(folder, classifier, ignored=None):
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "ignored", "status"), [(signal.SIGINT, signal.SIGINT, 130), (signal.SIGHUP, None, 129)]
 )

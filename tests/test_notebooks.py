@@ -30,6 +30,7 @@ def test_notebooks_are_thin(path):
 SLOW = {"model_training": pytest.mark.slow}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", [pytest.param(path, marks=SLOW.get(path.stem, ()), id=path.stem) for path in NOTEBOOKS]
 )

@@ -112,6 +112,7 @@ def test_a_programs_own_hydra_is_left_as_it_was(tmp_path):
     assert HydraConfig.instance().cfg is None
 
 
+@pytest.mark.slow
 def test_it_works_inside_a_program_of_hydra(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True)

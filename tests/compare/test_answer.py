@@ -126,6 +126,7 @@ def test_levels_are_those_of_holm():
         assert ((given < holm_levels(given, 0.05)) == (holm(given) < 0.05)).all()
 
 
+@pytest.mark.slow
 def test_forty_setups_fit_a_screen_and_a_matrix(tmp_path, capsys):
     write(tmp_path / "runs", {f"model_{number:02}": 0.6 + 0.005 * number for number in range(40)}, n=200, seeds=(1,))
     compare(tmp_path / "runs", output=tmp_path / "out")

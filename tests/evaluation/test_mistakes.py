@@ -79,6 +79,7 @@ def test_of_many_or_long_mistakes_as_many_as_fit_a_page_are_given(monkeypatch):
     assert explored_mistakes(data, test)["rows"][0][1] == f"{first[:7]}…"
 
 
+@pytest.mark.slow
 def test_a_page_of_the_longest_mistakes_stays_small_enough_to_mail():
     count = 3000
     columns = {"example": range(count), "text": ["映画" * 5000] * count, "label": [0] * count}

@@ -137,6 +137,7 @@ def test_a_run_that_was_cut_goes_on_with_the_next_fold(hub, tmp_path, monkeypatc
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "another's"])
 def test_a_damaged_fold_is_fitted_again(hub, tmp_path, monkeypatch, damage):
     run = folded(TINY)
@@ -192,6 +193,7 @@ def test_the_final_fit_learns_no_language_that_no_fold_learned(tmp_path):
     assert {"test/accuracy/de", "test/accuracy/en", "test/zero_shot_gap"} <= set(record.metrics)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["bayes", "tiny", "embeddings"])
 def test_pairs_of_texts_have_folds_too(hub, tiny_checkpoint, tmp_path, model):
     rows = [{**row, "other": f"it is {row['text']}"} for row in noisy(60)]
@@ -209,6 +211,7 @@ def test_what_is_exported_is_said_to_be_checked_on_training_texts(tmp_path, caps
     assert "60 training examples" in read_origin(tmp_path / "out" / "export.json").check
 
 
+@pytest.mark.slow
 def test_texts_of_all_repeats_count_once_beside_other_texts(tmp_path):
     for repeats in (1, 2):
         run_experiment(folded(dataset={"fold_repeats": repeats}), tmp_path / str(repeats))

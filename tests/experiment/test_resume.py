@@ -148,6 +148,7 @@ def test_a_finished_run_of_other_data_is_another_run(tmp_path, monkeypatch, capl
     assert (tmp_path / "outputs" / "runs" / "a" / "run.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_that_another_is_at_work_on_is_waited_for(tmp_path, monkeypatch, capsys):
     from textclf.experiment import resume
     from textclf.experiment.config import build_experiment

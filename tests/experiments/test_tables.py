@@ -77,6 +77,7 @@ def run(monkeypatch, capsys, folder, *arguments):
     return page, json.loads((folder / f"{arguments[0]}.json").read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_training(tiny, monkeypatch, capsys, tmp_path):
     page, found = run(monkeypatch, capsys, tmp_path / "out", "training", "--rows", "40", "--rounds", "1")
     names = [training.OURS, training.SCRIPT, training.BEST + "sdpa"]
@@ -90,6 +91,7 @@ def test_training(tiny, monkeypatch, capsys, tmp_path):
     assert found["seeds"] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_inference_ways_agree(tiny, monkeypatch, capsys, tmp_path):
     given = ("--rows", "40", "--rounds", "2", "--seeds", "5")
     _, found = run(monkeypatch, capsys, tmp_path / "out", "inference", *given)

@@ -55,6 +55,7 @@ def run_in(folder, code, python=sys.executable):
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_code_in_it_reads_the_classifier(space, wild):
     where, probabilities, heavy = run_in(space, READ)
     assert Path(where) == space / "textclf" / "__init__.py"

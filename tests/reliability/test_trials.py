@@ -50,6 +50,7 @@ def test_a_run_survives_torn_writes_and_a_loss_of_power(trials, kind, share):
     assert (outcome.problems, outcome.kills) == ([], 1)
 
 
+@pytest.mark.slow
 def test_training_that_is_killed_after_a_checkpoint_ends_with_the_same_bytes(trials):
     torch = case(trials, "torch")
     number = trials.number_of(torch, "/checkpoints/", 1, "rename") + 2
@@ -125,6 +126,7 @@ def test_the_comparison_finds_every_changed_byte_and_file(trials):
     shutil.rmtree(cwd)
 
 
+@pytest.mark.slow
 def test_an_address_in_memory_would_be_found(trials):
     """All children of one process have the same addresses, so that only a fresh process can tell."""
     classical = case(trials, "classical")

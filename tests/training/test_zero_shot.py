@@ -1,6 +1,7 @@
 """Zero-shot classifiers: by label embeddings and by natural language inference, without a label of train."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +22,8 @@ from textclf.export.onnx import write_embeddings
 from textclf.models.bundle import libraries_needed, modules_needed
 from textclf.models.options import Imbalance, LabelEmbeddingsModel, ZeroShotModel
 from textclf.models.saved import read_description
-from textclf.models.transformer import zero_shot
-from textclf.models.transformer.zero_shot import check_is_nli
+from textclf.models.transformer import entailment
+from textclf.models.transformer.entailment import check_is_nli
 from textclf.training.fit import check, draws_seed, fit
 from textclf.training.options import Precision, TorchTrainer
 from textclf.training.result import RunContext
@@ -138,7 +139,7 @@ def test_hypotheses_are_judged_as_by_the_pipeline_of_transformers(nli, sets):
 def test_many_texts_are_read_in_parts_and_come_out_the_same(nli, monkeypatch):
     classifier, _ = fitted(model_of(ZeroShotModel, nli), make_data())
     expected = classifier.predict_proba(TEXTS)
-    monkeypatch.setattr(zero_shot, "WINDOW", 4)  # two texts with two labels each
+    monkeypatch.setattr(entailment, "WINDOW", 4)  # two texts with two labels each
     np.testing.assert_allclose(classifier.predict_proba(TEXTS), expected, atol=1e-5)
     assert classifier.predict_proba([]).shape == (0, 2)
 
@@ -215,7 +216,7 @@ def test_a_damaged_one_is_refused(nli, tmp_path, change, said):
 def test_what_is_exported_has_the_code_that_reads_it(nli, tmp_path):
     fitted(model_of(ZeroShotModel, nli), make_data())[0].save(tmp_path / "saved")
     description = read_description(tmp_path / "saved")
-    assert "textclf.models.transformer.zero_shot" in modules_needed(description)
+    assert "textclf.models.transformer.entailment" in modules_needed(description)
     assert not [name for name in modules_needed(description) if name.startswith("textclf.training")]
     assert {"torch", "transformers", "tokenizers", "safetensors"} <= set(libraries_needed(description))
 
@@ -293,6 +294,8 @@ def test_a_run_says_that_no_labelled_example_was_used(encoder, rows, tmp_path):
     assert "Nothing was trained: 0 labelled examples used." in report
     assert "examples served to score it alone" in report
     assert "zero-shot, from what the labels mean in words" in report
+    assert re.search(r"positive +\| a great thing", report)
+    assert "One wording: other words" in report
     assert record.fit["train_examples"] == 0
     assert record.data["label_descriptions"] == WORDS
     assert load_classifier(tmp_path / "run").predict(TEXTS)[0].label in WORDS

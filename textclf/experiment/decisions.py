@@ -17,7 +17,7 @@ from textclf.system.files import plain
 from textclf.tracking.record import RunRecord
 
 TOLD_ELSEWHERE = re.compile(
-    r"model\.(name|checkpoint)|dataset\.(name|path|config|revision|train|validation|test|label_names|metrics|.*_split|.*_column)"
+    r"model\.(name|checkpoint)|dataset\.(name|path|config|revision|train|validation|test|label_names|label_descriptions|metrics|.*_split|.*_column)"
 )
 """Options that say where the data are, or what something is called."""
 NOT_TOLD = tuple(f.name for f in fields(Experiment) if f.metadata["decides"] is not Decides.metrics)

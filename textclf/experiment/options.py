@@ -26,7 +26,7 @@ class Decides(Enum):
     files = "files"
     """Only which files it leaves."""
     nothing = "nothing"
-    """Only what it is called, and where it is found."""
+    """Only what it is called, where it is found, and what is said of its price."""
 
 
 METRICS, FILES, NOTHING = ({"decides": part} for part in Decides)
@@ -44,10 +44,10 @@ class RunOptions:
     """The tracker's experiment. Left at its default, MLFLOW_EXPERIMENT_NAME and `mlflow.set_experiment` are heeded."""
     run_name: str | None = field(default=None, metadata=NOTHING)
     """Name of the run; none makes it from dataset, model and seed."""
-    price_per_hour: float | None = field(default=None, metadata=FILES)
+    price_per_hour: float | None = field(default=None, metadata=NOTHING)
     """What an hour of this machine costs; with it a model that runs here has a price of 1,000 texts too, from the time
     that predicting the test split takes. None counts no money for what runs here."""
-    currency: str = field(default="USD", metadata=FILES)
+    currency: str = field(default="USD", metadata=NOTHING)
     """The currency of prices that are given."""
     save_classifier: bool = field(default=True, metadata=FILES)
     """Keep the fitted classifier in the run folder."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textclf.data.label_descriptions import in_words
 from textclf.documents.document import (
     Block,
     Bullets,
@@ -245,6 +246,10 @@ def _data(record: RunRecord, counts: Mapping[str, Mapping[str, int]]) -> list[Bl
         table = blocks.pop()
         totals = ", ".join(f"{split} {count:,}" for split, count in data["examples"].items())
         blocks += [Paragraph(f"Examples: {totals}."), Details(f"The {len(counts)} classes", (table,))]
+    if not record.fit.get("reads_labels", True):
+        words = in_words(data["label_names"], data.get("label_descriptions", {}))
+        rows = tuple(zip(data["label_names"], words, strict=True))
+        blocks.append(Table((Column("label"), Column("in words")), rows, "What the classifier was told of the labels"))
     if rejected := data.get("rejected"):
         rows = tuple(
             (split, cause, count_cell(count)) for split, causes in rejected.items() for cause, count in causes.items()
@@ -448,6 +453,16 @@ def _plain(value: object) -> str:
     return f"{value:,}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
+def _one_choice(record: RunRecord) -> str:
+    """Return which choice, of many that could have been made, the figures of a run stand on."""
+    if not record.fit.get("reads_labels", True):
+        return "One wording: other words for the labels (dataset.label_descriptions) give other figures."
+    return (
+        "One seed: another order of the examples, or other initial weights, give other figures; seed=1,2,3 with -m "
+        "shows how far apart."
+    )
+
+
 def caveats_of(record: RunRecord, class_counts: Mapping[str, Mapping[str, int]], analysis: Analysis) -> list[str]:
     """Return what keeps the figures of a run from saying more, a sentence or two each.
 
@@ -460,8 +475,7 @@ def caveats_of(record: RunRecord, class_counts: Mapping[str, Mapping[str, int]],
     said = [
         f"Precision: on {analysis.accuracy.total:,} test examples the accuracy is known to within "
         f"{100 * (high - low) / 2:.1f} points either way. textclf.compare tells runs apart, such intervals do not.",
-        "One seed: another order of the examples, or other initial weights, give other figures; seed=1,2,3 with -m "
-        "shows how far apart.",
+        _one_choice(record),
         "The test split was read for mistakes, slices and thresholds. What is changed because of them needs other test "
         "examples to be measured.",
     ]

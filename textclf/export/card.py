@@ -83,6 +83,7 @@ EXAMPLE_PAIR = "The parcel came before noon."
 MOST_PAIRS = 10
 SHOWN_SLICES = ("words", "class", "language")
 """Slices whose values are no data: of other columns (authors, products, patients) the values are kept back."""
+HOW_MADE = {"sentence": "reads the embeddings of", "static": "averages word vectors of", "zero_shot": "infers by"}
 VERSIONS = ("textclf", "python", "torch", "transformers", "scikit-learn", "datasets", "numpy")
 
 
@@ -263,12 +264,8 @@ def describe_classifier(evidence: Evidence) -> str:
     elif checkpoint:
         revision = f"revision {model['revision']}" if model.get("revision") else "no revision pinned"
         where = ", a local folder" if "checkpoint" in evidence.local else ""
-        how = {"sentence": "reads the embeddings of", "static": "averages word vectors of"}.get(
-            description.options.get("kind", ""), "was fine-tuned from"
-        )
-        if description.family == "zero_shot":
-            how = "holds each text against a hypothesis on each label, by"
-        text += f" It {how} {checkpoint} ({revision}{where})."
+        made = HOW_MADE.get(description.options.get("kind", description.family), "was fine-tuned from")
+        text += f" It {made} {checkpoint} ({revision}{where})."
         if evidence.other_hub and not where:
             text += (
                 f" The run read its checkpoint from {evidence.other_hub}, not huggingface.co: the checkpoint of "
@@ -280,9 +277,8 @@ def describe_classifier(evidence: Evidence) -> str:
     if description.family == "onnx":
         text += " It was exported to ONNX, and runs without the library that trained it."
     if not record.fit.get("reads_labels", True):
-        text += " It is zero-shot: no labelled example was used to make it, only what the labels mean in words."
-        return f"{text} It was made with textclf {record.environment.get('textclf', '')}."
-    return f"{text} It was trained with textclf {record.environment.get('textclf', '')}."
+        text += " It is zero-shot: made from what the labels mean in words, without training."
+    return f"{text} It was made with textclf {record.environment.get('textclf', '')}."
 
 
 def _use_blocks(description: Description, repo_id: str) -> list[Block]:

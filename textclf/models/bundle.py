@@ -22,7 +22,7 @@ FAMILIES = {
     ),
     "transformer": ("textclf.models.transformer.classifier",),
     "embeddings": ("textclf.models.embeddings.embeddings_classifier",),
-    "zero_shot": ("textclf.models.transformer.zero_shot", "textclf.models.transformer.classifier"),
+    "zero_shot": ("textclf.models.transformer.entailment", "textclf.models.transformer.classifier"),
     "onnx": ("textclf.models.onnx_folder",),
 }
 """What the classifiers of each family are read by; saved pipelines name their own classes too."""

@@ -59,7 +59,7 @@ def _of_family(family: str, directory: Path) -> Classifier:
         return load_embeddings(directory)
     if family == "zero_shot":
         with importing():
-            from textclf.models.transformer.zero_shot import load_zero_shot
+            from textclf.models.transformer.entailment import load_zero_shot
 
         return load_zero_shot(directory)
     if family == "onnx":

@@ -58,8 +58,8 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
                     check_layer_decay(checkpoint.config.model_type, checkpoint.num_layers)
                 choose_precision(trainer, choose_device(trainer))
             case ZeroShotModel():
+                from textclf.models.transformer.entailment import check_is_nli
                 from textclf.models.transformer.loading import open_checkpoint
-                from textclf.models.transformer.zero_shot import check_is_nli
                 from textclf.training.optim import choose_device, choose_precision
 
                 check_is_nli(open_checkpoint(model.transformer).config, model.checkpoint)

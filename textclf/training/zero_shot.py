@@ -11,21 +11,23 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData, texts_of
-from textclf.errors import ConfigError, cut
+from textclf.errors import ConfigError, cut, listed
 from textclf.models.embeddings.embeddings_classifier import EmbeddingsClassifier
 from textclf.models.embeddings.linear_head import LinearHead
 from textclf.models.embeddings.sentence_encoder import load_encoder
 from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.options import LabelEmbeddingsModel, ZeroShotModel
+from textclf.models.transformer.entailment import ZeroShotClassifier, check_is_nli
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.models.transformer.precision import AUTOCAST
-from textclf.models.transformer.zero_shot import ZeroShotClassifier, check_is_nli
 from textclf.training.optim import choose_device, choose_precision, describe_device
 from textclf.training.options import TrainerOptions
 from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger(__name__)
 
+SHOWN = 4
+"""Labels whose words are on the screen; all are in the log."""
 MOST_COMPARED = 1000
 """Texts of train, without their labels, that show how similar to a label texts usually are."""
 
@@ -145,8 +147,9 @@ def sentences_of(words: Sequence[str], template: str) -> list[str]:
 
 
 def _tell(context: RunContext, sentences: Sequence[str]) -> None:
-    """Say what stands for the labels, and that no label of train is read."""
-    context.screen.info("zero-shot: no label of train is read; the labels are %s", "; ".join(map(repr, sentences)))
+    """Say what stands for the labels, and that no label of train is read; on the screen of many labels for some."""
+    log.info("what stands for the labels: %s", listed(map(repr, sentences), len(sentences)))
+    context.screen.info("zero-shot: no label of train is read; the labels are %s", listed(map(repr, sentences), SHOWN))
 
 
 def _check_room(hypotheses: Sequence[str], lengths: NDArray[np.int64], max_length: int) -> None:

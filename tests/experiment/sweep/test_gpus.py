@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from textclf.experiment.sweep import callback
 
 CLAIM = """
@@ -37,6 +39,7 @@ def claims(tmp_path, processes, count, visible=""):
     return sorted(device for device, _ in found)
 
 
+@pytest.mark.slow
 def test_each_process_has_a_gpu_of_its_own(tmp_path):
     assert claims(tmp_path, 3, 3) == ["0", "1", "2"]
 
@@ -46,6 +49,7 @@ def test_only_visible_gpus_are_shared_out_and_freed_at_the_end(tmp_path):
     assert claims(tmp_path, 2, 2, visible="5,7") == ["5", "7"]
 
 
+@pytest.mark.slow
 def test_more_processes_than_gpus_share(tmp_path):
     found = claims(tmp_path, 3, 2)
     assert set(found) == {"0", "1"}

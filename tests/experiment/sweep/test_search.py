@@ -58,6 +58,7 @@ def test_a_search_is_named_by_what_decides_the_value_of_its_trials():
     assert storage_of("sqlite://%study_name%", "mine") == "sqlite://mine"
 
 
+@pytest.mark.slow
 def test_a_storage_is_not_shared_by_searches_that_do_not_compare(tmp_path):
     storage = f"sqlite:///{tmp_path}/search.db"
     named = "hydra.sweeper.study_name=mine"

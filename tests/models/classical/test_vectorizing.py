@@ -73,6 +73,7 @@ def test_features_vocabulary_and_state_are_those_of_scikit_learn(kind, options, 
             assert_same(transform(fast, more, own), slow.transform(more), exactly=True)
 
 
+@pytest.mark.slow
 def test_words_are_found_as_by_the_pattern_over_all_of_unicode():
     """Each character once alone, once beside a letter and once twice."""
     codes = [chr(code) for code in range(0x110000)]

@@ -108,6 +108,7 @@ def test_an_end_that_the_tokenizer_does_not_have_is_refused(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_in_python_cuts_as_others_do(tmp_path):
     """CANINE's: a token a character."""
     classifier = load(make_checkpoint("canine", tmp_path), max_length=16)

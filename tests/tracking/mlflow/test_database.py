@@ -37,6 +37,7 @@ def still(monkeypatch):
     monkeypatch.setattr(database, "QUIET_SECONDS", 0.1)
 
 
+@pytest.mark.slow
 def test_a_half_made_store_is_set_aside_and_made_anew(tmp_path, caplog):
     path = half_made(tmp_path / "new.db")
     client, _, _ = open_store(MlflowTracker(tracking_uri=f"sqlite:///{path}"))

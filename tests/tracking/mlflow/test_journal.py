@@ -104,6 +104,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
     assert json.loads(last)["step"] == 3
 
 
+@pytest.mark.slow
 def test_reading_a_long_journal_takes_little_memory(tmp_path, caplog):
     import tracemalloc
 

@@ -316,6 +316,7 @@ print(found["label"][0], sum(found["probabilities"][0].values()))
 """
 
 
+@pytest.mark.slow
 def test_it_is_read_without_textclf_and_without_what_its_family_does_not_need(single, tmp_path):
     refused = "torch,transformers,datasets,huggingface_hub,hydra,captum,evaluate"
     root = str(Path(__file__).parents[3])

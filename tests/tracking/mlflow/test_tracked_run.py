@@ -138,6 +138,7 @@ def tables_of(path):
     return 0
 
 
+@pytest.mark.slow
 def test_a_store_whose_maker_is_killed_is_made_anew(tmp_path):
     """MLflow cannot open a store in which one of its migrations was killed, so none has its name before it is whole."""
     root = tmp_path / "mlruns"

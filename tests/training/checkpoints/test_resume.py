@@ -171,6 +171,7 @@ LOSSES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_whatever_is_lost_of_the_state_shows(loss, uninterrupted, tiny_checkpoint, tmp_path, monkeypatch):
     """The control of the tests above: their comparison can fail."""
