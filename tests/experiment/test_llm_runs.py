@@ -97,7 +97,7 @@ def test_without_log_probabilities_metrics_of_probabilities_are_absent_and_the_r
     assert "Each counts as wrong" in warning
     report = (tmp_path / "run" / "report.md").read_text()
     assert warning in report
-    assert "named no class and are in none of these columns" in report
+    assert "named no class and is in none of these columns" in report
     found = read_run(tmp_path / "run")
     assert (found.predicted == -1).sum() == wrong.sum()
     assert np.isnan(found.log_losses).all()
@@ -248,6 +248,16 @@ def test_a_cross_validation_counts_the_costs_of_its_folds(reviews, tmp_path):
     assert record.metrics["test/accuracy"] == 1
     assert record.costs["price_per_1000_texts"] > 0
     assert record.costs["latency_median_seconds"] > 0
+
+
+def test_the_fits_to_all_folds_share_one_budget(reviews, tmp_path):
+    data = replace(reviews, folds=3, validation=None)
+    with answering(answer=mood) as server:
+        paid = run(server, data, tmp_path / "all", price_input=1.0, price_output=1.0).costs["paid"]
+        asked = len(server.asked)
+        with pytest.raises(ResourceError, match="is passed"):
+            run(server, data, tmp_path / "half", price_input=1.0, price_output=1.0, max_cost=paid / 2, temperature=0.1)
+        assert asked < len(server.asked) < 2 * asked
 
 
 def test_an_hour_of_the_machine_has_a_price(reviews, tmp_path):

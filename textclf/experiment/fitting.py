@@ -169,6 +169,9 @@ def _validate_classes(
         metrics = fit.best_metrics
     if experiment.model.calibration is not CalibrationMethod.temperature:
         return predictions, metrics
+    if not predictions.have_probabilities:
+        log.warning("not every validation text has probabilities, so no temperature is fitted")
+        return predictions, metrics
     change = calibrate(classifier, predictions)
     log.info(
         "temperature %.2f, fitted on validation: log loss there %.4f, was %.4f; calibration error %.3f, was %.3f",

@@ -65,6 +65,7 @@ def fit_llm(model: LlmModel, data: TextData, context: RunContext) -> tuple[LlmCl
     refuse_unpriced(model, prices)
     _refuse_misfit(model, data)
     classifier = _prepared(model, data, context.seed, prices)
+    classifier.purse = context.purse
     _refuse_dear(classifier, data, model)
     texts, pairs = _texts(model, data, "validation" if len(data.validation) else "test", 1)
     classifier = agreed(classifier, model, texts, pairs)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textclf.models.llm.money import Purse
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -42,6 +44,8 @@ class RunContext:
     """Makes the context in which a checkpoint is written; raises where the run is another worker's by now."""
     currency: str = "USD"
     """The currency of prices that options give."""
+    purse: Purse = field(default_factory=Purse, compare=False, repr=False)
+    """What the run has paid for answers of a service."""
     is_fold: bool = False
     """Whether it is one fit of many in a cross-validation, of which a person is told a line each."""
 

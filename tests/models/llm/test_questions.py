@@ -1,8 +1,11 @@
 import json
+from dataclasses import asdict
 
 import pytest
+import yaml
 
 from textclf.errors import ConfigError
+from textclf.experiment.arguments import CONF
 from textclf.models.llm.options import AnswerWith, LlmModel, Prompt
 from textclf.models.llm.questions import CUT_OFF, EMPTY, REFUSED, Example, Questions
 
@@ -117,6 +120,11 @@ def test_what_contradicts_itself_is_refused(changes, said):
         OmegaConf.to_object(OmegaConf.merge(node, {"name": "llm", "checkpoint": "m", **changes}))
     assert "hidden" not in str(caught.value)
     assert "abcdefgh" not in str(caught.value)
+
+
+def test_the_prompt_of_the_config_is_the_default():
+    content = yaml.safe_load((CONF / "model" / "llm.yaml").read_text())
+    assert content["prompt"] == asdict(Prompt())
 
 
 def test_a_prompt_without_a_place_for_the_labels_is_refused():

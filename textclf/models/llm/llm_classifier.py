@@ -21,7 +21,7 @@ from textclf.models.belonging import list_files
 from textclf.models.llm.answer_cache import Reply
 from textclf.models.llm.asking import Asker
 from textclf.models.llm.endpoint import OPENAI, Endpoint, is_this_machine
-from textclf.models.llm.money import Account, Budget, Prices
+from textclf.models.llm.money import Account, Budget, Prices, Purse
 from textclf.models.llm.options import VARIABLE, AnswerWith, Prompt
 from textclf.models.llm.questions import Example, Questions
 from textclf.models.llm.token_probabilities import Divided, divided
@@ -73,6 +73,8 @@ class LlmClassifier(Classifier):
     questions: Questions
     settings: Settings
     prices: Prices | None = None
+    purse: Purse = field(default_factory=Purse)
+    """What was paid, beside its budget; that of the run where it was made by one."""
     _account: Account | None = field(default=None, repr=False)
     _asker: Asker | None = field(default=None, repr=False)
 
@@ -86,8 +88,7 @@ class LlmClassifier(Classifier):
         """What the answers took to the texts that were asked about since it was cleared."""
         if self._account is None:
             self._account = Account(self.prices, self.settings.concurrency)
-        if self._asker is not None:
-            self._account.paid = self._asker.budget.paid
+        self._account.paid = self.purse.paid
         return self._account
 
     @property
@@ -99,7 +100,7 @@ class LlmClassifier(Classifier):
                 given.base_url, given.checkpoint, given.key_variable, given.timeout, given.retries, given.longest_wait,
                 given.concurrency,
             )  # fmt: skip
-            self._asker = Asker(endpoint, Budget(self.prices, given.max_cost))
+            self._asker = Asker(endpoint, Budget(self.prices, given.max_cost, self.purse))
         return self._asker
 
     def uncalibrated_proba(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float32]:

@@ -89,14 +89,26 @@ def estimated_tokens(messages: Sequence[Mapping[str, str]]) -> float:
 
 
 @dataclass
+class Purse:
+    """What a run has paid, and what its requests under way may cost at most; the fits to all folds share it."""
+
+    paid: float = 0.0
+    held: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+
+@dataclass
 class Budget:
-    """What may be paid, what was, and what requests under way may cost at most; safe for several threads."""
+    """What may be paid, and what was; safe for several threads."""
 
     prices: Prices | None = None
     limit: float | None = None
-    paid: float = 0.0
-    _held: float = field(default=0.0, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    purse: Purse = field(default_factory=Purse)
+
+    @property
+    def paid(self) -> float:
+        """What was paid so far."""
+        return self.purse.paid
 
     def hold(self, messages: Sequence[Mapping[str, str]], most_out: int) -> float | None:
         """Set aside the most that a request can cost, and return it; none where the limit might be passed by it.
@@ -107,17 +119,17 @@ class Budget:
             return 0.0
         most_in = sum(len(one["content"].encode()) + 2 * FORM_TOKENS for one in messages)
         most = self.prices.of(most_in, most_out)
-        with self._lock:
-            if self.limit is not None and self.paid + self._held + most > self.limit:
+        with self.purse.lock:
+            if self.limit is not None and self.purse.paid + self.purse.held + most > self.limit:
                 return None
-            self._held += most
+            self.purse.held += most
         return most
 
     def settle(self, held: float, cost: float) -> None:
         """Give back what was set aside for a request, and count what it cost."""
-        with self._lock:
-            self._held -= held
-            self.paid += cost
+        with self.purse.lock:
+            self.purse.held -= held
+            self.purse.paid += cost
 
     def exhausted(self, done: int, total: int) -> ResourceError:
         """Return the error of a budget that the next request might pass."""
