@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-LOCKED := dev audit joblib submitit optuna onnx app peft static
+LOCKED := dev audit joblib submitit optuna onnx app peft static llm
 # Digests are no secrets, nor is what tests and examples call one.
 NO_SECRETS := --exclude-lines '"git_commit": "[0-9a-f]{12}"|sha256="[0-9a-f]{64}"|fingerprint\(.* == "[0-9a-f]+"' \
   --exclude-secrets '^(pw|qzx.*|hf_qzx.*|password|REDACTED|hidden|a long random text|only for this test.*|correct-horse.*)$$'

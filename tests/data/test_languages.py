@@ -78,7 +78,7 @@ def test_what_is_not_there_is_told(folder):
 
 def test_scores_and_predictions_are_given_by_language(folder):
     class Yes:
-        thresholds, has_sets = None, False
+        thresholds, has_sets, billed, gives_probabilities = None, False, None, True
 
         def probabilities(self, texts, pairs=None):
             return np.tile(np.array([[0.2, 0.8]], dtype=np.float32), (len(texts), 1))

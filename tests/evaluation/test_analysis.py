@@ -35,7 +35,7 @@ FIGURES = ("plot_reliability", "plot_coverage", "plot_slices")
 class Fixed:
     """Predicts the same for every text."""
 
-    thresholds, has_sets = None, False
+    thresholds, has_sets, billed, gives_probabilities = None, False, None, True
 
     temperature = 1.0
 

@@ -31,7 +31,7 @@ def fitted(data, model=BAYES):
 class Counter:
     """Its log-odds of class 1 are two for each `yes` and minus one for each `no`, in either text."""
 
-    has_sets, thresholds = False, None
+    has_sets, thresholds, billed, gives_probabilities = False, None, None, True
 
     def __init__(self):
         self.calls = []

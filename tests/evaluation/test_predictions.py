@@ -13,7 +13,7 @@ from textclf.evaluation.predictions import Predictions, prediction_table, sample
 class Oracle:
     """Knows the positive words; sure of itself."""
 
-    thresholds, has_sets = None, False
+    thresholds, has_sets, billed, gives_probabilities = None, False, None, True
 
     def probabilities(self, texts, text_pairs=None):
         good = np.array([any(word in text for word in ("lovely", "great", "fine", "superb")) for text in texts])
@@ -47,7 +47,7 @@ def test_samples_show_every_score_and_what_was_wrong(tiny_data):
 class Knows:
     """Right on each text but those that begin with its unknown language."""
 
-    thresholds, has_sets = None, False
+    thresholds, has_sets, billed, gives_probabilities = None, False, None, True
 
     def probabilities(self, texts, text_pairs=None):
         positive = np.array([("good" in text) != text.startswith("fr 1") for text in texts])

@@ -20,6 +20,8 @@ CONFIG = {
     "objective": "validation/loss",
     "experiment": "e",
     "run_name": "r",
+    "price_per_hour": None,
+    "currency": "USD",
     "save_classifier": True,
 }
 

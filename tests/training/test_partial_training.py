@@ -10,7 +10,7 @@ from tests.training.checkpoints.resuming import cut_off, differences, fit
 from textclf.errors import ArtifactError, ConfigError
 from textclf.experiment.cli import compose_experiment
 from textclf.experiment.experiment import run_experiment
-from textclf.experiment.report import cost_rows
+from textclf.experiment.run_costs import cost_rows
 from textclf.models.options import Peft, TransformerModel
 from textclf.models.transformer.adapters import ADAPTED
 from textclf.models.transformer.loading import load_checkpoint

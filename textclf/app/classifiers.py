@@ -82,6 +82,16 @@ class Loaded:
         return self.classifier.has_sets
 
     @property
+    def is_billed(self) -> bool:
+        """Whether each text that it is asked about costs money or a request to a service."""
+        return self.classifier.billed is not None
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether its probabilities are its own; if not, they only say which labels it named."""
+        return self.classifier.gives_probabilities
+
+    @property
     def thresholds(self) -> tuple[float, ...] | None:
         """The probability of each label from which on it is given; none where each text has one class."""
         return self.classifier.thresholds
@@ -116,7 +126,7 @@ class Loaded:
             label: Name of the class.
             most: How many words, from the start, are left out in turn; of a pair, half of them in each text.
         """
-        if most < 1:
+        if most < 1 or self.is_billed:  # each word left out would be one more text to pay for
             return None
         masks = [WordMask(text, most)]
         if text_pair is not None:

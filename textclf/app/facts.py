@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from textclf.documents.document import Cell, Column, Table
-from textclf.documents.wording import decimals, excerpt, in_seconds, megabytes, percent, rounded_percent, thousands
+from textclf.documents.wording import (
+    decimals,
+    excerpt,
+    in_seconds,
+    megabytes,
+    money,
+    percent,
+    rounded_percent,
+    thousands,
+)
 from textclf.errors import ArtifactError, listed
 from textclf.evaluation.calibration import trust_of_run
 from textclf.evaluation.label_sets.label_blocks import label_table
 from textclf.evaluation.label_sets.set_analysis import LabelScore
 from textclf.evaluation.metric_names import METRICS, metric_label
 from textclf.evaluation.proportions import Proportion
-from textclf.tracking.record import ANALYSIS_FILE, FIGURES, RunRecord, refuse_changed
+from textclf.tracking.record import ANALYSIS_FILE, FIGURES, RunRecord, currency_of, refuse_changed
 
 REPORT_PAGE = "report.html"
 MOST_BYTES = 50_000_000
@@ -47,6 +56,12 @@ COST_WORDS = {
     "latency_p95_seconds": "One text alone, 95 % within",
     "peak_memory_bytes": "Peak memory",
     "peak_gpu_memory_bytes": "Peak memory of the GPU",
+    "input_tokens": "Tokens of input, on the test split",
+    "cached_input_tokens": "Of these cached by the server",
+    "output_tokens": "Tokens of output, on the test split",
+    "price_per_1000_texts": "Price of predicting 1,000 texts",
+    "price_of_training": "Price of training",
+    "paid": "Paid by the run itself",
 }
 
 
@@ -77,7 +92,9 @@ def metrics_table(record: RunRecord) -> Table:
 def costs_table(record: RunRecord) -> Table:
     """Return what a run cost."""
     rows = [
-        (label, format_cost(name, record.costs[name])) for name, label in COST_WORDS.items() if name in record.costs
+        (label, format_cost(name, record.costs[name], currency_of(record)))
+        for name, label in COST_WORDS.items()
+        if name in record.costs
     ]
     return Table((Column("cost"), Column("amount", numeric=True)), tuple(rows), "Costs")
 
@@ -118,8 +135,10 @@ def about_table(record: RunRecord) -> Table:
     return Table((Column("what"), Column("value")), tuple(rows), "About this run")
 
 
-def format_cost(name: str, value: float) -> str:
+def format_cost(name: str, value: float, currency: str = "") -> str:
     """Return a cost with its unit."""
+    if name == "paid" or name.startswith("price_"):
+        return money(value, currency)
     if name.endswith("_bytes"):
         return megabytes(value)
     return in_seconds(value) if name.endswith("_seconds") else thousands(value)

@@ -15,7 +15,7 @@ from textclf.compare.outlook import Outlook
 from textclf.compare.pairs import Pair, Verdict
 from textclf.compare.scores import accuracy_levels
 from textclf.compare.setups import Setup
-from textclf.compare.summary import SetupRow, pareto_front
+from textclf.compare.summary import PRICE, SetupRow, pareto_front
 from textclf.compare.verdicts import format_difference, format_interval
 from textclf.documents.document import Cell, Column, Link, Table
 from textclf.documents.wording import (
@@ -25,6 +25,7 @@ from textclf.documents.wording import (
     in_seconds,
     interval,
     megabytes,
+    money,
     p_value,
     percent,
     ratio_percent,
@@ -34,7 +35,7 @@ from textclf.documents.wording import (
     times,
 )
 from textclf.evaluation.metric_names import METRICS, higher_is_better, is_in_points, metric_label
-from textclf.tracking.record import PAGE_FILE
+from textclf.tracking.record import PAGE_FILE, currency_of
 
 WEIGHTS, TRAINED = "num_parameters", "num_trainable_parameters"
 MOST_PAIRS = 100
@@ -142,6 +143,11 @@ def costs_table(comparison: Comparison) -> Table:
         cost: set(pareto_front(comparison.rows, metric, cost)) for cost in ("train_seconds", "latency_median_seconds")
     }
     is_kept = is_in_points(metric) and higher_is_better(metric)
+    priced = [run.record for setup in comparison.test.setups for run in setup.runs if PRICE in run.record.costs]
+    has_prices = any(PRICE in row.costs for row in comparison.rows)
+    currency = currency_of(priced[0]) if has_prices else ""
+    fronts[PRICE] = set(pareto_front(comparison.rows, metric, PRICE))
+    or_paid = ", or costs as little (M)" if has_prices else ""
     partly = any(row.costs.get(TRAINED, row.costs.get(WEIGHTS)) != row.costs.get(WEIGHTS) for row in comparison.rows)
     columns = [
         Column("setup"),
@@ -155,13 +161,26 @@ def costs_table(comparison: Comparison) -> Table:
         Column("predicted/s", numeric=True, hint="test examples per second, all at once"),
         *([Column("slower", numeric=True, hint=f"than {fastest.name}, the fastest, all at once")] if fastest else []),
         Column("one text", numeric=True, hint="time to predict a single example: median and 95th percentile"),
-        Column("unbeaten", hint="no other setup is better and trains (T) or answers a single text (P) as fast"),
+        *(
+            [
+                Column(
+                    f"1,000 texts, {currency}",
+                    numeric=True,
+                    hint="price of predicting them: of a service's tokens, or of the machine's time",
+                )
+            ]
+            if has_prices
+            else []
+        ),
+        Column(
+            "unbeaten", hint=f"no other setup is better and trains (T) or answers a single text (P) as fast{or_paid}"
+        ),
     ]
     rows = []
     for row in comparison.rows:
         unbeaten = [
             letter
-            for letter, cost in (("T", "train_seconds"), ("P", "latency_median_seconds"))
+            for letter, cost in (("T", "train_seconds"), ("P", "latency_median_seconds"), ("M", PRICE))
             if row.name in fronts[cost]
         ]
         cells: list[str | Cell] = [row.name]
@@ -180,6 +199,7 @@ def costs_table(comparison: Comparison) -> Table:
             _cost(speed, thousands),
             *([_cost(_divided(fastest.costs["test_examples_per_second"], speed), times)] if fastest else []),
             Cell(MISSING) if median is None else Cell(f"{in_milliseconds(median)}, {in_milliseconds(high)}", median),
+            *([_cost(row.costs.get(PRICE), money)] if has_prices else []),
             " ".join(unbeaten),
         ]
         rows.append(tuple(cells))

@@ -10,6 +10,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from textclf.compare.setups import Setup
+from textclf.evaluation.predictions import named
 from textclf.tracking.record import PREDICTIONS_FILE
 
 
@@ -45,7 +46,7 @@ def disagreements(first: Setup, second: Setup) -> list[Disagreement]:
         return []
     texts = _texts(first, rows)
     names = first.runs[0].label_names
-    called = _set_name if first.runs[0].has_sets else lambda label, names: names[label]
+    called = _set_name if first.runs[0].has_sets else lambda label, names: named(names, int(label))
     found = []
     for row, (_, text) in zip(rows, texts.iterrows(), strict=True):
         winner, loser = (first, second) if right[0][row] > right[1][row] else (second, first)

@@ -29,6 +29,7 @@ from textclf.compare.prediction_plots import (
     plot_class_differences,
     plot_confusion_difference,
 )
+from textclf.compare.summary import PRICE
 from textclf.documents.document import Picture
 from textclf.documents.escape import csv_table
 from textclf.evaluation.metric_names import metric_label
@@ -71,6 +72,7 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
     for cost, name, what in [
         ("train_seconds", "score_by_training_time", "training time"),
         ("latency_median_ms", "score_by_prediction_time", "time to predict one text"),
+        (PRICE, "score_by_price", "price of 1,000 texts"),
     ]:
         frame = cost_data(comparison.rows, metric, cost)
         title = f"{dataset}: {metric_label(metric)} against {what}"

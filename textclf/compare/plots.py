@@ -36,6 +36,7 @@ LONGEST_NAME = 90
 SECONDS: Unit = ((1, "s"), (60, "min"), (3600, "h"))
 MILLISECONDS: Unit = ((1, "ms"), (1000, "s"))
 BYTES: Unit = ((1, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
+MONEY: Unit = ((1, ""),)
 COUNT: Unit = ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "B"))
 RADII = (5, 9, 15, 23, 33, 45, 60, 80, 105, 135, 170, 210, 260)
 """Distances in pixels at which the place of a label is tried."""
@@ -67,6 +68,7 @@ COSTS = {
     "peak_memory_bytes": Cost("peak memory", BYTES),
     "size_bytes": Cost("size on disk", BYTES),
     "num_parameters": Cost("parameters", COUNT),
+    "price_per_1000_texts": Cost("price of predicting 1,000 texts", MONEY),
 }
 """The costs that scores can be drawn against; those in milliseconds follow from throughput and latency."""
 

@@ -171,8 +171,9 @@ def confusion_difference_data(first: Setup, second: Setup) -> pd.DataFrame:
 def _confusion_shares(setup: Setup) -> Floats:
     """Return the confusion matrix in shares of the true class, as the mean over seeds: float64 (C, C)."""
     classes = len(setup.runs[0].label_names)
-    mean = np.mean([confusions(run.labels, run.predicted, classes) for run in setup.runs], axis=0)
-    counts = mean.sum(axis=1, keepdims=True)  # the same for every seed
+    whole = [confusions(run.labels, run.predicted, classes) for run in setup.runs]
+    mean = np.mean([matrix[:, :classes] for matrix in whole], axis=0)
+    counts = whole[0].sum(axis=1, keepdims=True)  # the same for every seed
     return np.divide(mean, counts, out=np.full_like(mean, np.nan), where=counts > 0)
 
 

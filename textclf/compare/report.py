@@ -104,7 +104,7 @@ def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture], f
         blocks += [Heading(3, "By language"), by_language]
     if any(row.costs for row in comparison.rows):
         blocks += [Heading(3, "Costs"), costs_table(comparison)]
-    costs = ("score_by_training_time", "score_by_prediction_time")
+    costs = ("score_by_training_time", "score_by_prediction_time", "score_by_price")
     blocks += [pictures[name] for name in costs if name in pictures]
     if comparison.pairs:
         blocks += [Heading(3, "Every pair"), *_pair_blocks(comparison)]

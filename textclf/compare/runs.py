@@ -49,10 +49,10 @@ class FinishedRun:
     labels: NDArray
     """True classes of the test examples, int64 (n,); or their sets of labels, bool (n, num_labels)."""
     predicted: NDArray
-    """Predicted classes, int64 (n,); or sets of labels, bool (n, num_labels)."""
+    """Predicted classes, int64 (n,), -1 where none was named; or sets of labels, bool (n, num_labels)."""
     log_losses: NDArray[np.float32]
     """Negative log-probability of each true class in nats, float32 (n,): the log loss of each example; of sets of
-    labels the mean over the decisions on each label."""
+    labels the mean over the decisions on each label. NaN where probabilities are not known."""
     test_set: str
     """Fingerprint of the test texts, labels and classes."""
     languages: NDArray[np.str_] | None = None
@@ -89,7 +89,7 @@ class FinishedRun:
         if self.is_idle:
             return False
         warned = any(str(warning).startswith("collapse:") for warning in self.record.fit.get("warnings", ()))
-        one_answer = bool((self.predicted == self.predicted[:1]).all())
+        one_answer = bool((self.predicted == self.predicted[:1]).all()) and bool((self.predicted >= 0).any())
         return warned or (one_answer and int((~self.right).sum()) >= ENOUGH)
 
     @cached_property
@@ -218,7 +218,8 @@ def read_run(folder: Path) -> FinishedRun:
         raise ArtifactError(f"{folder} has a record but no {PREDICTIONS_FILE}, so it cannot be compared.") from error
     except (ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise ArtifactError(f"{path} is damaged or does not fit its record: {first_line(error)}") from error
-    if len(labels) != counted * repeats or labels.min(initial=0) < 0 or predicted.min(initial=0) < 0 or not counted:
+    unknown = not has_sets and int((predicted < 0).sum()) != table["prediction"].null_count
+    if len(labels) != counted * repeats or labels.min(initial=0) < 0 or unknown or not counted:
         raise ArtifactError(
             f"{path} does not fit its record: {len(labels):,} rows where {counted * repeats:,} were tested, or classes "
             f"that the record does not name."

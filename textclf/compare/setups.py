@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textclf.compare.runs import FinishedRun, best_on_validation
-from textclf.tracking.record import flat, weights_of
+from textclf.models.llm.options import OF_ASKING
+from textclf.tracking.record import currency_of, flat, weights_of
 
 GROUPS = ("dataset", "model", "trainer", "objective")
 """Groups of a config that define a setup; the seed, the names and the tracker do not."""
 SIZE_OPTIONS = ("dataset.max_train_examples", "dataset.examples_per_class")
 """Options that say how many examples a setup was trained on; setups of other sizes are not paired."""
+WITHOUT_EFFECT = frozenset(f"model.{name}" for name in OF_ASKING)
+"""Options that change no prediction."""
 DRAW_OPTION = "dataset.draw_seed"
 FEWEST_SEEDS = 3
 """Seeds that each setup needs for a claim about setups: with two, the test was found to be too liberal."""
@@ -206,6 +209,7 @@ def _setup_options(run: FinishedRun) -> dict[str, Any]:
     """Return the options that make a run's setup, by dotted names."""
     groups = [group for group in GROUPS if group != "trainer" or run.record.trainer != "none"]
     options = flat({group: run.record.config.get(group) for group in groups})
+    options = {name: value for name, value in options.items() if name not in WITHOUT_EFFECT}
     if draws_examples(run):
         options[DRAW_OPTION] = "seed"
     return options
@@ -295,4 +299,7 @@ def _versions(setups: Sequence[Setup]) -> list[str]:
     devices = sorted({str(record.fit.get("device")) for record in records if record.trainer != "none"})
     if len(devices) > 1:
         notes.append(f"The runs were trained on {', '.join(devices)}; their times cannot be compared.")
+    currencies = sorted({currency_of(record) for record in records if "price_per_1000_texts" in record.costs})
+    if len(currencies) > 1:
+        notes.append(f"Prices are in {' and '.join(currencies)}, so they are not compared; currency=… says which.")
     return notes

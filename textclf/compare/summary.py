@@ -8,6 +8,10 @@ import numpy as np
 
 from textclf.compare.scores import Level, TestScores
 from textclf.evaluation.metric_names import direction
+from textclf.tracking.record import currency_of
+
+PRICE = "price_per_1000_texts"
+"""The cost in money that setups are compared by."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class SetupRow:
 
 def setup_rows(scores: TestScores) -> list[SetupRow]:
     """Return a row for each setup of a test set, in the order of the setups."""
+    priced = [run.record for setup in scores.test.setups for run in setup.runs if PRICE in run.record.costs]
+    mixed = len({currency_of(record) for record in priced}) > 1
     levels = {metric: scores.levels(metric) for metric in scores.metrics}
     rows = []
     for setup in scores.test.setups:
@@ -43,6 +49,8 @@ def setup_rows(scores: TestScores) -> list[SetupRow]:
             key: float(np.median([run.record.costs[key] for run in setup.runs if key in run.record.costs]))
             for key in measured
         }
+        if mixed:  # amounts in several currencies cannot be compared
+            costs.pop(PRICE, None)
         if not costs.get("num_parameters", 1):  # a record from when 0 stood for what cannot be counted
             del costs["num_parameters"]
         own = {metric: found[setup.name] for metric, found in levels.items() if setup.name in found}

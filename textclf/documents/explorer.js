@@ -21,6 +21,7 @@
   const number = value => value.toLocaleString("en");
   const whole = share => share > 0.995 && share < 1 ? "> 99" : share > 0 && share < 0.005 ? "< 1" : Math.round(100 * share);
   const percent = share => `${whole(share)}\u00a0%`;
+  const sure = share => share === null ? "" : ` (${percent(share)})`;
   const fill = (select, names) => names.forEach((name, value) => select.append(make("option", name, { value })));
 
   const card = mistake => {
@@ -28,7 +29,7 @@
     const predicted = make("b"), truth = make("b");
     predicted.append(make("bdi", labels[mistake.predicted]));
     truth.append(make("bdi", labels[mistake.truth]));
-    said.append("Said ", predicted, ` (${percent(mistake.probability)}), is `, truth, ` (${percent(mistake.truthProbability)}), row ${mistake.example} `);
+    said.append("Said ", predicted, `${sure(mistake.probability)}, is `, truth, `${sure(mistake.truthProbability)}, row ${mistake.example} `);
     const choice = make("select");
     choice.setAttribute("aria-label", "It should be");
     fill(choice, labels);

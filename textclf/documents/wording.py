@@ -5,6 +5,8 @@ It imports nothing, so that every room can use it.
 
 from __future__ import annotations
 
+import math
+
 MISSING = "–"
 """Stands for a value that was not measured or is undefined."""
 
@@ -103,6 +105,14 @@ def in_seconds(value: float | None) -> str:
 def in_milliseconds(value: float | None) -> str:
     """Return a time that is given in seconds as `45.6 ms`; a dash where there is none."""
     return MISSING if value is None else f"{value * 1000:,.1f} ms"
+
+
+def money(amount: float | None, currency: str = "") -> str:
+    """Return an amount with three digits that count, as `0.0123 USD` or `12.30 EUR`; a dash where there is none."""
+    if amount is None:
+        return MISSING
+    digits = 2 if amount == 0 or amount >= 1 else min(12, 2 - math.floor(math.log10(amount)))
+    return f"{amount:,.{digits}f} {currency}".rstrip()
 
 
 def duration(seconds: float) -> str:

@@ -50,9 +50,10 @@ class Analysis:
     accuracy: Proportion
     majority: Proportion
     """Accuracy of always predicting the most frequent class of the training data."""
-    calibration: Calibration
-    """Of the classifier as it is."""
-    temperature: TemperatureEffect
+    calibration: Calibration | None
+    """Of the classifier as it is; none of one that names classes without probabilities."""
+    temperature: TemperatureEffect | None
+    """None where there is no calibration."""
     num_mistakes: int
     mistakes: tuple[Mistake, ...]
     """The surest ones."""
@@ -61,7 +62,8 @@ class Analysis:
     slices: tuple[Slice, ...]
     num_validation: int
     """Examples that thresholds were chosen on."""
-    curve: Curve
+    curve: Curve | None
+    """None where there are no probabilities."""
     answers: tuple[AnswerThreshold, ...]
     decisions: tuple[DecisionThreshold, ...]
     """Of two classes; none for others."""
@@ -70,6 +72,8 @@ class Analysis:
     """Duration of the analysis without the attributions."""
     attribution_seconds: float
     options: AnalysisOptions
+    unnamed: int = 0
+    """Answers that named no class; they count as wrong."""
 
     @property
     def shown_slices(self) -> list[Slice]:
@@ -101,31 +105,38 @@ def analyse(
         Wanted.promised_precision: options.wanted_precision,
         Wanted.coverage: options.wanted_coverage,
     }
-    calibration = calibration_of(test, options.bins)
+    surely = test.have_probabilities and validation.have_probabilities
+    calibration = calibration_of(test, options.bins) if surely else None
+    effect = None
+    if calibration is not None:
+        effect = _temperature_effect(classifier.temperature, validation, test, calibration, options.bins)
     found = Analysis(
         label_names=test.label_names,
         accuracy=Proportion(int((test.predicted == test.labels).sum()), len(test.labels)),
         majority=Proportion(int((test.labels == frequent).sum()), len(test.labels)),
         calibration=calibration,
-        temperature=_temperature_effect(classifier.temperature, validation, test, calibration, options.bins),
+        temperature=effect,
         num_mistakes=int((test.predicted != test.labels).sum()),
         mistakes=confident_mistakes(data, test, options.mistakes),
         pairs=confused_pairs(test),
         slices=slice_scores(data, test, options.fewest_examples, options.alpha),
         num_validation=len(validation.labels),
-        curve=coverage_curve(test),
+        curve=coverage_curve(test) if surely else None,
         answers=tuple(
-            answer_threshold(what, share, validation, test) for what, share in wanted.items() if share is not None
+            answer_threshold(what, share, validation, test)
+            for what, share in wanted.items()
+            if share is not None and surely
         ),
-        decisions=decision_thresholds(options.wanted_precision, validation, test),
+        decisions=decision_thresholds(options.wanted_precision, validation, test) if surely else (),
         attributions=(),
         seconds=0.0,
         attribution_seconds=0.0,
         options=options,
+        unnamed=int((~test.answered).sum()),
     )
     middle = time.perf_counter()
     weighed: tuple[Attribution, ...] = ()
-    if options.attributions:
+    if options.attributions and surely and classifier.billed is None:  # each word left out is one more text to pay for
         weighed = attributions(classifier, data, test, options.attributions, options.attributed_words)
     ended = time.perf_counter()
     return replace(found, attributions=weighed, seconds=middle - begun, attribution_seconds=ended - middle)

@@ -19,9 +19,9 @@ def collapsed_class(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> 
 
     Args:
         labels: The true classes, int64 (n,).
-        predicted: The predicted classes, int64 (n,).
+        predicted: The predicted classes, int64 (n,); -1 for an answer that is none.
     """
-    if len(predicted) == 0 or (predicted != predicted[0]).any():
+    if len(predicted) == 0 or predicted[0] < 0 or (predicted != predicted[0]).any():
         return None
     return int(predicted[0]) if int((labels != predicted[0]).sum()) >= ENOUGH else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -53,6 +53,8 @@ class Evaluation:
     """Metrics by name, as `test/accuracy`; an undefined one is absent."""
     seconds: float
     """Duration of predicting alone."""
+    costs: dict[str, float] = field(default_factory=dict)
+    """What the answers of a service took, by the names that a record has for it."""
 
     @property
     def examples_per_second(self) -> float:
@@ -73,13 +75,22 @@ def evaluate_split(
     """
     rows = data.split(split)
     texts, pairs = texts_of(rows)
-    probabilities, seconds = timed(lambda: classifier.probabilities(texts, pairs))
+    costs: dict[str, float] = {}
+    if (account := classifier.billed) is None:
+        probabilities, seconds = timed(lambda: classifier.probabilities(texts, pairs))
+    else:
+        account.clear()
+        probabilities = classifier.probabilities(texts, pairs)
+        costs, seconds = account.costs(), account.whole_seconds
+    given = classifier.gives_probabilities
     predictions: Predictions | SetPredictions
     if classifier.thresholds is None:
-        predictions = Predictions(labels_of(rows), probabilities, data.label_names)
+        predictions = Predictions(labels_of(rows), probabilities, data.label_names, given)
     else:
-        predictions = set_predictions(data, split, probabilities).at(classifier.thresholds)
-    return Evaluation(split, predictions, measure_predictions(data, split, predictions, further_metrics), seconds)
+        found = set_predictions(data, split, probabilities, given)
+        predictions = found.at(classifier.thresholds)
+    metrics = measure_predictions(data, split, predictions, further_metrics)
+    return Evaluation(split, predictions, metrics, seconds, costs)
 
 
 def measure_predictions(
@@ -129,7 +140,7 @@ def _by_language(predictions: Predictions, languages: NDArray[np.str_]) -> dict[
     metrics = {}
     for language in np.unique(languages).tolist():
         own = languages == language
-        part = Predictions(predictions.labels[own], predictions.probabilities[own], predictions.label_names)
+        part = replace(predictions, labels=predictions.labels[own], probabilities=predictions.probabilities[own])
         found = evaluate_predictions(part)
         metrics |= {f"{name}/{language}": found[name] for name in ("accuracy", "macro_f1") if name in found}
     return metrics
@@ -145,7 +156,12 @@ def _sets_by_language(predictions: SetPredictions, languages: NDArray[np.str_]) 
 
 
 def latency(classifier: Classifier, data: TextData) -> dict[str, float]:
-    """Return the latency of single examples: `latency_median_seconds` and `latency_p95_seconds`."""
+    """Return the latency of single examples: `latency_median_seconds` and `latency_p95_seconds`.
+
+    Nothing is returned for a classifier that is billed: its answers to the test split have a duration each.
+    """
+    if classifier.billed is not None:
+        return {}
     split = data.validation if len(data.validation) else data.test
     rows = np.linspace(0, len(split) - 1, WARM_UP + SINGLES).astype(int)
     texts, pairs = texts_of(split.select(rows))

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import (
     accuracy_score,
-    confusion_matrix,
     log_loss,
     matthews_corrcoef,
     precision_recall_fscore_support,
@@ -70,6 +69,7 @@ def matthews_correlation(predictions: Predictions) -> dict[str, float]:
 
 def roc_auc(predictions: Predictions) -> dict[str, float]:
     """Return the area under the ROC curve; for more than two classes, the mean of each against the rest."""
+    _refuse_without_probabilities(predictions)
     probabilities = predictions.probabilities.astype(np.float64)
     truth = np.eye(probabilities.shape[1])[predictions.labels]
     if not (truth.any(axis=0) & ~truth.all(axis=0)).all():
@@ -81,6 +81,7 @@ def roc_auc(predictions: Predictions) -> dict[str, float]:
 
 def negative_log_likelihood(predictions: Predictions) -> dict[str, float]:
     """Return the mean negative log-probability of the true class, in nats."""
+    _refuse_without_probabilities(predictions)
     probabilities = predictions.probabilities.astype(np.float64)
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     return {"log_loss": float(log_loss(predictions.labels, probabilities, labels=range(probabilities.shape[1])))}
@@ -88,7 +89,13 @@ def negative_log_likelihood(predictions: Predictions) -> dict[str, float]:
 
 def calibration_error(predictions: Predictions) -> dict[str, float]:
     """Return the expected calibration error of the most probable class, in 15 bins of equal width (Guo et al. 2017)."""
+    _refuse_without_probabilities(predictions)
     return {"ece": expected_calibration_error(predictions.probabilities, predictions.labels)}
+
+
+def _refuse_without_probabilities(predictions: Predictions) -> None:
+    if not predictions.have_probabilities:
+        raise UndefinedMetric("not every example has probabilities")
 
 
 COMPUTED = (
@@ -127,6 +134,9 @@ def undefined_metrics(predictions: Predictions, metrics: Iterable[str]) -> str:
     if not missing:
         return ""
     names = predictions.label_names
+    if not predictions.have_probabilities:
+        why = "it names classes without probabilities" if not predictions.are_given else "some answers name no class"
+        return f"undefined and left out: {listed(missing)} ({why}, or a class is never predicted)"
     never = [names[k] for k in set(range(len(names))) - set(predictions.predicted.tolist())]
     absent = [names[k] for k in set(range(len(names))) - set(predictions.labels.tolist())]
     reasons = [f"{listed(never, 5)} never predicted"] if never else []
@@ -176,13 +186,13 @@ def _own_metric(name: str, online: bool) -> EvaluationModule:
 def class_figures(predictions: Any, references: Any, num_labels: int) -> dict[str, NDArray[np.float64]]:
     """Return `precision`, `recall`, `f1` and `support` of each class, float64 (num_labels,).
 
-    A figure that is undefined for a class is nan.
+    A figure that is undefined for a class is nan. A prediction of no class (-1) counts against its true class alone.
     """
     precision, recall, _, support = precision_recall_fscore_support(
         references, predictions, labels=list(range(num_labels)), zero_division=np.nan
     )
-    matrix = confusion_matrix(references, predictions, labels=list(range(num_labels)))
-    hits = np.diag(matrix)
-    cases = matrix.sum(axis=0) + matrix.sum(axis=1)
+    given, true = np.asarray(predictions), np.asarray(references)
+    hits = np.bincount(true[given == true], minlength=num_labels)
+    cases = np.bincount(given[given >= 0], minlength=num_labels) + np.bincount(true, minlength=num_labels)
     f1 = np.divide(2 * hits, cases, out=np.full(num_labels, np.nan), where=cases > 0)
     return {"precision": precision, "recall": recall, "f1": f1, "support": support}

@@ -9,7 +9,7 @@ import numpy as np
 
 from textclf.data.dataset import TextData
 from textclf.documents.escape import script_json
-from textclf.evaluation.predictions import Predictions
+from textclf.evaluation.predictions import UNNAMED_CLASS, Predictions, named
 from textclf.evaluation.slices import slice_parts
 
 MOST_EXPLORED = 2000
@@ -32,10 +32,10 @@ class Mistake:
     text_pair: str | None
     label: str
     prediction: str
-    probability: float
-    """Of the prediction."""
-    label_probability: float
-    """Of the true class."""
+    probability: float | None
+    """Of the prediction; none where it is not known."""
+    label_probability: float | None
+    """Of the true class; likewise."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,9 @@ def confident_mistakes(data: TextData, test: Predictions, most: int) -> tuple[Mi
     """
     predicted = test.predicted
     wrong = np.flatnonzero(predicted != test.labels)
-    confidence = test.probabilities[wrong, predicted[wrong]]
-    chosen = wrong[np.argsort(-confidence, kind="stable")][:most]
+    confidence = test.confidence(wrong, predicted[wrong])
+    chosen = wrong[np.argsort(-confidence, kind="stable")][:most]  # those without come last
+    sure, truly = (test.confidence(chosen, labels[chosen]) for labels in (predicted, test.labels))
     rows = data.test.select(chosen)
     pairs = list(rows["text_pair"]) if data.has_pairs else [None] * len(chosen)
     names = test.label_names
@@ -71,12 +72,18 @@ def confident_mistakes(data: TextData, test: Predictions, most: int) -> tuple[Mi
             text=text,
             text_pair=pair,
             label=names[test.labels[row]],
-            prediction=names[predicted[row]],
-            probability=float(test.probabilities[row, predicted[row]]),
-            label_probability=float(test.probabilities[row, test.labels[row]]),
+            prediction=named(names, int(predicted[row])),
+            probability=_known(own),
+            label_probability=_known(other),
         )
-        for row, example, text, pair in zip(chosen, rows["example"], rows["text"], pairs, strict=True)
+        for row, example, text, pair, own, other in zip(
+            chosen, rows["example"], rows["text"], pairs, sure, truly, strict=True
+        )
     )
+
+
+def _known(probability: float) -> float | None:
+    return None if probability != probability else float(probability)
 
 
 def explored_mistakes(data: TextData, test: Predictions) -> dict[str, Any]:
@@ -85,14 +92,15 @@ def explored_mistakes(data: TextData, test: Predictions) -> dict[str, Any]:
     There are as many as fit: `total` says how many were made. Keys: `labels`, `slices` (names of the parts of
     the test split that they lie in, but for classes), `total`, `cut` (characters of a text that are kept) and
     `rows`, each a list of its row in the source's own split, its text, the second text of a pair (or none), the
-    numbers of the true and the predicted class, the probabilities of the predicted and the true class, and the
-    numbers of its slices.
+    numbers of the true and the predicted class, the probabilities of the predicted and the true class (none where they
+    are not known), and the numbers of its slices.
 
     Args:
         data: The data.
         test: What was predicted on `data.test`.
     """
-    names = {name: number for number, name in enumerate(test.label_names)}
+    shown = [*test.label_names, *([] if test.answered.all() else [UNNAMED_CLASS])]
+    names = {name: number for number, name in reversed(list(enumerate(shown)))}
     parts = [(f"{by}: {value}", chosen) for by, value, chosen in slice_parts(data, test) if by != "class"]
     rows, size = [], 0
     for one in confident_mistakes(data, test, MOST_EXPLORED):
@@ -101,10 +109,10 @@ def explored_mistakes(data: TextData, test: Predictions) -> dict[str, Any]:
         if size > MOST_EXPLORED_CHARACTERS:
             break
         own = [number for number, (_, chosen) in enumerate(parts) if chosen[one.row]]
-        shares = [round(one.probability, 4), round(one.label_probability, 4)]
+        shares = [None if p is None else round(p, 4) for p in (one.probability, one.label_probability)]
         rows.append([one.example, *texts, names[one.label], names[one.prediction], *shares, own])
     return {
-        "labels": list(test.label_names),
+        "labels": shown,
         "slices": [name for name, _ in parts],
         "total": int((test.predicted != test.labels).sum()),
         "cut": MOST_CHARACTERS,
@@ -119,8 +127,10 @@ def _beginning(text: str) -> str:
 def confused_pairs(test: Predictions) -> tuple[ConfusedPair, ...]:
     """Return every pair of classes that were confused at least once, the most frequent first."""
     size = len(test.label_names)
-    counts = np.bincount(test.labels * size + test.predicted, minlength=size * size).reshape(size, size)
-    totals = counts.sum(axis=1)
+    told = test.answered
+    cells = test.labels[told] * size + test.predicted[told]
+    counts = np.bincount(cells, minlength=size * size).reshape(size, size)
+    totals = np.bincount(test.labels, minlength=size)
     np.fill_diagonal(counts, 0)
     found = [
         ConfusedPair(test.label_names[a], test.label_names[b], int(counts[a, b]), float(counts[a, b] / totals[a]))

@@ -59,9 +59,10 @@ def plot_confusion_matrix(predictions: Predictions, path: Path) -> None:
         )
         axes.grid(False)
         axes.figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
-        wrong = int(counts.sum() - np.trace(counts))
+        wrong, unnamed = int((~predictions.right).sum()), int((~predictions.answered).sum())
+        without = f", {unnamed:,} without any class" if unnamed else ""
         axes.set(
-            title=f"Which class is taken for which: {wrong:,} of {counts.sum():,} are wrong",
+            title=f"Which class is taken for which: {wrong:,} of {len(predictions):,} are wrong{without}",
             xlabel="predicted", ylabel="true",
         )  # fmt: skip
         step = -(-len(names) // MOST_NAMED)
@@ -171,6 +172,8 @@ def _plot_curves(
 
 def _drawable(predictions: Predictions) -> list[int]:
     """Return the classes to draw a curve for: those with examples of their own and of others."""
+    if not predictions.have_probabilities:
+        return []
     counts = np.bincount(predictions.labels, minlength=len(predictions.label_names))
     able = [int(k) for k in np.argsort(-counts, kind="stable") if 0 < counts[k] < counts.sum()]
     if len(predictions.label_names) == 2:
@@ -179,8 +182,13 @@ def _drawable(predictions: Predictions) -> list[int]:
 
 
 def plot_reliability(analysis: Analysis, path: Path) -> None:
-    """Draw the accuracy over the top probability, before and after the temperature, and how many examples are where."""
+    """Draw the accuracy over the top probability, before and after the temperature, and how many examples are where.
+
+    Nothing is drawn where there are no probabilities.
+    """
     effect = analysis.temperature
+    if effect is None or analysis.calibration is None:
+        return
     condition = "" if effect.is_applied else ", if applied"
     with stacked_figure(path, (4.0, 1.3)) as (shares, counts):
         shares.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="calibrated")
@@ -236,7 +244,12 @@ def _reliability(axes: Axes, calibration: Calibration, colour: str, marker: str,
 
 
 def plot_coverage(analysis: Analysis, path: Path) -> None:
-    """Draw the accuracy of the surest examples over the share answered, and where the chosen thresholds lie."""
+    """Draw the accuracy of the surest examples over the share answered, and where the chosen thresholds lie.
+
+    Nothing is drawn where there are no probabilities.
+    """
+    if analysis.curve is None:
+        return
     coverage, accuracy = np.array(analysis.curve.coverage), np.array(analysis.curve.accuracy)
     counts = np.maximum(np.round(coverage * analysis.accuracy.total), 1)
     low, high = proportion_confint(np.round(accuracy * counts), counts, method="wilson")

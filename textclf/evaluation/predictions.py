@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,16 @@ from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData, texts_of
 from textclf.data.options import LANGUAGE_COLUMN
+
+NO_CLASS = -1
+"""Stands for the class of an answer that named none; it is right nowhere, and counts against its true class alone."""
+UNNAMED_CLASS = "(no class)"
+"""How a person reads of that."""
+
+
+def named(label_names: tuple[str, ...], label: int) -> str:
+    """Return the name of a class by its number."""
+    return UNNAMED_CLASS if label == NO_CLASS else label_names[label]
 
 
 @dataclass(frozen=True)
@@ -22,14 +33,32 @@ class Predictions:
     """Each class's probability, float32 (n, num_labels); rows sum to 1."""
     label_names: tuple[str, ...]
     """Names of the classes, in label order."""
+    are_given: bool = True
+    """Whether the probabilities are the classifier's own; if not, they only say which class it named."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def answered(self) -> NDArray[np.bool_]:
+        """Where the classifier named a class at all, bool (n,); elsewhere its probabilities are NaN."""
+        return np.asarray(np.isfinite(self.probabilities).all(axis=1))
+
+    @property
+    def have_probabilities(self) -> bool:
+        """Whether every example has probabilities, so that metrics of these are defined."""
+        return self.are_given and bool(self.answered.all())
+
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """The most probable class of each example, int64 (n,); of equals, the first."""
-        return self.probabilities.argmax(axis=1)
+        """The most probable class of each example, int64 (n,); of equals, the first; -1 where no class was named."""
+        return np.where(self.answered, np.nan_to_num(self.probabilities).argmax(axis=1), NO_CLASS)
+
+    def confidence(self, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the probabilities of a class each of some examples, float64; NaN where there is none."""
+        if not self.are_given:
+            return np.full(len(rows), np.nan)
+        return np.where(labels == NO_CLASS, np.nan, self.probabilities[rows, labels])
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -45,7 +74,8 @@ def prediction_table(data: TextData, split: str, predictions: Predictions) -> pd
     """Return a row per example, in order.
 
     Columns: `example` (its row in the source's split), `text`, `text_pair` for pairs, `language` where
-    it is known, `label`, `prediction`, and `probability_<class>` for each class.
+    it is known, `label`, `prediction` (none where no class was named), and `probability_<class>` for each class, NaN
+    where it is not known.
     """
     rows = data.split(split)
     texts, pairs = texts_of(rows)
@@ -56,9 +86,12 @@ def prediction_table(data: TextData, split: str, predictions: Predictions) -> pd
     if LANGUAGE_COLUMN in rows.column_names:
         columns[LANGUAGE_COLUMN] = list(rows[LANGUAGE_COLUMN])
     columns["label"] = names[predictions.labels]
-    columns["prediction"] = names[predictions.predicted]
+    columns["prediction"] = [
+        name if told else None for name, told in zip(names[predictions.predicted], predictions.answered, strict=True)
+    ]
     for label, name in enumerate(data.label_names):
-        columns[f"probability_{name}"] = predictions.probabilities[:, label]
+        own = predictions.probabilities[:, label]
+        columns[f"probability_{name}"] = own if predictions.are_given else np.full_like(own, np.nan)
     return pd.DataFrame(columns)
 
 
@@ -75,6 +108,8 @@ def sample_lines(data: TextData, predictions: Predictions, count: int = 4, width
         truth, guess = predictions.labels[row], predictions.predicted[row]
         order = np.argsort(-predictions.probabilities[row], kind="stable")[:6]
         scores = ", ".join(f"{data.label_names[k]} {predictions.probabilities[row, k]:.2f}" for k in order)
+        if not predictions.are_given or guess == NO_CLASS:
+            scores = named(data.label_names, int(guess))
         verdict = "right" if truth == guess else f"wrong: {data.label_names[truth]}"
         lines += [f"  “{text}”", f"    {scores}   ({verdict})"]
     return lines

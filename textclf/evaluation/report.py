@@ -56,6 +56,10 @@ def confusion_blocks(
     shown = _drawn(pictures, "confusion_matrix")
     if 0 < len(counts) <= MOST_IN_TABLE:
         shown = [ConfusionTable(analysis.label_names, counts, picture)]
+    if analysis.unnamed:
+        are = "answer named no class and is" if analysis.unnamed == 1 else "answers named no class and are"
+        said = f"{analysis.unnamed:,} {are} in none of these columns; each counts as wrong."
+        shown = [*shown, Paragraph(said)]
     if analysis.pairs and (len(analysis.pairs) > FIRST_PAIRS or counts):
         pairs = [Details("The most confused pairs of classes", tuple(pairs))]
     return [*shown, *pairs]
@@ -74,6 +78,8 @@ def explorer_blocks(analysis: Analysis, explored: Mapping[str, Any] | None) -> l
 
 def calibration_blocks(analysis: Analysis, pictures: Mapping[str, Picture]) -> list[Block]:
     """Return how far probabilities can be trusted, and what a threshold of them reaches."""
+    if analysis.calibration is None:
+        return [Paragraph(describe_calibration(analysis))]
     return [
         Paragraph(describe_calibration(analysis)),
         *_drawn(pictures, "reliability"),
@@ -108,13 +114,21 @@ def weakness_sentence(analysis: Analysis) -> str:
 def trust_sentence(analysis: Analysis) -> str:
     """Return that the probabilities are not to be taken at their word; empty unless that is beyond chance."""
     effect = analysis.temperature
+    if effect is None or analysis.calibration is None:
+        return ""
     said = trust_words(analysis.calibration, None if effect.is_applied else effect.after)
     return f"Its {said}." if said else ""
 
 
 def describe_calibration(analysis: Analysis) -> str:
     """Describe the calibration in sentences."""
-    own, effect, bins = analysis.calibration, analysis.temperature, len(analysis.calibration.bins)
+    own, effect = analysis.calibration, analysis.temperature
+    if own is None or effect is None:
+        return (
+            "Not every answer came with probabilities, so there is nothing to calibrate and no threshold to choose; "
+            "metrics that need probabilities have no figure."
+        )
+    bins = len(own.bins)
     text = (
         f"Expected calibration error {own.ece:.3f} over {bins} bins of the top probability, Brier score "
         f"{own.brier:.3f}, log loss {own.log_loss:.3f}. On {analysis.accuracy.total:,} examples perfectly calibrated "

@@ -20,6 +20,7 @@ from textclf.data.options import FilesDataset, HubDataset
 from textclf.errors import ConfigError, did_you_mean, listed
 from textclf.evaluation.options import AnalysisOptions
 from textclf.experiment.options import GROUPS, Experiment, RunOptions
+from textclf.models.llm.options import LlmModel
 from textclf.models.options import (
     ClassicalModel,
     EmbeddingsModel,
@@ -42,6 +43,7 @@ SCHEMAS: dict[tuple[str, str], type] = {
     ("model", "label_embeddings"): LabelEmbeddingsModel,
     ("model", "zero_shot_options"): ZeroShotModel,
     ("model", "classical"): ClassicalModel,
+    ("model", "llm_options"): LlmModel,
     ("trainer", "torch_options"): TorchTrainer,
     ("trainer", "hf_options"): HFTrainer,
     ("tracker", "mlflow_options"): MlflowTracker,
@@ -143,5 +145,7 @@ def register() -> None:
     store = ConfigStore.instance()
     for (group, name), options in {(None, "run_options"): RunConfig, **SCHEMAS}.items():
         node = OmegaConf.structured(options)
-        OmegaConf.set_readonly(node, False)  # frozen as an object, open to overrides as a config
+        inner = [node[key] for key in node if not OmegaConf.is_missing(node, key)]
+        for open_node in (node, *(value for value in inner if isinstance(value, DictConfig))):
+            OmegaConf.set_readonly(open_node, False)  # frozen as an object, open to overrides as a config
         store.store(group=group, name=name, node=node)

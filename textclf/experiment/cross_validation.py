@@ -27,7 +27,7 @@ from textclf.errors import TextclfError
 from textclf.evaluation.evaluate import Evaluation, evaluate_split, measure_predictions
 from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.predictions import Predictions
-from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse
+from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse, warned_of_unread
 from textclf.experiment.options import Experiment
 from textclf.models.base import Classifier
 from textclf.models.cleaning import cleaned
@@ -58,6 +58,8 @@ class FoldResult:
     """Those of its slice of validation, float32 (m, num_labels)."""
     validation_truth: NDArray
     """Its classes, int64 (m,), or sets of labels, bool (m, num_labels)."""
+    are_given: bool
+    """Whether the probabilities are the classifier's own."""
     thresholds: NDArray[np.float64]
     """The thresholds of sets of labels, float64 (num_labels,); of single classes none, (0,)."""
     metrics: dict[str, float]
@@ -68,6 +70,8 @@ class FoldResult:
     test_seconds: float
     """Duration of predicting the fold."""
     warnings: tuple[str, ...]
+    costs: dict[str, float]
+    """What the answers of a service to the fold took."""
 
     def plain(self) -> dict[str, Any]:
         """Return all but the probabilities, for JSON."""
@@ -139,6 +143,7 @@ def _fold(experiment: Experiment, data: TextData, part: Fold, context: RunContex
         chosen = validate(experiment, classifier, own, fit)
         fit = warned_of_collapse(experiment, own, fit, chosen.predictions)
         test = evaluate_split(classifier, own, "test")
+        fit = warned_of_unread(fit, classifier, "the fold")
     except TextclfError as error:
         error.args = (f"In {part}: {error}", *error.args[1:])
         raise
@@ -147,6 +152,7 @@ def _fold(experiment: Experiment, data: TextData, part: Fold, context: RunContex
         test.predictions.probabilities,
         chosen.predictions.probabilities,
         truth_of(own.validation, own.num_labels),
+        classifier.gives_probabilities,
         np.array(classifier.thresholds or (), dtype=np.float64),
         {**chosen.metrics, **test.metrics},
         fit.best_epoch,
@@ -154,6 +160,7 @@ def _fold(experiment: Experiment, data: TextData, part: Fold, context: RunContex
         fit.train_seconds,
         test.seconds,
         fit.warnings,
+        test.costs,
     )
     if kept is not None:
         with context.fenced():
@@ -180,6 +187,8 @@ def _read(part: Fold, num_labels: int, arrays: dict[str, NDArray], about: dict[s
         fit_seconds=float(about["fit_seconds"]),
         test_seconds=float(about["test_seconds"]),
         warnings=tuple(map(str, about["warnings"])),
+        are_given=bool(about["are_given"]),
+        costs={str(name): float(value) for name, value in about["costs"].items()},
     )
 
 
@@ -238,7 +247,7 @@ def _outcome(
     fit: FitResult,
 ) -> Outcome:
     """Put together what the folds and the final fit came to."""
-    passes = []
+    passes, given = [], all(found.are_given for found in results)
     for repeat in range(folds.repeats):
         shape = (len(folds.pool), whole.num_labels)
         probabilities, thresholds = np.zeros(shape, dtype=np.float32), np.full(shape, 0.5)
@@ -247,13 +256,14 @@ def _outcome(
                 probabilities[found.part.test] = found.tested
                 if classifier.has_sets:
                     thresholds[found.part.test] = found.thresholds
-        passes.append(_predictions(truth_of(folds.pool, whole.num_labels), probabilities, whole, thresholds))
+        passes.append(_predictions(truth_of(folds.pool, whole.num_labels), probabilities, whole, thresholds, given))
     further = tuple(experiment.dataset.metrics)
     of_passes = [measure_predictions(whole, "test", predictions, further) for predictions in passes]
     chosen = [{k: v for k, v in found.metrics.items() if k.startswith("validation/")} for found in results]
     metrics = {**_mean(chosen), **_mean(of_passes)}
     first = [found for found in results if found.part.repeat == 0]
-    test = Evaluation("test", passes[0], _mean(of_passes), sum(found.test_seconds for found in first))
+    costs = _mean([found.costs for found in first])
+    test = Evaluation("test", passes[0], _mean(of_passes), sum(found.test_seconds for found in first), costs)
     said: dict[str, Any] = {
         "folds": folds.count,
         "repeats": folds.repeats,
@@ -275,6 +285,7 @@ def _outcome(
             np.concatenate([found.validated for found in results]),
             whole,
             np.concatenate([np.tile(found.thresholds, (len(found.validated), 1)) for found in results]),
+            given,
         ),
         test=test,
         metrics=metrics,
@@ -287,12 +298,16 @@ def _outcome(
 
 
 def _predictions(
-    truth: NDArray, probabilities: NDArray[np.float32], data: TextData, thresholds: NDArray[np.float64]
+    truth: NDArray,
+    probabilities: NDArray[np.float32],
+    data: TextData,
+    thresholds: NDArray[np.float64],
+    given: bool = True,
 ) -> Predictions | SetPredictions:
     """Return what was predicted out of fold, with the thresholds of each example's fit where there are sets."""
     if data.has_sets:
-        return SetPredictions(truth, probabilities, data.label_names, thresholds)
-    return Predictions(truth, probabilities, data.label_names)
+        return SetPredictions(truth, probabilities, data.label_names, thresholds, given)
+    return Predictions(truth, probabilities, data.label_names, given)
 
 
 def _score(found: FoldResult) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any
 
 import omegaconf
@@ -113,6 +113,8 @@ def _default(name: str, config: Mapping[str, Any]) -> Any:
         for field in fields(options):
             if field.name == option:
                 default = field.default_factory() if field.default_factory is not MISSING else field.default
+                if is_dataclass(default) and not isinstance(default, type):
+                    return plain(asdict(default))
                 return MISSING if default == omegaconf.MISSING else plain(default)
     return MISSING
 

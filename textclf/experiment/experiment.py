@@ -27,14 +27,15 @@ from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.metric_names import check_objective, check_objective_of
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.cross_validation import cross_validate
-from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse
+from textclf.experiment.fitting import Outcome, fit_and_tell, validate, warned_of_collapse, warned_of_unread
 from textclf.experiment.leaderboard.home import update_home
 from textclf.experiment.notes import costs_words, rounded_figures, run_note
 from textclf.experiment.options import Decides, Experiment, deciding
-from textclf.experiment.provenance import costs_of, course_of, described, resolved_options, tags_of
+from textclf.experiment.provenance import costs_of, course_of, described, money_of, resolved_options, tags_of
 from textclf.experiment.results import announce, scores_said, write_results
 from textclf.models.base import Classifier
 from textclf.models.embeddings.vector_cache import VECTORS
+from textclf.models.llm.options import OF_ASKING
 from textclf.models.options import ClassicalModel
 from textclf.models.transformer.token_cache import TOKENS
 from textclf.system.environment import environment
@@ -118,7 +119,8 @@ def run_fingerprint(config: Mapping[str, Any]) -> str:
     """Return the digest of the options that decide the results a run leaves, by which it is found again to resume."""
     options = deciding(config, Decides.metrics, Decides.files)
     trainer = {key: value for key, value in config["trainer"].items() if key != "checkpoint_every"}
-    return records.config_fingerprint(options | {"trainer": trainer}, digits=16)
+    model = {key: value for key, value in config["model"].items() if key not in OF_ASKING}
+    return records.config_fingerprint(options | {"trainer": trainer, "model": model}, digits=16)
 
 
 def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_id: str | None) -> RunRecord:
@@ -150,6 +152,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
             checkpoints=folder.checkpoints,
             accept_changes=folder.accept_changes,
             fenced=folder.lease.fenced,
+            currency=experiment.currency,
         )
         with watch_memory() as peak, TOKENS.remembering(), VECTORS.remembering():
             found = (_fitted if data.folds is None else cross_validate)(experiment, data, context, phases)
@@ -162,6 +165,7 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         with folder.keeping(records.CLASSIFIER):  # whatever still fails
             analysis = _analysed(experiment, found)
             costs = costs_of(fit, test, peak) | found.costs | single | size
+            costs |= money_of(costs, classifier, experiment.price_per_hour)
             chosen = {name: value for name, value in metrics.items() if name.startswith("validation/")}
             final = {name: value for name, value in metrics.items() if name not in chosen}
             final |= {f"cost/{key}": value for key, value in costs.items()}
@@ -196,7 +200,12 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         tracked.set_tags({NOTE_TAG: run_note(record, test.predictions, run_dir), COSTS_TAG: costs_words(record)})
         tracked.log_artifacts(run_dir, [*files, records.RUN_FILE])
         if experiment.tracker.log_model and experiment.save_classifier:
-            tracked.log_model(run_dir)
+            if classifier.billed is None:
+                tracked.log_model(run_dir)
+            else:
+                log.warning(
+                    "tracker.log_model: a language model behind a server is no model to serve, so none is logged"
+                )
     announce(record, found.data, test, analysis, run_dir)
     return record
 
@@ -218,6 +227,7 @@ def _fitted(experiment: Experiment, data: TextData, context: RunContext, phases:
         chosen = validate(experiment, classifier, data, fit)
         fit = warned_of_collapse(experiment, data, fit, chosen.predictions)
         test = evaluate_split(classifier, data, "test", tuple(experiment.dataset.metrics))
+        fit = warned_of_unread(fit, classifier, "test")
     metrics = {**chosen.metrics, **test.metrics}
     splits = {split: data.split(split) for split in SPLITS}
     return Outcome(

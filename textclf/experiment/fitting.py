@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.documents.wording import parameters, points
+from textclf.errors import listed
 from textclf.evaluation.calibration import calibrate
 from textclf.evaluation.collapse import collapse_words, entropy_of
 from textclf.evaluation.evaluate import Evaluation, evaluate_split, measure_predictions
@@ -21,10 +22,13 @@ from textclf.evaluation.label_sets.set_thresholds import ChosenThresholds, choos
 from textclf.evaluation.predictions import Predictions
 from textclf.experiment.options import Experiment
 from textclf.models.base import Classifier
+from textclf.models.llm.options import LlmModel
+from textclf.models.llm.questions import CUT_OFF
 from textclf.models.options import (
     CalibrationMethod,
     ClassicalModel,
     Imbalance,
+    LabelThresholds,
     SentenceEncoderModel,
     StaticEmbeddingsModel,
     ZeroShotModel,
@@ -34,6 +38,9 @@ from textclf.training.fit import fit as fit_model
 from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger("textclf.experiment")
+
+SHOWN_ANSWERS = 5
+"""Answers that name no class that a warning shows."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ def fit_and_tell(
         log.info("of the trainer's options only device and precision apply to %s", experiment.model.name)
     elif isinstance(experiment.model, StaticEmbeddingsModel) and experiment.model.distil:
         log.info("of the trainer's options only the device applies to %s", experiment.model.name)
+    elif isinstance(experiment.model, LlmModel):
+        log.info("%s is asked and not trained; the trainer's options do not apply", experiment.model.name)
     elif experiment.engine == "none":
         log.info("%s is fitted by scikit-learn; the trainer's options do not apply", experiment.model.name)
     classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
@@ -92,8 +101,9 @@ def fit_and_tell(
     if not tell:
         return classifier, fit
     log.info(
-        "%s fitted in %.1f s: %s%s in %s",
+        "%s %s in %.1f s: %s%s in %s",
         experiment.model.name,
+        "made ready" if classifier.billed is not None else "fitted",
         fit.train_seconds,
         "" if fit.num_parameters is None else f"parameters {parameters(fit.num_parameters, fit.num_trainable)}, ",
         fit.device,
@@ -126,12 +136,16 @@ def _validate_sets(experiment: Experiment, classifier: Classifier, data: TextDat
     if found is None:
         texts, pairs = texts_of(data.validation)
         found = classifier.probabilities(texts, pairs)
-    predictions = set_predictions(data, "validation", found)
+    predictions = set_predictions(data, "validation", found, classifier.gives_probabilities)
     if model.calibration is CalibrationMethod.temperature:
         classifier.temperature *= (temperature := fit_set_temperature(predictions))
         predictions = replace(predictions, probabilities=tempered_each(predictions.probabilities, temperature))
         log.info("temperature %.2f, fitted on validation", classifier.temperature)
-    chosen = choose_thresholds(predictions, model.label_thresholds, model.threshold_beta)
+    if classifier.gives_probabilities:
+        chosen = choose_thresholds(predictions, model.label_thresholds, model.threshold_beta)
+    else:  # labels are named or not, which any threshold says
+        answers = replace(predictions, probabilities=np.nan_to_num(predictions.probabilities))
+        chosen = choose_thresholds(answers, LabelThresholds.half, model.threshold_beta)
     classifier.thresholds = tuple(map(float, chosen.thresholds))
     predictions = predictions.at(chosen.thresholds)
     said = "" if chosen.optimism is None else f"; validation is flattered by it by about {points(chosen.optimism)}"
@@ -154,6 +168,9 @@ def _validate_classes(
         predictions = Predictions(labels_of(data.validation), fit.validation_probabilities, data.label_names)
         metrics = fit.best_metrics
     if experiment.model.calibration is not CalibrationMethod.temperature:
+        return predictions, metrics
+    if not predictions.have_probabilities:
+        log.warning("not every validation text has probabilities, so no temperature is fitted")
         return predictions, metrics
     change = calibrate(classifier, predictions)
     log.info(
@@ -190,6 +207,24 @@ def warned_of_collapse(
         entropy_of(np.bincount(labels_of(data.train), minlength=data.num_labels)),
     )
     return fit if words is None else _warned(fit, words)
+
+
+def warned_of_unread(fit: FitResult, classifier: Classifier, split: str) -> FitResult:
+    """Return the fit, with a warning where answers on a split named no label."""
+    account = classifier.billed
+    if account is None or not account.unread:
+        return fit
+    count = sum(account.unread.values())
+    most = sorted(account.unread.items(), key=lambda item: -item[1])
+    shown = listed((f"{said!r} ({times:,})" for said, times in most), SHOWN_ANSWERS)
+    cut_off = account.unread.get(CUT_OFF, 0)
+    remedy = " Those cut off need a higher model.max_answer_tokens." if cut_off else ""
+    what = "no set of the labels" if classifier.has_sets else "no class"
+    words = (
+        f"answers: {count:,} of {account.texts:,} answers on {split} name {what}, such as {shown}. Each counts as "
+        f"wrong; nothing was guessed in its place.{remedy}"
+    )
+    return _warned(fit, words)
 
 
 def _warned(fit: FitResult, words: str) -> FitResult:

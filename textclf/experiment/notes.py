@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textclf.documents.wording import decimals, duration, in_milliseconds, in_seconds, megabytes
+from textclf.documents.wording import decimals, duration, in_milliseconds, in_seconds, megabytes, money
 from textclf.evaluation.metric_names import direction, metric_label
-from textclf.tracking.record import RunRecord
+from textclf.tracking.record import RunRecord, currency_of
 
 if TYPE_CHECKING:
     from textclf.evaluation.label_sets.set_predictions import SetPredictions
@@ -87,6 +87,7 @@ def costs_words(record: RunRecord) -> str:
         (costs.get("folds_seconds", costs.get("train_seconds")), lambda value: f"{_time(value)} training"),
         (costs.get("latency_median_seconds"), lambda value: f"{in_milliseconds(value)} a text"),
         (costs.get("size_bytes"), megabytes),
+        (costs.get("price_per_1000_texts"), lambda value: f"{money(value, currency_of(record))} for 1,000 texts"),
     ]
     return ", ".join(say(value) for value, say in words if value is not None)
 

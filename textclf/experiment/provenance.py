@@ -13,6 +13,7 @@ from textclf.system.files import plain
 
 if TYPE_CHECKING:
     from textclf.evaluation.evaluate import Evaluation
+    from textclf.models.base import Classifier
     from textclf.system.memory import Peak
     from textclf.training.result import FitResult
 
@@ -65,13 +66,36 @@ def costs_of(fit: FitResult, test: Evaluation, peak: Peak) -> dict[str, float]:
     costs = {name: float(count) for name, count in counts.items() if count is not None}
     costs |= {
         "train_seconds": fit.train_seconds,
-        "train_examples_per_second": fit.examples_per_second,
         "test_examples_per_second": test.examples_per_second,
         "peak_memory_bytes": float(peak.memory_bytes),
     }
+    if fit.train_examples:  # none were seen without training
+        costs["train_examples_per_second"] = fit.examples_per_second
+    costs |= test.costs
     if peak.gpu_memory_bytes is not None:
         costs["peak_gpu_memory_bytes"] = float(peak.gpu_memory_bytes)
     return costs
+
+
+def money_of(costs: Mapping[str, float], classifier: Classifier, price_per_hour: float | None) -> dict[str, float]:
+    """Return what a run cost in money, by the names that a record has for it; empty where no price is known.
+
+    A service's price of 1,000 texts is that of their tokens, and `paid` what this process paid for answers that were
+    not kept from before. What runs here has the price of the machine's time.
+
+    Args:
+        costs: The other costs.
+        classifier: What predicted.
+        price_per_hour: The price of an hour of this machine.
+    """
+    found: dict[str, float] = {}
+    if (account := classifier.billed) is not None:
+        found["paid"] = account.paid
+    if price_per_hour is not None and "price_per_1000_texts" not in costs:
+        found["price_per_1000_texts"] = 1000 / costs["test_examples_per_second"] * price_per_hour / 3600
+    if price_per_hour is not None and account is None:
+        found["price_of_training"] = costs.get("folds_seconds", costs["train_seconds"]) * price_per_hour / 3600
+    return found
 
 
 def course_of(fit: FitResult) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from textclf.documents.document import (
     Tiles,
     count_cell,
 )
-from textclf.documents.wording import decimals, in_milliseconds, megabytes, parameters, percent
+from textclf.documents.wording import decimals, percent
 from textclf.errors import listed
 from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.report import (
@@ -39,8 +39,11 @@ from textclf.evaluation.report import (
 )
 from textclf.evaluation.thresholds import Wanted
 from textclf.experiment.decisions import decisions_table
+from textclf.experiment.run_costs import cost_rows
 from textclf.tracking.record import CONFIG_FILE, METRICS_FILE, PREDICTIONS_FILE, RunRecord, flat
 
+SERVER = "a server"
+"""The device of a model that is asked and not trained."""
 MOST_ROWS = 12
 """Rows of a table of classes that are not folded away."""
 PICTURES = {
@@ -142,6 +145,7 @@ def common_blocks(
         _facts(cost_rows(record)),
         Heading(2, "Training"),
         Paragraph(course_words(record)),
+        *_prompt_blocks(record),
         *curves,
         Heading(2, "Data"),
         *_data(record, counts),
@@ -174,10 +178,16 @@ def _tiles(run: ReportedRun) -> Tiles:
         Tile(
             "Mistakes", f"{analysis.num_mistakes:,}", f"of {accuracy.total:,} {'' if record.folds else 'test '}examples"
         ),
-        Tile(
-            "Calibration error",
-            decimals(own.ece),
-            f"up to {own.by_chance:.3f} is chance" + ("" if own.is_shown_wrong else ": not shown to be off"),
+        *(
+            [
+                Tile(
+                    "Calibration error",
+                    decimals(own.ece),
+                    f"up to {own.by_chance:.3f} is chance" + ("" if own.is_shown_wrong else ": not shown to be off"),
+                )
+            ]
+            if own is not None
+            else []
         ),
         Tile("Speed", f"{record.costs['test_examples_per_second']:,.0f}", f"texts a second, on {record.fit['device']}"),
     ]
@@ -216,7 +226,10 @@ def _chosen(record: RunRecord) -> str:
     """Return which model was trained on what, in a sentence."""
     checkpoint = record.config.get("model", {}).get("checkpoint")
     trained = "fitted by scikit-learn" if record.trainer == "none" else f"trained by the engine {record.trainer}"
-    if not record.fit.get("reads_labels", True):
+    if record.fit.get("device") == SERVER:
+        shots = record.config.get("model", {}).get("shots")
+        trained = f"asked with {shots} examples of each class" if shots else "asked without any example"
+    elif not record.fit.get("reads_labels", True):
         trained = "zero-shot, from what the labels mean in words, and tested"
     model = f"{record.model} ({checkpoint})" if checkpoint else record.model
     return f"{model}, {trained} on {record.dataset}. Choices are made by {record.objective}."
@@ -266,6 +279,8 @@ def _counts_table(record: RunRecord, class_counts: Mapping[str, Mapping[str, int
 def course_words(record: RunRecord) -> str:
     """Return how training went, in sentences."""
     fit, costs = record.fit, record.costs
+    if fit["device"] == SERVER:
+        return "Nothing was trained: a model was asked for the class of each text, with this prompt."
     if not fit.get("reads_labels", True):
         return _zero_shot_words(record)
     said = f"{costs['train_seconds']:.1f} s on {fit['device']} in {fit['precision']}."
@@ -298,6 +313,14 @@ def _zero_shot_words(record: RunRecord) -> str:
     if chosen:
         return f"{said} Only {' and '.join(chosen)} were chosen by the labels of the {count:,} validation examples."
     return f"{said} The labels of the {count:,} validation examples served to score it alone."
+
+
+def _prompt_blocks(record: RunRecord) -> list[Block]:
+    """Return the prompt of a language model, folded away; nothing of other models."""
+    prompt = record.config.get("model", {}).get("prompt")
+    if record.fit.get("device") != SERVER or not isinstance(prompt, Mapping):
+        return []
+    return [Details("The prompt", (Code("\n\n".join(f"{name}:\n{words}" for name, words in prompt.items())),))]
 
 
 def _option_blocks(record: RunRecord) -> list[Block]:
@@ -397,24 +420,6 @@ def _fold_blocks(record: RunRecord) -> list[Block]:
             Table((Column("metric"), Column("score", numeric=True)), tuple(scores)),
         ]
     return blocks
-
-
-def cost_rows(record: RunRecord) -> list[tuple[str, str]]:
-    """Return what the classifier costs, as name and figure."""
-    costs = record.costs
-    whole = costs.get("num_parameters")
-    counted = [] if whole is None else [("parameters", parameters(whole, costs.get("num_trainable_parameters")))]
-    return [
-        *counted,
-        ("size of the saved classifier", megabytes(costs.get("size_bytes"))),
-        ("peak memory of training and testing", megabytes(costs.get("peak_memory_bytes"))),
-        ("predicting the test split", f"{costs['test_examples_per_second']:,.0f} examples/s"),
-        (
-            "a single example",
-            f"{in_milliseconds(costs.get('latency_median_seconds'))} (median), "
-            f"{in_milliseconds(costs.get('latency_p95_seconds'))} (95 % within)",
-        ),
-    ]
 
 
 def _again(record: RunRecord) -> list[Block]:

@@ -160,12 +160,9 @@ def _announce_classes(
     slice_words = "no slice worse than the rest beyond chance"
     if worst is not None:
         slice_words = f"worst slice {worst.by} {worst.value}: accuracy {worst.right} of {worst.right.total:,}"
-    screen.info(
-        "calibration error %.3f (up to %.3f by chance); %s",
-        analysis.calibration.ece,
-        analysis.calibration.by_chance,
-        slice_words,
-    )
+    own = analysis.calibration
+    calibrated = "" if own is None else f"calibration error {own.ece:.3f} (up to {own.by_chance:.3f} by chance); "
+    screen.info("%s%s", calibrated, slice_words)
 
 
 def scores_said(record: RunRecord) -> str:

@@ -32,7 +32,8 @@ from textclf.evaluation.analysis import Analysis
 from textclf.evaluation.report import describe_calibration
 from textclf.evaluation.slices import Slice
 from textclf.experiment.decisions import decisions_table
-from textclf.experiment.report import ReportedRun, caveats_of, cost_rows, course_words, score_blocks, summary_sentence
+from textclf.experiment.report import ReportedRun, caveats_of, course_words, score_blocks, summary_sentence
+from textclf.experiment.run_costs import cost_rows
 from textclf.export.evidence import Evidence
 from textclf.export.set_card import (
     describe_sets,

@@ -16,7 +16,7 @@ from textclf.export.check import Check, compare_classifiers, examples_of
 from textclf.export.contents import public_command
 from textclf.models.base import Classifier
 from textclf.models.families import load_classifier
-from textclf.models.saved import read_description
+from textclf.models.saved import read_description, refuse_asked
 from textclf.system.environment import environment
 from textclf.system.files import write_json
 from textclf.system.unfinished import claimed
@@ -75,6 +75,7 @@ def export(located: RunReference, options: ExportOptions) -> Path:
             check fails.
         ConfigError: If pushing is asked for and not possible.
     """
+    refuse_asked(located.classifier, f"--to {options.to}")
     output = options.output or OUTPUTS / "exports" / f"{_slug(located)}-{options.to}"
     _refuse_what_is_there(output)
     with _whole_or_not_at_all(output) as folder:

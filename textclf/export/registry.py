@@ -9,7 +9,7 @@ from pathlib import Path
 from textclf.documents.escape import is_plain, shown
 from textclf.errors import ConfigError, TextclfError
 from textclf.export.champion import Candidate, Judgement, judge
-from textclf.models.saved import read_description
+from textclf.models.saved import read_description, refuse_asked
 from textclf.system.unfinished import one_at_a_time
 from textclf.tracking.find_runs import RunReference, resolve_run
 from textclf.tracking.mlflow.model import FINGERPRINT, fingerprint
@@ -69,6 +69,7 @@ def register(
     """
     _check_names(name, alias)
     run = resolve_run(reference, tracking_uri=tracking_uri)
+    refuse_asked(run.classifier, "Registering")
     with open_registry(tracking_uri) as versions, one_at_a_time(run.folder or run.classifier):
         return _registered(versions, run, name, alias, force)
 

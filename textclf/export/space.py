@@ -108,6 +108,8 @@ def _trust(evidence: Evidence) -> str:
     if evidence.analysis is None:
         return ""
     effect = evidence.analysis.temperature
+    if effect is None or evidence.analysis.calibration is None:
+        return ""
     said = trust_words(evidence.analysis.calibration, None if effect.is_applied else effect.after)
     said = said.partition(";")[0]  # without the remedy, which is for who trains
     return f"This classifier's {said} (measured on its own test examples)." if said else ""

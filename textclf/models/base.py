@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from textclf.models.llm.money import Account
+
 
 @dataclass
 class Classifier(ABC):
@@ -43,6 +45,16 @@ class Classifier(ABC):
     With thresholds, probabilities are each label's own and do not sum to 1."""
     columns: TextColumns = field(default=UNNAMED, kw_only=True)
     """The columns of the data that it was fitted to: those of a table are read by these names."""
+
+    @property
+    def billed(self) -> Account | None:
+        """What its answers took, where it has them of a service that counts tokens; none where it computes itself."""
+        return None
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether its probabilities are its own; if not, they only say which class or labels it named."""
+        return True
 
     def clean(self, texts: Sequence[str]) -> Sequence[str]:
         """Return the texts as the model is to read them."""
@@ -63,7 +75,7 @@ class Classifier(ABC):
 
         Returns:
             float32 (n, num_labels), in the order of the texts; rows sum to 1, but for sets of labels. An empty input
-            gives (0, num_labels).
+            gives (0, num_labels). A language model whose answer names no label gives a row of NaN.
 
         Raises:
             DataError: If these are no texts, a table lacks the columns, an entry is missing, no string or empty (its
@@ -93,8 +105,10 @@ class Classifier(ABC):
         check_threshold(threshold, () if self.has_sets else self.label_names)
         if self.thresholds is not None:
             least = self.thresholds if threshold is None else (threshold,) * len(self.label_names)
-            return set_predictions_of(self.predict_proba(texts, text_pairs), self.label_names, least)
-        return predictions_of(self.predict_proba(texts, text_pairs), self.label_names, threshold)
+            found = self.predict_proba(texts, text_pairs)
+            return set_predictions_of(found, self.label_names, least, self.gives_probabilities)
+        found = self.predict_proba(texts, text_pairs)
+        return predictions_of(found, self.label_names, threshold, self.gives_probabilities)
 
     def probabilities(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
         """Return each class's probability for each text, as `predict_proba` does, of texts that need no check.

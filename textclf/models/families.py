@@ -13,7 +13,7 @@ from textclf.system.imports import importing
 if TYPE_CHECKING:
     from textclf.models.base import Classifier  # with numpy, which the command line can do without
 
-FAMILIES = ("transformer", "classical", "embeddings", "zero_shot", "onnx")
+FAMILIES = ("transformer", "classical", "embeddings", "zero_shot", "onnx", "llm")
 TRIED = ("a text", "a text that is longer than the other, which is padded to its length")
 """What a classifier is asked about when it was read."""
 ROUNDING = 1e-2
@@ -35,7 +35,8 @@ def load_classifier(directory: Path | str) -> Classifier:
     description = read_description(directory)
     with checked_files(directory, description):
         classifier = _of_family(description.family, directory)
-        _check_answer(classifier, directory)
+        if classifier.billed is None:  # others are asked for nothing without need
+            _check_answer(classifier, directory)
     return classifier
 
 
@@ -66,6 +67,11 @@ def _of_family(family: str, directory: Path) -> Classifier:
             from textclf.models.onnx_folder import load_onnx
 
         return load_onnx(directory)
+    if family == "llm":
+        with importing():
+            from textclf.models.llm.llm_classifier import load_llm
+
+        return load_llm(directory)
     raise ArtifactError(f"{directory} holds a classifier of family {family!r}; known: {listed(FAMILIES)}.")
 
 

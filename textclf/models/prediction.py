@@ -23,11 +23,14 @@ class Prediction:
     """What a classifier says of one text, or pair of texts."""
 
     label: str
-    """Name of the most probable class; `abstain` where its probability is below the threshold."""
+    """Name of the most probable class; `abstain` where its probability is below the threshold, and where an answer of a
+    language model named no class, which has 0 for each."""
     score: float
     """Probability of the most probable class, 0 to 1, also where it abstains."""
     probabilities: dict[str, float]
     """Probability of each class by name, in label order."""
+    are_given: bool = True
+    """Whether the probabilities are the classifier's own; if not, they only say which class it named."""
 
     def top(self, count: int) -> list[tuple[str, float]]:
         """Return the most probable classes with their probabilities, the most probable first."""
@@ -42,6 +45,8 @@ class SetPrediction:
     """Names of the labels whose probability reaches their threshold, the most probable first; it may be empty."""
     probabilities: dict[str, float]
     """Probability of each label by name, in label order; each is a share of 1 of its own."""
+    are_given: bool = True
+    """Whether the probabilities are the classifier's own; if not, they only say which labels it named."""
 
     @property
     def label(self) -> str:
@@ -59,7 +64,10 @@ class SetPrediction:
 
 
 def set_predictions_of(
-    probabilities: NDArray[np.float32], label_names: Sequence[str], thresholds: Sequence[float]
+    probabilities: NDArray[np.float32],
+    label_names: Sequence[str],
+    thresholds: Sequence[float],
+    are_given: bool = True,
 ) -> list[SetPrediction]:
     """Return each row of probabilities, float32 (n, num_labels), as a set of labels.
 
@@ -67,18 +75,22 @@ def set_predictions_of(
         probabilities: Each label's probability of each text.
         label_names: Names of the labels, in label order.
         thresholds: The probability of each label, 0 to 1, from which on it is given.
+        are_given: Whether the probabilities are the classifier's own.
     """
     found = []
-    for row in probabilities.tolist():
+    for row in _without_nan(probabilities):
         given = [label for label, (value, least) in enumerate(zip(row, thresholds, strict=True)) if value >= least]
         given.sort(key=lambda label: -row[label])
         names = tuple(label_names[label] for label in given)
-        found.append(SetPrediction(names, dict(zip(label_names, row, strict=True))))
+        found.append(SetPrediction(names, dict(zip(label_names, row, strict=True)), are_given))
     return found
 
 
 def predictions_of(
-    probabilities: NDArray[np.float32], label_names: Sequence[str], threshold: float | None = None
+    probabilities: NDArray[np.float32],
+    label_names: Sequence[str],
+    threshold: float | None = None,
+    are_given: bool = True,
 ) -> list[Prediction]:
     """Return each row of probabilities, float32 (n, num_labels), as a prediction.
 
@@ -86,19 +98,26 @@ def predictions_of(
         probabilities: Each class's probability of each text.
         label_names: Names of the classes, in label order.
         threshold: The probability, 0 to 1, below which the label is `abstain`; none always takes a class.
+        are_given: Whether the probabilities are the classifier's own.
     """
     found = []
-    for row in probabilities.tolist():
+    for row in _without_nan(probabilities):
         best = max(range(len(row)), key=row.__getitem__)
-        sure = threshold is None or row[best] >= threshold
+        sure = row[best] > 0 and (threshold is None or row[best] >= threshold)
         found.append(
             Prediction(
                 label=label_names[best] if sure else ABSTAIN,
                 score=row[best],
                 probabilities=dict(zip(label_names, row, strict=True)),
+                are_given=are_given,
             )
         )
     return found
+
+
+def _without_nan(probabilities: NDArray[np.float32]) -> list[list[float]]:
+    """Return rows of probabilities, with 0 for each class where no class was named."""
+    return [[0.0 if value != value else value for value in row] for row in probabilities.tolist()]
 
 
 def check_threshold(threshold: float | None, label_names: Sequence[str]) -> None:

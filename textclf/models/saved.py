@@ -23,6 +23,8 @@ FORMAT = 1
 """Raised when a folder written before can no longer be read."""
 TEMPERATURES = (1e-4, 1e4)
 """Bounds of a temperature; one that is fitted lies well within."""
+ASKED = "llm"
+"""The family of language models behind a server."""
 Choice = TypeVar("Choice", bound=Enum)
 VERSIONED = ("textclf", "torch", "transformers", "scikit-learn")
 
@@ -57,6 +59,20 @@ class Description:
             "thresholds": self.thresholds,
             "columns": self.columns,
         }
+
+
+def refuse_asked(directory: Path, what: str) -> None:
+    """Refuse to carry a language model elsewhere, of which there is no more than the way to a server.
+
+    Raises:
+        ArtifactError: With what to do.
+    """
+    if read_description(directory).family == ASKED:
+        raise ArtifactError(
+            f"{what} carries a classifier elsewhere, and {directory} is a language model behind a server: there is "
+            f"nothing to carry but its prompt, and whoever asks it needs a key of their own. Predict here with "
+            f"textclf.predict; to have a model that can be carried, label texts with it and train a small one on them."
+        )
 
 
 def write_description(directory: Path, family: str, classifier: Classifier, options: Mapping[str, Any]) -> None:

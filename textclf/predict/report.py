@@ -92,7 +92,7 @@ def _write(folder: Path, true: TrueLabels, located: RunReference, source: str, f
     plot_confusion_matrix(predictions, figures / "confusion_matrix.png")
     drawn = plot_class_scores(predictions, figures / "class_scores.png")
     accuracy = Proportion(true.right, true.scored)
-    own = calibration_of(predictions)
+    own = calibration_of(predictions) if predictions.have_probabilities else None
     tested = located.record.metrics.get("test/accuracy") if located.record else None
     said = [f"{len(predictions.labels):,} rows of {source} with a label in column {true.column}: accuracy {accuracy}."]
     if tested is not None:
@@ -112,7 +112,9 @@ def _write(folder: Path, true: TrueLabels, located: RunReference, source: str, f
         *([Picture(figures / "class_scores.png", "Scores of each class", "class scores")] if drawn else []),
         Heading(2, "Calibration"),
         Paragraph(
-            f"Expected calibration error {own.ece:.3f}; perfectly calibrated probabilities would show up to "
+            "Not every row has probabilities, so there is nothing to calibrate."
+            if own is None
+            else f"Expected calibration error {own.ece:.3f}; perfectly calibrated probabilities would show up to "
             f"{own.by_chance:.3f} by chance (19 times in 20)."
         ),
         Heading(2, "Most confident mistakes"),

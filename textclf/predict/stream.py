@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from textclf.data.readers.source import BadRow
 from textclf.errors import DataError, listed
 from textclf.models.base import Classifier
 from textclf.models.prediction import ABSTAIN, check_threshold
@@ -23,11 +24,26 @@ PREDICTED = "predicted_"
 """Stands in front of a column of predictions where the input has a column of its name."""
 KEEP_THEM = "To go on and keep such rows, without a label and with the reason beside them, add --keep-bad-rows."
 
+UNANSWERED = BadRow("", None, "the answer of the language model names no label", "", "")
+"""Why a row has no label although it was predicted."""
 
 Tell = Callable[[int, float | None], None]
 """Takes how many more rows are done, and what share of the input, 0 to 1, is done by then; none where it is unknown."""
 Watch = Callable[[Batch, NDArray[np.float32], NDArray[np.bool_]], None]
 """Takes a batch, each class's probability of each row, and which rows abstain; rows that cannot be predicted have 0."""
+
+
+def refuse_threshold(classifier: Classifier, options: PredictOptions) -> None:
+    """Refuse a threshold of probabilities that there are not.
+
+    Raises:
+        DataError: If the classifier names labels without probabilities.
+    """
+    if not classifier.gives_probabilities and (options.threshold is not None or options.label_thresholds):
+        raise DataError(
+            "This classifier names labels without probabilities, so a threshold would tell nothing apart; leave "
+            "--threshold and --label-threshold out."
+        )
 
 
 def predict_batches(
@@ -41,7 +57,8 @@ def predict_batches(
 
     The columns are `label`, `score` (the probability of the most probable class, also where the label is `abstain`)
     and `probability_<class>` for each class; of sets of labels `labels` (a list, the most probable first) and
-    `probability_<label>`. One whose name the input has already is called `predicted_<name>`.
+    `probability_<label>`. What is not known is null: the label where a language model named none, and scores and
+    probabilities of one that gives none. One whose name the input has already is called `predicted_<name>`.
 
     Args:
         classifier: A fitted classifier.
@@ -55,6 +72,7 @@ def predict_batches(
             the columns have the name of one in the input.
     """
     options = options or PredictOptions()
+    refuse_threshold(classifier, options)
     asked = options.thresholds_for(classifier)
     thresholds = None if asked is None else np.array(asked)
     check_threshold(options.threshold, classifier.label_names if thresholds is None else ())
@@ -72,10 +90,14 @@ def predict_batches(
                 f"prediction by now. Name the predictions otherwise with --prefix."
             )
         probabilities = _probabilities(classifier, batch, before, tell)
+        unanswered = np.flatnonzero(np.isnan(probabilities).any(axis=1)).tolist()
         before = batch.share
         if watch is not None:
             limit = -1.0 if options.threshold is None or thresholds is not None else options.threshold
             watch(batch, probabilities, probabilities.max(axis=1).astype(np.float64) < limit)
+        if unanswered:  # after they were counted, as wrong where the true label is known
+            batch = replace(batch, problems={**batch.problems, **dict.fromkeys(unanswered, UNANSWERED)})
+            probabilities = np.nan_to_num(probabilities)
         if options.long:
             given = _given(probabilities, thresholds, options)
             batch, columns = _long(probabilities, given, batch, classifier.label_names, options)
@@ -84,6 +106,8 @@ def predict_batches(
         else:
             given = probabilities >= thresholds
             columns = _set_columns(probabilities, given, batch, classifier.label_names, options)
+        if not classifier.gives_probabilities:
+            columns = [pa.nulls(len(c), c.type) if pa.types.is_floating(c.type) else c for c in columns]
         table = batch.table
         for name, column in zip(names, columns, strict=True):
             table = table.append_column(pa.field(name, column.type), column)
@@ -251,4 +275,5 @@ def _reasons(batch: Batch, options: PredictOptions) -> list[pa.Array]:
 def _reason(batch: Batch, row: int) -> str:
     """Return why a row cannot be predicted, with its line."""
     problem = batch.problems[row]
-    return f"line {problem.at}: {problem.cause}{' ' * bool(problem.detail)}{problem.detail}"
+    line = "" if problem.at is None else f"line {problem.at}: "
+    return f"{line}{problem.cause}{' ' * bool(problem.detail)}{problem.detail}"

@@ -57,10 +57,15 @@ def _predicted(
     classifier: Classifier, texts: list[str], pairs: list[str] | None, options: PredictOptions
 ) -> list[Prediction] | list[SetPrediction]:
     """Predict with the thresholds that are asked for."""
+    if not classifier.gives_probabilities:
+        from textclf.predict.stream import refuse_threshold  # with numpy and pyarrow
+
+        refuse_threshold(classifier, options)
     thresholds = options.thresholds_for(classifier)
     if thresholds is None:
         return classifier.predict(texts, pairs, options.threshold)
-    return set_predictions_of(classifier.predict_proba(texts, pairs), classifier.label_names, thresholds)
+    found = classifier.predict_proba(texts, pairs)
+    return set_predictions_of(found, classifier.label_names, thresholds, classifier.gives_probabilities)
 
 
 def trust_note(run: str) -> str | None:
@@ -150,6 +155,10 @@ def has_pairs(located: RunReference) -> bool | None:
 
 def shown(prediction: Prediction | SetPrediction, top_k: int | None = None) -> str:
     """Return a prediction on one line, as `negative (0.71)`; of a set of labels as `bug (0.91), refund (0.55)`."""
+    if isinstance(prediction, Prediction) and prediction.label == ABSTAIN and prediction.score == 0:
+        return f"{ABSTAIN}: the answer names no class"
+    if not prediction.are_given:
+        return prediction.label
     if isinstance(prediction, SetPrediction):
         given = prediction.top(len(prediction.labels) if top_k is None else top_k)
         said = ", ".join(f"{name} ({score:.2f})" for name, score in given)

@@ -85,14 +85,15 @@ class TrueLabels:
     unknown: Counter[str] = field(default_factory=Counter)
     """Labels that are no class of the classifier."""
     confusions: NDArray[np.int64] = field(init=False)
-    """How often each class (row) was predicted as each (column), int64 (num_labels, num_labels)."""
+    """How often each class (row) was predicted as each (column), int64 (num_labels, num_labels + 1); the last column is
+    of answers that named no class."""
     labels: list[NDArray[np.int64]] = field(default_factory=list)
     probabilities: list[NDArray[np.float32]] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     """The surest ones."""
 
     def __post_init__(self) -> None:
-        self.confusions = np.zeros((len(self.label_names),) * 2, dtype=np.int64)
+        self.confusions = np.zeros((len(self.label_names), len(self.label_names) + 1), dtype=np.int64)
 
     def add(self, batch: Batch, probabilities: NDArray[np.float32], abstained: NDArray[np.bool_]) -> None:
         """Count the rows of a batch.
@@ -118,7 +119,8 @@ class TrueLabels:
         usable = labels >= 0
         usable[list(batch.problems)] = False
         chosen = np.flatnonzero(usable)
-        predicted = probabilities[chosen].argmax(axis=1)
+        told = ~np.isnan(probabilities[chosen]).any(axis=1)
+        predicted = np.where(told, np.nan_to_num(probabilities[chosen]).argmax(axis=1), len(self.label_names))
         np.add.at(self.confusions, (labels[chosen], predicted), 1)
         self.abstained += int(abstained[chosen].sum())
         if self.keeps:
@@ -140,11 +142,13 @@ class TrueLabels:
         self.labels.append(labels[chosen].astype(np.int64))
         self.probabilities.append(probabilities[chosen])
         for row in chosen.tolist():
+            if np.isnan(probabilities[row]).any():
+                continue  # counted, and no mistake to be sure of
             guess = int(probabilities[row].argmax())
             if guess == labels[row]:
                 continue
             sure = float(probabilities[row, guess])
-            if len(self.mistakes) == MOST_MISTAKES and sure <= self.mistakes[-1].probability:
+            if len(self.mistakes) == MOST_MISTAKES and sure <= (self.mistakes[-1].probability or 0.0):
                 continue
             pair = None if batch.text_pairs is None else batch.text_pairs[row]
             one = Mistake(
@@ -157,7 +161,7 @@ class TrueLabels:
                 probability=sure,
                 label_probability=float(probabilities[row, labels[row]]),
             )
-            self.mistakes = sorted([*self.mistakes, one], key=lambda found: -found.probability)[:MOST_MISTAKES]
+            self.mistakes = sorted([*self.mistakes, one], key=lambda found: -(found.probability or 0.0))[:MOST_MISTAKES]
 
     @property
     def scored(self) -> int:
@@ -204,18 +208,22 @@ class TrueLabels:
             said += ", …)" if len(self.label_names) > 3 else ")"
         if self.abstained:
             said += f"; {self.abstained:,} of them abstain, for which the most probable class is counted"
+        if unnamed := int(self.confusions[:, -1].sum()):
+            said += f"; {unnamed:,} got an answer that names no class, which counts as wrong"
         return [said, *self._table()]
 
     def _table(self) -> list[str]:
         """Return the confusions: the whole table of a few classes, the most frequent mistakes of many."""
         names = [cut(name, 24) for name in self.label_names]
         if len(names) > MOST_CLASSES:
-            wrong = self.confusions * ~np.eye(len(names), dtype=bool)
+            wrong = self.confusions[:, :-1] * ~np.eye(len(names), dtype=bool)
             order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
             pairs = [(int(at) // len(names), int(at) % len(names)) for at in order]
             return [f"  {names[a]} taken for {names[b]}: {wrong[a, b]:,}" for a, b in pairs if wrong[a, b]]
         cells = [["true \\ predicted", *names]]
-        cells += [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, self.confusions, strict=True)]
+        cells += [
+            [name, *(f"{count:,}" for count in row)] for name, row in zip(names, self.confusions[:, :-1], strict=True)
+        ]
         widths = [max(len(row[column]) for row in cells) for column in range(len(names) + 1)]
         return [
             "  " + "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])

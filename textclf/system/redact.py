@@ -45,7 +45,7 @@ _WORD = re.compile(r"\S+")
 _CUTS = re.compile(r"[\s'\"`\\/?#@:,;&<>\[\]{}()|^%+!*=$~]+|[^\x00-\x7f]+")
 """Signs at which a client cuts an address, or that some spelling writes otherwise."""
 _remembered: set[str] = set()
-"""Passwords of addresses that options gave in this process."""
+"""Passwords of addresses that options gave in this process, and keys of services that it was given."""
 _LOOKS = [  # what stands in the group `keep` stays
     re.compile(rf"(?P<keep>{_SCHEME})[^\s/?#:@'\"]{{16,}}(?=@)", re.IGNORECASE),
     re.compile(r"(?P<keep>)-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}KEY-----|\Z)", re.DOTALL),
@@ -128,6 +128,11 @@ def remember(address: str) -> None:
     """Keep the password of an address as a secret from now on; a text that is no address is nothing to keep."""
     if _ADDRESS.match(address):
         _remembered.update(_passwords(address))
+
+
+def hide(secret: str) -> None:
+    """Keep a secret, such as a key, out of all that is written from now on, under whatever name it stands."""
+    _remembered.add(secret)
 
 
 class LogFormatter(logging.Formatter):

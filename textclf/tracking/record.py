@@ -56,8 +56,9 @@ class RunRecord:
     costs: dict[str, float]
     """`num_parameters`, `num_trainable_parameters`, `size_bytes` of the saved classifier, `train_seconds`,
     `train_examples_per_second`, `test_examples_per_second`, `latency_median_seconds`, `latency_p95_seconds`,
-    `peak_memory_bytes`, `peak_gpu_memory_bytes`, `folds_seconds` of all fits to folds; one that
-    was not measured is absent."""
+    `peak_memory_bytes`, `peak_gpu_memory_bytes`, `folds_seconds` of all fits to folds; of a service's answers to the
+    test split `input_tokens`, `cached_input_tokens` (some of those) and `output_tokens`; in the currency of the config
+    `price_per_1000_texts`, `price_of_training`, and `paid` by the run itself; one that was not measured is absent."""
     data: dict[str, Any]
     """Source, fingerprints, label names, and examples of each split."""
     fit: dict[str, Any]
@@ -84,6 +85,11 @@ class RunRecord:
     tracking: dict[str, str | None] = field(default_factory=dict)
     """The tracker's id of the run, and where a person finds it."""
     format: int = FORMAT
+
+
+def currency_of(record: RunRecord) -> str:
+    """Return the currency of a run's prices; older records have none."""
+    return str(record.config.get("currency") or "USD")
 
 
 def write_record(directory: Path, record: RunRecord) -> None:

@@ -1,4 +1,7 @@
-"""Fit a model: by an engine (transformers), scikit-learn (pipelines, heads on embeddings), or words (zero-shot)."""
+"""Fit a model: by an engine (transformers), scikit-learn (pipelines, heads on embeddings), or words (zero-shot).
+
+A language model is not fitted, but given its prompt.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textclf.data.dataset import TextData
+from textclf.models.llm.options import LlmModel
 from textclf.models.options import (
     UNWEIGHED,
     Balance,
@@ -82,6 +86,10 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
 
                 check_balance(make_parts(model)[1], model.balance)
                 make_one_vs_rest(model)
+            case LlmModel():
+                from textclf.training.prompting import check_llm
+
+                check_llm(model)
             case _:
                 raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
 
@@ -95,6 +103,8 @@ def draws_seed(model: ModelOptions) -> bool:
             return draws_from_seed(model)
         case EmbeddingsModel() | StaticEmbeddingsModel() if not isinstance(model, SetfitModel):
             return model.imbalance is Imbalance.oversample
+        case LlmModel():
+            return model.shots > 0
         case ZeroShotModel() | LabelEmbeddingsModel():
             return False
         case _:
@@ -150,6 +160,11 @@ def fit(
                 from textclf.training.embedding_head import fit_static
 
             return fit_static(model, data, trainer, context)
+        case LlmModel():
+            with importing():
+                from textclf.training.prompting import fit_llm
+
+            return fit_llm(model, data, context)
         case _:
             raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
 

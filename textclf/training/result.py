@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textclf.models.llm.money import Purse
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -40,6 +42,10 @@ class RunContext:
     """Train to the end of this epoch and keep its weights, without a look at validation; none chooses on validation."""
     fenced: Callable[[], AbstractContextManager[None]] = nullcontext
     """Makes the context in which a checkpoint is written; raises where the run is another worker's by now."""
+    currency: str = "USD"
+    """The currency of prices that options give."""
+    purse: Purse = field(default_factory=Purse, compare=False, repr=False)
+    """What the run has paid for answers of a service."""
     is_fold: bool = False
     """Whether it is one fit of many in a cross-validation, of which a person is told a line each."""
 

@@ -170,6 +170,8 @@ def _show(result: Result, choice: Choice, loaded: Loaded) -> None:
         common.show(markup.given_labels(asked.labels, result.seconds))
     if choice.record is not None and (trust := facts.trust(choice.folder)):
         common.show(markup.message("note", f"This classifier's {trust} (measured on its own test examples)."))
+    if not loaded.gives_probabilities:
+        common.show(markup.message("note", "This model names labels without probabilities: 100 % is what it named."))
     ranked = sorted(asked.probabilities.items(), key=lambda item: -item[1])
     shown = ranked[:MOST_BARS]
     if asked.thresholds is not None:
@@ -184,7 +186,7 @@ def _show(result: Result, choice: Choice, loaded: Loaded) -> None:
         if len(shown) < len(ranked):
             caption = f"Probability of the {len(shown)} most probable of {len(ranked):,} classes"
         common.show(markup.bars([(name, p, percent(p)) for name, p in shown], caption, "Class", "Probability"))
-    if result.words > 0:
+    if result.words > 0 and not loaded.is_billed:
         _show_words(result, choice, loaded, [name for name, _ in ranked])
     if asked.labels is not None:
         _feedback_on_set(result, choice, loaded)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from textclf.compare.statistics.confusion_metrics import OF_CONFUSIONS
+from textclf.compare.statistics.confusion_metrics import OF_CONFUSIONS, columns_of
 from textclf.compare.statistics.resampling import DRAWS, bootstrap
 from textclf.compare.statistics.two_way import FoldSpread, Scores
 
@@ -55,7 +55,7 @@ def fold_scores_of_confusions(
 
     Args:
         labels: True classes, int64 (n,).
-        predicted: Each setup's out-of-fold predictions, int64 (seeds, repeats, n).
+        predicted: Each setup's out-of-fold predictions, int64 (seeds, repeats, n); -1 for no class.
         num_labels: Number of classes C.
         metrics: Names in `OF_CONFUSIONS`.
         partitions: The fold of each example in each repeat, int (repeats, n), the same for all setups.
@@ -134,9 +134,10 @@ def _left_out(whole: Floats, without: Floats) -> Floats:
 def _fold_confusions(
     labels: NDArray[np.int64], predicted: NDArray[np.int64], num_labels: int, parts: NDArray[np.int64]
 ) -> Floats:
-    """Return the confusion matrix of each fold, float64 (seeds, repeats, k, C, C)."""
+    """Return the confusion matrix of each fold, float64 (seeds, repeats, k, C, C); C + 1 columns as elsewhere."""
     seeds, repeats, _ = predicted.shape
-    shape = (seeds, repeats, int(parts.max()) + 1, num_labels, num_labels)
+    shape = (seeds, repeats, int(parts.max()) + 1, num_labels, columns_of(predicted, num_labels))
+    predicted = np.where(predicted < 0, num_labels, predicted)
     first, second = np.arange(seeds)[:, None, None], np.arange(repeats)[None, :, None]
     cells = np.ravel_multi_index(np.broadcast_arrays(first, second, parts, labels, predicted), shape)
     return np.bincount(cells.ravel(), minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from textclf.compare.statistics.confusion_metrics import OF_CONFUSIONS
+from textclf.compare.statistics.confusion_metrics import OF_CONFUSIONS, columns_of
 
 Floats = NDArray[np.float64]
 
@@ -45,16 +45,18 @@ def drawn_confusions(
 
     Args:
         labels: True classes, int64 (n,).
-        predicted: Each classifier's predicted classes, int64 (classifiers, n).
+        predicted: Each classifier's predicted classes, int64 (classifiers, n); -1 for no class.
         num_labels: Number of classes C.
         weights: How often each example is drawn, float32 (draws, n).
 
     Returns:
-        float64 (classifiers, draws, C, C).
+        float64 (classifiers, draws, C, C); (…, C, C + 1) where some named no class.
     """
     classifiers, n = predicted.shape
-    size = num_labels**2
-    rows = (labels * num_labels + predicted) + np.arange(classifiers)[:, None] * size
+    wide = columns_of(predicted, num_labels)
+    size = num_labels * wide
+    cells = labels * wide + np.where(predicted < 0, num_labels, predicted)
+    rows = cells + np.arange(classifiers)[:, None] * size
     if size <= DENSE_CELLS:
         indicators = np.zeros((classifiers * size, n), dtype=np.float32)
         indicators[rows, np.arange(n)] = 1
@@ -64,7 +66,7 @@ def drawn_confusions(
         ones = np.ones(len(examples), dtype=np.float32)
         counts = sparse.csr_array((ones, (rows.ravel(), examples)), shape=(classifiers * size, n)) @ weights.T
     per_draw = np.moveaxis(counts.reshape(classifiers, size, len(weights)), 2, 1)
-    return per_draw.reshape(classifiers, len(weights), num_labels, num_labels).astype(np.float64)
+    return per_draw.reshape(classifiers, len(weights), num_labels, wide).astype(np.float64)
 
 
 def bootstrap(
@@ -74,7 +76,7 @@ def bootstrap(
 
     Args:
         labels: True classes, int64 (n,).
-        predicted: Each classifier's predicted classes, int64 (classifiers, n).
+        predicted: Each classifier's predicted classes, int64 (classifiers, n); -1 for no class.
         num_labels: Number of classes C.
         metrics: Names in `OF_CONFUSIONS`.
         draws: Number of draws.

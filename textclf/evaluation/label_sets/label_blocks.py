@@ -54,6 +54,8 @@ def choice_blocks(analysis: SetAnalysis) -> list[Block]:
 def set_calibration_blocks(analysis: SetAnalysis) -> list[Block]:
     """Return how far the probabilities of labels are to be believed."""
     own = analysis.calibration
+    if own is None:
+        return [Paragraph("Labels were named without probabilities, so there is nothing to calibrate.")]
     said = f"Over all labels the calibration error is {own.ece:.3f}; up to {own.by_chance:.3f} is chance."
     words = set_trust_words(own)
     return [Paragraph(f"{said} {words[:1].upper()}{words[1:]}{'.' * bool(words)}".strip())]

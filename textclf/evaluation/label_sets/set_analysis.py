@@ -35,8 +35,8 @@ class LabelScore:
     f1: float | None
     chosen_on: int | None
     """Positives on validation that the threshold was chosen on; none where that is not known."""
-    ece: float
-    """Expected calibration error of its probability, 0 to 1."""
+    ece: float | None
+    """Expected calibration error of its probability, 0 to 1; none where there are no probabilities."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class SetMistake:
     """Labels that it has and is not given."""
     added: tuple[str, ...]
     """Labels that it is given and has not."""
-    surprise: float
+    surprise: float | None
     """How sure the classifier was of the label that it was most wrong about: distance of that label's probability from
-    the truth, 0 to 1."""
+    the truth, 0 to 1; none where there are no probabilities."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class SetAnalysis:
     """Those it was surest of."""
     swapped: tuple[SwappedPair, ...]
     """Pairs of labels, the most frequent first."""
-    calibration: LabelCalibration
-    """Of all labels together."""
+    calibration: LabelCalibration | None
+    """Of all labels together; none where there are no probabilities."""
     slices: tuple[Slice, ...]
     """Parts of the test split, by how often they are given exactly their labels."""
     optimism: float | None
@@ -129,7 +129,7 @@ def analyse_sets(
         num_mistakes=int((~test.right).sum()),
         mistakes=surest_mistakes(data, test, options.mistakes),
         swapped=_swapped(test),
-        calibration=whole_calibration(test, options.bins),
+        calibration=whole_calibration(test, options.bins) if test.have_probabilities else None,
         slices=slice_scores(data, test, options.fewest_examples, options.alpha),
         optimism=None if chosen is None else chosen.optimism,
         seconds=time.perf_counter() - begun,
@@ -156,7 +156,9 @@ def label_scores(test: SetPredictions, chosen: ChosenThresholds | None = None) -
             recall=value("recall", k),
             f1=value("f1", k),
             chosen_on=None if chosen is None else int(chosen.positives[k]),
-            ece=bin_error(test.probabilities[:, k].astype(np.float64), test.truth[:, k].astype(np.float64)),
+            ece=bin_error(test.probabilities[:, k].astype(np.float64), test.truth[:, k].astype(np.float64))
+            if test.have_probabilities
+            else None,
         )
         for k, name in enumerate(test.label_names)
     )
@@ -165,7 +167,7 @@ def label_scores(test: SetPredictions, chosen: ChosenThresholds | None = None) -
 def surest_mistakes(data: TextData, test: SetPredictions, most: int) -> tuple[SetMistake, ...]:
     """Return the test examples that are not given exactly their labels, those with the surest wrong label first."""
     given, wrong = test.predicted, np.flatnonzero(~test.right)
-    off = np.abs(test.probabilities - test.truth) * (given != test.truth)
+    off = np.abs(np.nan_to_num(test.probabilities) - test.truth) * (given != test.truth)
     surprise = off.max(axis=1)
     chosen = wrong[np.argsort(-surprise[wrong], kind="stable")][:most]
     rows = data.test.select(chosen)
@@ -175,7 +177,16 @@ def surest_mistakes(data: TextData, test: SetPredictions, most: int) -> tuple[Se
     missed = names_of(test.truth[chosen] & ~given[chosen], names)
     added = names_of(given[chosen] & ~test.truth[chosen], names)
     return tuple(
-        SetMistake(int(row), int(example), text, pair, tuple(own), tuple(less), tuple(more), float(surprise[row]))
+        SetMistake(
+            int(row),
+            int(example),
+            text,
+            pair,
+            tuple(own),
+            tuple(less),
+            tuple(more),
+            float(surprise[row]) if test.have_probabilities else None,
+        )
         for row, example, text, pair, own, less, more in zip(
             chosen, rows["example"], rows["text"], pairs, has, missed, added, strict=True
         )

@@ -34,7 +34,7 @@ def label_figures(predictions: SetPredictions) -> dict[str, Floats]:
 
 def evaluate_sets(predictions: SetPredictions) -> dict[str, float]:
     """Return every metric that is defined for these predictions, at least one example, by name."""
-    found = _given(predictions) | _ranked(predictions)
+    found = _given(predictions) | (_ranked(predictions) if predictions.have_probabilities else {})
     return {name: float(found[name]) for name in METRICS if name in found and np.isfinite(found[name])}
 
 

@@ -25,14 +25,31 @@ class SetPredictions:
     thresholds: NDArray[np.float64]
     """The probability of each label from which on it is given, float64 (num_labels,); of a cross-validation, whose fits
     choose their own, (n, num_labels)."""
+    are_given: bool = True
+    """Whether the probabilities are the classifier's own; if not, they only say which labels it named."""
 
     def __len__(self) -> int:
         return len(self.truth)
 
     @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Where the classifier answered at all, bool (n,); elsewhere its probabilities are NaN."""
+        return np.asarray(np.isfinite(self.probabilities).all(axis=1))
+
+    @property
+    def have_probabilities(self) -> bool:
+        """Whether every example has probabilities, so that metrics of these are defined."""
+        return self.are_given and bool(self.answered.all())
+
+    @property
     def predicted(self) -> NDArray[np.bool_]:
-        """Which labels each example is given, bool (n, num_labels)."""
-        return self.probabilities >= self.thresholds
+        """Which labels each example is given, bool (n, num_labels).
+
+        No answer gives no label; an example that truly has none is then given all, since no answer is never right.
+        """
+        given = self.probabilities >= self.thresholds  # NaN is not
+        given[~self.answered & ~self.truth.any(axis=1)] = True
+        return given
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -53,10 +70,12 @@ class SetPredictions:
         return replace(self, truth=self.truth[chosen], probabilities=self.probabilities[chosen], thresholds=own)
 
 
-def set_predictions(data: TextData, split: str, probabilities: NDArray[np.float32]) -> SetPredictions:
+def set_predictions(
+    data: TextData, split: str, probabilities: NDArray[np.float32], are_given: bool = True
+) -> SetPredictions:
     """Return what was predicted on a split beside what is true, with thresholds of one half."""
     truth = label_sets_of(data.split(split), data.num_labels)
-    return SetPredictions(truth, probabilities, data.label_names, np.full(data.num_labels, 0.5))
+    return SetPredictions(truth, probabilities, data.label_names, np.full(data.num_labels, 0.5), are_given)
 
 
 def names_of(given: NDArray[np.bool_], label_names: tuple[str, ...]) -> list[list[str]]:
@@ -79,7 +98,9 @@ def set_prediction_table(data: TextData, split: str, predictions: SetPredictions
         columns[LANGUAGE_COLUMN] = list(rows[LANGUAGE_COLUMN])
     columns["labels"] = names_of(predictions.truth, predictions.label_names)
     columns["prediction"] = names_of(predictions.predicted, predictions.label_names)
-    probabilities = {f"probability_{name}": predictions.probabilities[:, k] for k, name in enumerate(data.label_names)}
+    shown = predictions.probabilities
+    shown = shown if predictions.are_given else np.full_like(shown, np.nan)
+    probabilities = {f"probability_{name}": shown[:, k] for k, name in enumerate(data.label_names)}
     return pd.DataFrame({**columns, **probabilities})
 
 

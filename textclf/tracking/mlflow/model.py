@@ -16,7 +16,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from mlflow.types.schema import Array, Map
 
 from textclf.models.bundle import libraries_needed
-from textclf.models.saved import DESCRIPTION, read_description
+from textclf.models.saved import DESCRIPTION, read_description, refuse_asked
 from textclf.system.environment import version_of
 from textclf.system.unfinished import temporary_folder
 from textclf.tracking.mlflow.serving import TEXT, TEXT_PAIR, THRESHOLD
@@ -146,6 +146,7 @@ def log_classifier(client: MlflowClient, experiment_id: str, run_id: str | None,
         ArtifactError: If there is no classifier, or it is damaged.
         MlflowException: If the store fails; the model is then marked as failed.
     """
+    refuse_asked(run_dir / CLASSIFIER if (run_dir / CLASSIFIER).is_dir() else run_dir, "An MLflow model")
     known_as = fingerprint(run_dir)
     logged = _begun_model(client, experiment_id, run_id, known_as)
     if logged is None:
