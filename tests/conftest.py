@@ -119,7 +119,7 @@ def pictures(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def measurements(request, monkeypatch):
+def measurements(request, mlflow_environment, monkeypatch):  # in this order, so that the environment is restored last
     """Speed is measured a few times, but in modules marked `measured`: it takes a fifth of a small run."""
     if not request.node.get_closest_marker("measured"):
         monkeypatch.setattr(evaluate, "SINGLES", 3)

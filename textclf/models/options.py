@@ -491,7 +491,7 @@ class ClassicalModel(ModelOptions):
     classifier: dict[str, Any] = MISSING
     """The classifier. One without probabilities is calibrated by a sigmoid fitted on held-out folds
     (Platt 1999)."""
-    one_vs_rest: dict[str, Any] | None = None
+    one_vs_rest: dict[str, Any] | None = field(default_factory=dict)
     """A classifier of two classes, fitted for each of more than two, and for each label of a set. Without one, or where
     `imbalance` weighs classes, `classifier` takes all classes at once; of a set it is fitted for each label."""
     label_chain: bool = False

@@ -204,7 +204,7 @@ def make_one_vs_rest(options: ClassicalModel) -> BaseEstimator | None:
     Raises:
         ConfigError: If its class is not allowed or not there, or refuses its arguments.
     """
-    if options.one_vs_rest is None:
+    if not options.one_vs_rest:
         return None
     classifier = _make(options.one_vs_rest, "model.one_vs_rest")
     if not (hasattr(classifier, "predict_proba") and is_classifier(classifier)):

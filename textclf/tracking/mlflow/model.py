@@ -146,7 +146,6 @@ def log_classifier(client: MlflowClient, experiment_id: str, run_id: str | None,
         ArtifactError: If there is no classifier, or it is damaged.
         MlflowException: If the store fails; the model is then marked as failed.
     """
-    refuse_asked(run_dir / CLASSIFIER if (run_dir / CLASSIFIER).is_dir() else run_dir, "An MLflow model")
     known_as = fingerprint(run_dir)
     logged = _begun_model(client, experiment_id, run_id, known_as)
     if logged is None:
@@ -156,6 +155,7 @@ def log_classifier(client: MlflowClient, experiment_id: str, run_id: str | None,
         return logged.model_id
     done = LoggedModelStatus.FAILED
     try:
+        refuse_asked(run_dir / CLASSIFIER if (run_dir / CLASSIFIER).is_dir() else run_dir, "An MLflow model")
         described = Model(
             artifact_path=logged.artifact_location,
             model_uuid=logged.model_id,
