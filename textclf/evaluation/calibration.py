@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from textclf.evaluation.proportions import Proportion
 from textclf.models.prediction import TINY, log_softmax, tempered
@@ -205,6 +204,8 @@ def fit_temperature(predictions: Predictions) -> float:
     logs = np.log(np.maximum(predictions.probabilities.astype(np.float64), TINY))
     if len(logs) < 2 or logs.shape[1] < 2 or np.allclose(logs, logs[:, :1]):
         return 1.0
+    from scipy.optimize import minimize_scalar  # a third of a second, for those who calibrate
+
     found = minimize_scalar(
         lambda log_t: _log_loss(logs, predictions.labels, float(np.exp(log_t))),
         bounds=LOG_TEMPERATURES,

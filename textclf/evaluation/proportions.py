@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from statsmodels.stats.proportion import proportion_confint
-
 from textclf.documents.wording import MISSING, percent
 
 
@@ -26,6 +24,8 @@ class Proportion:
         """The ends of the interval; 0 and 1 where there is nothing to go by."""
         if not self.total:
             return 0.0, 1.0
+        from statsmodels.stats.proportion import proportion_confint  # with scipy.stats: half a second
+
         low, high = proportion_confint(self.count, self.total, alpha=0.05, method="wilson")
         return max(0.0, float(low)), min(1.0, float(high))
 

@@ -13,16 +13,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textclf.audit.gate import pass_gate
 from textclf.data.dataset import SPLITS, TextData, headline, summary
 from textclf.data.load import check as check_data
 from textclf.data.load import load
 from textclf.errors import ConfigError, DataError
-from textclf.evaluation.analysis import Analysis, analyse
 from textclf.evaluation.evaluate import evaluate_split, latency
-from textclf.evaluation.label_sets.set_analysis import SetAnalysis, analyse_sets
 from textclf.evaluation.label_sets.set_predictions import SetPredictions
 from textclf.evaluation.metric_names import check_objective, check_objective_of
 from textclf.evaluation.predictions import Predictions
@@ -32,13 +30,13 @@ from textclf.experiment.leaderboard.home import update_home
 from textclf.experiment.notes import costs_words, rounded_figures, run_note
 from textclf.experiment.options import Decides, Experiment, deciding
 from textclf.experiment.provenance import costs_of, course_of, described, money_of, resolved_options, tags_of
-from textclf.experiment.results import announce, scores_said, write_results
 from textclf.models.base import Classifier
 from textclf.models.embeddings.vector_cache import VECTORS
 from textclf.models.llm.options import OF_ASKING
 from textclf.models.options import ClassicalModel
 from textclf.models.transformer.token_cache import TOKENS
 from textclf.system.environment import environment
+from textclf.system.imports import importing
 from textclf.system.memory import watch_memory
 from textclf.system.redact import redacted_tree
 from textclf.system.timing import Phases
@@ -52,6 +50,10 @@ from textclf.tracking.start import start_run
 from textclf.training.fit import check as check_model
 from textclf.training.fit import fit as fit_model
 from textclf.training.result import FitResult, RunContext
+
+if TYPE_CHECKING:
+    from textclf.evaluation.analysis import Analysis
+    from textclf.evaluation.label_sets.set_analysis import SetAnalysis
 
 log = logging.getLogger("textclf.experiment")
 screen = logging.getLogger("textclf.said")
@@ -95,6 +97,8 @@ def run_experiment(
     with open_run(run_dir, started, resume, accept_changes) as folder:
         if folder.record is not None:
             folder.check_data(load(experiment.dataset).fingerprint)
+            from textclf.experiment.results import scores_said
+
             screen.info("finished before, so not run again: %s in %s", scores_said(folder.record), run_dir)
             return folder.record
         record = _run(experiment, folder, phases, parent_run_id)
@@ -163,6 +167,9 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
         classifier, fit, test, metrics = found.classifier, found.fit, found.test, found.metrics
         size = _save(experiment, classifier, stage)
         with folder.keeping(records.CLASSIFIER):  # whatever still fails
+            with importing():  # not before the first step: pictures and statistics take a second and a half
+                from textclf.experiment.results import announce, write_results
+
             analysis = _analysed(experiment, found)
             costs = costs_of(fit, test, peak) | found.costs | single | size
             costs |= money_of(costs, classifier, experiment.price_per_hour)
@@ -212,6 +219,9 @@ def _run(experiment: Experiment, folder: RunFolder, phases: Phases, parent_run_i
 
 def _analysed(experiment: Experiment, found: Outcome) -> Analysis | SetAnalysis:
     """Return the error analysis of a run."""
+    from textclf.evaluation.analysis import analyse
+    from textclf.evaluation.label_sets.set_analysis import analyse_sets
+
     validated, tested = found.validated, found.test.predictions
     if isinstance(validated, Predictions) and isinstance(tested, Predictions):
         return analyse(found.classifier, found.data, validated, tested, experiment.analysis)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from textclf.evaluation.calibration import LOG_TEMPERATURES
@@ -69,6 +68,8 @@ def fit_set_temperature(validation: SetPredictions) -> float:
         found = tempered_each(validation.probabilities, float(np.exp(log_temperature))).astype(np.float64)
         held = np.clip(np.where(validation.truth, found, 1 - found), TINY, 1)
         return float(-np.log(held).mean())
+
+    from scipy.optimize import minimize_scalar  # a third of a second, for those who calibrate
 
     return float(np.exp(minimize_scalar(loss, bounds=LOG_TEMPERATURES, method="bounded").x))
 
