@@ -167,7 +167,9 @@ def _check_classes(pipeline: Pipeline, num_labels: int, are_sets: bool, path: Pa
         ArtifactError: If it was not, or has no classes.
     """
     last = pipeline.steps[-1][1] if pipeline.steps else None
-    of_sets = isinstance(last, ClassifierChain) or (isinstance(last, OneVsRestClassifier) and last.multilabel_)
+    of_sets = isinstance(last, ClassifierChain) or (
+        isinstance(last, OneVsRestClassifier) and getattr(last, "multilabel_", False)
+    )
     if are_sets != of_sets:
         had, said = ("single classes", "sets of labels") if are_sets else ("sets of labels", "single classes")
         raise ArtifactError(
