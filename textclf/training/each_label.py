@@ -23,9 +23,11 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from textclf.errors import ConfigError
+from textclf.models.classical.nb_svm import NBSVM
 from textclf.models.options import Balance, Imbalance
 from textclf.training.balanced_fit import fit_balanced
 
@@ -72,7 +74,7 @@ def fit_each_label(classifier: Any, features: Any, has: NDArray[np.bool_], balan
         fit_balanced(own, features, has[:, label].astype(np.int64), balance, seed)
         return own
 
-    return assembled(classifier, _side_by_side(fitted, has.shape[1]))
+    return assembled(classifier, _fitted_each(fitted, has.shape[1], not _draws_from_one(classifier)))
 
 
 def fit_each_class(classifier: Any, features: Any, labels: NDArray[np.int64]) -> Any:
@@ -84,17 +86,27 @@ def fit_each_class(classifier: Any, features: Any, labels: NDArray[np.int64]) ->
         labels: int64 (n,), of three classes or more.
     """
     classes = np.unique(labels)
-    found = _side_by_side(lambda place: clone(classifier).fit(features, labels == classes[place]), len(classes))
+
+    def fitted(place: int) -> Any:
+        return clone(classifier).fit(features, labels == classes[place])
+
+    found = _fitted_each(fitted, len(classes), not _draws_from_one(classifier))
     return assembled(classifier, found, classes)
 
 
-def _side_by_side(fitted: Callable[[int], Any], count: int) -> list[Any]:
-    """Return what is fitted for each number below `count`, several at once where that pays."""
+def _draws_from_one(classifier: Any) -> bool:
+    """Whether fits draw from one generator of the whole process, as liblinear's do, so that two at once mix."""
+    inner = getattr(classifier, "estimator", classifier)
+    return isinstance(inner, (LinearSVC, NBSVM)) or getattr(inner, "solver", None) == "liblinear"
+
+
+def _fitted_each(fitted: Callable[[int], Any], count: int, may_share: bool) -> list[Any]:
+    """Return what is fitted for each number below `count`, several at once where they may and that pays."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with threadpool_limits(1, user_api="blas"):  # its threads wait for one another on vectors as short as these
         start = time.perf_counter()
         found, rest = [fitted(0)], range(1, count)
-        if cores > 1 and (time.perf_counter() - start) * len(rest) > WORTH_SHARING:
+        if may_share and cores > 1 and (time.perf_counter() - start) * len(rest) > WORTH_SHARING:
             with ThreadPoolExecutor(cores) as pool:
                 found += pool.map(fitted, rest)
         else:
