@@ -1,11 +1,14 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from sklearn.linear_model import LogisticRegression
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
 from sklearn.naive_bayes import MultinomialNB
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
 from textclf.errors import ConfigError
 from textclf.models.options import UNWEIGHED, Balance, Imbalance
@@ -31,13 +34,32 @@ def test_as_scikit_learns_own_one_versus_rest(classifier):
     assert ours.multilabel_
 
 
-def test_side_by_side_the_digits_are_the_same(monkeypatch):
+@pytest.mark.parametrize(
+    ("classifier", "shared"),
+    [
+        (LogisticRegression(), True),
+        (SGDClassifier(loss="log_loss", random_state=1), True),
+        (LogisticRegression(solver="liblinear", dual=True, random_state=1), False),
+        (CalibratedClassifierCV(LinearSVC(random_state=1), cv=2), False),
+        (CalibratedClassifierCV(SVC(random_state=1), cv=2), False),
+    ],
+)
+def test_where_it_is_worth_it_labels_are_fitted_at_once_and_the_digits_are_the_same(classifier, shared, monkeypatch):
+    """But for libraries that draw from one generator of the whole process."""
     features, has = examples()
-    classifier = LogisticRegression(solver="liblinear")
     alone = fit_each_label(classifier, features, has, UNWEIGHED, seed=1).predict_proba(features)
+    threads = []
+
+    def pool(count):
+        threads.append(count)
+        return ThreadPoolExecutor(3)
+
     monkeypatch.setattr(each_label, "WORTH_SHARING", 0.0)
+    monkeypatch.setattr(each_label, "ThreadPoolExecutor", pool)
+    monkeypatch.setattr(each_label.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     beside = fit_each_label(classifier, features, has, UNWEIGHED, seed=1).predict_proba(features)
     np.testing.assert_array_equal(alone, beside)
+    assert bool(threads) == shared
 
 
 def test_rare_labels_weigh_more_where_that_is_asked():
@@ -71,12 +93,10 @@ def test_without_probabilities_a_classifier_is_calibrated_as_far_as_the_rarest_l
         with_probabilities(LinearSVC(), has, 1)
 
 
-@pytest.mark.parametrize("beside", [False, True])
-def test_many_classes_are_as_scikit_learns_own_one_versus_rest(beside, monkeypatch):
+def test_many_classes_are_as_scikit_learns_own_one_versus_rest(monkeypatch):
     features, has = examples()
     labels = has.sum(axis=1) * 2  # classes need not follow one another
-    if beside:
-        monkeypatch.setattr(each_label, "WORTH_SHARING", 0.0)
+    monkeypatch.setattr(each_label, "WORTH_SHARING", 0.0)
     ours = fit_each_class(LogisticRegression(solver="liblinear", dual=True, random_state=0), features, labels)
     theirs = OneVsRestClassifier(LogisticRegression(solver="liblinear", dual=True, random_state=0))
     theirs.fit(features, labels)

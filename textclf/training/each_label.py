@@ -19,15 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import StratifiedKFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from textclf.errors import ConfigError
-from textclf.models.classical.nb_svm import NBSVM
 from textclf.models.options import Balance, Imbalance
 from textclf.training.balanced_fit import fit_balanced
 
@@ -74,7 +73,7 @@ def fit_each_label(classifier: Any, features: Any, has: NDArray[np.bool_], balan
         fit_balanced(own, features, has[:, label].astype(np.int64), balance, seed)
         return own
 
-    return assembled(classifier, _fitted_each(fitted, has.shape[1], not _draws_from_one(classifier)))
+    return assembled(classifier, _fitted_each(fitted, has.shape[1], _fits_apart(classifier)))
 
 
 def fit_each_class(classifier: Any, features: Any, labels: NDArray[np.int64]) -> Any:
@@ -90,14 +89,18 @@ def fit_each_class(classifier: Any, features: Any, labels: NDArray[np.int64]) ->
     def fitted(place: int) -> Any:
         return clone(classifier).fit(features, labels == classes[place])
 
-    found = _fitted_each(fitted, len(classes), not _draws_from_one(classifier))
+    found = _fitted_each(fitted, len(classes), _fits_apart(classifier))
     return assembled(classifier, found, classes)
 
 
-def _draws_from_one(classifier: Any) -> bool:
-    """Whether fits draw from one generator of the whole process, as liblinear's do, so that two at once mix."""
+def _fits_apart(classifier: Any) -> bool:
+    """Whether two fits at once know nothing of each other, known of two classifiers alone.
+
+    liblinear and libsvm draw from one generator of the whole process, so that the digits of two fits at once would
+    depend on which comes first.
+    """
     inner = getattr(classifier, "estimator", classifier)
-    return isinstance(inner, (LinearSVC, NBSVM)) or getattr(inner, "solver", None) == "liblinear"
+    return isinstance(inner, SGDClassifier) or (isinstance(inner, LogisticRegression) and inner.solver == "lbfgs")
 
 
 def _fitted_each(fitted: Callable[[int], Any], count: int, may_share: bool) -> list[Any]:

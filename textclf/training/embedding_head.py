@@ -24,7 +24,7 @@ from textclf.errors import DataError
 from textclf.models.embeddings.embeddings_classifier import EmbeddingsClassifier, TextEncoder, features_of
 from textclf.models.embeddings.linear_head import LinearHead
 from textclf.models.embeddings.vector_cache import VECTORS
-from textclf.models.options import Balance, EmbeddingsModel, Imbalance, StaticEmbeddingsModel
+from textclf.models.options import Balance, EmbeddingsModel, Imbalance, LabelEmbeddingsModel, StaticEmbeddingsModel
 from textclf.training.balanced_fit import fit_balanced
 from textclf.training.options import TrainerOptions
 from textclf.training.result import FitResult, RunContext
@@ -104,6 +104,21 @@ def fit_static(
     )
 
 
+def without_head(
+    options: EmbeddingsModel | StaticEmbeddingsModel | LabelEmbeddingsModel, data: TextData, encoder: TextEncoder
+) -> EmbeddingsClassifier:
+    """Return the classifier that a head is to be made for: it cleans and embeds texts, and classifies none."""
+    return EmbeddingsClassifier(
+        label_names=data.label_names,
+        cleaning=tuple(options.text_cleaning),
+        has_pairs=data.has_pairs,
+        columns=data.columns,
+        thresholds=(0.5,) * data.num_labels if data.has_sets else None,
+        encoder=encoder,
+        head=LinearHead(np.zeros((data.num_labels, 0), np.float32), np.zeros(data.num_labels, np.float32)),
+    )
+
+
 def fit_head(
     encoder: TextEncoder, options: EmbeddingsModel | StaticEmbeddingsModel, data: TextData, context: RunContext
 ) -> tuple[EmbeddingsClassifier, FitResult]:
@@ -118,15 +133,7 @@ def fit_head(
     Raises:
         DataError: If a class has no training example.
     """
-    classifier = EmbeddingsClassifier(
-        label_names=data.label_names,
-        cleaning=tuple(options.text_cleaning),
-        has_pairs=data.has_pairs,
-        columns=data.columns,
-        thresholds=(0.5,) * data.num_labels if data.has_sets else None,
-        encoder=encoder,
-        head=LinearHead(np.zeros((data.num_labels, 0), np.float32), np.zeros(data.num_labels, np.float32)),
-    )
+    classifier = without_head(options, data, encoder)
     labels = truth_of(data.train, data.num_labels)
     counts = labels.sum(axis=0) if data.has_sets else np.bincount(labels, minlength=data.num_labels)
     if not counts.all():

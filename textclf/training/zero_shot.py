@@ -20,6 +20,7 @@ from textclf.models.options import LabelEmbeddingsModel, ZeroShotModel
 from textclf.models.transformer.entailment import ZeroShotClassifier, check_is_nli
 from textclf.models.transformer.loading import load_checkpoint
 from textclf.models.transformer.precision import AUTOCAST
+from textclf.training.embedding_head import without_head
 from textclf.training.optim import choose_device, choose_precision, describe_device
 from textclf.training.options import TrainerOptions
 from textclf.training.result import FitResult, RunContext
@@ -51,15 +52,7 @@ def fit_label_embeddings(
     """
     device = choose_device(trainer)
     encoder = load_encoder(options, device, choose_precision(trainer, device).value)
-    classifier = EmbeddingsClassifier(
-        label_names=data.label_names,
-        cleaning=tuple(options.text_cleaning),
-        has_pairs=data.has_pairs,
-        columns=data.columns,
-        thresholds=(0.5,) * data.num_labels if data.has_sets else None,
-        encoder=encoder,
-        head=LinearHead(np.zeros((data.num_labels, 0), np.float32), np.zeros(data.num_labels, np.float32)),
-    )
+    classifier = without_head(options, data, encoder)
     begun, saved = time.perf_counter(), VECTORS.seconds_saved
     sentences = sentences_of(data.labels_in_words, options.template)
     vectors = encoder.encode(classifier.clean(sentences)) / np.float32(options.temperature)  # (num_labels, size)
