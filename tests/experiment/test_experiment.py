@@ -90,13 +90,15 @@ def test_seeds_share_the_test_examples_and_differ_in_training(tmp_path):
     assert names == ["reviews[train=20,eval=16]/tiny/seed1", "reviews[train=20,eval=16]/tiny/seed2"]
 
 
-def test_pairs_run_end_to_end(tmp_path):
+def test_pairs_run_end_to_end(tmp_path, caplog):
+    caplog.set_level("INFO")
     pairs = HubDataset(
         name="pairs", path="tests/pairs", text_column="first", text_pair_column="second", test_split="validation"
     )
     for model in (BAYES, TINY):
         record = run_experiment(experiment(dataset=pairs, model=model), tmp_path / model.name)
         assert record.data["pairs"]
+        assert f'{tmp_path / model.name} "a text" "another text"' in caplog.text
         assert "text_pair" in pd.read_parquet(tmp_path / model.name / "predictions.parquet").columns
 
 

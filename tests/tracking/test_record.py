@@ -7,7 +7,7 @@ import pytest
 from textclf.errors import ArtifactError
 from textclf.system.files import write_manifest
 from textclf.tracking import record as records
-from textclf.tracking.record import RunRecord
+from textclf.tracking.record import RunRecord, predict_command
 
 RECORD = RunRecord(
     name="d/m/seed1", experiment="e", dataset="d", model="m", trainer="none", seed=1, objective="validation/accuracy",
@@ -101,3 +101,8 @@ def test_options_become_flat():
 def test_a_command_can_be_pasted():
     said = records.command_line(["model=bert", "model.vectorizer.ngram_range=[1,2]"])
     assert said == "python -m textclf.run model=bert 'model.vectorizer.ngram_range=[1,2]'"
+
+
+def test_the_command_to_predict_gives_pairs_two_texts():
+    assert predict_command("runs/a b", pairs=False) == "python -m textclf.predict 'runs/a b' \"a text\""
+    assert predict_command("run", pairs=True) == 'python -m textclf.predict run "a text" "another text"'

@@ -138,10 +138,9 @@ def announce(
     log.info("it took %s", timing.format_phases(record.phases))
     here = _from_here(run_dir)
     screen.info("the report: %s", f"{here}/{records.REPORT_PAGE}")
-    name = shlex.quote(here)
     if (run_dir / records.CLASSIFIER).is_dir():
-        screen.info('predict with it:         python -m textclf.predict %s "a text"', name)
-    screen.info("compare it with another: python -m textclf.compare %s OTHER_RUN", name)
+        screen.info("predict with it:         %s", records.predict_command(here, data.has_pairs))
+    screen.info("compare it with another: python -m textclf.compare %s OTHER_RUN", shlex.quote(here))
     if url := record.tracking["url"]:
         screen.info("browse it in MLflow:     python -m textclf.ui, then %s", url)
 

@@ -21,6 +21,7 @@ from textclf.system.environment import environment
 from textclf.system.files import write_json
 from textclf.system.unfinished import claimed
 from textclf.tracking.find_runs import OUTPUTS, RunReference
+from textclf.tracking.record import predict_command
 
 REPORT = "export.json"
 """How the folder was made and checked."""
@@ -86,7 +87,7 @@ def export(located: RunReference, options: ExportOptions) -> Path:
         else:
             _writer(options)(located, folder)
     print(f"written to {output}")
-    print(_next_step(options, output))
+    print(_next_step(options, output, bool(read_description(located.classifier).has_pairs)))
     if options.push:
         from textclf.export.hub_folder import push_folder
 
@@ -95,14 +96,13 @@ def export(located: RunReference, options: ExportOptions) -> Path:
     return output
 
 
-def _next_step(options: ExportOptions, output: Path) -> str:
+def _next_step(options: ExportOptions, output: Path, pairs: bool) -> str:
     """Return what a person does with an export, and the command."""
-    folder = shlex.quote(str(output))
     if options.to == "space":
         return f"try it here (needs gradio): python {shlex.quote(str(output / 'app.py'))}"
     if options.to == "hub":
         return f"read its card: {shlex.quote(str(output / 'README.md'))}; --push owner/name publishes it"
-    return f'predict with it: python -m textclf.predict {folder} "a text"'
+    return f"predict with it: {predict_command(str(output), pairs)}"
 
 
 def _writer(options: ExportOptions) -> Callable[[RunReference, Path], None]:

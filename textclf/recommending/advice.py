@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import partial
@@ -37,6 +36,7 @@ from textclf.evaluation.metric_names import is_in_points, metric_label
 from textclf.recommending.climb import Climb, climb, verdict
 from textclf.recommending.judge import FEWER_FOLDS, FOLDS, level_of
 from textclf.system.files import filled, write_text
+from textclf.tracking.record import predict_command
 
 REPORT = "recommendation.md"
 PAGE = "recommendation.html"
@@ -100,7 +100,7 @@ def _refuse_written(output: Path) -> None:
 def _predict(run: FinishedRun) -> str:
     folder = os.path.relpath(run.folder)
     shown = str(run.folder) if folder.startswith(os.pardir) else folder
-    return f'python -m textclf.predict {shlex.quote(shown)} "a text"'
+    return predict_command(shown, bool(run.record.data.get("pairs")))
 
 
 def _is_floor(found: Climb) -> bool:

@@ -87,6 +87,11 @@ class RunRecord:
     format: int = FORMAT
 
 
+def predict_command(folder: str, pairs: bool) -> str:
+    """Return the command that predicts with a run or an exported folder, on one text or on a pair of them."""
+    return f"python -m textclf.predict {shlex.quote(folder)} " + ('"a text" "another text"' if pairs else '"a text"')
+
+
 def currency_of(record: RunRecord) -> str:
     """Return the currency of a run's prices; older records have none."""
     return str(record.config.get("currency") or "USD")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -53,7 +52,7 @@ from textclf.system.redact import redacted
 from textclf.tracking.claims import start_is_over
 from textclf.tracking.lease import BusyError, Lease, at_work, take_lease
 from textclf.tracking.options import NOTE_TAG, TrackedRun, comparison_url
-from textclf.tracking.record import CLASSIFIER, RUN_FILE, STATUS_FILE, RunRecord, read_record
+from textclf.tracking.record import CLASSIFIER, RUN_FILE, STATUS_FILE, RunRecord, predict_command, read_record
 from textclf.tracking.start import start_sweep
 
 log = logging.getLogger("textclf.sweep")
@@ -244,10 +243,9 @@ class OpenSweep:
         self._track_best(list(records.values()), verdicts)
         print(f"runs, figures and reports: {self.folder}")
         if take is not None and (take / CLASSIFIER).is_dir():
-            print(f'predict with it: python -m textclf.predict {shlex.quote(os.path.relpath(take))} "a text"')
+            print(f"predict with it: {_predict_command(take)}")
         elif (best := _best(records, statuses)) is not None:
-            shown = shlex.quote(os.path.relpath(best))
-            print(f'predict with the best on validation: python -m textclf.predict {shown} "a text"')
+            print(f"predict with the best on validation: {_predict_command(best)}")
         if self.parent.url:
             print(f"side by side in MLflow: python -m textclf.ui, then {comparison_url(self.parent.url)}")
         self._tell_what_is_missing(lost, unreadable)
@@ -313,6 +311,10 @@ def _best(records: Mapping[int, RunRecord], statuses: Mapping[Path, JobStatus]) 
         if (path / CLASSIFIER).is_dir()
     ]
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def _predict_command(folder: Path) -> str:
+    return predict_command(os.path.relpath(folder), bool(read_record(folder).data.get("pairs")))
 
 
 def varied_lines(jobs: Sequence[Sequence[str]]) -> list[str]:
