@@ -34,6 +34,20 @@ def test_the_peak_is_seen_though_it_was_given_back(kernel, monkeypatch):
     assert later.memory_bytes < 50e6  # what went before does not count
 
 
+def test_a_container_has_less_memory_than_its_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    machine = memory.free_memory()
+    assert machine > 1e6
+    (tmp_path / "memory.current").write_text("9000000\n")
+    (tmp_path / "memory.stat").write_text("anon 5000000\ninactive_file 3000000\n")
+    (tmp_path / "memory.max").write_text("10000000\n")
+    assert memory.free_memory() == 4_000_000
+    (tmp_path / "memory.max").write_text("5000000\n")
+    assert memory.free_memory() == 0
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free_memory() > 1e6
+
+
 def test_cycles_are_released():
     class Node:
         pass

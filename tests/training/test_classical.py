@@ -10,7 +10,6 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -27,6 +26,7 @@ from textclf.experiment.experiment import run_experiment
 from textclf.experiment.options import Experiment
 from textclf.experiment.sweep.status import JobStatus, sweep_table
 from textclf.models.classical.hashed_tfidf import HashedTfidf
+from textclf.models.classical.linear_classes import LinearClasses
 from textclf.models.options import UNWEIGHED, Balance, ClassicalModel, Imbalance
 from textclf.training import classical
 from textclf.training.classical import fit_streamed, is_streamed
@@ -177,7 +177,7 @@ def of_classes(count, n=120):
     ("count", "changes", "found"),
     [
         (2, {}, LogisticRegression),
-        (3, {}, OneVsRestClassifier),
+        (3, {}, LinearClasses),
         (3, {"one_vs_rest": None}, LogisticRegression),
         (3, {"imbalance": Imbalance.class_weights}, LogisticRegression),
     ],

@@ -10,7 +10,9 @@ from sklearn.multioutput import ClassifierChain
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import SVC, LinearSVC
 
-from textclf.errors import ConfigError
+from textclf.errors import ConfigError, ResourceError
+from textclf.models.classical.linear_classes import LinearClasses, as_one_versus_rest
+from textclf.models.classical.nb_svm import NBSVM
 from textclf.models.options import UNWEIGHED, Balance, Imbalance
 from textclf.training import each_label
 from textclf.training.each_label import fit_chain, fit_each_class, fit_each_label, with_probabilities
@@ -29,9 +31,8 @@ def test_as_scikit_learns_own_one_versus_rest(classifier):
     features, has = examples()
     ours = fit_each_label(classifier, features, has, UNWEIGHED, seed=1)
     theirs = OneVsRestClassifier(classifier).fit(features, has.astype(int))
-    np.testing.assert_array_equal(ours.predict_proba(features), theirs.predict_proba(features))
+    np.testing.assert_allclose(ours.predict_proba(features), theirs.predict_proba(features), rtol=1e-5)
     np.testing.assert_array_equal(ours.predict(features), theirs.predict(features))
-    assert ours.multilabel_
 
 
 @pytest.mark.parametrize(
@@ -100,8 +101,66 @@ def test_many_classes_are_as_scikit_learns_own_one_versus_rest(monkeypatch):
     ours = fit_each_class(LogisticRegression(solver="liblinear", dual=True, random_state=0), features, labels)
     theirs = OneVsRestClassifier(LogisticRegression(solver="liblinear", dual=True, random_state=0))
     theirs.fit(features, labels)
-    np.testing.assert_array_equal(ours.predict_proba(features), theirs.predict_proba(features))
+    np.testing.assert_allclose(ours.predict_proba(features), theirs.predict_proba(features), rtol=1e-5)
     np.testing.assert_array_equal(ours.predict(features), theirs.predict(features))
     np.testing.assert_array_equal(ours.classes_, np.unique(labels))
     np.testing.assert_allclose(ours.predict_proba(features).sum(axis=1), 1)
-    assert not ours.multilabel_
+
+
+@pytest.mark.parametrize(
+    ("classifier", "kept"),
+    [
+        (LogisticRegression(), True),
+        (SGDClassifier(loss="log_loss", random_state=1), True),
+        (CalibratedClassifierCV(LinearSVC(random_state=1), ensemble=False), True),
+        (CalibratedClassifierCV(NBSVM(random_state=1), ensemble=False), True),
+        (CalibratedClassifierCV(LinearSVC(random_state=1), ensemble=True), False),
+        (CalibratedClassifierCV(LinearSVC(random_state=1), method="isotonic", ensemble=False), False),
+        (SGDClassifier(loss="modified_huber", random_state=1), False),
+        (MultinomialNB(), False),
+    ],
+)
+def test_of_a_logistic_model_only_the_weights_are_kept(classifier, kept):
+    features, has = examples()
+    ours = fit_each_label(classifier, features, has, UNWEIGHED, seed=1)
+    theirs = OneVsRestClassifier(classifier).fit(features, has.astype(int))
+    assert isinstance(ours, LinearClasses) == kept
+    np.testing.assert_allclose(ours.predict_proba(features), theirs.predict_proba(features), rtol=2e-5, atol=1e-6)
+    if kept:
+        assert ours.weights_.dtype == np.float32
+        assert ours.weights_.flags.c_contiguous
+        again = as_one_versus_rest(ours)
+        np.testing.assert_allclose(ours.predict_proba(features), again.predict_proba(features), rtol=2e-5, atol=1e-6)
+        np.testing.assert_array_equal(ours.predict(features), again.predict(features))
+        dense = ours.predict_proba(features.toarray())
+        np.testing.assert_allclose(dense, ours.predict_proba(features), rtol=2e-5, atol=1e-6)
+        with pytest.raises(ValueError, match="X has 29 features, but 30"):
+            ours.predict_proba(features[:, :29])
+
+
+def test_classes_that_are_all_far_away_still_share_the_whole():
+    """Their probabilities are less than any number, and are held against each other all the same."""
+    far = LinearClasses().set_size(1, np.arange(3))
+    for place, weight in enumerate([-2000.0, -1999.0, -2000.0]):
+        far.set_class(place, np.array([weight]), 0.0)
+    odds = np.exp([-1.0, 0.0, -1.0])
+    np.testing.assert_allclose(far.predict_proba(np.ones((1, 1)))[0], odds / odds.sum())
+    assert far.predict(np.ones((1, 1))) == [1]
+
+
+def test_weights_beyond_the_memory_are_refused_after_the_first_label(monkeypatch):
+    features, has = examples()
+    fits = []
+
+    class Counted(LogisticRegression):
+        def fit(self, *given):
+            fits.append(1)
+            return super().fit(*given)
+
+    monkeypatch.setattr(each_label, "free_memory", lambda: 30 * 5 * 8 - 1)
+    said = r"5 classes or labels of 30 features .* 0.0 GB are free.*model.vectorizer.min_df=2"
+    with pytest.raises(ResourceError, match=said):
+        fit_each_label(Counted(), features, has, UNWEIGHED, seed=1)
+    assert len(fits) == 1
+    monkeypatch.setattr(each_label, "free_memory", lambda: 30 * 5 * 8)
+    fit_each_label(Counted(), features, has, UNWEIGHED, seed=1)

@@ -317,7 +317,8 @@ def _use_blocks(description: Description, repo_id: str) -> list[Block]:
         blocks.append(
             Paragraph(
                 "The pipeline itself is in pipeline.skops, which skops reads without running code from the file, its "
-                "words in vocabularies.json; classifier.json names the classes and what is done to a text first."
+                "words in vocabularies.json, the weights of several classes in model.safetensors; classifier.json "
+                "names the classes and what is done to a text first."
             )
         )
     return blocks

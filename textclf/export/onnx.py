@@ -114,11 +114,12 @@ def _refuse_unsupported(vectorizer: Any) -> None:
 
 
 def _as_linear(classifier: Any) -> Any:
-    """Return the same classifier, an NBSVM in it as the linear SVM that it is once it was fitted."""
+    """Return the same classifier of scikit-learn's own parts, which skl2onnx knows."""
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.svm import LinearSVC
 
+    from textclf.models.classical.linear_classes import LinearClasses, as_one_versus_rest
     from textclf.models.classical.nb_svm import NBSVM
 
     if isinstance(classifier, NBSVM):
@@ -126,6 +127,8 @@ def _as_linear(classifier: Any) -> Any:
         linear.classes_, linear.coef_, linear.intercept_ = classifier.classes_, classifier.coef_, classifier.intercept_
         linear.n_features_in_ = classifier.n_features_in_
         return linear
+    if isinstance(classifier, LinearClasses):
+        return as_one_versus_rest(classifier)
     if isinstance(classifier, CalibratedClassifierCV):
         for calibrated in classifier.calibrated_classifiers_:
             calibrated.estimator = _as_linear(calibrated.estimator)

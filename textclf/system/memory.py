@@ -61,6 +61,23 @@ def release_memory() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux keeps the limits of a container, seen from inside."""
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that this process may still take: those of the machine, or of its container."""
+    import psutil  # here, since a saved transformer needs the rest of this module and not this library
+
+    free = int(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError):  # not Linux, no container, or one without a limit ("max")
+        limit = int((CGROUP / "memory.max").read_text())
+        counted = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        taken = int((CGROUP / "memory.current").read_text()) - int(counted.get("inactive_file", 0))
+        free = min(free, max(limit - taken, 0))
+    return free
+
+
 @contextlib.contextmanager
 def watch_memory() -> Iterator[Peak]:
     """Measure the peak of the work inside the context.

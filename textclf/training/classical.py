@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 CALIBRATION_FOLDS = 5
 WEIGHTS = (
     ("coef_", "intercept_"),
+    ("weights_", "intercept_"),
     ("feature_log_prob_", "class_log_prior_"),
     ("coefs_", "intercepts_"),
     ("class_prior_",),
@@ -102,7 +103,7 @@ def fit_classical(
                 else:
                     each = [clone(classifier) for _ in data.label_names]
                     fit_streamed(features, each, texts, has.astype(np.int64), context.seed)
-                    classifier = assembled(classifier, each)
+                    classifier = assembled(classifier, each, len(each))
             elif has is not None:
                 inputs, index = _fitted(features, texts, pairs)
                 fit_sets = fit_chain if options.label_chain else fit_each_label

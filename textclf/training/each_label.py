@@ -1,7 +1,8 @@
 """Fit a classical model to many classes or to sets of labels: a classifier of two classes for each, or a chain of them.
 
-The result is what scikit-learn's `OneVsRestClassifier` or `ClassifierChain` would be. It is put together here because
-each label is fitted as a single class is (with weights for rare ones, or a part at a time), and several at once.
+The result says what scikit-learn's `OneVsRestClassifier` or `ClassifierChain` would. It is put together here because
+each label is fitted as a single class is (with weights for rare ones, or a part at a time), several at once, and
+because of a linear model only the weights are kept.
 
 Of many classes a classifier for each costs a fraction of one of all: that one works on a matrix of classes times words
 at every step, of which each class has a column of its own in memory.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,16 +24,20 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import StratifiedKFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
-from sklearn.preprocessing import LabelBinarizer
 from threadpoolctl import threadpool_limits
 
-from textclf.errors import ConfigError
+from textclf.errors import ConfigError, ResourceError
+from textclf.models.classical.linear_classes import LinearClasses, log_odds, one_versus_rest
 from textclf.models.options import Balance, Imbalance
+from textclf.system.memory import free_memory
 from textclf.training.balanced_fit import fit_balanced
 
 WORTH_SHARING = 5.0
 """Seconds of work below which it is not worth to start others beside it."""
 CALIBRATION_FOLDS = 5
+BYTES = 4
+"""Of a weight."""
+GIGABYTE = 1e9
 
 
 def with_probabilities(classifier: BaseEstimator, has: NDArray[np.bool_], seed: int) -> BaseEstimator:
@@ -73,7 +78,7 @@ def fit_each_label(classifier: Any, features: Any, has: NDArray[np.bool_], balan
         fit_balanced(own, features, has[:, label].astype(np.int64), balance, seed)
         return own
 
-    return assembled(classifier, _fitted_each(fitted, has.shape[1], _fits_apart(classifier)))
+    return assembled(classifier, _fitted_each(fitted, has.shape[1], _fits_apart(classifier)), has.shape[1])
 
 
 def fit_each_class(classifier: Any, features: Any, labels: NDArray[np.int64]) -> Any:
@@ -89,8 +94,7 @@ def fit_each_class(classifier: Any, features: Any, labels: NDArray[np.int64]) ->
     def fitted(place: int) -> Any:
         return clone(classifier).fit(features, labels == classes[place])
 
-    found = _fitted_each(fitted, len(classes), _fits_apart(classifier))
-    return assembled(classifier, found, classes)
+    return assembled(classifier, _fitted_each(fitted, len(classes), _fits_apart(classifier)), classes)
 
 
 def _fits_apart(classifier: Any) -> bool:
@@ -103,18 +107,19 @@ def _fits_apart(classifier: Any) -> bool:
     return isinstance(inner, SGDClassifier) or (isinstance(inner, LogisticRegression) and inner.solver == "lbfgs")
 
 
-def _fitted_each(fitted: Callable[[int], Any], count: int, may_share: bool) -> list[Any]:
-    """Return what is fitted for each number below `count`, several at once where they may and that pays."""
+def _fitted_each(fitted: Callable[[int], Any], count: int, may_share: bool) -> Iterator[Any]:
+    """Yield what is fitted for each number below `count`, several at once where they may and that pays."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with threadpool_limits(1, user_api="blas"):  # its threads wait for one another on vectors as short as these
         start = time.perf_counter()
-        found, rest = [fitted(0)], range(1, count)
+        first, rest = fitted(0), range(1, count)
         if may_share and cores > 1 and (time.perf_counter() - start) * len(rest) > WORTH_SHARING:
+            yield first
             with ThreadPoolExecutor(cores) as pool:
-                found += pool.map(fitted, rest)
+                yield from pool.map(fitted, rest)
         else:
-            found += [fitted(number) for number in rest]
-    return found
+            yield first
+            yield from map(fitted, rest)
 
 
 def fit_chain(classifier: Any, features: Any, has: NDArray[np.bool_], balance: Balance, seed: int) -> Any:
@@ -139,19 +144,49 @@ def fit_chain(classifier: Any, features: Any, has: NDArray[np.bool_], balance: B
     return ClassifierChain(classifier, order=order, random_state=seed).fit(features, has.astype(np.int64))
 
 
-def assembled(classifier: Any, fitted: list[Any], classes: NDArray[np.int64] | None = None) -> OneVsRestClassifier:
-    """Return scikit-learn's classifier of sets of labels from one that is fitted for each label.
+def assembled(
+    classifier: Any, fitted: Iterable[Any], classes: int | NDArray[np.int64]
+) -> LinearClasses | OneVsRestClassifier:
+    """Return one classifier from those that are fitted for each class or label.
 
     Args:
         classifier: An unfitted one.
-        fitted: One for each label, or for each of `classes`.
-        classes: The classes of which each example has one, sorted, int64 (len(fitted),); none for sets of labels.
+        fitted: One for each, in their order. Of linear models it keeps the weights alone, as they come.
+        classes: The number of labels of sets, or the classes of which each example has one, sorted, int64
+            (num_classes,).
+
+    Raises:
+        ResourceError: If the weights of all of them are more than fits in memory.
     """
-    whole = OneVsRestClassifier(clone(classifier))
-    whole.estimators_ = fitted
-    whole.classes_ = np.arange(len(fitted)) if classes is None else classes
-    known = np.eye(len(fitted), dtype=np.int64) if classes is None else classes
-    whole.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(known)
-    if hasattr(fitted[0], "n_features_in_"):
-        whole.n_features_in_ = fitted[0].n_features_in_
+    sets = isinstance(classes, int)
+    known = np.arange(classes) if sets else np.asarray(classes)
+    each = iter(fitted)
+    first = next(each)
+    if (model := log_odds(first)) is None:
+        return one_versus_rest(classifier, [first, *each], known, sets)
+    _refuse_beyond_memory(len(model[0]), len(known))
+    whole = LinearClasses(sets).set_size(len(model[0]), known)
+    whole.set_class(0, *model)
+    del first
+    for place, one in enumerate(each, start=1):
+        model = log_odds(one)
+        assert model is not None  # all of them are of one kind
+        whole.set_class(place, *model)
     return whole
+
+
+def _refuse_beyond_memory(num_features: int, num_classes: int) -> None:
+    """Refuse weights for which there is no room, once they are numbers and once as the bytes of their file.
+
+    Raises:
+        ResourceError: If there is none.
+    """
+    needed, free = 2 * BYTES * num_features * num_classes, free_memory()
+    if needed > free:
+        raise ResourceError(
+            f"{num_classes:,} classes or labels of {num_features:,} features each have weights that take "
+            f"{needed / GIGABYTE:,.1f} GB of memory to learn and to save, and {free / GIGABYTE:,.1f} GB are free. "
+            f"Leave out the words of one text alone, which are most of them (model.vectorizer.min_df=2), keep the "
+            f"frequent ones (model.vectorizer.max_features=100000), or leave out rare classes "
+            f"(dataset.min_class_examples=5)."
+        )

@@ -5,10 +5,13 @@ import zipfile
 import numpy as np
 import pytest
 import skops.io
+from safetensors.numpy import load_file, save_file
 
 from tests.conftest import make_data, unlisted
 from textclf import load_classifier
 from textclf.data.dataset import labels_of, texts_of
+from textclf.data.in_memory import InMemoryDataset
+from textclf.data.load import load
 from textclf.errors import ArtifactError, ConfigError, DataError
 from textclf.experiment.arguments import CONF
 from textclf.models.options import ClassicalModel
@@ -138,6 +141,31 @@ def test_vocabularies_that_are_missing_or_damaged_are_told(tiny_data, tmp_path, 
     path = unlisted(tmp_path) / "vocabularies.json"
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(ArtifactError, match=r"vocabularies\.json is missing or damaged"):
+        load_classifier(tmp_path)
+
+
+def test_weights_of_many_classes_are_kept_apart_and_checked(tmp_path):
+    rows = [{"text": f"word{k % 3} text number{k}", "label": "abc"[k % 3]} for k in range(90)]
+    data = load(InMemoryDataset(train=rows, validation=rows, test=rows))
+    classifier, _ = fitted(configured("tfidf_logreg"), data)
+    classifier.save(tmp_path)
+    path = unlisted(tmp_path) / "model.safetensors"
+    weights = load_file(path)["weights"]
+    np.testing.assert_array_equal(weights, classifier.pipeline[-1].weights_)
+    with zipfile.ZipFile(tmp_path / "pipeline.skops") as archive:
+        parts = [part.file_size for part in archive.infolist() if part.filename.endswith(".npy")]
+        assert sum(size > weights[:, 0].nbytes for size in parts) == 1  # idf, float64, alone has as many rows
+    for content, said in (
+        ({"weights": weights[1:]}, "do not belong together"),
+        ({"weights": weights.astype(np.float64)}, "wants float32"),
+        ({"weights": weights * np.float32(np.nan)}, "no numbers"),
+        ({"other": weights}, "missing or damaged"),
+    ):
+        save_file(content, path)
+        with pytest.raises(ArtifactError, match=said):
+            load_classifier(tmp_path)
+    path.unlink()
+    with pytest.raises(ArtifactError, match="missing or damaged"):
         load_classifier(tmp_path)
 
 

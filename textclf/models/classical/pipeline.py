@@ -21,6 +21,7 @@ from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line,
 from textclf.models.base import Classifier
 from textclf.models.belonging import list_files
 from textclf.models.classical.harmless import LEFT_OUT, strange_option, strange_part
+from textclf.models.classical.linear_classes import LinearClasses
 from textclf.models.classical.saving import check_archive, read_into, write_pipeline, written_apart
 from textclf.models.classical.vectorizing import FeatureIndex, index_of, pays, transform
 from textclf.models.options import ClassicalModel
@@ -35,6 +36,7 @@ FAMILY = "classical"
 PIPELINE = "pipeline.skops"
 TRUSTED = (
     "textclf.models.classical.hashed_tfidf.HashedTfidf",
+    "textclf.models.classical.linear_classes.LinearClasses",
     "textclf.models.classical.nb_svm.NBSVM",
     "textclf.models.classical.pipeline.WordOverlap",
     "sklearn.calibration._CalibratedClassifier",
@@ -82,7 +84,7 @@ class ClassicalClassifier(Classifier):
         return transform(self.pipeline[0], texts, self.index)
 
     def save(self, directory: Path) -> None:
-        """Write the pipeline (skops, never pickle), its vocabularies and its description."""
+        """Write the pipeline (skops, never pickle), what is large in it beside it, and its description."""
         write_description(directory, FAMILY, self, {})
         with written_apart(self.pipeline, directory):
             write_pipeline(self.pipeline, directory / PIPELINE)
@@ -126,8 +128,8 @@ def load_classical(directory: Path) -> ClassicalClassifier:
             f"{path} could do more than compute, and was not loaded: {strange}. textclf writes no such pipeline; train "
             f"it again, or use one of people you trust."
         )
-    read_into(pipeline, Path(directory))
     _check_classes(pipeline, len(description.label_names), description.thresholds is not None, path)
+    read_into(pipeline, Path(directory))
     return ClassicalClassifier(**description.common, pipeline=pipeline)
 
 
@@ -167,8 +169,10 @@ def _check_classes(pipeline: Pipeline, num_labels: int, are_sets: bool, path: Pa
         ArtifactError: If it was not, or has no classes.
     """
     last = pipeline.steps[-1][1] if pipeline.steps else None
-    of_sets = isinstance(last, ClassifierChain) or (
-        isinstance(last, OneVsRestClassifier) and getattr(last, "multilabel_", False)
+    of_sets = (
+        isinstance(last, ClassifierChain)
+        or (isinstance(last, LinearClasses) and last.sets)
+        or (isinstance(last, OneVsRestClassifier) and getattr(last, "multilabel_", False))
     )
     if are_sets != of_sets:
         had, said = ("single classes", "sets of labels") if are_sets else ("sets of labels", "single classes")
@@ -176,7 +180,9 @@ def _check_classes(pipeline: Pipeline, num_labels: int, are_sets: bool, path: Pa
             f"{path} gives {had} and {DESCRIPTION} says {said}: they do not belong together. Copy the whole folder "
             f"again from where it was saved."
         )
-    classes = np.arange(len(last.estimators_)) if are_sets else getattr(last, "classes_", None)  # type: ignore[union-attr]
+    classes = getattr(last, "classes_", None)
+    if isinstance(last, ClassifierChain):
+        classes = np.arange(len(getattr(last, "estimators_", ())))
     if not (isinstance(classes, np.ndarray) and np.array_equal(classes, np.arange(num_labels))):
         had = len(classes) if isinstance(classes, np.ndarray) and classes.ndim == 1 else "no"
         raise ArtifactError(

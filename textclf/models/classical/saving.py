@@ -4,6 +4,9 @@ skops names the parts of its archive by their addresses in memory and stamps the
 vectorizers keep the address of their stop words, so that the same pipeline, written twice, gives two files. Here the
 parts are numbered in the order in which they occur, the time is the earliest that an archive can bear, and addresses
 are left out. A pipeline that was written with them is read as before.
+
+What is large is kept apart, in files that are read as fast as a disk gives them: the words of the vectorizers, and the
+weights of a matrix of classes.
 """
 
 from __future__ import annotations
@@ -16,17 +19,24 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from textclf.errors import ArtifactError
+from textclf.models.classical.linear_classes import LinearClasses
 from textclf.system.paths import MEGABYTE, refuse_larger
 
 SCHEMA = "schema.json"
 STAMP = (1980, 1, 1, 0, 0, 0)
 FILE = "vocabularies.json"
 """A list for each vectorizer: its words, in the order of their features."""
+WEIGHTS = "model.safetensors"
+"""The matrix of a `LinearClasses`, float32 (num_features, num_classes)."""
 ADDRESSES = ("_stop_words_id",)
 """Attributes in which scikit-learn keeps an address in memory; where one is missing, it is made again."""
 
@@ -116,26 +126,36 @@ def _numbered(node: Any, numbers: dict[str, int]) -> Any:
 
 @contextmanager
 def written_apart(pipeline: Pipeline, directory: Path) -> Iterator[None]:
-    """Write the vocabularies of a fitted pipeline, which has none inside the context."""
+    """Write the vocabularies of a fitted pipeline, and the weights of classes, which it has not inside the context."""
     vectorizers = _vectorizers(pipeline)
     vocabularies = [vectorizer.vocabulary_ for vectorizer in vectorizers]
     words = [sorted(vocabulary, key=vocabulary.__getitem__) for vocabulary in vocabularies]
     (directory / FILE).write_text(json.dumps(words), encoding="utf-8")
+    last = pipeline[-1]
+    weights = last.weights_ if isinstance(last, LinearClasses) else None
+    if weights is not None:
+        save_file({"weights": weights}, directory / WEIGHTS)
     try:
         for vectorizer in vectorizers:
             vectorizer.vocabulary_ = {}
+        if weights is not None:
+            last.weights_ = weights[:0]
         yield
     finally:
         for vectorizer, vocabulary in zip(vectorizers, vocabularies, strict=True):
             vectorizer.vocabulary_ = vocabulary
+        if weights is not None:
+            last.weights_ = weights
 
 
 def read_into(pipeline: Pipeline, directory: Path) -> None:
-    """Give a pipeline the vocabularies that were written apart; one that was saved with them is left alone.
+    """Give a pipeline what was written apart; one that was saved with its vocabularies keeps them.
 
     Raises:
-        ArtifactError: If they are missing or damaged.
+        ArtifactError: If it is missing or damaged.
     """
+    if isinstance(last := pipeline[-1], LinearClasses):
+        last.weights_ = _read_weights(last, directory / WEIGHTS)
     vectorizers = [vectorizer for vectorizer in _vectorizers(pipeline) if not vectorizer.vocabulary_]
     if not vectorizers:
         return
@@ -151,6 +171,27 @@ def read_into(pipeline: Pipeline, directory: Path) -> None:
                 raise ValueError("a word occurs twice in it")
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{path} is missing or damaged: {error}") from error
+
+
+def _read_weights(classifier: LinearClasses, path: Path) -> NDArray[np.float32]:
+    """Return the weights of classes that were written apart, float32 (num_features, num_classes).
+
+    Raises:
+        ArtifactError: If they are missing or damaged, or of another classifier.
+    """
+    try:
+        weights = load_file(path)["weights"]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{path} is missing or damaged: {type(error).__name__}: {error}") from error
+    wanted = (classifier.n_features_in_, len(classifier.classes_))
+    if not np.isfinite(weights.sum(dtype=np.float64)):
+        raise ArtifactError(f"{path} is damaged: it holds weights that are no numbers. Copy it again.")
+    if weights.dtype != np.float32 or weights.shape != wanted:
+        raise ArtifactError(
+            f"{path} holds weights of {weights.dtype} {weights.shape}, and the pipeline beside it wants float32 "
+            f"{wanted}: they do not belong together. Copy the whole folder again from where it was saved."
+        )
+    return weights
 
 
 def _vectorizers(pipeline: Pipeline) -> list[Any]:
