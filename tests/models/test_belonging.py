@@ -40,6 +40,12 @@ def test_every_file_is_listed(originals, family):
     assert set(files_of(folder)) == {path.name for path in folder.iterdir()} - {"classifier.json"}
 
 
+@pytest.mark.parametrize("family", ["classical", "transformer"])
+def test_who_may_read_one_file_may_read_all(originals, family):
+    modes = {path.name: oct(path.stat().st_mode) for path in (originals / family).iterdir()}
+    assert set(modes.values()) == {modes["classifier.json"]}, modes
+
+
 def test_the_same_classifier_gives_the_same_list(originals, tmp_path):
     classifier = load_classifier(originals / "transformer")
     for name in ("a", "b"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ PARTS, PART = 64, 1 << 19
 def list_files(directory: Path, also: Iterable[str] = ()) -> None:
     """Write the files of a classifier and their digests into its `classifier.json`, which must be there.
 
+    Who may read that may read the others: safetensors lets nobody but the owner read what it writes.
+
     Args:
         directory: The folder of the classifier, with all of its files.
         also: Names of files that belong to it beside the usual ones; those that are not there are left out.
@@ -55,6 +58,9 @@ def list_files(directory: Path, also: Iterable[str] = ()) -> None:
     path = directory / DESCRIPTION
     content = json.loads(path.read_text(encoding="utf-8"))
     names = {found.name for found in _files_in(directory)} | {name for name in also if (directory / name).is_file()}
+    mode = stat.S_IMODE(path.stat().st_mode)
+    for name in names:
+        (directory / name).chmod(mode)
     content["files"] = {name: digest_of(directory / name) for name in sorted(names - {DESCRIPTION})}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
 
