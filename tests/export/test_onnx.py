@@ -101,6 +101,16 @@ def test_a_transformer_says_the_same_as_a_graph(transformer, tmp_path, pairs, le
     assert exported.predict_proba([]).shape == (0, 2)
 
 
+def test_attention_is_traced_as_plain_products_and_is_the_models_own_afterwards(transformer, tmp_path):
+    import onnx
+
+    assert transformer.model.config._attn_implementation == "sdpa"
+    write_transformer(transformer, tmp_path)
+    assert transformer.model.config._attn_implementation == "sdpa"
+    steps = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    assert "IsNaN" not in steps  # the guard of torch's attention against tokens that attend to nothing
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_has_a_graph_with_and_without_8_bit_weights(family, tiny_checkpoint, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tiny_checkpoint)

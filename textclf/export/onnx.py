@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -257,7 +258,7 @@ def _write_tokens(
     batch.pop("windows", None)
     names = list(batch)
     axes = {name: {0: "texts", 1: "tokens"} for name in names} | {LOGITS: {0: "texts"}}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _plain_attention(model):
         warnings.simplefilter("ignore")  # about the tracing of Python values, which the check on real texts covers
         try:
             torch.onnx.export(
@@ -291,6 +292,27 @@ def _write_tokens(
         },
     )
     list_files(folder)
+
+
+@contextmanager
+def _plain_attention(module: torch.nn.Module) -> Iterator[None]:
+    """Have transformers compute attention by products and a softmax inside the context, not by torch's one function.
+
+    Its graph guards each layer against tokens that attend to nothing, of which a text has none, and is slower by it.
+    """
+    from transformers import PreTrainedModel
+
+    models = [part for part in module.modules() if isinstance(part, PreTrainedModel)]
+    before = [model.config._attn_implementation for model in models]
+    try:
+        for model, found in zip(models, before, strict=True):
+            if found == "sdpa":
+                model.set_attn_implementation("eager")
+        yield
+    finally:
+        for model, found in zip(models, before, strict=True):
+            if found == "sdpa":
+                model.set_attn_implementation(found)
 
 
 def _lengths(lengths: Lengths) -> dict[str, Any]:
