@@ -34,7 +34,7 @@ SIZES: dict[str, tuple[Size, Size]] = {
     "classical": (Size(25_000, 1), Size(25_000, 5)),
     "startup": (Size(64, 3), Size(520, 5)),
     "busy": (Size(200, 3), Size(520, 5)),
-    "scaling": (Size(16_000, 1), Size(1_000_000, 1)),
+    "scaling": (Size(16_000, 3), Size(1_000_000, 3)),
     "amazon": (Size(100_000, 1), Size(3_600_000, 1)),
     "gpu": (Size(20_000, 3), Size(100_000, 3)),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +11,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from experiments.benchmarks.arithmetic import Probe
 from experiments.benchmarks.page import Result, Settings, plain_timings, progress, table, turns_note
-from experiments.benchmarks.rounds import Timings, Way, alternate, exponent
+from experiments.benchmarks.rounds import Spread, Timings, Way, alternate, exponent, spread
 from experiments.benchmarks.texts import generated_data
 from textclf.compare.plots import COUNT, SECONDS, plain_ticks
 from textclf.data.dataset import TextData
@@ -23,7 +24,7 @@ from textclf.experiment.cli import compose_experiment
 from textclf.training.fit import fit
 from textclf.training.result import FitResult, RunContext
 
-CLASSICAL, TRANSFORMER = "tfidf_logreg", "minilm"
+CLASSICAL, HASHED, TRANSFORMER = "tfidf_logreg", "hashed_logreg", "minilm"
 ROWS, TOKENS, CLASSES = "rows", "length", "classes"
 AXES = {ROWS: "examples", TOKENS: "words or tokens of a text", CLASSES: "classes"}
 WORDS = 40
@@ -48,10 +49,19 @@ class Curve:
         """Return the name of the point at a size."""
         return f"{self.model}, {self.axis} {size:,}"
 
+    def rounds(self, timings: Timings) -> NDArray[np.float64]:
+        """Return the seconds at each size in each round, (rounds, sizes)."""
+        taken = [[timing.facts["fit_seconds"] for timing in timings[self.way(size)]] for size in self.sizes]
+        return np.array(taken).T
+
     def seconds(self, timings: Timings) -> list[float]:
         """Return the median seconds at each size."""
-        taken = [[timing.facts["fit_seconds"] for timing in timings[self.way(size)]] for size in self.sizes]
-        return [float(np.median(one)) for one in taken]
+        return np.median(self.rounds(timings), axis=0).tolist()
+
+    def exponents(self, timings: Timings, last: int = 0) -> Spread:
+        """Return the exponents of the rounds, of the `last` sizes alone where a number is given."""
+        rounds = self.rounds(timings)[:, -last:]
+        return spread([exponent(self.sizes[-last:], one) for one in rounds])
 
 
 def sizes_up_to(least: int, most: int, factor: int) -> tuple[int, ...]:
@@ -67,12 +77,12 @@ def curves(rows: int, long: bool) -> list[Curve]:
 
     Args:
         rows: The most examples of the classical model; everything else is smaller in proportion.
-        long: Whether the curves go to their ends: 4,096 examples of the transformer, 1,000 classes.
+        long: Whether the curves go to their ends: 4,096 examples of the transformer.
     """
     classical = max(40, min(rows // 8, 2000))  # examples where rows are not varied
     transformer = max(4, min(rows // 250, 64))
     lengths = sizes_up_to(32, 512, 2 if long else 4)
-    classes = tuple(count for count in (2, 10, 100, 1000) if count <= (1000 if long else classical // 4))
+    classes = (2, *(count for count in (20, 150, 1000) if count <= max(rows // 16, 20)))
     fits = (min(1000, max(20, rows // 16)), min(256, max(4, rows // 500)))  # the smallest numbers of examples
 
     def of_rows(size: int) -> TextData:
@@ -89,10 +99,11 @@ def curves(rows: int, long: bool) -> list[Curve]:
 
     return [
         Curve(ROWS, CLASSICAL, sizes_up_to(fits[0], rows, 4), of_rows),
+        Curve(ROWS, HASHED, sizes_up_to(fits[0], rows, 4), of_rows),
         Curve(ROWS, TRANSFORMER, sizes_up_to(fits[1], 4096 if long else 8 * fits[1], 2), of_rows),
         Curve(TOKENS, CLASSICAL, lengths, partial(of_length, classical)),
         Curve(TOKENS, TRANSFORMER, lengths, partial(of_length, transformer // 2), longest),
-        Curve(CLASSES, CLASSICAL, classes, partial(of_classes, classical)),
+        Curve(CLASSES, CLASSICAL, classes, partial(of_classes, max(classical, 16 * classes[-1]))),
         Curve(CLASSES, TRANSFORMER, classes, partial(of_classes, max(transformer, classes[-1]))),
     ]
 
@@ -121,7 +132,9 @@ def ways(measured: Sequence[Curve]) -> list[Way]:
 def measure(settings: Settings) -> Result:
     """Fit at every size, in turns."""
     measured = curves(settings.rows, settings.long)
-    for curve in (measured[0], measured[1]):  # what is done once in a process is no part of a curve
+    for curve in measured[
+        : len({one.model for one in measured})
+    ]:  # what is done once in a process is no part of a curve
         fit_curve(curve, curve.sizes[0], curve.data(curve.sizes[0]))
     return page(settings, alternate(ways(measured), settings.round_seeds, Probe(), progress), measured)
 
@@ -131,10 +144,10 @@ def page(settings: Settings, timings: Timings, measured: Sequence[Curve]) -> Res
     rows, exponents = [], {}
     for curve in measured:
         seconds = curve.seconds(timings)
-        whole, last = exponent(curve.sizes, seconds), exponent(curve.sizes[-2:], seconds[-2:])
-        exponents[f"{curve.model}, {curve.axis}"] = {"exponent": whole, "of_last_step": last}
+        whole, last = curve.exponents(timings), curve.exponents(timings, last=2)
+        exponents[f"{curve.model}, {curve.axis}"] = {"exponent": asdict(whole), "of_last_step": asdict(last)}
         ends = [f"{size:,}: {taken:,.2f} s" for size, taken in zip(curve.sizes, seconds, strict=True)]
-        rows.append([f"{curve.model}, {curve.axis}", ends[0], ends[-1], f"{whole:.2f}", f"{last:.2f}"])
+        rows.append([f"{curve.model}, {curve.axis}", ends[0], ends[-1], whole.text(), last.text()])
     content = {
         "timings": plain_timings(timings),
         "curves": {
@@ -150,12 +163,13 @@ def page(settings: Settings, timings: Timings, measured: Sequence[Curve]) -> Res
         [table(("curve", "from", "to", "exponent", "of the last step"), rows)],
         content,
         lambda path: draw(path, timings, {ROWS: by_rows, TOKENS: by_length, CLASSES: by_classes}),
-        "Lines on logarithmic axes: seconds against examples, length and classes, of two models",
+        "Lines on logarithmic axes: seconds against examples, length and classes, of the models",
         [
             "An exponent of 1 is cost in proportion, 2 four times the cost for twice the size; it is the slope of the "
             "line of least squares through the logarithms, and of the last step that between the two largest sizes, "
-            "where what is done once weighs least. Seconds are of vectorising and fitting, of a transformer those of "
-            "the training loop, on the clock; textclf's defaults, batches of 32.",
+            "where what is done once weighs least; both are the median of the rounds (smallest–largest). Seconds are "
+            "of vectorising and fitting, of a transformer those of the training loop, on the clock; textclf's "
+            "defaults, batches of 32.",
             f"Texts are generated: a made-up language whose words are as unequally frequent as a real one's. Rows: "
             f"{WORDS} words in the mean. Length: every text has so many words, and max_length is as many tokens. "
             f"Classes: texts of {FEW_WORDS} words, the number of examples the same at every size.",
@@ -170,10 +184,10 @@ def draw(path: Path, timings: Timings, panels: Mapping[str, Sequence[Curve]]) ->
         canvas = FigureCanvasAgg(Figure(figsize=(8.4, 3.6), layout="constrained"))
         plots = canvas.figure.subplots(1, len(panels), sharey=True)
         for axes, (axis, shown) in zip(plots, panels.items(), strict=True):
-            for curve, marker in zip(shown, ("o", "s"), strict=False):
-                seconds = curve.seconds(timings)
-                slope = exponent(curve.sizes, seconds)
-                axes.loglog(curve.sizes, seconds, marker=marker, markersize=5, label=f"{curve.model}: {slope:.2f}")
+            for curve, marker in zip(shown, ("o", "s", "^"), strict=False):
+                slope = curve.exponents(timings).median
+                label = f"{curve.model}: {slope:.2f}"
+                axes.loglog(curve.sizes, curve.seconds(timings), marker=marker, markersize=5, label=label)
             sizes = np.array([size for curve in shown for size in curve.sizes], dtype=float)
             ticks = plain_ticks(sizes.min() / 1.01, sizes.max() * 1.01, COUNT)
             axes.set_xticks(list(ticks), list(ticks.values()))

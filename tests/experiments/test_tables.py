@@ -117,11 +117,13 @@ def test_classical_ways_learn_the_same(tiny, monkeypatch, capsys, tmp_path):
 def test_scaling_goes_through_all_sizes(tiny, monkeypatch, capsys, tmp_path):
     every = scaling.curves(160, long=False)
     measured = [curve for curve in every if curve.model == scaling.CLASSICAL]
-    assert [curve.sizes for curve in measured] == [(20, 80), (32, 128, 512), (2, 10)]
+    assert [curve.sizes for curve in measured] == [(20, 80), (32, 128, 512), (2, 20)]
     monkeypatch.setattr(scaling, "curves", lambda rows, long: measured)
-    _, found = run(monkeypatch, capsys, tmp_path / "out", "scaling", "--rows", "160", "--rounds", "1")
+    _, found = run(monkeypatch, capsys, tmp_path / "out", "scaling", "--rows", "160", "--rounds", "2")
     assert set(found["exponents"]) == {f"tfidf_logreg, {axis}" for axis in scaling.AXES}
     assert found["curves"]["tfidf_logreg, rows"]["sizes"] == [20, 80]
+    slope = found["exponents"]["tfidf_logreg, rows"]["exponent"]
+    assert slope["low"] <= slope["median"] <= slope["high"]
 
 
 def test_the_long_curves_go_to_their_ends():
@@ -130,7 +132,8 @@ def test_the_long_curves_go_to_their_ends():
     assert sizes["tfidf_logreg", "rows"][-1] > 250_000
     assert sizes["minilm", "rows"][::4] == (256, 4096)
     assert sizes["minilm", "length"] == (32, 64, 128, 256, 512)
-    assert sizes["tfidf_logreg", "classes"] == (2, 10, 100, 1000)
+    assert sizes["tfidf_logreg", "classes"] == (2, 20, 150, 1000)
+    assert sizes["hashed_logreg", "rows"] == sizes["tfidf_logreg", "rows"]
 
 
 @pytest.mark.slow
