@@ -120,7 +120,7 @@ def _as_linear(classifier: Any) -> Any:
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.svm import LinearSVC
 
-    from textclf.models.classical.linear_classes import LinearClasses, as_one_versus_rest
+    from textclf.models.classical.linear_classes import LinearClasses, as_scikit_learns
     from textclf.models.classical.nb_svm import NBSVM
 
     if isinstance(classifier, NBSVM):
@@ -129,7 +129,7 @@ def _as_linear(classifier: Any) -> Any:
         linear.n_features_in_ = classifier.n_features_in_
         return linear
     if isinstance(classifier, LinearClasses):
-        return as_one_versus_rest(classifier)
+        return as_scikit_learns(classifier)
     if isinstance(classifier, CalibratedClassifierCV):
         for calibrated in classifier.calibrated_classifiers_:
             calibrated.estimator = _as_linear(calibrated.estimator)
