@@ -38,9 +38,9 @@ for name in (
 
 import datasets  # noqa: E402
 import torch  # noqa: E402
-from PIL import Image  # noqa: E402
 from transformers import BertConfig, BertModel  # noqa: E402
 
+from tests import sparing  # noqa: E402
 from textclf.data.dataset import TextData  # noqa: E402
 from textclf.documents import plotting  # noqa: E402
 from textclf.evaluation import evaluate  # noqa: E402
@@ -48,9 +48,7 @@ from textclf.tracking.mlflow.store import open_store  # noqa: E402
 from textclf.tracking.options import MlflowTracker  # noqa: E402
 
 datasets.disable_progress_bars()
-_draw, _sketch = plotting._write, plotting._svg
-plotting._svg = lambda canvas: "<svg></svg>"
-plotting._write = lambda canvas, path: Image.new("RGB", (1, 1)).save(path, format="png")
+sparing.draw_pixels()
 
 GOOD = ["lovely", "great", "fine", "superb"]
 BAD = ["awful", "poor", "dull", "broken"]
@@ -114,8 +112,8 @@ def pytest_sessionfinish():
 def pictures(request, monkeypatch):
     """Pictures are of one pixel, but in modules marked `drawn`: drawing takes a third of a small run."""
     if request.node.get_closest_marker("drawn"):
-        monkeypatch.setattr(plotting, "_write", _draw)
-        monkeypatch.setattr(plotting, "_svg", _sketch)
+        monkeypatch.setattr(plotting, "_write", sparing.DRAW)
+        monkeypatch.setattr(plotting, "_svg", sparing.SKETCH)
 
 
 @pytest.fixture(autouse=True)

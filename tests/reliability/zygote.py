@@ -22,9 +22,10 @@ from tests.reliability.faults import Fault, arm
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
     "textclf.run", "textclf.experiment.experiment", "textclf.experiment.sweep.callback", "textclf.models.classical.pipeline", "textclf.models.transformer.classifier",
-    "textclf.training.torch_engine", "textclf.training.hf_engine", "textclf.tracking.mlflow.tracked_run", "textclf.compare.compare_runs",
-    "textclf.data.file_dataset", "textclf.models.transformer.loading", "textclf.models.transformer.loading", "transformers.models.bert.modeling_bert",
-    "transformers", "skops.io", "mlflow", "matplotlib.pyplot", "sklearn.naive_bayes", "pandas",
+    "textclf.training.classical", "textclf.training.torch_engine", "textclf.training.hf_engine", "textclf.tracking.mlflow.tracked_run", "textclf.compare.compare_runs",
+    "textclf.data.file_dataset", "textclf.models.transformer.loading", "textclf.models.classical.hashed_tfidf", "textclf.experiment.results",
+    "textclf.experiment.set_results", "textclf.experiment.leaderboard.trend", "textclf.training.plots", "tests.sparing", "transformers.models.bert.modeling_bert",
+    "transformers", "skops.io", "mlflow", "matplotlib.pyplot", "PIL.PngImagePlugin", "sklearn.naive_bayes", "pandas",
 )  # fmt: skip
 """What a run needs, torch last used by the children alone: the zygote itself computes nothing."""
 
