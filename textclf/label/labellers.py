@@ -107,7 +107,7 @@ def prepared(
             f"where a text may have it or not."
         )
     descriptions = {name: words for name, words in options.labels.items() if words}
-    check_descriptions(descriptions, names, some_left_out=False)
+    check_descriptions(descriptions, names, some_left_out=False, where="--label")
     shots = isinstance(chosen.model, LlmModel) and chosen.model.shots > 0
     known = [one for one in labelled if set(one.labels) <= set(names) and (one.text_pair is None) == (pairs is None)]
     if shots and not known:

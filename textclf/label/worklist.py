@@ -5,6 +5,7 @@ The labels of `reviews.jsonl` are kept in `reviews.labels.jsonl` beside it, one 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +40,8 @@ class Item:
     """The probability of the label; none where it is not known, and of sets."""
     probabilities: dict[str, float]
     """That of each label, the most probable first; empty where none is known."""
-
-    @property
-    def key(self) -> int:
-        """What tells it from others: the same for the same text."""
-        return digest(self.text, self.text_pair)
+    key: int
+    """What tells it from others: the same for the same text."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def _items(batch: Batch) -> list[Item]:
         known = {name: float(own[row]) for name, own in chances.items() if own[row]}
         ranked = dict(sorted(known.items(), key=lambda item: -item[1]))
         score = fields[SCORE][row] if SCORE in fields else ""
-        found.append(Item(text, pair, suggested, float(score) if score else None, ranked))
+        found.append(Item(text, pair, suggested, float(score) if score else None, ranked, digest(text, pair)))
     return found
 
 
@@ -148,6 +146,30 @@ def _suggested(value: str, is_set: bool) -> tuple[str, ...] | None:
         return (value,) if value else None
     labels = labels_in(value)
     return tuple(map(str, labels)) if isinstance(labels, list) else None
+
+
+def given_labels(path: Path) -> dict[int, tuple[str, ...]]:
+    """Return the labels that people gave in the app, by the key of the text; empty where there is no file yet.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    if not path.is_file():
+        return {}
+    found = {}
+    for line in path.read_bytes().splitlines():
+        try:
+            row = json.loads(line)
+            labels = [row["label"]] if "label" in row else row["labels"]
+            found[digest(row["text"], row.get("text_pair"))] = tuple(map(str, labels))
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ):  # a line that a killed writer left, or is none of ours
+            continue
+    return found
 
 
 def read_labelled(path: Path, texts: TextColumns, has_pairs: bool | None, column: str | None = None) -> list[Labelled]:
