@@ -19,6 +19,8 @@ from textclf.label.worklist import FOLDER, Item, Worklist, given_labels, read_wo
 
 MOST_BUTTONS = 24
 """Labels that have a button each; of more the most probable ones have, and the others are in a list."""
+MOST_FILES = 8
+"""Files that have a button each."""
 KEYS = 9
 """Labels that have a key, 1 to 9."""
 ACCEPT, SKIP, BACK = "a", "s", "b"
@@ -73,8 +75,10 @@ def _pick() -> Path | None:
     found = [path.resolve() for path in worklists(_folder())]
     if named is not None and Path(named).is_file():
         found = [Path(named), *(path for path in found if path != Path(named))]
-    if len(found) > 1:
+    if len(found) > MOST_FILES:
         return st.selectbox("File", found, format_func=lambda path: path.name)
+    if len(found) > 1:  # buttons, since keys that are pressed in a field are the field's own
+        return st.pills("File", found, default=found[0], required=True, format_func=lambda path: markdown(path.name))
     return found[0] if found else None
 
 
@@ -267,20 +271,18 @@ def _before(item: Item, place: Place) -> int | None:
 
 def _show_end(work: Worklist, given: int) -> None:
     """Say what the keys do, where the labels are kept, and how to go on."""
-    keys = (
-        f"Keys: 1 to {KEYS} choose a label, {ACCEPT.upper()} accepts, {SKIP.upper()} skips, {BACK.upper()} goes back."
-    )
-    if work.has_sets:
-        keys = (
-            f"Keys: 1 to {KEYS} tick a label, {ACCEPT.upper()} saves, {SKIP.upper()} skips, {BACK.upper()} goes back."
-        )
+    does = ("tick", "saves") if work.has_sets else ("choose", "accepts")
+    keys = f"Keys: 1 to {min(KEYS, len(work.label_names))} {does[0]} a label, {ACCEPT.upper()} {does[1]}, "
+    keys += f"{SKIP.upper()} skips, {BACK.upper()} goes back."
     path = common.short(work.labels_file)
     common.show(markup.paragraph(f"{keys} Each label is kept on the server at once, in {path}.", quiet=True))
     if not given:
         return
     with st.expander("Train on the labels"):
-        common.show(markup.paragraph(f"{path} has {given:,} labelled texts. To train on them:"))
-        command = f"python -m textclf.run dataset=files {shlex.quote(f'dataset.train={path}')} model=minilm_embeddings"
+        common.show(markup.paragraph(f"{path} has {given:,} labelled text{'s' * (given != 1)}. To train on them:"))
+        pairs = " dataset.text_pair_column=text_pair" if any(item.text_pair is not None for item in work.items) else ""
+        command = f"python -m textclf.run dataset=files {shlex.quote(f'dataset.train={path}')}{pairs}"
+        command += " model=minilm_embeddings"
         st.code(command, language=None, wrap_lines=True)
         common.show(markup.paragraph("Then let the run choose the texts that it is least certain of:"))
         output = "" if work.path.parent == _folder().resolve() else f" --output {shlex.quote(common.short(work.path))}"
