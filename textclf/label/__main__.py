@@ -101,7 +101,7 @@ def main() -> None:
         use_own_folder(given.config_dir)
         file, options = _file_and_options(given.given)
         from textclf.data.readers.text import form_of
-        from textclf.label.labellers import choose, labels_of_words
+        from textclf.label.labellers import labels_of_words
         from textclf.label.options import LabelOptions
         from textclf.label.suggest import default_output, suggest
         from textclf.predict.inputs import TextColumns
@@ -131,7 +131,7 @@ def main() -> None:
             option="",
         )
         columns = TextColumns(given.text_column, given.text_pair_column, given.title_column)
-        done = suggest(choose(given.by, options), ends, columns, asked, given.device, sys.stderr.isatty())
+        done = suggest(given.by, options, ends, columns, asked, given.device, sys.stderr.isatty())
         for line in _said(done, output == PIPE):
             print(terminal(redacted(line)), file=sys.stderr)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from textclf.audit.shingles import digest
 from textclf.errors import ConfigError, DataError, did_you_mean, listed
-from textclf.label.labellers import Chosen, prepared
+from textclf.label.labellers import Chosen, choose, prepared
 from textclf.label.options import LabelOptions
 from textclf.label.ordering import UNKNOWN, least_certain_first, uncertainty
 from textclf.label.worklist import (
@@ -95,7 +95,8 @@ class Suggested:
 
 
 def suggest(
-    chosen: Chosen,
+    by: str,
+    overrides: Sequence[str],
     ends: Ends,
     asked: TextColumns,
     options: LabelOptions,
@@ -105,7 +106,8 @@ def suggest(
     """Write the texts of a file that nobody has labelled, with a suggested label each, the least certain first.
 
     Args:
-        chosen: The run, or the model that needs no training, which suggests the labels.
+        by: The run, or the model that needs no training, which suggests the labels.
+        overrides: Options of that model, such as `model.checkpoint=NAME`.
         ends: What is read and what is written.
         asked: The columns that hold the texts, where a person names them.
         options: Which texts and which labels.
@@ -123,6 +125,7 @@ def suggest(
             f"{listed(f'.{kind.value}' for kind in WRITTEN)}."
         )
     check_ends(ends, output_kind)
+    chosen = choose(by, overrides)
     wanted = _wanted(chosen, asked, options)
     labelled = _labelled(options, ends, asked, wanted)
     with opened(ends, input_kind, wanted) as given:
