@@ -136,7 +136,8 @@ def _ask(work: Worklist, item: Item, given: tuple[str, ...] | None, place: Place
             can = chosen is not None
             accepted = st.button("Accept", key=f"accept {item.key}", shortcut=ACCEPT, disabled=not can)
         skipped = st.button("Skip", key=f"skip {item.key}", shortcut=SKIP)
-        back = st.button("Back", key=f"back {item.key}", shortcut=BACK, disabled=not _before(item, place))
+        before = _before(item, place)
+        back = before is not None and st.button("Back", key=f"back {item.key}", shortcut=BACK)
     if not work.has_sets and labels is None and accepted:
         labels = chosen
     if labels is not None and (accepted or not work.has_sets):
@@ -148,7 +149,7 @@ def _ask(work: Worklist, item: Item, given: tuple[str, ...] | None, place: Place
         _go_on(item, place)
         st.rerun()
     if back:
-        place.at = _before(item, place)
+        place.at = before
         st.rerun()
 
 
