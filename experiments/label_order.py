@@ -99,7 +99,9 @@ def main() -> None:
         gain = found["uncertain"] - found["random"]
         error = gain.std(axis=0, ddof=1) / np.sqrt(given.seeds)
         kept = f", {given.keep:.1%} of {data.label_names[-1]!r} left" if given.keep < 1 else ""
-        print(f"\n{name}{kept}\n\n| labels | random | uncertain first | gain | standard error |\n|---|---|---|---|---|")
+        print(
+            f"\n{name}{kept}\n\n| labels | random | least certain first | gain | standard error |\n|---|---|---|---|---|"
+        )
         for number in range(given.rounds):
             means = [f"{found[order][:, number].mean():.3f}" for order in ("random", "uncertain")]
             cells = [str((number + 1) * given.batch), *means, f"{gain[:, number].mean():+.3f}", f"{error[number]:.3f}"]
