@@ -100,7 +100,8 @@ def main() -> None:
         error = gain.std(axis=0, ddof=1) / np.sqrt(given.seeds)
         kept = f", {given.keep:.1%} of {data.label_names[-1]!r} left" if given.keep < 1 else ""
         print(
-            f"\n{name}{kept}\n\n| labels | random | least certain first | gain | standard error |\n|---|---|---|---|---|"
+            f"\n{name}{kept}\n\n| labels | random | least certain first | gain | standard error |\n"
+            "|---|---|---|---|---|"
         )
         for number in range(given.rounds):
             means = [f"{found[order][:, number].mean():.3f}" for order in ("random", "uncertain")]
