@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "textclf"
 ROOMS = [  # from the bottom up; a room may import those before it
     *("errors", "documents", "system", "data", "models", "audit", "evaluation", "tracking", "training", "compare"),
-    *("experiment", "recommending", "predict", "export", "app"),
+    *("experiment", "recommending", "predict", "label", "export", "app"),
 ]
 DOORS = (
     "__init__",
@@ -175,7 +175,7 @@ def test_composing_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-COMMANDS = ("run", "recommend", "predict", "compare", "export", "audit", "app", "register", "sync", "ui")
+COMMANDS = ("run", "recommend", "predict", "label", "compare", "export", "audit", "app", "register", "sync", "ui")
 
 
 @pytest.mark.parametrize(

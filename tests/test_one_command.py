@@ -28,7 +28,7 @@ def textclf(*given, **env):
 def test_help_names_every_command_and_imports_none_of_them():
     done = textclf("--help", PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
-    for name in ("run", "recommend", "predict", "compare", "audit", "export", "register", "app", "ui", "sync"):
+    for name in ("run", "recommend", "predict", "label", "compare", "audit", "export", "register", "app", "ui", "sync"):
         assert f"\n  {name} " in done.stdout, name
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "textclf" in loaded

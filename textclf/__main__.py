@@ -14,6 +14,7 @@ COMMANDS = {
     "run": ("textclf.run", "train and test one model, or a sweep of them, and compare them"),
     "recommend": ("textclf.recommend", "say which model to use for your texts and labels"),
     "predict": ("textclf.predict.__main__", "predict texts, a file or a pipe with a run"),
+    "label": ("textclf.label.__main__", "suggest labels for texts, to correct in the app"),
     "compare": ("textclf.compare.__main__", "compare finished runs"),
     "audit": ("textclf.audit.__main__", "look for what is wrong with a dataset"),
     "export": ("textclf.export.__main__", "write a run's classifier as ONNX, a Hub folder or a Space"),

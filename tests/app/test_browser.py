@@ -17,7 +17,7 @@ from textclf.compare.compare_runs import compare
 from textclf.experiment.leaderboard.home import write_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.drawn]
-PAGES = ["Predict", "Batch", "Compare", "Runs", "Run", "History", "Events"]
+PAGES = ["Predict", "Batch", "Label", "Compare", "Runs", "Run", "History", "Events"]
 SELDOM = ("History", "Events")
 EVIL = f"a dull film <script>document.title='hacked'</script> {IMAGE} {MARKDOWN}"
 WIDTHS = pytest.mark.parametrize("width", [1280, 390])

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from textclf.system.appending import append_line
+from textclf.system.appending import append_line, replace_line
 
 
 def rows(path):
@@ -75,3 +75,39 @@ def test_a_file_that_grew_too_large_is_begun_anew(tmp_path):
     assert path.stat().st_size <= 400
     assert [row["i"] for row in kept] == list(range(10))[-len(kept) :]
     assert kept[-1]["i"] == 9
+
+
+def test_an_entry_takes_the_place_of_those_that_it_replaces(tmp_path):
+    path = tmp_path / "deep" / "labels.jsonl"
+    for text, label in [("a", 1), ("b", 1), ("a", 2)]:
+        replace_line(path, {"text": text, "label": label}, lambda row, text=text: row.get("text") == text)
+    assert rows(path) == [{"text": "b", "label": 1}, {"text": "a", "label": 2}]
+    assert sorted(found.name for found in path.parent.iterdir()) in (
+        ["labels.jsonl"],
+        ["labels.jsonl", "labels.jsonl.lock"],
+    )
+
+
+def test_a_disk_that_is_full_while_one_is_replaced_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "labels.jsonl"
+    append_line(path, {"a": 1})
+    with path.open("ab") as file:
+        file.write(b'{"a": 2')  # as a killed writer leaves it
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        replace_line(path, {"a": 3}, lambda row: True)
+    monkeypatch.undo()
+    assert rows(path) == [{"a": 1}]
+    replace_line(path, {"a": 4}, lambda row: row["a"] == 5)
+    assert rows(path) == [{"a": 1}, {"a": 4}]
+
+
+def test_many_that_replace_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: replace_line(path, {"a": i % 5, "i": i}, lambda row: row["a"] == i % 5), range(40)))
+    assert sorted(row["a"] for row in rows(path)) == [0, 1, 2, 3, 4]

@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8501, help="port to listen on, 0 for any (%(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--feedback", metavar="FILE", help="JSONL file for feedback (OUTPUTS/feedback/DATASET.jsonl)")
+    parser.add_argument("--to-label", metavar="FILE", help="what textclf.label wrote, for the page Label")
     parser.add_argument("--events", metavar="FILE", help="JSONL file for events (OUTPUTS/app/events.jsonl)")
     parser.add_argument("--log-texts", action="store_true", help="write the texts into the events too")
     for option, what in [
@@ -92,11 +93,14 @@ def settings_of(given: argparse.Namespace) -> Settings:
             f"There is no folder {outputs}, so there is no run to show. Train one (python -m textclf.run "
             f"model=tfidf_logreg), name a run, or say where runs are with --outputs DIR."
         )
+    if given.to_label is not None and not Path(given.to_label).is_file():
+        raise ConfigError(f"--to-label {given.to_label}: there is no such file; python -m textclf.label makes one.")
     return Settings(
         outputs=str(outputs.resolve()),
         run=run,
         feedback=_whole(given.feedback),
         events=_whole(given.events),
+        to_label=_whole(given.to_label),
         max_upload_mb=given.max_upload_mb,
         max_rows=given.max_rows,
         max_characters=given.max_characters,

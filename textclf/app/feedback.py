@@ -14,7 +14,7 @@ from typing import Any
 from textclf.app.settings import Settings
 from textclf.errors import DataError, did_you_mean, listed
 from textclf.export.contents import public_command
-from textclf.system.appending import append_line
+from textclf.system.appending import append_line, replace_line
 from textclf.tracking.record import RunRecord
 
 LONGEST_NOTE = 2000
@@ -29,11 +29,12 @@ class Feedback:
     text: str
     label: str | tuple[str, ...]
     """What it should have been: a class, or the set of labels in label order."""
-    predicted: str | tuple[str, ...]
+    predicted: str | tuple[str, ...] | None
+    """What the run said; none where it said nothing."""
     score: float | None
     """Probability of the predicted class; none of a set of labels."""
     run: str
-    """Name of the run, or the classifier's folder where it has none."""
+    """Name of the run, or the classifier's folder where it has none; of a file with suggestions its name."""
     text_pair: str | None = None
     note: str | None = None
     user: str | None = None
@@ -45,7 +46,7 @@ class Feedback:
             "text": self.text,
             "text_pair": self.text_pair,
             **({"label": self.label} if isinstance(self.label, str) else {"labels": list(self.label)}),
-            "predicted": self.predicted if isinstance(self.predicted, str) else list(self.predicted),
+            "predicted": list(self.predicted) if isinstance(self.predicted, tuple) else self.predicted,
             "score": None if self.score is None else round(self.score, 6),
             "run": self.run,
             "note": self.note or None,
@@ -62,6 +63,30 @@ def save_feedback(path: Path, feedback: Feedback, label_names: Sequence[str]) ->
         DataError: If a label is none of the classes, there is no text, or the note is too long.
         OSError: If the file cannot be written.
     """
+    _check(feedback, label_names)
+    append_line(path, feedback.row(_now()))
+
+
+def save_label(path: Path, feedback: Feedback, label_names: Sequence[str]) -> None:
+    """Keep the label of a text in a file of JSON lines, in place of an earlier one of the same text.
+
+    When this returns, the disk has it.
+
+    Raises:
+        DataError: If a label is none of those on offer, or there is no text.
+        OSError: If the file cannot be written.
+    """
+    _check(feedback, label_names)
+    same = (feedback.text, feedback.text_pair)
+    replace_line(path, feedback.row(_now()), lambda row: (row.get("text"), row.get("text_pair")) == same)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _check(feedback: Feedback, label_names: Sequence[str]) -> None:
+    """Refuse feedback that no run could be trained on."""
     for label in [feedback.label] if isinstance(feedback.label, str) else feedback.label:
         if label not in label_names:
             raise DataError(f"The label {label!r} is none of {listed(label_names)}.{did_you_mean(label, label_names)}")
@@ -69,7 +94,6 @@ def save_feedback(path: Path, feedback: Feedback, label_names: Sequence[str]) ->
         raise DataError("Feedback needs the text that it is about.")
     if feedback.note and len(feedback.note) > LONGEST_NOTE:
         raise DataError(f"The note has {len(feedback.note):,} characters; up to {LONGEST_NOTE:,} are kept.")
-    append_line(path, feedback.row(datetime.now(UTC).isoformat(timespec="seconds")))
 
 
 def feedback_file(settings: Settings, dataset: str) -> Path:

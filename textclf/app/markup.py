@@ -51,6 +51,12 @@ def heading(value: object, level: int) -> str:
     return str(Markup("<h{0}><bdi>{1}</bdi></h{0}>").format(level, text(value)))
 
 
+def reading(value: object) -> str:
+    """Return a text that a person reads to judge it; a long one is scrolled, also by keys."""
+    said = Markup('<div class="tc-text tc-reading" dir="auto" tabindex="0" role="group" aria-label="Text">{}</div>')
+    return str(said.format(text(value)))
+
+
 def message(kind: str, value: object) -> str:
     """Return a message that a screen reader says at once.
 

@@ -25,6 +25,8 @@ class Settings:
     """JSONL file that feedback is appended to; none takes a file for each dataset under `outputs/feedback`."""
     events: str | None = None
     """JSONL file of the events; none takes `outputs/app/events.jsonl`."""
+    to_label: str | None = None
+    """File with suggested labels that is opened at first; none opens the newest under `outputs/labelling`."""
     max_upload_mb: int = 50
     """Largest file that can be uploaded, in megabytes."""
     max_rows: int = 20_000
@@ -71,7 +73,7 @@ class Settings:
 
     def short(self, said: str) -> str:
         """Return a text of the server for a visitor: without the folders above the outputs, and above other files."""
-        named = [self.outputs, self.feedback, self.events, self.run]
+        named = [self.outputs, self.feedback, self.events, self.run, self.to_label]
         folders = {str(Path(name).parent) for name in named if name and Path(name).is_absolute()}
         for folder in sorted(folders, key=lambda one: (not self.outputs.startswith(one), len(one))):
             if len(Path(folder).parts) > 1:

@@ -49,18 +49,23 @@ def read_descriptions(given: Any) -> dict[str, str]:
     return found
 
 
-def check_descriptions(descriptions: Mapping[str, str], label_names: Sequence[str], some_left_out: bool) -> None:
+def check_descriptions(
+    descriptions: Mapping[str, str],
+    label_names: Sequence[str],
+    some_left_out: bool,
+    where: str = "dataset.label_descriptions",
+) -> None:
     """Refuse descriptions of labels that the data do not have, and labels that would read the same.
 
     Args:
         descriptions: Those that were given; a label without one stands for itself.
         label_names: The labels of the data.
         some_left_out: Whether labels were left out of the data, so that their descriptions have no use.
+        where: What they were given with.
 
     Raises:
         DataError: With what does not fit.
     """
-    where = "dataset.label_descriptions"
     unknown = [name for name in descriptions if name not in label_names]
     if unknown and not some_left_out:
         quoted = " YAML reads yes, no, on and off as true and false; put such names in quotes." if (

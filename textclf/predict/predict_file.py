@@ -63,6 +63,25 @@ class Ends:
     """How an input of text is written."""
     spreadsheet: bool = False
     """Put a `'` in front of texts that a spreadsheet would take for formulas; else they are written as they are."""
+    option: str = "--input "
+    """What stands before the input on the command line, with its space; nothing where it stands by itself."""
+
+    @property
+    def given(self) -> str:
+        """The input as it was typed."""
+        return self.option + self.input
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An input that is open, by its rows."""
+
+    batches: Iterator[Batch]
+    first: Batch
+    """The first of them, which may be empty."""
+    kind: Kind
+    name: str
+    """What it is called, for a person."""
 
 
 @dataclass
@@ -116,8 +135,7 @@ def predict_file(
     Raises:
         TextclfError: With what is wrong; wherever it can be known, before the classifier is loaded.
     """
-    if is_address(ends.input):
-        ends = replace(ends, input=str(fetch(ends.input, "--input")))
+    ends = fetched(ends)
     input_kind, output_kind = kinds_of(ends)
     check_ends(ends, output_kind)
     scoring = scoring or Scoring()
@@ -130,23 +148,15 @@ def predict_file(
     check_threshold(options.threshold, description.label_names if description.thresholds is None else ())
     done = Done()
     wanted = wanted_texts(located, asked)
-    with _source(ends) as (source, name):
-        if input_kind is None and not isinstance(source, Path):
-            input_kind, why, source = sniffed(source, wanted, ends.form)
-            log.warning("stdin is read as %s: %s; --input-format says otherwise", input_kind.value, why)
-        assert input_kind is not None
-        output_kind = output_kind or _kind_like(input_kind)
-        batches = read_batches(source, input_kind, wanted, name=name, form=ends.form)
-        first = next(batches, None)
-        if first is None:
-            raise DataError(f"{name}: the file holds no rows.")
-        done.true = true_labels(first, located, wanted, scoring, description, options)
+    with opened(ends, input_kind, wanted) as given:
+        output_kind = output_kind or _kind_like(given.kind)
+        done.true = true_labels(given.first, located, wanted, scoring, description, options)
         seen = Seen()
         classifier = ready(located, device)
         begun, busy = time.perf_counter(), BusyWatch(wanted=1)
         shown = ForTerminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
         sink = cast(BinaryIO, shown) if ends.output == PIPE else Path(ends.output)
-        with open_writer(sink, output_kind, ends.force) as writer, _bar(progress) as tell:
+        with open_writer(sink, output_kind, ends.force) as writer, progress_bar(progress) as tell:
             if isinstance(writer, SeparatedWriter):
                 writer.is_for_spreadsheets = ends.spreadsheet
 
@@ -158,7 +168,7 @@ def predict_file(
                 if done.true is not None:
                     done.true.add(batch, probabilities, abstained)
 
-            for batch in predict_batches(classifier, chain([first], batches), options, tell, watch):
+            for batch in predict_batches(classifier, given.batches, options, tell, watch):
                 writer.write(batch)
                 _count(done, batch)
                 if (said := busy.look()) is not None:
@@ -168,11 +178,11 @@ def predict_file(
         if scoring.report is not None and done.true is not None:
             if not done.true.scored:
                 raise DataError(
-                    " ".join([f"--report: no row of {name} has a label that is a class.", *done.true.warnings()])
+                    " ".join([f"--report: no row of {given.name} has a label that is a class.", *done.true.warnings()])
                 )
             from textclf.predict.report import write_report  # with matplotlib
 
-            done.page = write_report(scoring.report, done.true, located, name, done.familiar, ends.force)
+            done.page = write_report(scoring.report, done.true, located, given.name, done.familiar, ends.force)
         if isinstance(writer, SeparatedWriter) and writer.formula is not None:
             log.warning(
                 "%.60r and maybe more begins as a formula does, and a spreadsheet may compute it; --spreadsheet puts "
@@ -235,7 +245,7 @@ def kinds_of(ends: Ends) -> tuple[Kind | None, Kind | None]:
     read = ends.input_kind or (Kind.folder if Path(ends.input).is_dir() else kind_of_name(ends.input))
     if read is None and ends.input != PIPE:
         raise ConfigError(
-            f"--input {ends.input}: say of what format {ends.input} is with --input-format "
+            f"{ends.given}: say of what format {ends.input} is with --input-format "
             f"{'|'.join(kind.value for kind in Kind)}, or give it an ending ({known}; those of text also packed)."
         )
     written = ends.output_kind or kind_to_write(ends.output)
@@ -266,9 +276,9 @@ def check_ends(ends: Ends, output_kind: Kind | None) -> None:
     """
     source = Path(ends.input)
     if ends.input != PIPE and source.is_dir() and ends.input_kind not in (None, Kind.folder):
-        raise DataError(f"--input {ends.input}: this is a folder; leave --input-format out, or name one file.")
+        raise DataError(f"{ends.given}: this is a folder; leave --input-format out, or name one file.")
     if ends.input != PIPE and not source.exists():
-        raise DataError(f"--input {ends.input}: there is no such file (looked at {source.absolute()}).")
+        raise DataError(f"{ends.given}: there is no such file (looked at {source.absolute()}).")
     if ends.output == PIPE:
         if output_kind is Kind.parquet and sys.stdout.isatty():
             raise ArtifactError("Parquet is not for a terminal; name a file with --output.")
@@ -277,6 +287,41 @@ def check_ends(ends: Ends, output_kind: Kind | None) -> None:
     if ends.input != PIPE and target.exists() and target.is_file() and os.path.samefile(source, target):
         raise ArtifactError(f"--output {ends.output} is the input; name another file, --force or not.")
     check_target(target, ends.force)
+
+
+def fetched(ends: Ends) -> Ends:
+    """Return the ends with an input from the Web on this disk.
+
+    Raises:
+        DataError: If it cannot be had.
+    """
+    return (
+        replace(ends, input=str(fetch(ends.input, ends.option.strip() or "FILE"))) if is_address(ends.input) else ends
+    )
+
+
+@contextmanager
+def opened(ends: Ends, kind: Kind | None, wanted: WantedTexts) -> Iterator[Opened]:
+    """Open an input; of stdin its beginning says the format where nobody does.
+
+    Args:
+        ends: What is read.
+        kind: Its format; none of stdin that must be looked at.
+        wanted: Which columns hold the texts.
+
+    Raises:
+        DataError: If it cannot be read, or lacks the columns.
+    """
+    with _source(ends) as (source, name):
+        if kind is None and not isinstance(source, Path):
+            kind, why, source = sniffed(source, wanted, ends.form)
+            log.warning("stdin is read as %s: %s; --input-format says otherwise", kind.value, why)
+        assert kind is not None
+        batches = read_batches(source, kind, wanted, name=name, form=ends.form)
+        first = next(batches, None)
+        if first is None:
+            raise DataError(f"{name}: the file holds no rows.")
+        yield Opened(chain([first], batches), first, kind, name)
 
 
 @contextmanager
@@ -289,7 +334,7 @@ def _source(ends: Ends) -> Iterator[tuple[Path | BinaryIO, str]]:
 
 
 @contextmanager
-def _bar(shown: bool) -> Iterator[Tell | None]:
+def progress_bar(shown: bool) -> Iterator[Tell | None]:
     """Give what is told of rows that are done: a progress bar, where one is shown."""
     if not shown:
         yield None

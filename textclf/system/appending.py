@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+from textclf.system.files import new_file
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +133,33 @@ def append_line(path: Path, entry: Mapping[str, Any], *, sync: bool = True, most
         with closing(LineFile(path)) as file:
             file.repair(keep=True)
             file.append(line, sync)
+
+
+def replace_line(path: Path, entry: Mapping[str, Any], is_old: Callable[[dict[str, Any]], bool]) -> None:
+    """Append one entry to a file, as `append_line` does, in place of earlier ones that it replaces.
+
+    The file is written anew only where there is one to be replaced; a killed writer leaves it as it was.
+
+    Args:
+        path: The file; it and its folder are made where they are not there.
+        entry: Plain values.
+        is_old: Says of an earlier entry whether it is replaced.
+
+    Raises:
+        OSError: If it cannot be written; `TimeoutError` if others hold the file for too long.
+    """
+    line = json_line(entry)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=LOCK_SECONDS):
+        with closing(LineFile(path)) as file:
+            file.repair(keep=True)
+            before = [each for _, each in file.lines()]
+            kept = [each for each in before if not (_is_entry(each) and is_old(json.loads(each)))]
+            if len(kept) == len(before):
+                file.append(line, sync=True)
+                return
+        with new_file(path) as written:
+            written.write_bytes(b"".join(each + b"\n" for each in kept) + line)
 
 
 def _is_entry(line: bytes) -> bool:

@@ -51,8 +51,19 @@ def check_llm(model: LlmModel) -> None:
             raise
 
 
-def fit_llm(model: LlmModel, data: TextData, context: RunContext) -> tuple[LlmClassifier, FitResult]:
+FEWER = "fewer texts with dataset.max_eval_examples"
+
+
+def fit_llm(
+    model: LlmModel, data: TextData, context: RunContext, fewer: str = FEWER
+) -> tuple[LlmClassifier, FitResult]:
     """Return a model with its prompt, and how the server answers.
+
+    Args:
+        model: The options.
+        data: The data: train has the examples of the prompt, and texts of the others will be asked about.
+        context: The run that this is part of.
+        fewer: How a person has fewer texts asked about.
 
     Raises:
         ConfigError: If the options do not fit the data or the server, or there is no price to hold a budget by.
@@ -66,7 +77,7 @@ def fit_llm(model: LlmModel, data: TextData, context: RunContext) -> tuple[LlmCl
     _refuse_misfit(model, data)
     classifier = _prepared(model, data, context.seed, prices)
     classifier.purse = context.purse
-    _refuse_dear(classifier, data, model)
+    _refuse_dear(classifier, data, model, fewer)
     texts, pairs = _texts(model, data, "validation" if len(data.validation) else "test", 1)
     classifier = agreed(classifier, model, texts, pairs)
     if model.calibration is CalibrationMethod.temperature and not classifier.gives_probabilities:
@@ -208,7 +219,7 @@ class _Estimate:
     price: float
 
 
-def _refuse_dear(classifier: LlmClassifier, data: TextData, model: LlmModel) -> None:
+def _refuse_dear(classifier: LlmClassifier, data: TextData, model: LlmModel, fewer: str) -> None:
     """Say what validation and test will cost, and refuse them where that is more than the budget.
 
     Raises:
@@ -233,15 +244,15 @@ def _refuse_dear(classifier: LlmClassifier, data: TextData, model: LlmModel) -> 
         price = prices.of(sum(estimated_tokens(body["messages"]) for body in new), tokens_out)
         estimates[split] = _Estimate(total, price * total / len(texts))
     whole = sum(one.price for one in estimates.values())
-    told = " and ".join(f"{one.texts:,} texts of {split} {one.price:.2g}" for split, one in estimates.items())
+    of = {split: f" of {split}" if len(data.validation) else "" for split in estimates}
+    told = " and ".join(f"{one.texts:,} texts{of[split]} {one.price:.2g}" for split, one in estimates.items())
     source = f" ({prices.source})" if prices.source else ""
     if whole > 0:
         screen.info("estimated to cost, in %s: %s%s", prices.currency, told, source)
     if model.max_cost is not None and whole > model.max_cost:
         raise ResourceError(
             f"model.max_cost={model.max_cost:g} {prices.currency} will not do: {told}, as estimated from their lengths "
-            f"(answers that are kept from before not counted). Nothing was asked. Give a higher max_cost, or fewer "
-            f"texts with dataset.max_eval_examples."
+            f"(answers that are kept from before not counted). Nothing was asked. Give a higher max_cost, or {fewer}."
         )
 
 

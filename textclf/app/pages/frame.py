@@ -11,6 +11,7 @@ from textclf.app.pages import (
     compare_page,
     events_page,
     history_page,
+    label_page,
     predict_page,
     run_page,
     runs_page,
@@ -42,6 +43,7 @@ def show() -> None:
         for module, title, path in [
             (predict_page, "Predict", ""),
             (batch_page, "Batch", "batch"),
+            (label_page, "Label", "label"),
             (compare_page, "Compare", "compare"),
             (runs_page, "Runs", "runs"),
             (run_page, "Run", "run"),
