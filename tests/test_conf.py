@@ -218,7 +218,9 @@ def test_each_study_composes_builds_and_says_what_it_asks(study):
     assert text.splitlines()[1].startswith("# ")
     params = cfg.hydra.sweeper.params
     for key, values in params.items():
-        if key in ("model", "seed", "dataset.max_train_examples"):
+        if key == "seed":
+            assert all(seed.isdecimal() for seed in str(values).split(","))
+        if key in ("model", "dataset.max_train_examples"):
             for value in str(values).split(","):
                 build_all(compose("config", [*overrides, f"{key}={value}"]))
 

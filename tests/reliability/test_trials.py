@@ -32,7 +32,11 @@ def case(trials, name):
 
 @pytest.mark.parametrize(
     ("kind", "share", "lasting"),
-    [("kill", 0.93, False), ("full", 0.7, True), ("broken", 0.5, False)],
+    [
+        ("kill", 0.93, False),
+        pytest.param("full", 0.7, True, marks=pytest.mark.slow),
+        ("broken", 0.5, False),
+    ],
 )
 def test_a_run_survives_a_fault_at_one_of_its_writes(trials, kind, share, lasting):
     classical = case(trials, "classical")
@@ -40,7 +44,7 @@ def test_a_run_survives_a_fault_at_one_of_its_writes(trials, kind, share, lastin
     assert trials.survive(classical, fault).problems == []
 
 
-@pytest.mark.parametrize(("kind", "share"), [("torn", 0.4), ("power", 0.9)])
+@pytest.mark.parametrize(("kind", "share"), [pytest.param("torn", 0.4, marks=pytest.mark.slow), ("power", 0.9)])
 def test_a_run_survives_torn_writes_and_a_loss_of_power(trials, kind, share):
     if trials.zygote.library is None:
         pytest.skip("no C compiler")
