@@ -6,7 +6,7 @@ Learning curves are simulated whose true crossing is known. Each test example ha
 share in part; each draw of the training examples makes a classifier a little better or worse everywhere, the more so
 the fewer they are; a prediction is right with the chance that follows. The expected accuracy follows a law in the
 number of training examples: the power law that the interpolation is made for, one that falls faster or slower, one
-that jumps from chance to its best like a fine-tuned transformer, and one that levels off just above the fixed
+that jumps from near chance to its best like a fine-tuned transformer, and one that levels off just above the fixed
 classifier, where no crossing is plain to see. The fixed classifier has one accuracy, which the law reaches at a known
 size; it is the same for all draws, as a language model without examples is, or has draws of its own, as one with
 examples in its prompt has. The interval should hold the true crossing in 95 % of repetitions or more; an end that is

@@ -31,10 +31,11 @@ def test_what_falls_below_again_counts_from_where_it_stays_above():
 
 
 def test_an_interval_ends_where_the_test_at_a_size_decides():
-    found = crossing(SIZES, gains([-0.2, -0.05, 0.05, 0.1]))
-    assert found.low == pytest.approx(64)
-    assert found.high == pytest.approx(256)
+    found = crossing(SIZES, gains([-0.2, -0.04, 0.04, 0.1]))
+    assert (found.low, found.high) == (16, 1024)
     assert 64 < found.at < 256
+    assert crossing(SIZES, gains([-0.2, -0.06, 0.06, 0.1])).low == 64
+    assert crossing(SIZES, gains([-0.2, 0.06, 0.04, 0.1])).high == 1024  # not shown at every size from 64 on
 
 
 def test_nothing_is_said_beyond_the_sizes_that_were_tried():

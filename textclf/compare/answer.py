@@ -50,8 +50,8 @@ def answer(comparison: Comparison) -> Answer | None:
     able = [row for row in rows if not row.collapsed]
     if not able:
         return Answer(None, "Take none of them: all have collapsed.", ("Each gives one answer to every text.",))
-    size = comparison.setup(able[0].name).size
-    able = [row for row in able if comparison.setup(row.name).size == size]
+    sizes = dict(zip((setup.name for setup in comparison.test.setups), comparison.test.sizes, strict=True))
+    able = [row for row in able if sizes[row.name] == sizes[able[0].name]]
     idle = [row for row in able if comparison.setup(row.name).is_idle]
     able = [row for row in able if row not in idle]
     if not able:

@@ -269,6 +269,8 @@ def _explain_composition(error: BaseException) -> str:
 def _unknown_option(key: str, known: Iterable[str] = ()) -> str:
     """Return that there is no such option, with the ones there are and those that come near."""
     head, _, last = key.rpartition(".")
+    if head in choices_of("model"):
+        return f"{key}: that is how a sweep of several models gives one of them an option. Here it is model.{last}."
     names = list(known) or ([] if head else [*GROUPS, *(f.name for f in fields(RunConfig) if f.name not in GROUPS)])
     there = f" {head or 'A run'} has {listed(names, 40)}." if names else ""
     add = f" Another argument of its class is added by +{key}=…" if "_target_" in names else ""
