@@ -51,7 +51,7 @@ TASTE = 1.0
 OWN = 0.5
 """The same of what only one draw of the training examples finds hard."""
 DRAWN = 0.8
-"""Standard deviation in logits of a draw of n training examples is this over the square root of n / 10, at most this."""
+"""Standard deviation in logits of a draw of n training examples is this over the root of n / 10, at most this."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +157,11 @@ def page(repetitions: int) -> str:
 `python experiments/crossing_calibration.py --write FILE`: {repetitions:,} repetitions in each of {len(counts)} cells.
 
 At a nominal 95 % the intervals hold the true crossing in {covered.mean():.1%} on average and {covered.min():.1%} in the
-cell where they do so least; in {(covered < 0.94).sum()} of {len(counts)} cells it is less than 94 %. Each row below is of
-{len(CROSSINGS) * len(SEEDS) * len(EXAMPLES)} cells: crossings at {", ".join(f"{one:.0f}" for one in CROSSINGS)} training
-examples, {" and ".join(map(str, SEEDS))} draws of them, {" and ".join(map(str, EXAMPLES))} test examples.
+cell where they do so least; in {(covered < 0.94).sum()} of {len(counts)} cells it is less than 94 %.
+
+Each row is of {len(CROSSINGS) * len(SEEDS) * len(EXAMPLES)} cells: crossings at
+{", ".join(f"{one:.0f}" for one in CROSSINGS)} training examples,
+{" and ".join(map(str, SEEDS))} draws of them, {" and ".join(map(str, EXAMPLES))} test examples.
 
 {tabulate(rows, heads, tablefmt="github", colalign=["left"] * 3 + ["right"] * 6)}
 

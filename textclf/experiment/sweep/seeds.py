@@ -69,13 +69,13 @@ def _of_one_size(config: DictConfig, jobs: list[list[str]]) -> list[list[str]]:
 def _chosen_size(config: DictConfig, jobs: list[list[str]]) -> list[str] | None:
     """Return the job to run of some that are alike but for their size; none where each is another."""
     try:
+        first = _experiment(config, jobs[0])
+        taken = _labels_per_class(first)
+        if taken is None or first.dataset.folds is not None:
+            return None
         experiments = [_experiment(config, job) for job in jobs]
     except (HydraException, OmegaConfBaseException, TextclfError):
-        return None
-    first = experiments[0]
-    taken = _labels_per_class(first)
-    if taken is None or first.dataset.folds is not None:
-        return None
+        return None  # told by the jobs themselves
     of_class = {one.dataset.examples_per_class: job for one, job in zip(experiments, jobs, strict=True)}
     if None not in of_class:
         enough = sorted(size for size in of_class if size >= taken)
@@ -84,8 +84,7 @@ def _chosen_size(config: DictConfig, jobs: list[list[str]]) -> list[str] | None:
         in_all = [one.dataset.max_train_examples or float("inf") for one in experiments]
         chosen = jobs[in_all.index(max(in_all))]
     what = "no labels of train" if not taken else f"{taken} labels of each class"
-    said = f"{_named(first)} takes {what}, however many there are: it is run with one size alone"
-    _say(said)
+    _say(f"{_named(first)} takes {what}, however many there are: it is run with one size alone")
     return chosen
 
 
@@ -109,8 +108,8 @@ def seeds_that_matter(config: DictConfig, trials: Sequence[Sequence[str]], seeds
 
 def _tell(experiment: Experiment, left_out: list[str]) -> None:
     said = (
-        f"{_named(experiment)} draws nothing from its seed: it is run once, with seed {experiment.seed}, and not again with "
-        f"{listed(left_out)}"
+        f"{_named(experiment)} draws nothing from its seed: it is run once, with seed {experiment.seed}, and not again "
+        f"with {listed(left_out)}"
     )
     _say(said)
 
