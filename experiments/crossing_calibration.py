@@ -29,6 +29,7 @@ from scipy import optimize, special
 from tabulate import tabulate
 
 from textclf.compare.statistics import Crossing, crossing, differences, scores_of_means
+from textclf.compare.statistics.curve_crossing import stays_above
 
 Floats = NDArray[np.float64]
 
@@ -81,8 +82,8 @@ def logit_of(accuracy: float, spread: float) -> float:
     return float(optimize.brentq(lambda m: weights @ special.expit(m + spread * nodes) - accuracy, -30, 30))
 
 
-def simulated(cell: Cell, rng: np.random.Generator) -> Crossing:
-    """Return the crossing that one simulated experiment finds."""
+def simulated(cell: Cell, rng: np.random.Generator) -> tuple[Crossing, tuple[float, float]]:
+    """Return the crossing that one simulated experiment finds, and the ends of an interval with interpolated ends."""
     sizes = np.array(GRIDS[cell.grid], dtype=np.float64)
     law = LAWS[cell.law]
     hard = DIFFICULTY * rng.standard_normal(cell.examples)
@@ -100,7 +101,9 @@ def simulated(cell: Cell, rng: np.random.Generator) -> Crossing:
         right = rng.random((draws, cell.examples)) < special.expit(logits + hard + tastes[int(is_fixed)])
         values.append(np.repeat(right, 3 if draws == 1 else 1, axis=0).astype(np.float64))  # as `Setup.sample`
     scores = scores_of_means(values)
-    return crossing(sizes, differences(scores, np.arange(len(sizes)), np.full(len(sizes), len(sizes))))
+    gains = differences(scores, np.arange(len(sizes)), np.full(len(sizes), len(sizes)))
+    least, most = gains.interval()
+    return crossing(sizes, gains), (stays_above(sizes, most), stays_above(sizes, least))
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ class Count:
 
     covered: float
     """Share of intervals that hold the true crossing."""
+    interpolated: float
+    """The same where the ends of the test's interval are interpolated between sizes as the estimate is."""
     too_high: float
     """Share whose lower end lies above it."""
     closed: float
@@ -122,12 +127,13 @@ class Count:
 def count(cell: Cell, repetitions: int, seed: int = 0) -> Count:
     """Simulate a cell."""
     rng = np.random.default_rng([seed, cells().index(cell)])
-    found = [simulated(cell, rng) for _ in range(repetitions)]
+    found, between = zip(*(simulated(cell, rng) for _ in range(repetitions)), strict=True)
     low, at, high = (np.array([getattr(one, name) for one in found]) for name in ("low", "at", "high"))
     closed = (low > 0) & np.isfinite(high)
     inside = (at > 0) & np.isfinite(at)
     return Count(
         float(((low <= cell.truth) & (cell.truth <= high)).mean()),
+        float(np.mean([start <= cell.truth <= end for start, end in between])),
         float((low > cell.truth).mean()),
         float(closed.mean()),
         float(np.median(high[closed] / low[closed])) if closed.any() else float("nan"),
@@ -145,13 +151,26 @@ def page(repetitions: int) -> str:
         rows.append(
             (
                 law, grid, "draws" if draws else "one", f"{np.mean(covered):.1%}", f"{min(covered):.1%}",
+                f"{min(one.interpolated for one in own):.1%}",
                 f"{max(one.too_high for one in own):.1%}", f"{np.mean([one.closed for one in own]):.0%}",
                 f"{np.nanmedian([one.width for one in own]):.1f}" if any(one.closed for one in own) else "–",
                 f"{np.nanmedian([one.ratio for one in own]):.2f}",
             )
         )  # fmt: skip
-    heads = ["law", "sizes", "fixed", "held", "held, least", "lower end above", "two ends", "high / low", "bias"]
+    heads = [
+        "law",
+        "sizes",
+        "fixed",
+        "held",
+        "held, least",
+        "interpolated",
+        "lower end above",
+        "two ends",
+        "high / low",
+        "bias",
+    ]
     covered = np.array([one.covered for one in counts.values()])
+    interpolated = np.array([one.interpolated for one in counts.values()])
     return f"""# How often the interval of a crossing holds the truth
 
 `python experiments/crossing_calibration.py --write FILE`: {repetitions:,} repetitions in each of {len(counts)} cells.
@@ -163,9 +182,10 @@ Each row is of {len(CROSSINGS) * len(SEEDS) * len(EXAMPLES)} cells: crossings at
 {", ".join(f"{one:.0f}" for one in CROSSINGS)} training examples,
 {" and ".join(map(str, SEEDS))} draws of them, {" and ".join(map(str, EXAMPLES))} test examples.
 
-{tabulate(rows, heads, tablefmt="github", colalign=["left"] * 3 + ["right"] * 6)}
+{tabulate(rows, heads, tablefmt="github", colalign=["left"] * 3 + ["right"] * 7)}
 
-*held*: share of intervals that hold the truth, mean and least over cells. *lower end above*: share of intervals above
+*held*: share of intervals that hold the truth, mean and least over cells. *interpolated*: the least where the ends are
+interpolated between sizes, as the estimate is, and are not sizes that were tried; at worst {interpolated.min():.1%}. *lower end above*: share of intervals above
 the truth, the most of any cell. *two ends*: share with both ends within the sizes tried, and *high / low* the
 median ratio of these. *bias*: median estimate within the sizes tried over the truth.
 """

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from textclf.experiment import config
-from textclf.experiment.arguments import CONF, choices_of
+from textclf.experiment.arguments import CONF, choices_of, named_models, of_own_model
 from textclf.experiment.config import build_all
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,9 @@ def build_overrides(overrides):
         for values in combinations(overrides):
             if "study=multilingual" in values and "dataset=files" not in values:
                 continue  # needs a dataset that the page does not name
-            build_all(compose("config", values))
+            if (named := sorted(named_models(values))) and not any(value.startswith("model=") for value in values):
+                values = [f"model={named[0]}", *values]
+            build_all(compose("config", of_own_model(values, "minilm")))
 
 
 def test_there_are_commands_in_every_document_that_should_have_some():

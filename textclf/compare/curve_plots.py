@@ -144,7 +144,8 @@ def _draw_crossings(axes: Axes, crossed: pd.DataFrame, marks: Mapping[str, Mark]
             height = float(level) - (number + 1) * 0.022 * (top - bottom)  # below the level, each bar by itself
             colour, line = marks[row["line"]].colour, row["line"]
             ends = [row["low"] if row["low"] > 0 else left, row["high"] if row["high"] < np.inf else right]
-            tell(axes.hlines(height, *ends, color=colour, linewidth=3, alpha=0.45, zorder=4), row["said"], line)
+            bar = axes.hlines(height, ends[0], ends[1], color=colour, linewidth=3, alpha=0.45, zorder=4)
+            tell(bar, row["said"], line)
             shapes = ["|" if row["low"] > 0 else "<", "|" if row["high"] < np.inf else ">"]
             for end, shape in zip(ends, shapes, strict=True):
                 style = {"color": colour, "marker": shape, "markersize": 7, "markeredgewidth": 1.6, "clip_on": False}

@@ -99,8 +99,10 @@ def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture], f
     if comparison.caveats:
         blocks += [Heading(3, "Caveats"), Bullets(tuple(comparison.caveats))]
     blocks += [Heading(3, "Scores"), scores_table(comparison, folder)]
-    blocks += [pictures[name] for name in ("scores", "learning_curve") if name in pictures]
-    blocks += crossing_blocks(comparison)
+    blocks += [pictures["scores"]] if "scores" in pictures else []
+    blocks += [Heading(3, "How many labels")] if (crossed := crossing_blocks(comparison)) else []
+    blocks += [pictures["learning_curve"]] if "learning_curve" in pictures else []
+    blocks += crossed
     blocks += forecast_blocks(comparison)
     if (by_language := languages_table(comparison)) is not None:
         blocks += [Heading(3, "By language"), by_language]

@@ -256,6 +256,9 @@ def _explain_composition(error: BaseException) -> str:
     said = " ".join(line.strip() for line in str(error).split("\n") if line.strip())
     cause = next((e for e in causes(error) if isinstance(e, OmegaConfBaseException)), None)
     unknown = re.search(r"Could not override '([^']+)'", said)
+    if unknown and unknown[1].partition(".")[0] in choices_of("model"):
+        own = unknown[1].partition(".")[2]
+        return f"{unknown[1]}: that is how a sweep gives an option to one of its models. Here it is model.{own}."
     if cause is None:
         return _unknown_option(unknown[1]) if unknown else said
     key = str(cause.full_key or cause.key or "")
@@ -269,8 +272,6 @@ def _explain_composition(error: BaseException) -> str:
 def _unknown_option(key: str, known: Iterable[str] = ()) -> str:
     """Return that there is no such option, with the ones there are and those that come near."""
     head, _, last = key.rpartition(".")
-    if head in choices_of("model"):
-        return f"{key}: that is how a sweep of several models gives one of them an option. Here it is model.{last}."
     names = list(known) or ([] if head else [*GROUPS, *(f.name for f in fields(RunConfig) if f.name not in GROUPS)])
     there = f" {head or 'A run'} has {listed(names, 40)}." if names else ""
     add = f" Another argument of its class is added by +{key}=…" if "_target_" in names else ""

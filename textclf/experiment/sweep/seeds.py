@@ -76,8 +76,9 @@ def _chosen_size(config: DictConfig, jobs: list[list[str]]) -> list[str] | None:
         experiments = [_experiment(config, job) for job in jobs]
     except (HydraException, OmegaConfBaseException, TextclfError):
         return None  # told by the jobs themselves
-    of_class = {one.dataset.examples_per_class: job for one, job in zip(experiments, jobs, strict=True)}
-    if None not in of_class:
+    each = [(one.dataset.examples_per_class, job) for one, job in zip(experiments, jobs, strict=True)]
+    of_class = {size: job for size, job in each if size is not None}
+    if len(of_class) == len(jobs):
         enough = sorted(size for size in of_class if size >= taken)
         chosen = of_class[enough[0] if enough else max(of_class)]
     else:
