@@ -184,9 +184,9 @@ Each row is of {len(CROSSINGS) * len(SEEDS) * len(EXAMPLES)} cells: crossings at
 
 {tabulate(rows, heads, tablefmt="github", colalign=["left"] * 3 + ["right"] * 7)}
 
-*held*: share of intervals that hold the truth, mean and least over cells. *interpolated*: the least where the ends are
-interpolated between sizes, as the estimate is, and are not sizes that were tried; at worst {interpolated.min():.1%}. *lower end above*: share of intervals above
-the truth, the most of any cell. *two ends*: share with both ends within the sizes tried, and *high / low* the
+*held*: share of intervals that hold the truth, mean and least over cells. *interpolated*: the least where
+the ends are interpolated between sizes, as the estimate is; of all cells {interpolated.min():.1%}. *lower end above*:
+share of intervals above the truth, the most of any cell. *two ends*: share with both ends within the sizes tried, and *high / low* the
 median ratio of these. *bias*: median estimate within the sizes tried over the truth.
 """
 
