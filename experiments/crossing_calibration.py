@@ -186,8 +186,8 @@ Each row is of {len(CROSSINGS) * len(SEEDS) * len(EXAMPLES)} cells: crossings at
 
 *held*: share of intervals that hold the truth, mean and least over cells. *interpolated*: the least where
 the ends are interpolated between sizes, as the estimate is; of all cells {interpolated.min():.1%}. *lower end above*:
-share of intervals above the truth, the most of any cell. *two ends*: share with both ends within the sizes tried, and *high / low* the
-median ratio of these. *bias*: median estimate within the sizes tried over the truth.
+share of intervals above the truth, the most of any cell. *two ends*: share with both ends within the sizes tried, and
+*high / low* the median ratio of these. *bias*: median estimate within the sizes tried over the truth.
 """
 
 

@@ -15,7 +15,6 @@ simulates how often it holds the crossing.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,8 +55,8 @@ def crossing(sizes: ArrayLike, gains: Estimates, level: float = 0.95) -> Crossin
         raise ValueError(f"sizes must ascend from above 0, one for each gain, got {n} for {len(gains.value)} gains")
     least, most = gains.interval(level)
     too_small, enough = np.flatnonzero(most < 0), np.flatnonzero(least <= 0)
-    low = 0.0 if not len(too_small) else math.inf if too_small[-1] == len(n) - 1 else float(n[too_small[-1]])
-    high = 0.0 if not len(enough) else math.inf if enough[-1] == len(n) - 1 else float(n[enough[-1] + 1])
+    low = 0.0 if not len(too_small) else np.inf if too_small[-1] == len(n) - 1 else float(n[too_small[-1]])
+    high = 0.0 if not len(enough) else np.inf if enough[-1] == len(n) - 1 else float(n[enough[-1] + 1])
     return Crossing(stays_above(n, gains.value), low, high)
 
 
@@ -68,7 +67,7 @@ def stays_above(sizes: Floats, values: Floats) -> float:
         return 0.0
     last = int(below[-1])
     if last == len(values) - 1:
-        return math.inf
+        return np.inf
     share = -values[last] / (values[last + 1] - values[last])
     x = sizes[last : last + 2] ** -0.5
     return float((x[0] + share * (x[1] - x[0])) ** -2)
