@@ -67,7 +67,7 @@ EXPECTED = {
 }
 STUDIES = {
     "quickstart", "baseline_vs_transformer", "bert_vs_distilbert", "model_zoo", "data_efficiency", "multilingual",
-    "long_texts", "rare_classes", "few_shot", "cost_ladder", "multi_label",
+    "long_texts", "rare_classes", "few_shot", "cost_ladder", "multi_label", "llm_or_labels",
     "tune_transformer", "tune_linear", "tune_naive_bayes",
 }  # fmt: skip
 CHECKPOINTS = {

@@ -29,7 +29,16 @@ from omegaconf import DictConfig
 from textclf.__main__ import bash_script
 from textclf.errors import ConfigError
 from textclf.experiment import config, console
-from textclf.experiment.arguments import CONF, deferred, has_options, in_order, own_arguments, parsed, swept_groups
+from textclf.experiment.arguments import (
+    CONF,
+    deferred,
+    has_options,
+    in_order,
+    named_models,
+    own_arguments,
+    parsed,
+    swept_groups,
+)
 from textclf.experiment.cli import HELP_ALL, explain, follower_overrides, help_text, is_follower, study_of
 from textclf.experiment.config import build, build_experiment
 from textclf.experiment.resume import (
@@ -138,12 +147,16 @@ def _track_refusal(cfg: DictConfig, parent: str | None, error: ConfigError) -> N
 
 
 def _swept(multirun: bool, overrides: list[str]) -> set[str]:
-    """Return the groups of which the command runs several choices, where it gives options that they may share."""
-    if not has_options(overrides):
+    """Return the groups of which the command runs several choices, where it gives options that they may share.
+
+    In a sweep there are the models too whose options it gives by their names.
+    """
+    named = named_models(overrides)
+    if not (named or has_options(overrides)):
         return set()
     study = study_of(overrides)
     is_sweep = multirun or study is not None or "hydra.mode=MULTIRUN" in overrides
-    return swept_groups(overrides, study or {}) if is_sweep else set()
+    return swept_groups(overrides, study or {}) | named if is_sweep else set()
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from textclf.compare import plots, prediction_plots
+from textclf.compare import curve_plots, plots, prediction_plots
 from textclf.compare.runs import FinishedRun
 from textclf.compare.scores import Level, TestScores
 from textclf.compare.setups import Setup, SharedTest
@@ -161,13 +161,13 @@ def test_learning_curves_go_by_size():
         "m": [row("m train=100", 0.8, 100), row("m train=10", 0.6, 10)],
         "n": [row("n", 0.5, 10), row("o", 0.4, 0)],
     }
-    frame = plots.learning_curve_data(lines, "accuracy")
+    frame = curve_plots.learning_curve_data(lines, "accuracy")
     assert frame[["line", "train_examples", "seeds", "mean"]].to_numpy().tolist() == [
         ["m", 10, 2, 0.6],
         ["m", 100, 2, 0.8],
         ["n", 10, 2, 0.5],
     ]
-    assert plots.learning_curve_data(lines, "macro_f1").empty
+    assert curve_plots.learning_curve_data(lines, "macro_f1").empty
 
 
 def test_class_differences_are_first_minus_second():
@@ -251,17 +251,39 @@ def test_every_picture_is_drawn(names, seeds, num_labels, tmp_path):
 def test_learning_curves_are_drawn(tmp_path):
     lines = {name: [row(name, 0.5 + size / 1000, size) for size in (10, 100, 110)] for name in ODD_NAMES}
     lines["single"] = [row("single", 0.4, 10)]
-    frame = plots.learning_curve_data(lines, "accuracy")
-    assert plots.plot_learning_curves(frame, "accuracy", plots.marks(lines), "t", tmp_path / "p.png")
+    frame = curve_plots.learning_curve_data(lines, "accuracy")
+    assert curve_plots.plot_learning_curves(frame, "accuracy", plots.marks(lines), "t", tmp_path / "p.png")
     assert is_drawn(tmp_path / "p.png")
+
+
+def test_levels_and_crossings_are_drawn_beside_learning_curves(tmp_path):
+    lines = {name: [row(name, 0.5 + size / 1000, size) for size in (10, 100, 110)] for name in ODD_NAMES}
+    frame = curve_plots.learning_curve_data(lines, "accuracy", fixed=[row("asked", 0.55, 0), row("shown", 0.6, 8)])
+    assert frame[frame["fixed"]][["line", "train_examples", "mean"]].to_numpy().tolist() == [
+        ["asked", 0, 0.55], ["shown", 8, 0.6]
+    ]  # fmt: skip
+    crossed = pd.DataFrame(
+        [
+            (ODD_NAMES[0], "asked", 0.55, 50.0, 0.0, np.inf, "said"),
+            (ODD_NAMES[1], "asked", 0.55, 50.0, 10, 100, "said"),
+        ],
+        columns=["line", "fixed", "level", "at", "low", "high", "said"],
+    )
+    marks = plots.marks(frame["line"])
+    assert curve_plots.plot_learning_curves(frame, "accuracy", marks, "t", tmp_path / "p.png", crossed, classes=2)
+    assert is_drawn(tmp_path / "p.png")
+    alone = curve_plots.learning_curve_data({}, "accuracy", fixed=[row("asked", 0.55, 0)])
+    assert not curve_plots.plot_learning_curves(alone, "accuracy", marks, "t", tmp_path / "q.png")
 
 
 def test_nothing_is_drawn_of_nothing(tmp_path):
     path = tmp_path / "p.png"
-    single = plots.learning_curve_data({"m": [row("m", 0.5)], "n": [row("n", 0.5, 20)]}, "accuracy")
+    single = curve_plots.learning_curve_data({"m": [row("m", 0.5)], "n": [row("n", 0.5, 20)]}, "accuracy")
     marks = plots.marks("mn")
-    assert not plots.plot_learning_curves(single, "accuracy", marks, "t", path)
-    assert not plots.plot_learning_curves(plots.learning_curve_data({}, "accuracy"), "accuracy", marks, "t", path)
+    assert not curve_plots.plot_learning_curves(single, "accuracy", marks, "t", path)
+    assert not curve_plots.plot_learning_curves(
+        curve_plots.learning_curve_data({}, "accuracy"), "accuracy", marks, "t", path
+    )
     assert not plots.plot_scores(plots.scores_data(many("m"), [], "accuracy"), "accuracy", marks, "t", path)
     assert not plots.plot_cost(
         plots.cost_data([], "accuracy", "size_bytes"), "accuracy", "size_bytes", marks, "t", path

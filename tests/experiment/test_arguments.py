@@ -16,6 +16,8 @@ from textclf.experiment.arguments import (
     choices_of,
     deferred,
     in_order,
+    named_models,
+    of_own_model,
     parsed,
     quoted,
     swept_groups,
@@ -118,6 +120,31 @@ def test_options_of_swept_groups_wait_for_the_jobs():
     assert as_given(waiting) == given
     assert deferred(given, set()) == given
     assert swept_groups(["model=bert"], {"model": "a,b", "seed": "1,2"}) == {"model"}
+
+
+def test_an_option_of_one_of_several_models_is_named_by_it():
+    given = [
+        "model=llm,tfidf_logreg",
+        "llm.base_url=http://127.0.0.1:8000/v1",
+        "llm.key_variable=null",
+        "llm.shots=0,4",
+    ]
+    assert named_models([*given, "trainer.epochs=2", "hydra.sweep.dir=llm.x"]) == {"llm"}
+    assert named_models(["trainer.epochs=2", "model=llm", "dataset.train=llm.csv"]) == set()
+    waiting = deferred(given, {"model", "llm"})
+    assert waiting[1] == "llm.base_url=choice(http://127.0.0.1:8000/v1)"
+    assert waiting[2] == "llm.key_variable=choice('null')"  # Hydra has no choice of null
+    assert as_given(waiting) == given
+    job = ["model=llm", *given[1:3], "+llm.extra_body.a=1", "seed=1"]
+    own = ["model=llm", "model.base_url=http://127.0.0.1:8000/v1", "model.key_variable=null", "+model.extra_body.a=1"]
+    assert of_own_model(job, "minilm") == [*own, "seed=1"]
+    assert of_own_model(["model=tfidf_logreg", *job[1:]], "minilm") == ["model=tfidf_logreg", "seed=1"]
+    assert of_own_model(job[1:], "llm") == [*own[1:], "seed=1"]
+
+
+def test_an_option_by_the_name_of_a_model_needs_a_sweep():
+    with pytest.raises(ConfigError, match="Here it is model.shots"):
+        compose_experiment("model=llm", "llm.shots=4")
 
 
 @pytest.mark.slow  # a whole command

@@ -60,7 +60,7 @@ def test_a_run_has_probabilities_costs_and_no_key(reviews, tmp_path):
         assert record.metrics["test/accuracy"] == 1
         assert {"test/log_loss", "test/roc_auc", "test/ece"} <= set(record.metrics)
         assert record.fit["draws_seed"] is False
-        assert record.fit["reads_labels"] is False
+        assert (record.fit["reads_labels"], record.fit["labels_per_class"]) == (False, 0)
         costs = record.costs
         assert costs["cached_input_tokens"] == 90
         paid = (costs["input_tokens"] - 90 + 90 * 0.5 + 2 * costs["output_tokens"]) / 1e6

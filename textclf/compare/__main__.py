@@ -60,6 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--margin", type=float, default=default.margin, help="margin of equivalence (%(default)s)")
     parser.add_argument("--alpha", type=float, default=default.alpha, help="accepted false claims (%(default)s)")
     parser.add_argument("--reference", metavar="SETUP", help="the setup that the others are related to")
+    parser.add_argument("--label-price", type=float, help="what a label costs, for the labels that training needs")
     parser.add_argument("--title", help="heading of the report")
     parser.add_argument("--latex", action="store_true", help="write the table of setups as setups.tex too")
     parser.add_argument("--output", type=Path, help="folder to write to (outputs/comparisons/DATE/TIME)")
@@ -93,6 +94,7 @@ def main() -> None:
             alpha=given.alpha,
             claim=Claim(given.claim),
             reference=given.reference,
+            label_price=given.label_price,
         )
         command = shlex.join(["python", "-m", "textclf.compare", *sys.argv[1:]])
         if given.table:

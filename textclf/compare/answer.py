@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 
 from textclf.compare.comparison import Comparison
+from textclf.compare.crossings import crossings
 from textclf.compare.options import Claim
 from textclf.compare.pairs import Pair, Verdict
 from textclf.compare.savings import describe_tradeoff
-from textclf.compare.summary import SetupRow
+from textclf.compare.summary import PRICE, SetupRow
 from textclf.compare.verdicts import format_difference
 from textclf.documents.wording import decimals, in_seconds, times
 from textclf.errors import listed
@@ -50,8 +51,8 @@ def answer(comparison: Comparison) -> Answer | None:
     able = [row for row in rows if not row.collapsed]
     if not able:
         return Answer(None, "Take none of them: all have collapsed.", ("Each gives one answer to every text.",))
-    size = comparison.setup(able[0].name).size
-    able = [row for row in able if comparison.setup(row.name).size == size]
+    sizes = dict(zip((setup.name for setup in comparison.test.setups), comparison.test.sizes, strict=True))
+    able = [row for row in able if sizes[row.name] == sizes[able[0].name]]
     idle = [row for row in able if comparison.setup(row.name).is_idle]
     able = [row for row in able if row not in idle]
     if not able:
@@ -66,6 +67,8 @@ def answer(comparison: Comparison) -> Answer | None:
         if not any((row.name, nothing.name) in judged.beats for row in able):
             return _not_worth_it(comparison, able[0], nothing, judged)
     reasons = _reasons(comparison, chosen, able, judged)
+    asked = [str(one) for one in crossings(comparison) if chosen.name in (one.fixed, *one.setups)]
+    reasons += asked[:1]  # beside the best of those that take no more labels
     return Answer(chosen.name, f"Take {chosen.name}.", tuple(reasons))
 
 
@@ -91,7 +94,9 @@ def _judged(comparison: Comparison) -> _Judged:
 
 
 def _much_cheaper(row: SetupRow, other: SetupRow) -> bool:
-    """Whether a setup is much cheaper than another to predict with or to train, and in neither much dearer."""
+    """Whether a setup is much cheaper than another to predict with or to train, and in neither or in money dearer."""
+    if _ratio(other, row, PRICE) < AS_FAST:
+        return False
     speed = _ratio(row, other, "test_examples_per_second")
     trains = _ratio(other, row, "train_seconds")
     if speed >= MUCH and trains >= AS_FAST:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from tabulate import tabulate
 from textclf.compare.answer import answer
 from textclf.compare.comparison import Comparison
 from textclf.compare.comparison_tables import scores_table
+from textclf.compare.crossings import crossings
 from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.figures import draw
 from textclf.compare.options import CompareOptions
@@ -293,6 +295,10 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
             comparison.test.dataset: {name: asdict(found) for name, found in forecasts(comparison).items()}
             for comparison in comparisons
         },
+        "crossings": {
+            comparison.test.dataset: [asdict(found) | {"said": str(found)} for found in crossings(comparison)]
+            for comparison in comparisons
+        },
         "caveats": {comparison.test.dataset: comparison.caveats for comparison in comparisons},
         "problems": list(problems),
     }
@@ -300,12 +306,12 @@ def _write_tables(comparisons: Sequence[Comparison], problems: Sequence[str], ou
 
 
 def without_nan(value: Any) -> Any:
-    """Return plain values with what is not a number as null, which JSON has."""
+    """Return plain values with what is no finite number as null, which JSON has."""
     if isinstance(value, dict):
         return {key: without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_latex(tables: Sequence[Table], output: Path) -> None:

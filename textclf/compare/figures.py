@@ -8,16 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from textclf.compare.comparison import Comparison
+from textclf.compare.crossings import crossings
+from textclf.compare.curve_plots import crossing_data, learning_curve_data, plot_learning_curves
 from textclf.compare.curves import forecasts, lines_of
 from textclf.compare.label_differences import label_difference_data
 from textclf.compare.pairs import Pair
 from textclf.compare.plots import (
     Mark,
     cost_data,
-    learning_curve_data,
     marks,
     plot_cost,
-    plot_learning_curves,
     plot_scores,
     scores_data,
 )
@@ -82,18 +82,31 @@ def draw(comparison: Comparison, folder: Path, prefix: str) -> dict[str, Picture
         alt = f"{metric_label(metric)} of each setup over its {what}; the same figures are in the tables."
         done = len(frame) > 1 and plot_cost(frame, metric, cost, colours, title, path(name))  # one dot says nothing
         keep(name, frame, done, caption, alt)
+    fixed = [row for row in comparison.rows if comparison.setup(row.name).labels_per_class is not None]
     of_lines = {
-        name: [comparison.by_name[setup.name] for setup in setups] for name, setups in lines_of(comparison).items()
+        name: [comparison.by_name[setup.name] for setup in setups]
+        for name, setups in lines_of(comparison).items()
+        if setups[0].labels_per_class is None
     }
-    ahead = forecasts(comparison)
-    frame = learning_curve_data(of_lines, metric, ahead)
+    ahead, crossed = forecasts(comparison), crossings(comparison)
+    frame = learning_curve_data(of_lines, metric, ahead, fixed)
     lines = marks(frame["line"].unique()) if len(frame) else {}
     title = f"{dataset}: learning curve"
     label = metric_label(metric)
     caption = f"{label[:1].upper()}{label[1:]} by number of training examples, with 95 % intervals."
     if ahead:
         caption += " Dashed: what a power law through the scores foretells of twice as many."
-    done = plot_learning_curves(frame, metric, lines, title, path("learning_curve"))
+    if fixed:
+        caption += " Level: what takes no more labels where there are more, with its interval as a band."
+    points = crossing_data(crossed, comparison)
+    if len(points):
+        caption += (
+            " Rings: from how many labels on training is as good; the bar is the 95 % interval, with an arrow where it "
+            "goes on beyond the sizes tried."
+        )
+        csv_table(points).to_csv(folder / DATA / f"{prefix}learning_curve_crossings.csv", index=False)
+    classes = crossed[0].classes if crossed else 0
+    done = plot_learning_curves(frame, metric, lines, title, path("learning_curve"), points, classes)
     keep("learning_curve", frame, done, caption, "Score of each model over the number of training examples.")
     if len(comparison.test.setups) > 1:
         frame = agreement_data(comparison.test.setups)

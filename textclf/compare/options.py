@@ -39,6 +39,9 @@ class CompareOptions:
     """The subject of a verdict: `setup`, `classifier`, or `auto`."""
     reference: str | None = None
     """The setup that the others' score, size and speed are related to; none takes the most accurate."""
+    label_price: float | None = None
+    """What a label costs, in the currency of the runs: the labels that a model needs to be as good as one that takes
+    none are then priced. None counts no money for labels."""
     note: str | None = None
     """A sentence for the report, such as what was to be expected."""
 
@@ -47,6 +50,10 @@ class CompareOptions:
         refuse_unless(
             (0 < self.alpha < 0.5, f"alpha must lie between 0 and 0.5, got {self.alpha}."),
             (self.margin > 0, f"margin must be greater than 0, got {self.margin}."),
+            (
+                self.label_price is None or self.label_price > 0,
+                f"label_price must be greater than 0, got {self.label_price}; leave it out where labels cost nothing.",
+            ),
         )
 
 

@@ -87,10 +87,11 @@ def compare_pairs(scores: TestScores, metric: str, options: CompareOptions) -> l
     sign = direction(metric)
     means = scores.of_setups(metric).means * sign
     able = scores.levels(metric)
+    sizes = scores.test.sizes
     numbers = [
         _ordered(a, b, setups, means, options.reference)
         for a, b in combinations(range(len(setups)), 2)
-        if setups[a].size == setups[b].size and {setups[a].name, setups[b].name} <= set(able)
+        if sizes[a] == sizes[b] and {setups[a].name, setups[b].name} <= set(able)
     ]
     claims = [Claim.setup if scores.test.folds else _claim(setups[a], setups[b], options.claim) for a, b in numbers]
     claim_of = dict(zip(numbers, claims, strict=True))

@@ -1,4 +1,4 @@
-"""Plots of a comparison by score: scores with intervals, score against cost, learning curves.
+"""Plots of a comparison by score: scores with intervals, score against cost.
 
 Each picture is drawn from a table that says the same: `..._data` makes it, `plot_...` draws it.
 """
@@ -19,7 +19,6 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from textclf.compare.setups import SharedTest
-from textclf.compare.statistics import Forecast
 from textclf.compare.summary import SetupRow, pareto_front
 from textclf.documents.drawing import tell, tell_names
 from textclf.documents.plotting import STYLE, figure
@@ -213,83 +212,6 @@ def plot_cost(frame: pd.DataFrame, metric: str, cost: str, marks: Mapping[str, M
         labels = [str(row + 1) for row in range(len(texts))] if numbered else texts
         place_labels(axes, list(prices), list(means), labels, np.concatenate(lines), list(frame["setup"]))
     return True
-
-
-def learning_curve_data(
-    lines: Mapping[str, Sequence[SetupRow]], metric: str, ahead: Mapping[str, Forecast] | None = None
-) -> pd.DataFrame:
-    """Return scores by number of training examples, line by line; setups without the metric are left out.
-
-    Columns: `line`, `setup`, `train_examples`, `seeds` (their number; 0 of what is foretold), `mean`, `low`, `high`.
-
-    Args:
-        lines: The setups of each line, which differ in the number of training examples alone.
-        metric: A test metric.
-        ahead: What lines foretell, by name, as 1 - score.
-    """
-    found = [
-        (line, row.name, row.train_examples, row.num_seeds, level.mean, level.low, level.high)
-        for line, rows in lines.items()
-        for row in sorted(rows, key=lambda row: row.train_examples)
-        if row.train_examples > 0 and (level := row.levels.get(metric)) is not None
-    ]
-    found += [
-        (line, "", one.train_examples, 0, 1 - one.mean, 1 - one.high, 1 - one.low)
-        for line, one in (ahead or {}).items()
-    ]
-    return pd.DataFrame(found, columns=["line", "setup", "train_examples", "seeds", "mean", "low", "high"])
-
-
-def plot_learning_curves(frame: pd.DataFrame, metric: str, marks: Mapping[str, Mark], title: str, path: Path) -> bool:
-    """Draw scores with their 95 % intervals over the number of training examples, a line for each model.
-
-    Args:
-        frame: From `learning_curve_data`.
-        metric: The metric in it.
-        marks: Of the lines, by name.
-        title: What stands above.
-        path: Where to write.
-
-    Returns:
-        Whether there was anything to draw: some line needs two sizes.
-    """
-    if frame.groupby("line")["train_examples"].nunique().max() < 2 or frame.empty:
-        return False
-    names = list(dict.fromkeys(frame["line"]))
-    sizes = sorted(set(frame["train_examples"]))
-    left, right = log_limits(np.array(sizes, dtype=float), 1.1)
-    legend_rows = -(-len(names) // 3)
-    with picture(path, title, 7.2, 4.4 + 0.2 * legend_rows) as axes:
-        for number, name in enumerate(names):
-            own, mark = frame[frame["line"] == name], marks[name]
-            aside = (right / left) ** (0.006 * (number - (len(names) - 1) / 2) / max(1, len(names) / 6))
-            places = own["train_examples"] * aside
-            tell(axes.vlines(places, own["low"], own["high"], color=mark.colour, linewidth=1.3, alpha=0.6), [], name)
-            style = {"color": mark.colour, "marker": mark.shape, "markersize": 5, "linewidth": 1.6}
-            seen = (own["seeds"] > 0).to_numpy()
-            (line,) = axes.plot(places[seen], own["mean"][seen], **style, label=wrapped(name))
-            tell(line, [_learned(name, metric, row) for _, row in own[seen].iterrows()], name)
-            if not seen.all():
-                last = np.flatnonzero(seen)[-1:].tolist() + np.flatnonzero(~seen).tolist()
-                style |= {"linestyle": "--", "linewidth": 1.2, "markerfacecolor": "none", "alpha": 0.8}
-                (line,) = axes.plot(places.iloc[last], own["mean"].iloc[last], **style)
-                tell(line, [_learned(name, metric, row) for _, row in own.iloc[last].iterrows()], name)
-        kept: list[int] = []
-        for size in sizes:
-            if not kept or np.log(size / kept[-1]) > 0.07 * np.log(right / left):
-                kept.append(size)
-        axes.set(xscale="log", xlim=(left, right))
-        axes.set_xticks(kept, [f"{size:,}" for size in kept])
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set(xlabel="training examples", ylabel=f"{metric_label(metric)}, 95 % interval")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3)
-    return True
-
-
-def _learned(name: str, metric: str, row: pd.Series) -> str:
-    """Return what a point of a learning curve says."""
-    seeds = f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}" if row["seeds"] else "foretold"
-    return scored(name, metric, row, f" of {row['train_examples']:,} training examples, {seeds}")
 
 
 def priced(price: float, cost: str) -> str:

@@ -18,6 +18,7 @@ from textclf.compare.comparison_tables import (
     pairs_table,
     scores_table,
 )
+from textclf.compare.crossings import crossings
 from textclf.compare.curves import forecast_sentence, forecasts
 from textclf.compare.examples import disagreements
 from textclf.compare.label_differences import label_difference_blocks, label_difference_data
@@ -98,7 +99,10 @@ def comparison_blocks(comparison: Comparison, pictures: Mapping[str, Picture], f
     if comparison.caveats:
         blocks += [Heading(3, "Caveats"), Bullets(tuple(comparison.caveats))]
     blocks += [Heading(3, "Scores"), scores_table(comparison, folder)]
-    blocks += [pictures[name] for name in ("scores", "learning_curve") if name in pictures]
+    blocks += [pictures["scores"]] if "scores" in pictures else []
+    blocks += [Heading(3, "How many labels")] if (crossed := crossing_blocks(comparison)) else []
+    blocks += [pictures["learning_curve"]] if "learning_curve" in pictures else []
+    blocks += crossed
     blocks += forecast_blocks(comparison)
     if (by_language := languages_table(comparison)) is not None:
         blocks += [Heading(3, "By language"), by_language]
@@ -175,6 +179,22 @@ def _outlook_blocks(comparison: Comparison) -> list[Block]:
     for step in next_steps(shown):
         blocks += [Paragraph(str(step)), *([Code(step.command)] if step.command else [])]
     return blocks
+
+
+def crossing_blocks(comparison: Comparison) -> list[Block]:
+    """Return from how many labels on training is as good as what takes no more labels, where learning curves tell."""
+    found = crossings(comparison)
+    if not found:
+        return []
+    return [
+        Paragraph(
+            "How many labels until a trained model is at least as good as one that takes none, or a few for its "
+            "prompt? Labels of train are counted, those of validation are not. An interval begins with the last number "
+            "tried at which the trained one is shown to be worse, and ends with the first from which on it is shown to "
+            "be better; each is a 95 % interval by itself:"
+        ),
+        Bullets(tuple(map(str, found))),
+    ]
 
 
 def forecast_blocks(comparison: Comparison) -> list[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from textclf.compare.summary import SetupRow
+from textclf.compare.summary import PRICE, SetupRow
 from textclf.documents.wording import percent, ratio_percent, times
 from textclf.evaluation.metric_names import higher_is_better, is_in_points, metric_label
 
@@ -64,9 +64,11 @@ def describe_savings(small: str, large: str, rows: dict[str, SetupRow]) -> str:
     """Describe in what a setup is cheaper than another; empty where it is not.
 
     It is where it has fewer parameters; of as many, or of numbers that are not known, where it predicts faster; at the
-    same speed, where it trains faster.
+    same speed, where it trains faster. It is not where its price, in money, is higher.
     """
     cost = _CostRatios.of(rows[small], rows[large])
+    if _ratio(rows[small].costs.get(PRICE), rows[large].costs.get(PRICE)) > NOTABLE:
+        return ""
     smaller = cost.size < SMALLER
     faster = cost.speed > NOTABLE or (not cost.is_slower and cost.training < 1 / NOTABLE)
     if not (smaller or (faster and not cost.size > 1)):

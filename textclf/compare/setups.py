@@ -49,8 +49,13 @@ class Setup:
         return self.runs[0].is_idle
 
     @property
+    def labels_per_class(self) -> int | None:
+        """Labels of train that it takes of each class however many there are; none where it takes all there are."""
+        return labels_per_class(self.runs[0])
+
+    @property
     def size(self) -> tuple[object, ...]:
-        """The options that say how many examples it was trained on."""
+        """The options that say how many examples it was trained on; none of one that takes no more where there are."""
         return tuple(self.options.get(option) for option in SIZE_OPTIONS)
 
     @property
@@ -65,8 +70,10 @@ class Setup:
 
     @property
     def train_examples(self) -> int:
-        """Number of labelled examples it was trained on; 0 of a zero-shot classifier."""
-        record = self.runs[0].record
+        """Number of labelled examples it was trained on; 0 of a zero-shot classifier, or those in a prompt."""
+        record, taken = self.runs[0].record, self.labels_per_class
+        if taken is not None:
+            return int(record.fit.get("train_examples", 0)) if taken else 0
         return int(record.data["examples"]["train"]) if record.fit.get("reads_labels", True) else 0
 
     @property
@@ -114,6 +121,16 @@ class SharedTest:
     def partitions(self) -> NDArray[np.int64] | None:
         """The fold that tested each example, int64 (repeats, n); none where one test split was held out."""
         return self.setups[0].runs[0].partitions
+
+    @property
+    def sizes(self) -> list[tuple[object, ...]]:
+        """The options that say how many examples each setup was trained on; setups of the same are paired.
+
+        One that takes no more labels where there are more stands beside those that were trained on the most.
+        """
+        trained = [setup for setup in self.setups if setup.labels_per_class is None]
+        most = max(trained, key=lambda setup: setup.train_examples, default=self.setups[0]).size
+        return [setup.size if setup.labels_per_class is None else most for setup in self.setups]
 
     @property
     def folds(self) -> str:
@@ -209,10 +226,17 @@ def _setup_options(run: FinishedRun) -> dict[str, Any]:
     """Return the options that make a run's setup, by dotted names."""
     groups = [group for group in GROUPS if group != "trainer" or run.record.trainer != "none"]
     options = flat({group: run.record.config.get(group) for group in groups})
-    options = {name: value for name, value in options.items() if name not in WITHOUT_EFFECT}
+    idle = WITHOUT_EFFECT if labels_per_class(run) is None else {*WITHOUT_EFFECT, *SIZE_OPTIONS}
+    options = {name: value for name, value in options.items() if name not in idle}
     if draws_examples(run):
         options[DRAW_OPTION] = "seed"
     return options
+
+
+def labels_per_class(run: FinishedRun) -> int | None:
+    """Return how many labels of train a run took of each class, however many there were; none where it took all."""
+    taken = run.record.fit.get("labels_per_class")
+    return None if taken is None else int(taken)
 
 
 def draws_examples(run: FinishedRun) -> bool:

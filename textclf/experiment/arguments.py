@@ -1,4 +1,4 @@
-"""Arguments of `textclf.run`: own config folders, options common to swept choices, and values quoted for the shell."""
+"""Arguments of `textclf.run`: own config folders, options of swept choices, and values quoted for the shell."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def deferred(arguments: Sequence[str], swept: Iterable[str]) -> list[str]:
 
     Args:
         arguments: Those of the command line.
-        swept: Groups of which several choices are run.
+        swept: Groups of which several choices are run, and models whose options are given by their names.
     """
     heads = set(swept)
     out = []
@@ -140,11 +140,47 @@ def deferred(arguments: Sequence[str], swept: Iterable[str]) -> list[str]:
         key = override.get_key_element().lstrip("+") if override is not None else ""
         if override is not None and "." in key and key.partition(".")[0] in heads and not override.is_sweep_override():
             name, _, value = argument.partition("=")
-            one = f"{name}=choice({value})"
+            only = "'null'" if value == "null" else value  # Hydra has no choice of null; `as_given` gives it back
+            one = f"{name}=choice({only})"
             if not override.is_delete() and value and _parsed_override(one) is not None:
                 _deferred[one] = argument
                 argument = one
         out.append(argument)
+    return out
+
+
+def named_models(overrides: Iterable[str]) -> set[str]:
+    """Return the models to which overrides give options of their own, as `llm.shots=4` does to `model=llm`."""
+    heads = {text.lstrip("+").partition("=")[0].partition(".")[0] for text in overrides if _names_option(text)}
+    return heads & set(choices_of("model")) - {*GROUPS} if heads - {*GROUPS} else set()
+
+
+def _names_option(text: str) -> bool:
+    return "." in text.partition("=")[0]
+
+
+def of_own_model(job: Sequence[str], default: str) -> list[str]:
+    """Return the overrides of a job of a sweep, with those that are for another model left out.
+
+    `llm.shots=4` is `model.shots=4` in a job of `model=llm`, and nothing in others.
+
+    Args:
+        job: The overrides.
+        default: The model of a job that names none.
+    """
+    named = named_models(job)
+    if not named:
+        return list(job)
+    chosen = [given.partition("=")[2] for given in job if given.lstrip("+").partition("=")[0] == "model"]
+    own, out = chosen[-1] if chosen else default, []
+    for given in job:
+        key, sign, value = given.partition("=")
+        plus = key[: len(key) - len(key.lstrip("+"))]
+        head, _, option = key.lstrip("+").partition(".")
+        if not (option and head in named):
+            out.append(given)
+        elif head == own:
+            out.append(f"{plus}model.{option}{sign}{value}")
     return out
 
 

@@ -256,6 +256,9 @@ def _explain_composition(error: BaseException) -> str:
     said = " ".join(line.strip() for line in str(error).split("\n") if line.strip())
     cause = next((e for e in causes(error) if isinstance(e, OmegaConfBaseException)), None)
     unknown = re.search(r"Could not override '([^']+)'", said)
+    if unknown and unknown[1].partition(".")[0] in choices_of("model"):
+        own = unknown[1].partition(".")[2]
+        return f"{unknown[1]}: that is how a sweep gives an option to one of its models. Here it is model.{own}."
     if cause is None:
         return _unknown_option(unknown[1]) if unknown else said
     key = str(cause.full_key or cause.key or "")

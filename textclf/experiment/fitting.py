@@ -35,6 +35,7 @@ from textclf.models.options import (
 )
 from textclf.models.prediction import tempered_each
 from textclf.training.fit import fit as fit_model
+from textclf.training.fit import labels_per_class
 from textclf.training.result import FitResult, RunContext
 
 log = logging.getLogger("textclf.experiment")
@@ -96,7 +97,8 @@ def fit_and_tell(
     elif experiment.engine == "none":
         log.info("%s is fitted by scikit-learn; the trainer's options do not apply", experiment.model.name)
     classifier, fit = fit_model(experiment.model, data, experiment.trainer, context)
-    if experiment.dataset.draws(experiment.seed):
+    fit = replace(fit, labels_per_class=labels_per_class(experiment.model, data.has_sets))
+    if experiment.dataset.draws(experiment.seed) and fit.labels_per_class != 0:
         fit = replace(fit, draws_seed=True)  # its examples are those of the seed
     if not tell:
         return classifier, fit

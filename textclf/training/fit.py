@@ -14,6 +14,7 @@ from textclf.models.llm.options import LlmModel
 from textclf.models.options import (
     UNWEIGHED,
     Balance,
+    CalibrationMethod,
     ClassicalModel,
     EmbeddingsModel,
     Imbalance,
@@ -92,6 +93,29 @@ def check(model: ModelOptions, trainer: TrainerOptions) -> None:
                 check_llm(model)
             case _:
                 raise TypeError(f"{type(model).__name__} is no model that textclf can fit")
+
+
+def labels_per_class(model: ModelOptions, has_sets: bool) -> int | None:
+    """Return how many labels of train a fit takes of each class, however many there are; none where it takes all.
+
+    A prompt takes as many as it shows. Label embeddings of sets of labels read all texts, and a temperature is fitted
+    on validation, whose size may follow that of train: with these nothing is the same for all sizes.
+
+    Args:
+        model: The model.
+        has_sets: Whether texts have sets of labels.
+    """
+    if model.calibration is not CalibrationMethod.none:
+        return None
+    match model:
+        case LlmModel():
+            return model.shots
+        case ZeroShotModel():
+            return 0
+        case LabelEmbeddingsModel():
+            return None if has_sets else 0
+        case _:
+            return None
 
 
 def draws_seed(model: ModelOptions) -> bool:

@@ -111,6 +111,9 @@ class FitResult:
     """Whether anything was drawn from the run's seed; if not, every other seed gives the same classifier."""
     reads_labels: bool = True
     """Whether labels of train were read; a zero-shot classifier is made from what labels mean in words."""
+    labels_per_class: int | None = None
+    """Labels of train that it takes of each class, however many there are, as the examples of a prompt; none where it
+    takes all there are."""
     warnings: tuple[str, ...] = ()
     """What went wrong or was changed on the way, each in a sentence."""
 

@@ -83,3 +83,33 @@ def test_a_sweep_runs_once_what_its_seed_does_not_change(tmp_path):
     compared = json.loads(pairs.read_text())["pairs"]
     assert {pair["claim"] for pair in compared} == {"setup"}
     assert {pair["seeds"] for pair in compared} >= {"any and any"}
+
+
+def of_sizes(*choices, option="dataset.examples_per_class", sizes=(4, 8), seeds=(1, 2)):
+    """Return the sizes and seeds that are left of a sweep over both, each seed with its own draw."""
+    jobs = [
+        [*choices, f"{option}={size}", f"seed={seed}", "dataset.draw_seed=${seed}"] for size in sizes for seed in seeds
+    ]
+    kept = without_repeats(compose("config", [], return_hydra_config=True), jobs)
+    return [(int(job[-3].partition("=")[2]), int(job[-2].partition("=")[2])) for job in kept]
+
+
+def test_what_takes_no_more_labels_is_run_with_one_size(capsys):
+    assert of_sizes("model=minilm_zero_shot") == [(4, 1)]
+    assert of_sizes("model=llm", "model.shots=5", sizes=(4, 8, 16), seeds=(1,)) == [(8, 1)]
+    assert of_sizes("model=llm", "model.shots=20") == [(8, 1), (8, 2)]  # its run says what is missing
+    said = capsys.readouterr().out
+    assert "minilm_zero_shot on reviews takes no labels of train, however many there are: it is run with one" in said
+    assert "llm on reviews takes 5 labels of each class" in said
+
+
+def test_of_sizes_that_leave_validation_alone_the_largest_is_taken():
+    assert of_sizes("model=zero_shot", option="dataset.max_train_examples") == [(8, 1)]
+
+
+def test_what_learns_from_all_labels_is_run_with_every_size():
+    every = [(size, seed) for size in (4, 8) for seed in (1, 2)]
+    assert of_sizes("model=tfidf_logreg") == every
+    assert of_sizes("model=minilm_zero_shot", "model.calibration=temperature") == every  # fitted on validation
+    messages = ["dataset=messages", "model=minilm_zero_shot"]  # its thresholds follow the texts of train
+    assert len(of_sizes(*messages, option="dataset.max_train_examples")) == 4

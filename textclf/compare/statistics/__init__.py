@@ -63,6 +63,7 @@ from textclf.compare.statistics.confusion_metrics import (
     confusions,
     matthews,
 )
+from textclf.compare.statistics.curve_crossing import Crossing, crossing
 from textclf.compare.statistics.fold_test import fold_scores, fold_scores_of_confusions
 from textclf.compare.statistics.learning_curve import FEWEST_SIZES, Forecast, forecast
 from textclf.compare.statistics.p_values import FEW_DISAGREEMENTS, holm, holm_levels, mcnemar_p_value, superiority
@@ -99,6 +100,7 @@ __all__ = [
     "POWER",
     "SHARED",
     "ComparedSystems",
+    "Crossing",
     "Estimates",
     "FoldSpread",
     "Forecast",
@@ -111,6 +113,7 @@ __all__ = [
     "compare_systems",
     "confusions",
     "cross_validated",
+    "crossing",
     "differences",
     "drawn_confusions",
     "example_weights",

@@ -29,7 +29,7 @@ from textclf.documents.escape import terminal
 from textclf.errors import ArtifactError, ConfigError, TextclfError, first_line, listed
 from textclf.evaluation.metric_names import direction
 from textclf.experiment import console
-from textclf.experiment.arguments import as_given, task_overrides
+from textclf.experiment.arguments import as_given, named_models, of_own_model, task_overrides
 from textclf.experiment.cli import explain
 from textclf.experiment.config import build
 from textclf.experiment.notes import best_figures, best_run, sweep_note
@@ -400,7 +400,24 @@ def _planned(config: DictConfig, arguments: list[str]) -> tuple[list[list[str]],
     given = [argument for argument in as_given(arguments) if not argument.startswith(OPTIONS)]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     (batch,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *given]), None)
-    return batch, len(batch)
+    default = str(config.hydra.runtime.choices.get("model"))
+    jobs = [of_own_model(job, default) for job in batch]
+    _refuse_idle_options(given, batch, default)
+    jobs = [job for number, job in enumerate(jobs) if job not in jobs[:number]]  # alike but for other models' options
+    return jobs, len(jobs)
+
+
+def _refuse_idle_options(given: Sequence[str], jobs: Sequence[Sequence[str]], default: str) -> None:
+    """Refuse options of a model that no job runs.
+
+    Raises:
+        ConfigError: With the models that are run.
+    """
+    chosen = [[one.partition("=")[2] for one in job if one.partition("=")[0] == "model"] for job in jobs]
+    run = dict.fromkeys(own[-1] if own else default for own in chosen)
+    idle = [f"{name}.…" for name in sorted(named_models(given) - {*run})]
+    if idle:
+        raise ConfigError(f"{listed(idle)}: these are options of a model that is not run here; {listed(run)} are.")
 
 
 def _sweep_name(config: DictConfig, jobs: list[list[str]]) -> str:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from textclf.errors import ConfigError, listed
 from textclf.evaluation.metric_names import check_objective, higher_is_better
-from textclf.experiment.arguments import task_overrides
+from textclf.experiment.arguments import as_given, task_overrides
 from textclf.experiment.config import build_experiment
 from textclf.experiment.options import Decides, Experiment, deciding
 from textclf.experiment.provenance import resolved_options
@@ -84,7 +84,7 @@ def planned_search(config: DictConfig) -> Search:
         ConfigError: If the space, the direction or a trial's own config is not usable.
     """
     options = config.hydra.sweeper
-    space = search_space(options.get("params") or {}, task_overrides(config))
+    space = search_space(options.get("params") or {}, as_given(task_overrides(config)))
     first = [f"{key}={_first(distribution)}" for key, distribution in space.ranges.items()]
     seed = [f"{SEED}={space.seeds[0]}"] if space.seeds else []
     loader = GlobalHydra.instance().config_loader()
