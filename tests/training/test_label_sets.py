@@ -77,6 +77,15 @@ def test_an_asymmetric_loss_by_hand():
     assert made == SetLoss(focal_gamma=4.0, asymmetric=True)
 
 
+def test_an_exponent_that_nobody_gives_is_that_of_the_papers():
+    def gamma(**given):
+        return TransformerModel(name="m", checkpoint="c", **given).balance.focal_gamma
+
+    assert gamma(imbalance=Imbalance.focal) == 2.0
+    assert gamma(imbalance=Imbalance.asymmetric) == 4.0
+    assert gamma(imbalance=Imbalance.asymmetric, focal_gamma=1.5) == 1.5
+
+
 def test_an_asymmetric_loss_needs_sets_and_weights_that_are_trained():
     check_loss(Balance(Imbalance.asymmetric), has_sets=True)
     check_loss(Balance(Imbalance.focal), has_sets=False)

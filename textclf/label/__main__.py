@@ -17,7 +17,7 @@ from textclf.documents.escape import terminal
 from textclf.errors import ConfigError, cut
 from textclf.experiment.arguments import use_own_folder
 from textclf.experiment.cli import explain
-from textclf.predict.__main__ import FORMATS
+from textclf.predict.form_arguments import add_form_arguments
 from textclf.system.disk import Aftermath
 from textclf.system.environment import threads
 from textclf.system.exits import cli_errors
@@ -71,19 +71,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--label-column", metavar="NAME", help="leave out rows that have a label in this column")
     parser.add_argument("--output", metavar="FILE|-", help="file to write (outputs/labelling/NAME.jsonl)")
     parser.add_argument("--force", action="store_true", help="replace an output that is there; labels given are kept")
-    parser.add_argument("--input-format", choices=FORMATS, help="where the name does not say it; stdin is looked at")
-    parser.add_argument("--output-format", choices=WRITTEN, help="where the name does not say it")
-    parser.add_argument(
-        "--encoding", default="utf-8", metavar="NAME", help="of text, such as cp1252 or utf-16, or auto"
-    )
-    parser.add_argument("--delimiter", metavar="CHAR", help="between the values of a row; the first lines show it")
-    parser.add_argument("--column-names", metavar="A,B", help="where the first line of CSV does not name them")
-    parser.add_argument(
-        "--quoting", choices=("check", "standard", "none"), default="check", help="of CSV: what quotes mean"
-    )
-    parser.add_argument("--text-column", metavar="NAME", help="column of the texts; usual names are found")
-    parser.add_argument("--text-pair-column", metavar="NAME", help="column of the second texts of pairs")
-    parser.add_argument("--title-column", metavar="NAME", help="column put in front of the texts")
+    add_form_arguments(parser, WRITTEN)
     parser.add_argument("--config-dir", metavar="DIR", help="folder whose model/ adds choices of your own")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="of a run's transformer"

@@ -71,9 +71,9 @@ class ModelOptions:
     """For rare classes: class_weights weighs examples in inverse proportion to their class's share; oversample shows
     each class equally often; focal weighs examples that are still hard (Lin et al. 2017); asymmetric, for fine-tuning
     on sets, does so only for labels that a text lacks (Ridnik et al. 2021). All shift the probabilities."""
-    focal_gamma: float = 2.0
-    """Exponent of imbalance=focal: an example weighs (1 - probability of its class) to this power; under asymmetric, a
-    label that a text lacks weighs its probability to this power."""
+    focal_gamma: float | None = None
+    """Exponent of imbalance=focal (none takes 2): an example weighs (1 - probability of its class) to this power; under
+    asymmetric (none takes 4), a label that a text lacks weighs its probability to this power."""
     calibration: CalibrationMethod = CalibrationMethod.none
     """temperature divides the logits by a number fitted on validation (Guo et al. 2017): labels stay, probabilities
     come nearer to the shares that are right."""
@@ -94,7 +94,7 @@ class ModelOptions:
                 len(set(self.text_cleaning)) == len(self.text_cleaning),
                 f"text_cleaning must name each step once, got {[step.value for step in self.text_cleaning]}.",
             ),
-            (self.focal_gamma > 0, f"focal_gamma must be above 0, got {self.focal_gamma}."),
+            (self.focal_gamma is None or self.focal_gamma > 0, f"focal_gamma must be above 0, got {self.focal_gamma}."),
             (
                 self.imbalance is not Imbalance.asymmetric or isinstance(self, TransformerModel),
                 "imbalance=asymmetric is a loss for fine-tuning a transformer, which this model does not do; use "
@@ -105,7 +105,8 @@ class ModelOptions:
     @property
     def balance(self) -> Balance:
         """How examples and classes are weighed in training."""
-        return Balance(self.imbalance, self.focal_gamma)
+        usual = 4.0 if self.imbalance is Imbalance.asymmetric else 2.0
+        return Balance(self.imbalance, self.focal_gamma or usual)
 
 
 LEAST_TOKENS = 4

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from textclf.documents.escape import terminal
+from textclf.predict.form_arguments import add_form_arguments
 from textclf.system.disk import Aftermath
 from textclf.system.environment import threads
 from textclf.system.exits import cli_errors
@@ -19,7 +20,6 @@ from textclf.system.redact import log_to_stderr
 from textclf.system.wait_policy import watch_for_torch
 
 WRITTEN = ("jsonl", "csv", "tsv", "parquet", "txt")
-FORMATS = (*WRITTEN, "xlsx", "arrow", "feather")
 NOTHING_LEFT = Aftermath(
     "no half-written output is left",
     "or name another place with --output, then give the same command again",
@@ -44,19 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict here and now")
     parser.add_argument("--input", metavar="FILE|-", help="file to predict")
     parser.add_argument("--output", metavar="FILE|-", help="file to write")
-    parser.add_argument("--input-format", choices=FORMATS, help="where the name does not say it; stdin is looked at")
-    parser.add_argument("--output-format", choices=WRITTEN, help="where the name does not say it")
-    parser.add_argument(
-        "--encoding", default="utf-8", metavar="NAME", help="of text, such as cp1252 or utf-16, or auto"
-    )
-    parser.add_argument("--delimiter", metavar="CHAR", help="between the values of a row; the first lines show it")
-    parser.add_argument("--column-names", metavar="A,B", help="where the first line of CSV does not name them")
-    parser.add_argument(
-        "--quoting", choices=("check", "standard", "none"), default="check", help="of CSV: what quotes mean"
-    )
-    parser.add_argument("--text-column", metavar="NAME", help="column of the texts; usual names are found")
-    parser.add_argument("--text-pair-column", metavar="NAME", help="column of the second texts of pairs")
-    parser.add_argument("--title-column", metavar="NAME", help="column put in front of the texts")
+    add_form_arguments(parser, WRITTEN)
     parser.add_argument("--label-column", metavar="NAME", help="column of true labels; usual names are found")
     parser.add_argument(
         "--report", metavar="FOLDER", help="write an evaluation page (report.html) of an input with true labels"
