@@ -99,10 +99,6 @@ class Scoring:
     """Look for true labels, and at how far the texts are from those that the run was tested on."""
 
 
-class NoRowsError(DataError):
-    """An input holds no rows."""
-
-
 @dataclass
 class OpenRun:
     """A run that one file after another is predicted with, its classifier loaded once."""
@@ -145,7 +141,6 @@ def predict_file(
         place: Gives the whole output its name, of what was predicted so far; none renames it.
 
     Raises:
-        NoRowsError: If the input holds no rows.
         TextclfError: With what is wrong; wherever it can be known, before the classifier is loaded.
     """
     if is_address(ends.input):
@@ -171,7 +166,7 @@ def predict_file(
         batches = read_batches(source, input_kind, wanted, name=name, form=ends.form)
         first = next(batches, None)
         if first is None:
-            raise NoRowsError(f"{name}: the file holds no rows.")
+            raise DataError(f"{name}: the file holds no rows.")
         if scoring.is_wanted:
             done.true = true_labels(first, located, wanted, scoring, description, options)
         seen = Seen()

@@ -23,7 +23,6 @@ from textclf.predict.predict_file import (
     PIPE,
     Done,
     Ends,
-    NoRowsError,
     OpenRun,
     Scoring,
     formula_said,
@@ -151,8 +150,6 @@ class ShardWorker:
             )
         except BeingWrittenError:
             return Outcome(shard.name, Fate.busy)
-        except NoRowsError:
-            self.ledger.add(shard, state, 0, 0, {}, None)
         except Exception as error:
             signals.check()
             if isinstance(error, FOR_ALL) or describe_shortage(error) is not None:
@@ -160,10 +157,9 @@ class ShardWorker:
             log.debug("%s", shard.input, exc_info=True)
             said = explain(error)
             return Outcome(shard.name, Fate.failed, said if str(shard.input) in said else f"{shard.input}: {said}")
-        else:
-            if self.formula is None and done.formula is not None:
-                self.formula = done.formula
-                log.warning("%s: %s", shard.input, formula_said(done.formula))
+        if self.formula is None and done.formula is not None:
+            self.formula = done.formula
+            log.warning("%s: %s", shard.input, formula_said(done.formula))
         return Outcome(shard.name, Fate.finished, rows=rows)
 
 

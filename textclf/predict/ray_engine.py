@@ -141,7 +141,7 @@ class _Pool:
                         left.append(shard)
                         log.warning("the process that predicted %s died, so it is predicted again", shard.input)
                     else:
-                        said = f"{shard.input}: {TRIES} processes died of it ({str(error).strip().splitlines()[0]})"
+                        said = f"{shard.input}: {TRIES} processes died of it ({_first(error)})"
                         yield Outcome(shard.name, Fate.failed, said)
                     continue
                 idle.append(handle)
@@ -173,8 +173,8 @@ class _Pool:
             self.deaths += 1
             if self.deaths > TRIES:
                 raise ResourceError(
-                    f"Ray's processes die before they have loaded the classifier "
-                    f"({str(error).strip().splitlines()[0]}). Their memory may be too small for it; predict with --engine local, which says so."
+                    f"Ray's processes die before they have loaded the classifier ({_first(error)}). Their memory may "
+                    f"be too small for it; predict with --engine local, which says so."
                 ) from error
             self._start()
             return None
@@ -196,6 +196,11 @@ def _processes(resources: dict[str, float], device: str) -> tuple[int, dict[str,
     if gpus and device in ("auto", "cuda"):
         return gpus, {"num_gpus": 1, "num_cpus": 1 if cpus >= gpus else 0}
     return max(cpus, 1), {"num_cpus": 1, "num_gpus": 0}
+
+
+def _first(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager
@@ -230,7 +235,7 @@ def _connected() -> Iterator[Any]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"--engine ray: Ray cannot be started or reached{f' at {address}' if address else ''} "
-            f"({str(error).strip().splitlines()[0]}). Without RAY_ADDRESS it starts processes of this machine."
+            f"({_first(error)}). Without RAY_ADDRESS it starts processes of this machine."
         ) from error
     try:
         yield ray

@@ -138,8 +138,7 @@ class Finished:
     name: str
     input_bytes: int
     input_mtime_ns: int
-    output_bytes: int | None
-    """None of an input without rows, which has no output."""
+    output_bytes: int
     rows: int
     bad_rows: int
     labels: dict[str, int]
@@ -179,12 +178,10 @@ class Ledger:
         done = self.finished().get(shard.name)
         if done is None or shard.state() != {"input_bytes": done.input_bytes, "input_mtime_ns": done.input_mtime_ns}:
             return False
-        return done.output_bytes is None or (
-            shard.output.is_file() and shard.output.stat().st_size == done.output_bytes
-        )
+        return shard.output.is_file() and shard.output.stat().st_size == done.output_bytes
 
     def add(
-        self, shard: Shard, state: dict[str, int], rows: int, bad_rows: int, labels: dict[str, int], whole: Path | None
+        self, shard: Shard, state: dict[str, int], rows: int, bad_rows: int, labels: dict[str, int], whole: Path
     ) -> None:
         """Give a whole output its name, and note that its shard is finished.
 
@@ -194,7 +191,7 @@ class Ledger:
             rows: Rows of the input.
             bad_rows: Those of them that could not be predicted.
             labels: How often each label was given.
-            whole: The output under the name that it was written to; none of an input without rows.
+            whole: The output under the name that it was written to.
 
         Raises:
             BegunAnewError: If the folder was begun anew meanwhile; nothing is changed then.
@@ -208,12 +205,8 @@ class Ledger:
                 )
             if shard.state() != state:
                 raise DataError(f"{shard.input} was changed while it was read; give the command again.")
-            size = None
-            if whole is None:
-                shard.output.unlink(missing_ok=True)
-            else:
-                size = whole.stat().st_size
-                whole.replace(shard.output)
+            size = whole.stat().st_size
+            whole.replace(shard.output)
             entry = {"name": shard.name, **state, "output_bytes": size, "rows": rows, "bad_rows": bad_rows}
             with closing(LineFile(self.folder / LEDGER / FINISHED_FILE)) as file:
                 file.repair()
@@ -259,9 +252,10 @@ def begin_ledger(folder: Path, asked: dict[str, Any], shards: Iterable[Shard], f
         if force:
             _remove_outputs(folder, former)
         elif there := [shard.output for shard in shards if shard.output.exists()]:
+            more = f" (and {len(there) - 1:,} more)" if there[1:] else ""
             raise ArtifactError(
-                f"{there[0]} is there already{f' (and {len(there) - 1:,} more)' if there[1:] else ''}, and nothing says "
-                f"that this command made it; name another folder, or add --force to replace it."
+                f"{there[0]} is there already{more}, and nothing says that "
+                f"this command made it; name another folder, or add --force to replace it."
             )
         token = uuid.uuid4().hex
         write_json(folder / LEDGER / ASKED_FILE, {"token": token, "asked": asked})
