@@ -1,7 +1,7 @@
 """Shards handed out by Ray (`--engine ray`): a process for each core or GPU, on this machine or in a cluster.
 
 Each process is an actor, which loads the classifier once and is given one shard after another, so that its work is what
-a single process does (`predict_shards`), with the same ledger. Ray Data was looked at in its place: it resumes by rows,
+a single process does (`shard_worker`), with the same ledger. Ray Data was looked at in its place: it resumes by rows,
 for which it needs a column of distinct numbers and holds all of those that are done in memory, and it names its outputs
 itself. Ray's `ActorPool` does not say which shard a dead actor had.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 from textclf.errors import ConfigError, ResourceError
 from textclf.predict.predict_file import progress_bar
-from textclf.predict.predict_shards import LOOK_SECONDS, Fate, Job, Outcome, ShardWorker
+from textclf.predict.shard_worker import LOOK_SECONDS, Fate, Job, Outcome, ShardWorker
 from textclf.predict.shards import Shard
 from textclf.system import signals
 from textclf.system.redact import names_secret
