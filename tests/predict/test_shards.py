@@ -1,7 +1,9 @@
 """Shards in, shards out: each row once, whatever happens meanwhile."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from textclf.predict.predict_file import Ends
 from textclf.predict.predict_shards import Engine, predict_shards
 from textclf.predict.rows import Kind
 from textclf.predict.shards import BegunAnewError, Ledger, begin_ledger, shards_of
+from textclf.system import signals
 from textclf.system.unfinished import claimed, this_writer
 
 PATTERN = "data/*.parquet"
@@ -403,6 +406,24 @@ def test_what_is_wrong_in_a_process_of_ray_is_said_as_it_is_here(run, single, sh
     ray(begins=[True] * 9)
     code, _, err = run(single, "--input", PATTERN, "--output", "out", "--engine", "ray")
     assert (code, "Ray's processes die before they have loaded the classifier" in err) == (1, True)
+
+
+def test_ctrl_c_in_ray_leaves_what_is_finished(run, single, shards, tmp_path, ray, monkeypatch):  # noqa: F811
+    stand_in = ray()
+
+    def interrupted(promises, num_returns, timeout):
+        if (tmp_path / "out" / "0.parquet").exists():
+            with pytest.raises(signals.Stopped):
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise KeyboardInterrupt
+        return promises[:1], promises[1:]
+
+    stand_in.wait = interrupted
+    code, _, err = run(single, "--input", PATTERN, "--output", "out", "--engine", "ray")
+    assert code == 143
+    assert "stopped by SIGTERM; the shards that were finished are kept" in err
+    assert stand_in.given["ended"]
+    assert 0 in ids(tmp_path / "out")
 
 
 def test_without_ray_its_engine_says_what_to_install(run, single, shards, monkeypatch):  # noqa: F811

@@ -239,5 +239,7 @@ def _connected() -> Iterator[Any]:
         ) from error
     try:
         yield ray
+    except KeyboardInterrupt as stop:  # Ray raises one of its own in place of what a signal raises
+        raise (signals.stopped() if signals.requested() else stop) from None
     finally:
         ray.shutdown()
