@@ -3,13 +3,17 @@
 python -m textclf.predict RUN "The cinematography was stunning, but the plot was boring."
 python -m textclf.predict RUN --input reviews.csv --output predictions.csv
 zcat reviews.jsonl.gz | python -m textclf.predict RUN --input - --output - | head
+python -m textclf.predict RUN --input 'data/*.parquet' --output predicted
 """
 
 from __future__ import annotations
 
 import argparse
+import glob
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textclf.documents.escape import terminal
 from textclf.predict.form_arguments import add_form_arguments
@@ -19,7 +23,16 @@ from textclf.system.exits import cli_errors
 from textclf.system.redact import log_to_stderr
 from textclf.system.wait_policy import watch_for_torch
 
+if TYPE_CHECKING:  # with pyarrow, which a few texts do without
+    from textclf.predict.inputs import TextColumns
+    from textclf.predict.options import PredictOptions
+    from textclf.predict.predict_file import Ends
+
 WRITTEN = ("jsonl", "csv", "tsv", "parquet", "txt")
+SHARDS_LEFT = Aftermath(
+    "the shards that were finished are kept, and the same command goes on from there",
+    "or name a folder in another place with --output, then give the same command again",
+)
 NOTHING_LEFT = Aftermath(
     "no half-written output is left",
     "or name another place with --output, then give the same command again",
@@ -36,14 +49,25 @@ def arguments() -> argparse.Namespace:
         "predicted_label.",
         epilog="FILE is CSV, TSV, JSON (lines or one array), Excel (.xlsx), Parquet, Arrow, Feather or plain lines "
         "(.txt); those of text also packed as .gz, .bz2, .xz, .zst or .zip. - is stdin or stdout. Of a run on pairs, "
-        "texts are given two by two. The output appears under its name when it is whole.",
+        "texts are given two by two. The output appears under its name when it is whole. Of a pattern in quotes, such "
+        "as 'data/*.parquet', each file is predicted into the folder that --output names, under its own name; the same "
+        "command goes on where a killed one ended, and may be given several times at once.",
     )
     parser.add_argument(
         "run", metavar="RUN", help="a run folder, an MLflow run id, models:/NAME@ALIAS, latest, or best:DATASET"
     )
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict here and now")
-    parser.add_argument("--input", metavar="FILE|-", help="file to predict")
-    parser.add_argument("--output", metavar="FILE|-", help="file to write")
+    parser.add_argument(
+        "--input", action="append", metavar="FILE|-", help="file to predict; several, or a pattern, into a folder"
+    )
+    parser.add_argument("--output", metavar="FILE|-", help="file to write, or the folder of several")
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="of several inputs: predict one after another, or as many at once as there are cores or GPUs, here or in "
+        "the cluster that RAY_ADDRESS names (needs the extra ray)",
+    )
     add_form_arguments(parser, WRITTEN)
     parser.add_argument("--label-column", metavar="NAME", help="column of true labels; usual names are found")
     parser.add_argument(
@@ -81,6 +105,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--force", action="store_true", help="replace an output that is there")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="of a transformer")
     given = parser.parse_intermixed_args()
+    if given.texts and given.input and all(Path(text).is_file() for text in given.texts):
+        parser.error(
+            "the shell has made several names of a pattern; put it in quotes, as in --input 'data/*.parquet', or give "
+            "--input before each name"
+        )
     if bool(given.texts) == bool(given.input):
         parser.error("give either texts or --input FILE" + (", not both" if given.texts else ""))
     if given.input and not given.output:
@@ -117,8 +146,15 @@ def main() -> None:
     given = arguments()
     log_to_stderr()
     watch_for_torch(int(threads()))
-    with cli_errors(after=NOTHING_LEFT):
+    with cli_errors(after=SHARDS_LEFT if _names_shards(given.input or ()) else NOTHING_LEFT):
         _predict(given)
+
+
+def _names_shards(inputs: Sequence[str]) -> bool:
+    """Whether inputs are predicted into a folder: several names, or a pattern."""
+    return len(inputs) > 1 or any(
+        glob.has_magic(name) and "://" not in name and not Path(name).exists() for name in inputs
+    )
 
 
 def _predict(given: argparse.Namespace) -> None:
@@ -134,6 +170,7 @@ def _predict(given: argparse.Namespace) -> None:
             print(terminal(f"note: {note}"), file=sys.stderr)
         return
     from textclf.data.readers.text import form_of
+    from textclf.errors import ConfigError
     from textclf.predict.inputs import TextColumns
     from textclf.predict.options import PredictOptions
     from textclf.predict.predict_file import PIPE, Ends, Scoring, predict_file, scores_said, summary
@@ -148,7 +185,7 @@ def _predict(given: argparse.Namespace) -> None:
         given.keep_bad_rows,
     )
     ends = Ends(
-        given.input,
+        given.input[0],
         given.output,
         Kind(given.input_format) if given.input_format else None,
         Kind(given.output_format) if given.output_format else None,
@@ -157,15 +194,46 @@ def _predict(given: argparse.Namespace) -> None:
         given.spreadsheet,
     )
     asked = TextColumns(given.text_column, given.text_pair_column, given.title_column)
+    if _names_shards(given.input):
+        _predict_shards(given, ends, asked, options)
+        return
+    if given.engine != "local":
+        raise ConfigError(
+            f"--engine {given.engine} hands out whole files, and --input names one; divide it into several and name "
+            f"them by a pattern, as in 'data/*.parquet', or leave --engine out."
+        )
     scoring = Scoring(given.label_column, Path(given.report) if given.report else None)
     done = predict_file(given.run, ends, asked, options, given.device, sys.stderr.isatty(), scoring)
     if given.output != PIPE:
         print(terminal(summary(done, given.output)), file=sys.stderr)
     for line in scores_said(done):
         print(terminal(line), file=sys.stderr)
-    if done.bad_rows:
-        rows = f"{done.bad_rows:,} row{'s' * (done.bad_rows > 1)}"
-        print(f"warning: {rows} could not be predicted; the column {given.prefix}error says why", file=sys.stderr)
+    _tell_bad_rows(done.bad_rows, given.prefix)
+
+
+def _predict_shards(given: argparse.Namespace, ends: Ends, asked: TextColumns, options: PredictOptions) -> None:
+    """Predict several files into a folder."""
+    from textclf.errors import ConfigError
+    from textclf.predict.predict_shards import Engine, predict_shards, refuse_failed, summary_of_shards
+
+    if given.report or given.label_column:
+        raise ConfigError(
+            "--report and --label-column score one file, and --input names several: leave them out, or predict a file "
+            "of its own with --output FILE."
+        )
+    engine = Engine(given.engine)
+    done = predict_shards(given.run, given.input, ends, asked, options, given.device, sys.stderr.isatty(), engine)
+    for line in summary_of_shards(done):
+        print(terminal(line), file=sys.stderr)
+    _tell_bad_rows(done.bad_rows, given.prefix)
+    refuse_failed(done)
+
+
+def _tell_bad_rows(count: int, prefix: str) -> None:
+    """Warn of rows that could not be predicted."""
+    if count:
+        rows = f"{count:,} row{'s' * (count > 1)}"
+        print(f"warning: {rows} could not be predicted; the column {prefix}error says why", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -24,12 +25,13 @@ from textclf.data.column_names import plain_name
 from textclf.data.readers.text import PLAIN, TextForm
 from textclf.data.remote import fetch, is_address
 from textclf.errors import ArtifactError, ConfigError, DataError, listed
+from textclf.models.base import Classifier
 from textclf.models.prediction import check_threshold
 from textclf.models.saved import Description, read_description
 from textclf.predict.familiarity import Seen, familiarity
 from textclf.predict.inputs import TextColumns, WantedTexts
 from textclf.predict.options import PredictOptions
-from textclf.predict.rows import BINARY, ENDINGS, WRITTEN, Batch, Kind, kind_of_name, kind_to_write, read_batches
+from textclf.predict.rows import ENDINGS, WRITTEN, Batch, Kind, kind_like, kind_of_name, kind_to_write, read_batches
 from textclf.predict.sniff import sniffed
 from textclf.predict.stream import Tell, predict_batches
 from textclf.predict.texts import found_run, has_pairs, ready
@@ -100,6 +102,8 @@ class Done:
     """How far the texts are from those that the run was tested on, in a sentence; none where that is not known."""
     page: Path | None = None
     """The report, where one was asked for."""
+    formula: str | None = None
+    """A text that was written as it is and that a spreadsheet would take for a formula; none where there is none."""
 
 
 @dataclass(frozen=True)
@@ -110,27 +114,50 @@ class Scoring:
     """The column that holds them; none looks for the one that was trained on, or a usual name."""
     report: Path | None = None
     """The folder for an evaluation page; none writes none."""
+    is_wanted: bool = True
+    """Look for true labels, and at how far the texts are from those that the run was tested on."""
+
+
+@dataclass
+class OpenRun:
+    """A run that one file after another is predicted with, its classifier loaded once."""
+
+    located: RunReference
+    device: str = "auto"
+
+    @cached_property
+    def description(self) -> Description:
+        """What the classifier says of itself."""
+        return read_description(self.located.classifier)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The classifier, loaded when it is first asked for."""
+        return ready(self.located, self.device)
 
 
 def predict_file(
-    run: str,
+    run: str | OpenRun,
     ends: Ends,
     asked: TextColumns,
     options: PredictOptions,
     device: str = "auto",
-    progress: bool = False,
+    progress: bool | Tell = False,
     scoring: Scoring | None = None,
+    place: Callable[[Path, Path, Done], None] | None = None,
 ) -> Done:
     """Predict every row of an input and write it, with its other columns, to an output.
 
     Args:
-        run: A run folder, an MLflow run id, `models:/NAME@ALIAS`, `latest`, or `best:DATASET`.
+        run: A run folder, an MLflow run id, `models:/NAME@ALIAS`, `latest`, or `best:DATASET`; or one that is open.
         ends: What is read and what is written.
         asked: The columns that hold the texts, where a person names them.
         options: What is written of each prediction.
-        device: Where a transformer computes: `cpu`, `cuda`, `mps`, or `auto` for the fastest that is there.
-        progress: Show a progress bar on stderr.
+        device: Where a transformer computes: `cpu`, `cuda`, `mps`, or `auto` for the fastest that is there; an open
+            run knows.
+        progress: Show a progress bar on stderr; or what is told of rows that are done.
         scoring: What is made of true labels in the input.
+        place: Gives the whole output its name, of what was predicted so far; none renames it.
 
     Raises:
         TextclfError: With what is wrong; wherever it can be known, before the classifier is loaded.
@@ -143,26 +170,30 @@ def predict_file(
         from textclf.predict.report import check_report  # with matplotlib
 
         check_report(scoring.report, ends.force)
-    located = found_run(run)
-    description = read_description(located.classifier)
+    using = run if isinstance(run, OpenRun) else OpenRun(found_run(run), device)
+    located, description = using.located, using.description
     check_threshold(options.threshold, description.label_names if description.thresholds is None else ())
     done = Done()
     wanted = wanted_texts(located, asked)
     with opened(ends, input_kind, wanted) as given:
-        output_kind = output_kind or _kind_like(given.kind)
-        done.true = true_labels(given.first, located, wanted, scoring, description, options)
+        output_kind = output_kind or kind_like(given.kind)
+        if scoring.is_wanted:
+            done.true = true_labels(given.first, located, wanted, scoring, description, options)
         seen = Seen()
-        classifier = ready(located, device)
+        classifier = using.classifier
         begun, busy = time.perf_counter(), BusyWatch(wanted=1)
         shown = ForTerminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
         sink = cast(BinaryIO, shown) if ends.output == PIPE else Path(ends.output)
-        with open_writer(sink, output_kind, ends.force) as writer, progress_bar(progress) as tell:
+        named = None if place is None else lambda written, target: place(written, target, done)
+        with open_writer(sink, output_kind, ends.force, named) as writer, _told(progress) as tell:
             if isinstance(writer, SeparatedWriter):
                 writer.is_for_spreadsheets = ends.spreadsheet
 
             def watch(batch: Batch, probabilities: NDArray[np.float32], abstained: NDArray[np.bool_]) -> None:
                 done.rows += len(batch)
                 done.bad_rows += len(batch.problems)
+                if not scoring.is_wanted:
+                    return
                 good = [row for row in range(len(batch)) if row not in batch.problems]
                 seen.add((batch.texts[row] for row in good), probabilities[good])
                 if done.true is not None:
@@ -174,7 +205,7 @@ def predict_file(
                 if (said := busy.look()) is not None:
                     log.warning("%s", said)
         done.seconds = time.perf_counter() - begun
-        done.familiar = familiarity(seen, located.folder)
+        done.familiar = familiarity(seen, located.folder) if scoring.is_wanted else None
         if scoring.report is not None and done.true is not None:
             if not done.true.scored:
                 raise DataError(
@@ -183,12 +214,10 @@ def predict_file(
             from textclf.predict.report import write_report  # with matplotlib
 
             done.page = write_report(scoring.report, done.true, located, given.name, done.familiar, ends.force)
-        if isinstance(writer, SeparatedWriter) and writer.formula is not None:
-            log.warning(
-                "%.60r and maybe more begins as a formula does, and a spreadsheet may compute it; --spreadsheet puts "
-                "a ' in front of such texts",
-                writer.formula,
-            )
+        if isinstance(writer, SeparatedWriter):
+            done.formula = writer.formula
+        if done.formula is not None and scoring.is_wanted:
+            log.warning("%s", formula_said(done.formula))
     return done
 
 
@@ -250,7 +279,7 @@ def kinds_of(ends: Ends) -> tuple[Kind | None, Kind | None]:
         )
     written = ends.output_kind or kind_to_write(ends.output)
     if ends.output == PIPE and written is None and read is not None:
-        written = _kind_like(read)
+        written = kind_like(read)
     if written is None and ends.output != PIPE:
         endings = listed([f".{kind.value}" for kind in WRITTEN])
         raise ConfigError(
@@ -258,13 +287,6 @@ def kinds_of(ends: Ends) -> tuple[Kind | None, Kind | None]:
             f"with .gz); give it one, or say it with --output-format."
         )
     return read, written
-
-
-def _kind_like(read: Kind) -> Kind:
-    """Return the format in which rows of a format are written, where nobody says which."""
-    if read in WRITTEN:
-        return Kind.jsonl if read is Kind.txt else read
-    return Kind.parquet if read in BINARY and read is not Kind.xlsx else Kind.jsonl
 
 
 def check_ends(ends: Ends, output_kind: Kind | None) -> None:
@@ -334,6 +356,16 @@ def _source(ends: Ends) -> Iterator[tuple[Path | BinaryIO, str]]:
 
 
 @contextmanager
+def _told(progress: bool | Tell) -> Iterator[Tell | None]:
+    """Give what is told of rows that are done."""
+    if not isinstance(progress, bool):
+        yield progress
+        return
+    with progress_bar(progress) as tell:
+        yield tell
+
+
+@contextmanager
 def progress_bar(shown: bool) -> Iterator[Tell | None]:
     """Give what is told of rows that are done: a progress bar, where one is shown."""
     if not shown:
@@ -365,11 +397,23 @@ def _count(done: Done, batch: Batch) -> None:
 
 def summary(done: Done, output: str) -> str:
     """Return a line on what was predicted, for a person."""
-    shares = ", ".join(f"{label} {count / max(done.rows, 1):.0%}" for label, count in done.labels.most_common(6))
-    more = f", and {len(done.labels) - 6} more labels" if len(done.labels) > 6 else ""
     speed = f" ({done.rows / done.seconds:,.0f} a second)" if done.rows and done.seconds > 0 else ""
-    said = f"{output}: {done.rows:,} rows in {done.seconds:,.1f} s{speed}"
-    return said + (f": {shares}{more}" if shares else "")
+    return f"{output}: {done.rows:,} rows in {done.seconds:,.1f} s{speed}{shares_said(done.labels, done.rows)}"
+
+
+def shares_said(labels: Counter[str], rows: int) -> str:
+    """Return how often the most frequent labels were given, as the end of a sentence; nothing where none was."""
+    shares = ", ".join(f"{label} {count / max(rows, 1):.0%}" for label, count in labels.most_common(6))
+    more = f", and {len(labels) - 6} more labels" if len(labels) > 6 else ""
+    return f": {shares}{more}" if shares else ""
+
+
+def formula_said(formula: str) -> str:
+    """Return a warning of a text that a spreadsheet would compute, for a person."""
+    return (
+        f"{formula[:60]!r} and maybe more begins as a formula does, and a spreadsheet may compute it; --spreadsheet "
+        f"puts a ' in front of such texts"
+    )
 
 
 def scores_said(done: Done) -> list[str]:

@@ -96,6 +96,13 @@ def kind_to_write(name: str) -> Kind | None:
     return kind if kind in WRITTEN else None
 
 
+def kind_like(read: Kind) -> Kind:
+    """Return the format in which rows of a format are written, where nobody says which."""
+    if read in WRITTEN:
+        return Kind.jsonl if read is Kind.txt else read
+    return Kind.parquet if read in BINARY and read is not Kind.xlsx else Kind.jsonl
+
+
 @dataclass(frozen=True)
 class Batch:
     """Some rows of an input, in order."""

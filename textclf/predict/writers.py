@@ -8,7 +8,7 @@ import io
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -208,17 +208,25 @@ def _aligned(table: pa.Table, names: list[str], kind: Kind) -> list[pa.ChunkedAr
             for name in names]  # fmt: skip
 
 
+Place = Callable[[Path, Path], None]
+"""Takes a whole file and the name that it is to have, and gives it this name."""
+
+
 @contextmanager
-def open_writer(target: Path | BinaryIO, kind: Kind, force: bool = False) -> Iterator[Writer]:
+def open_writer(
+    target: Path | BinaryIO, kind: Kind, force: bool = False, place: Place | None = None
+) -> Iterator[Writer]:
     """Open an output; a file appears under its name when the context ends without an error, and not before.
 
     Args:
         target: The file, packed where its name ends in .gz; or an open one, which stays open.
         kind: Its format.
         force: Replace a file that is there.
+        place: Gives a whole file its name, while no other process may write to it; none renames it.
 
     Raises:
-        ArtifactError: If a file is there already, cannot be written, or another process is writing it.
+        ArtifactError: If a file is there already, or cannot be written.
+        BeingWrittenError: If another process is writing it.
     """
     if not isinstance(target, Path):
         with _writing(WRITERS[kind](target, kind)) as writer:
@@ -239,7 +247,7 @@ def open_writer(target: Path | BinaryIO, kind: Kind, force: bool = False) -> Ite
                     os.fsync(file.fileno())
             if regular:
                 check_target(target, force)
-                written.replace(target)
+                (place or Path.replace)(written, target)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise

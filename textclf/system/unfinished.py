@@ -38,6 +38,10 @@ LONGEST_NAME = 180
 """Bytes of a target's name that are kept; file systems take 255 in all."""
 
 
+class BeingWrittenError(ArtifactError):
+    """Another process is writing to the target."""
+
+
 def begin(target: Path) -> Path:
     """Return a new name beside a target, to be written to, once what killed processes left there is taken away."""
     for path in _beside(target):
@@ -58,12 +62,12 @@ def claimed(target: Path, folder: bool = False) -> Iterator[Path]:
         The name to write to: an empty file, or an empty folder. It is taken away in the end if it is still there.
 
     Raises:
-        ArtifactError: If another process is writing to the target.
+        BeingWrittenError: If another process is writing to the target.
     """
     with one_at_a_time(target.parent):
         unfinished = begin(target)
-        if busy := next(filter(None, map(_writer_of, _beside(target))), None):
-            raise ArtifactError(
+        if busy := writer_of(target):
+            raise BeingWrittenError(
                 f"{target} is being written by another process ({busy}). Wait until it is done, or name another place."
             )
         if folder:
@@ -79,6 +83,28 @@ def claimed(target: Path, folder: bool = False) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             _remove(unfinished)
+
+
+def writer_of(target: Path) -> str | None:
+    """Return which process is writing to a target, in words; none where nobody is."""
+    return next(filter(None, map(_writer_of, _beside(target))), None)
+
+
+def this_writer() -> str:
+    """Return what the names begin with that this process writes to, for `remove_all_of`."""
+    return f".{_writer().rpartition('-')[0]}-"
+
+
+def remove_all_of(writer: str, target: Path) -> None:
+    """Remove what a process began for a target, which is known to be dead, as on a machine that is gone.
+
+    Args:
+        writer: What `this_writer` returned in that process.
+        target: The file or folder that it was writing.
+    """
+    for path in _beside(target):
+        if path.name.startswith(writer):
+            _remove(path)
 
 
 @contextmanager
