@@ -1,7 +1,11 @@
-"""What tests spare themselves: pictures of more than one pixel, and speed that is measured often."""
+"""What tests spare themselves: pictures of more than one pixel, speed that is measured often, cases like others."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import pytest
 from PIL import Image
 
 from textclf.documents import plotting
@@ -20,3 +24,13 @@ def draw_pixels() -> None:
 def measure_little() -> None:
     """Measure speed a few times: it takes a fifth of a small run."""
     evaluate.SINGLES, evaluate.MOST_REPEATS = 3, 1
+
+
+def seldom(cases: Iterable[Any], always: Collection[Any]) -> list[Any]:
+    """Return cases of a test as its parameters, those beside `always` for the slow tests alone.
+
+    Args:
+        cases: The cases.
+        always: Those that every run of the tests tries.
+    """
+    return [case if case in always else pytest.param(case, marks=pytest.mark.slow) for case in cases]

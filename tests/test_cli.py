@@ -152,6 +152,7 @@ def test_a_sweep_is_one_thing_and_goes_on_after_failures(tmp_path, quick, stored
     assert children_of(client, parent) == children
 
 
+@pytest.mark.slow
 def test_a_study_sweeps_without_a_flag_and_the_command_line_has_the_last_word(tmp_path, quick, stored):
     done = quick("study=baseline_vs_transformer", "model=tfidf_svm", "seed=3,4", *FAST, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -195,6 +196,7 @@ def test_a_search_goes_on_from_its_storage_and_chooses_on_validation_alone(tmp_p
     assert len(tried) == 4  # the second search proposes points of its own
 
 
+@pytest.mark.slow
 def test_a_search_of_which_every_trial_fails_ends_with_a_table(tmp_path, quick):
     done = quick(
         "study=tune_naive_bayes", "hydra.sweeper.n_trials=2", "tracker=none", "dataset.on_leakage=fail",
@@ -287,18 +289,24 @@ def test_a_sweep_that_is_refused_runs_nothing(tmp_path, quick):
     ("overrides", "said"),
     [
         (["trainer.lrr=1"], ["trainer.lrr: there is no such option", "learning_rate"]),
-        (["trainer.epoch=1"], ["Did you mean 'epochs'"]),
-        (["trainer.batch_size=abc"], ["trainer.batch_size", "'abc'", "Integer"]),
+        pytest.param(["trainer.epoch=1"], ["Did you mean 'epochs'"], marks=pytest.mark.slow),
+        pytest.param(["trainer.batch_size=abc"], ["trainer.batch_size", "'abc'", "Integer"], marks=pytest.mark.slow),
         (["model=brt"], ["model=brt: there is no such choice", "Did you mean 'bert'"]),
-        (["dataset=glue/rtee"], ["Did you mean 'glue/rte'"]),
-        (["modle=bert"], ["modle: there is no such option", "Did you mean 'model'"]),
-        (["trainer.precision=fp17"], ["trainer.precision", "expected one of [auto, fp32, bf16, fp16]"]),
-        (["model._target_=os.system"], ["model._target_: there is no such option"]),
+        pytest.param(["dataset=glue/rtee"], ["Did you mean 'glue/rte'"], marks=pytest.mark.slow),
+        pytest.param(
+            ["modle=bert"], ["modle: there is no such option", "Did you mean 'model'"], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            ["trainer.precision=fp17"],
+            ["trainer.precision", "expected one of [auto, fp32, bf16, fp16]"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["model._target_=os.system"], ["model._target_: there is no such option"], marks=pytest.mark.slow),
         (["trainer.epochs=0", "trainer.batch_size=-1"], ["trainer.epochs must be", "trainer.batch_size must be"]),
         (["model=tfidf_logreg", "model.classifier._target_=os.system"], ["cannot run other code"]),
         (["dataset.text_column=txt", "model=majority"], ["no column 'txt'", "it has text, label"]),
         (["dataset.train=none.jsonl"], ["dataset.train=none.jsonl: there is no such file"]),
-        (["model=="], ["model"]),
+        pytest.param(["model=="], ["model"], marks=pytest.mark.slow),
     ],
 )
 def test_bad_input_gets_one_paragraph_and_a_failure(overrides, said, tmp_path, quick):
@@ -333,8 +341,16 @@ def test_no_network_is_told_within_seconds_with_the_ways_on(overrides, ways, tmp
     [
         (["dataset.train=none.jsonl"], "dataset.train=none.jsonl: there is no such file"),
         (["dataset.text_column=msg"], "dataset.text_column=text"),
-        (["-m", "model=majority,naive_bayes", "dataset.train=none.jsonl"], "there is no such file"),
-        (["-m", "model=bert,roberta", "seed=1,2", "model.checkpoint=./nothing"], "./nothing: there is no such folder"),
+        pytest.param(
+            ["-m", "model=majority,naive_bayes", "dataset.train=none.jsonl"],
+            "there is no such file",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["-m", "model=bert,roberta", "seed=1,2", "model.checkpoint=./nothing"],
+            "./nothing: there is no such folder",
+            marks=pytest.mark.slow,
+        ),
         (["study=tune_naive_bayes", "dataset.train=none.jsonl"], "there is no such file"),
     ],
     ids=["file", "column", "sweep", "checkpoint", "search"],

@@ -74,6 +74,7 @@ def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "outputs" / "comparison" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_type_checkers_know_the_names(tmp_path):
     (tmp_path / "program.py").write_text(
         "from textclf import InMemoryDataset, compare, compose_experiment, load_classifier, run_experiment\n"

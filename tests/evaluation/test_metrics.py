@@ -84,6 +84,7 @@ def test_class_figures_are_nan_where_undefined():
     assert np.isnan(figures["f1"][2])
 
 
+@pytest.mark.slow
 def test_a_run_does_not_wait_for_what_it_does_not_need():
     """`evaluate` brings every pipeline of transformers with it, skops torch: seconds before the first example is read."""
     code = (

@@ -52,7 +52,11 @@ def champion_of(name, alias="champion"):
 
 @pytest.mark.parametrize(
     ("call", "is_tracked"),
-    [("log_model_artifacts", False), ("finalize_logged_model", True), ("create_model_version", False)],
+    [
+        ("log_model_artifacts", False),
+        pytest.param("finalize_logged_model", True, marks=pytest.mark.slow),
+        pytest.param("create_model_version", False, marks=pytest.mark.slow),
+    ],
 )
 def test_what_a_killed_registration_began_is_taken_over(world, classifiers, store, call, is_tracked, monkeypatch):
     class KilledError(BaseException):

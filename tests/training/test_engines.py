@@ -13,6 +13,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from tests.conftest import make_data
+from tests.sparing import seldom
 from textclf.errors import ConfigError
 from textclf.evaluation.evaluate import Evaluation
 from textclf.evaluation.predictions import Predictions
@@ -56,7 +57,7 @@ def test_each_learns(engine, tiny_checkpoint):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("parts", [1, 2, 4])
+@pytest.mark.parametrize("parts", seldom([1, 2, 4], [1, 4]))
 def test_both_engines_take_the_same_steps(parts, smoothing, tiny_checkpoint):
     """70 examples in batches of 16: the last step of an epoch has 6, so a wrong scale would show."""
     options = {"gradient_accumulation": parts, "label_smoothing": smoothing, "max_grad_norm": 0.5}
@@ -280,7 +281,12 @@ def test_engines_agree_on_windows_and_rare_classes(imbalance, tiny_checkpoint):
 
 @pytest.mark.parametrize(
     ("imbalance", "expected"),
-    [(Imbalance.none, 0.1), (Imbalance.class_weights, 0.5), (Imbalance.oversample, 0.5), (Imbalance.focal, 0.31)],
+    [
+        pytest.param(Imbalance.none, 0.1, marks=pytest.mark.slow),
+        (Imbalance.class_weights, 0.5),
+        pytest.param(Imbalance.oversample, 0.5, marks=pytest.mark.slow),
+        (Imbalance.focal, 0.31),
+    ],
 )
 def test_what_a_rare_class_gets_where_texts_say_nothing(imbalance, expected, tiny_checkpoint):
     """One text for all, one label in ten positive: the probability that minimises each loss is known."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_data
+from tests.sparing import seldom
 from tests.tiny_checkpoints import FAMILIES, make_checkpoint
 from textclf.models.families import load_classifier
 from textclf.models.options import LongText, TransformerModel
@@ -12,6 +13,8 @@ from textclf.training.fit import check, train
 from textclf.training.options import Device, HFTrainer, Precision, TorchTrainer
 from textclf.training.result import RunContext
 
+OFTEN = ("bert", "distilbert", "roberta", "xlnet", "deberta", "deberta-v3", "xlm-roberta", "modernbert")
+"""Those of the choices of `model=`; all are tried in the slow tests."""
 KINDS = {
     "single": {"max_length": 32},
     "pair": {"max_length": 32},
@@ -51,7 +54,7 @@ def fit_and_predict(folder, kind, precision, engine, again):
     np.testing.assert_array_equal(load_classifier(again).predict_proba(texts, pairs), found)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", seldom(FAMILIES, OFTEN))
 def test_each_trains_and_predicts_in_bf16(family, checkpoint, tmp_path):
     fit_and_predict(checkpoint(family), "single", Precision.bf16, TorchTrainer, tmp_path)
 

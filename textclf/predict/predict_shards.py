@@ -175,7 +175,6 @@ def _predict_in_turn(job: Job, shards: Sequence[Shard], note: Callable[[Outcome]
             busy: list[Shard] = []
             for shard in left:
                 signals.check()
-
                 outcome = worker.predict(shard, _within(told, past / whole, sizes[shard.name] / whole))
                 if outcome.fate is Fate.busy:
                     busy.append(shard)

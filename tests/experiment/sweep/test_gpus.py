@@ -44,6 +44,7 @@ def test_each_process_has_a_gpu_of_its_own(tmp_path):
     assert claims(tmp_path, 3, 3) == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_only_visible_gpus_are_shared_out_and_freed_at_the_end(tmp_path):
     assert claims(tmp_path, 2, 2, visible="5,7") == ["5", "7"]
     assert claims(tmp_path, 2, 2, visible="5,7") == ["5", "7"]

@@ -153,6 +153,7 @@ print(sorted({"torch", "transformers"} & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_neither_a_run_nor_a_prediction_loads_torch(vectors, tmp_path):
     said = _python(FITTED, vectors, tmp_path / "run", path=ROOT).splitlines()
     assert said[-2:] == ["good", "[]"]
