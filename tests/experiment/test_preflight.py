@@ -2,11 +2,15 @@
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 
 from textclf.errors import ConfigError
 from textclf.experiment import config, preflight
 from textclf.experiment.arguments import CONF
-from textclf.experiment.preflight import obstacles, refuse_if_none_can_run
+from textclf.experiment.config import build_experiment
+from textclf.experiment.preflight import composed_job, obstacles, refuse_if_none_can_run
 
 
 @pytest.fixture
@@ -60,3 +64,28 @@ def test_packaged_checkpoints_and_word_vectors_need_no_hub(found, monkeypatch):
     assert found(("model=minilm",), ("model=glove_embeddings",), ("model=wordllama_embeddings",)) == []
     (obstacle,) = found(("model=bert",))
     assert obstacle.reason == "the Hub was asked"
+
+
+def test_jobs_that_differ_in_their_seed_alone_are_composed_once(monkeypatch):
+    config.register()
+    composed = []
+    loads = ConfigLoaderImpl.load_sweep_config
+
+    def counted(self, master, overrides):
+        composed.append(overrides)
+        return loads(self, master, overrides)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        sweep = compose("config", [], return_hydra_config=True)
+        jobs = [
+            [f"model={model}", f"seed={seed}", "dataset.draw_seed=${seed}"]
+            for model in ("bert", "nb_svm")
+            for seed in (1, 2, 3)
+        ]
+        found = [build_experiment(composed_job(sweep, job)) for job in jobs]
+        assert composed == [jobs[0], jobs[3]]
+        assert found == [build_experiment(loads(GlobalHydra.instance().config_loader(), sweep, job)) for job in jobs]
+        assert [one.seed for one in found] == [one.dataset.draw_seed for one in found] == [1, 2, 3, 1, 2, 3]
+        with pytest.raises(HydraException, match="seed"):
+            composed_job(sweep, ["model=bert", "seed=one", "dataset.draw_seed=${seed}"])

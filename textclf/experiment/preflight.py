@@ -6,6 +6,8 @@ when it begins.
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +25,8 @@ from textclf.system.imports import importing
 
 NOT_LOOKED_AT = ("trainer", "tracker", "analysis", "compare")
 """Groups whose options do not decide which data and checkpoints a job reads."""
+SEED = re.compile(r"seed=(0|[1-9]\d*)")
+"""An override of the seed by a plain number."""
 MOST_JOBS = 8
 """Jobs that are named beside a reason."""
 
@@ -78,13 +82,18 @@ class _Composed:
     def __init__(self) -> None:
         self.sweep: DictConfig | None = None
         self.jobs: dict[tuple[str, ...], DictConfig] = {}
+        self.of_any_seed: dict[tuple[str, ...], DictConfig] = {}
+        """One config of those that differ in nothing but the seed, by the other overrides."""
 
 
 _composed = _Composed()
 
 
 def composed_job(config: DictConfig, job: Sequence[str]) -> DictConfig:
-    """Return the config of a job of a sweep, composed once: it takes a tenth of a second.
+    """Return the config of a job of a sweep, composed once: it takes a quarter of a second.
+
+    A job that differs from another in nothing but the seed has a copy of its config with its own seed, in which
+    `hydra` still says what the other was given.
 
     Args:
         config: The sweep's composed config.
@@ -95,11 +104,19 @@ def composed_job(config: DictConfig, job: Sequence[str]) -> DictConfig:
         OmegaConfBaseException: If a value is of the wrong type.
     """
     if _composed.sweep is not config:
-        _composed.sweep, _composed.jobs = config, {}
-    key = tuple(job)
-    if key not in _composed.jobs:
-        _composed.jobs[key] = GlobalHydra.instance().config_loader().load_sweep_config(config, list(job))
-    return _composed.jobs[key]
+        _composed.sweep, _composed.jobs, _composed.of_any_seed = config, {}, {}
+    key, others = tuple(job), tuple(_without_seed(job))
+    if key in _composed.jobs:
+        return _composed.jobs[key]
+    seeds = [said[1] for said in map(SEED.fullmatch, job) if said]
+    if len(seeds) == len(key) - len(others) == 1 and others in _composed.of_any_seed:
+        found = copy.deepcopy(_composed.of_any_seed[others])
+        found.seed = int(seeds[0])
+    else:
+        found = GlobalHydra.instance().config_loader().load_sweep_config(config, list(job))
+        _composed.of_any_seed.setdefault(others, found)
+    _composed.jobs[key] = found
+    return found
 
 
 def obstacles(config: DictConfig, jobs: Sequence[Sequence[str]]) -> list[Obstacle]:
