@@ -3,10 +3,10 @@
 import csv
 import json
 import shlex
-import sys
 
 import pytest
 
+from tests.commands import call
 from tests.conftest import GOOD, make_data, make_set_data, sentences, write_jsonl
 from tests.llm_server import Raw, answering
 from textclf.app.feedback import Feedback, save_label
@@ -40,17 +40,7 @@ def label(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("TEXTCLF_ANSWER_CACHE", str(tmp_path / "answers"))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["label", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
+    return lambda *arguments: call(main, "label", arguments, monkeypatch, capsys)
 
 
 def rows(path):

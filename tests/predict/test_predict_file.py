@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from tests.commands import call
 from tests.conftest import make_data
 from textclf.documents.escape import terminal
 from textclf.experiment.cli import composed
@@ -44,19 +45,12 @@ def pair(tmp_path_factory):
 def run(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments, stdin=None):
-        monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
+    def predict(*arguments, stdin=None):
         if stdin is not None:
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return call(main, "predict", arguments, monkeypatch, capsys)
 
-    return call
+    return predict
 
 
 def test_texts_are_answered(run, single, pair):
