@@ -1,5 +1,6 @@
 """A small world for the tests: a loopback Hub, a random two-layer BERT, a few texts. No network."""
 
+import atexit
 import gc
 import json
 import os
@@ -17,6 +18,7 @@ _WORLD = tempfile.TemporaryDirectory(prefix="textclf-tests-")
 WORLD = Path(_WORLD.name)
 HUB = WORLD / "hub"
 _SERVING = serving(HUB)
+atexit.register(_SERVING.__exit__, None, None, None)  # also after an argument that pytest refuses
 os.environ.update(
     HF_ENDPOINT=_SERVING.__enter__(),
     HF_HOME=str(WORLD / "hf_home"),
@@ -102,10 +104,6 @@ def pytest_collection_finish():
     """Spare what was imported from the collections of garbage that libraries ask for: half a second each."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_sessionfinish():
-    _SERVING.__exit__(None, None, None)
 
 
 @pytest.fixture(autouse=True)

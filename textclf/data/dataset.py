@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, overload
 
+import scipy.special  # noqa: F401  (first: skops looks for its 232 functions in all modules imported before it)
+
+# isort: split
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
