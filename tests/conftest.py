@@ -38,6 +38,7 @@ for name in (
 ):
     os.environ.pop(name, None)
 
+import scipy.special  # noqa: E402, F401, I001  (first, as in textclf.data.dataset)
 import datasets  # noqa: E402
 import torch  # noqa: E402
 from transformers import BertConfig, BertModel  # noqa: E402

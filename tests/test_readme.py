@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import functools
 import json
 import re
 import runpy
@@ -62,11 +63,11 @@ def combinations(overrides):
             else:
                 values.append(override.input_line)
         picked.append(values)
-    return picked
+    return picked if picked[0] != picked[1] else picked[:1]
 
 
-def build_overrides(overrides):
-    config.register()
+@functools.cache
+def build_overrides(*overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for values in combinations(overrides):
             if "study=multilingual" in values and "dataset=files" not in values:
@@ -74,6 +75,11 @@ def build_overrides(overrides):
             if (named := sorted(named_models(values))) and not any(value.startswith("model=") for value in values):
                 values = [f"model={named[0]}", *values]
             build_all(compose("config", of_own_model(values, "minilm")))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _schemas():
+    config.register()
 
 
 def test_there_are_commands_in_every_document_that_should_have_some():
@@ -92,7 +98,7 @@ def test_each_run_composes_and_builds(command):
         return  # its overrides come from a record, its choices from a folder of the reader's own
     words = words[: words.index("--cfg")] if "--cfg" in words else words
     overrides = [word for word in words if not word.startswith("-") and "launcher=ray" not in word]
-    build_overrides([word for word in overrides if "launcher.ray" not in word])  # an extra that the lock leaves out
+    build_overrides(*(word for word in overrides if "launcher.ray" not in word))  # an extra that the lock leaves out
 
 
 class ParsedError(Exception):
@@ -118,7 +124,7 @@ def test_each_other_command_parses(command, monkeypatch, tmp_path):
         else:
             runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     if words[0] == "textclf.audit" and "--config-dir" not in words:
-        build_overrides([word for word in words[1:] if "=" in word and not word.startswith("-")])
+        build_overrides(*(word for word in words[1:] if "=" in word and not word.startswith("-")))
 
 
 def test_targets_and_extras_that_they_name_are_there():
@@ -174,7 +180,6 @@ def test_the_yaml_composes(name, tmp_path):
     text = re.search(r"```yaml\n(.*?)```", DOCUMENTS[name], re.DOTALL)[1]
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "camembert.yaml").write_text(text)
-    config.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", [f"hydra.searchpath=[file://{tmp_path}]", "model=camembert"])
     assert build_all(cfg)["model"].checkpoint == "almanach/camembert-base"

@@ -2,6 +2,7 @@
 
 python -m experiments.benchmarks training
 python -m experiments.benchmarks all                 # the short form of every table that needs no GPU
+python -m experiments.benchmarks training --dataset imdb
 python -m experiments.benchmarks all --long          # more rows and curves to their ends: hours
 python -m experiments.benchmarks gpu                 # where there is a CUDA GPU
 """
@@ -39,6 +40,9 @@ SIZES: dict[str, tuple[Size, Size]] = {
     "gpu": (Size(20_000, 3), Size(100_000, 3)),
 }
 """The tables, each in its short and its long form."""
+DATASETS = ("ag_news", "imdb", "glue/rte")
+OF_DATASETS = ("training", "inference")
+"""The tables that read one of them; `all` measures them on each."""
 DEFAULT = ("training", "inference", "encoding", "classical", "startup", "busy", "scaling")
 LONG = (*DEFAULT, "amazon")
 
@@ -51,6 +55,12 @@ def arguments() -> argparse.Namespace:
         "a page, its numbers and a picture for each table.",
     )
     parser.add_argument("table", choices=[*SIZES, "all"], help="what to measure; all: every table that needs no GPU")
+    parser.add_argument(
+        "--dataset",
+        choices=DATASETS,
+        default="ag_news",
+        help="what training and inference read; others than %(default)s are written as TABLE_DATASET",
+    )
     parser.add_argument("--rows", type=int, metavar="N", help="examples; of scaling, the most")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each way takes its turn")
     parser.add_argument("--seeds", default="1,2,3", metavar="N,N", help="seed of each round (%(default)s)")
@@ -67,6 +77,8 @@ def arguments() -> argparse.Namespace:
         value = getattr(given, option)
         if value is not None and value < 1:
             parser.error(f"--{option} must be at least 1, got {value}")
+    if given.dataset != "ag_news" and given.table not in OF_DATASETS:
+        parser.error(f"--dataset is for {' and '.join(OF_DATASETS)}, got {given.table}")
     try:
         given.seeds = tuple(int(seed) for seed in given.seeds.split(","))
     except ValueError:
@@ -85,11 +97,15 @@ def main() -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     with cli_errors():
-        for table in (LONG if given.long else DEFAULT) if given.table == "all" else (given.table,):
-            measure(table, given)
+        if given.table != "all":
+            measure(given.table, given.dataset, given)
+            return
+        for table in LONG if given.long else DEFAULT:
+            for dataset in DATASETS if table in OF_DATASETS else DATASETS[:1]:
+                measure(table, dataset, given)
 
 
-def measure(table: str, given: argparse.Namespace) -> None:
+def measure(table: str, dataset: str, given: argparse.Namespace) -> None:
     """Measure one table and write it."""
     import datasets
     import torch
@@ -104,16 +120,24 @@ def measure(table: str, given: argparse.Namespace) -> None:
         rounds=given.rounds or size.rounds,
         seeds=given.seeds,
         threads=given.threads,
+        dataset=dataset,
         output=given.output or RESULTS,
         long=given.long,
         processor_time=given.processor_time,
-        command=command_of([table, *(word for word in sys.argv[1:] if word not in (table, "all"))]),
+        command=command_of([table, *_words(table, dataset)]),
     )
     start = time.perf_counter()
     result = importlib.import_module(f"experiments.benchmarks.{table}").measure(settings)
     page = write_result(result, settings)
     progress(f"{table}: {time.perf_counter() - start:.0f} s, written to {page}")
     print(page.read_text(encoding="utf-8"))
+
+
+def _words(table: str, dataset: str) -> list[str]:
+    """Return what a person types after a table's name to measure it on one dataset again."""
+    words = [word for word in sys.argv[1:] if word not in (table, "all")]
+    told = dataset == DATASETS[0] or any(word.startswith("--dataset") for word in words)
+    return words if told else ["--dataset", dataset, *words]
 
 
 if __name__ == "__main__":

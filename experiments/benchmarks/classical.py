@@ -44,7 +44,7 @@ def write_files(data: TextData, folder: Path) -> Files:
 
 def measure(settings: Settings) -> Result:
     """Read, fit and score in turns, each time in a process of its own."""
-    data, said = real_data("imdb", "reviews", settings.rows, min(TEST_ROWS, settings.rows))
+    data, said = real_data("imdb", settings.rows, min(TEST_ROWS, settings.rows))
     with tempfile.TemporaryDirectory(prefix="textclf-benchmark-") as folder:
         write_files(data, Path(folder))
         write_small(Path(folder))

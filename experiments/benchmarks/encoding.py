@@ -84,7 +84,7 @@ def head_seconds() -> float:
 
 def measure(settings: Settings) -> Result:
     """Encode in turns, then fit a head."""
-    data, said = real_data("ag_news", "headlines", 8, settings.rows)
+    data, said = real_data("ag_news", 8, settings.rows)
     texts = list(texts_of(data.test)[0])
     texts = [texts[row] for row in np.random.default_rng(0).permutation(len(texts))]
     with warnings.catch_warnings(action="ignore"):

@@ -73,7 +73,7 @@ def measure_on(device: str, settings: Settings, layers: int | None = None) -> Re
         settings: How much is measured.
         layers: Layers of the models, where not as many as those of the base sizes.
     """
-    data, said = real_data("ag_news", "headlines", settings.rows, 2)
+    data, said = real_data("ag_news", settings.rows, 2)
     if len(data.train) < settings.rows:
         data, said = generated_data(settings.rows, 2, 4, words=38), "Texts: generated, about as long as headlines."
     with tempfile.TemporaryDirectory(prefix="textclf-benchmark-") as folder:

@@ -7,7 +7,7 @@ import importlib.util
 import io
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from experiments.benchmarks.arithmetic import Probe
 from experiments.benchmarks.page import Result, Settings, draw_bars, plain_timings, progress, table, turns_note
-from experiments.benchmarks.peers import BATCH, pipeline_labels, stock_loop
+from experiments.benchmarks.peers import BATCH, Texts, pipeline_labels, stock_loop
 from experiments.benchmarks.rounds import Timings, Way, alternate, rates, times_as_fast
-from experiments.benchmarks.texts import checkpoint_folder, real_data
+from experiments.benchmarks.texts import TITLES, checkpoint_folder, real_data
 from experiments.benchmarks.training import textclf_trains
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.documents.document import Paragraph
@@ -37,7 +37,7 @@ SINGLES = 30
 """Texts that are predicted one by one in each round."""
 SINGLES_LONG = 200
 
-Labels = Callable[[Sequence[str]], Sequence[Any] | NDArray[Any]]
+Labels = Callable[[Texts], Sequence[Any] | NDArray[Any]]
 """Predicts the label of each text, as a number or a name."""
 
 
@@ -56,7 +56,7 @@ def predictors(classifier: Any, folder: Path) -> dict[str, Labels]:
     tokenizer = AutoTokenizer.from_pretrained(source)
 
     def ours(classifier: Classifier) -> Labels:
-        return lambda texts: classifier.predict_proba(texts).argmax(axis=1)
+        return lambda texts: classifier.predict_proba(*texts).argmax(axis=1)
 
     return {
         OURS: ours(loaded),
@@ -84,22 +84,27 @@ def _exported(folder: Path) -> dict[str, Path]:
 def measure(settings: Settings) -> Result:
     """Fine-tune, then predict in turns."""
     trained = min(TRAINED_ON, 2 * settings.rows)
-    data, said = real_data("ag_news", "headlines", trained, settings.rows)
-    texts, labels = list(texts_of(data.test)[0]), labels_of(data.test)
-    order = np.random.default_rng(0).permutation(len(texts))
-    texts, labels = [texts[row] for row in order], labels[order]
+    data, said = real_data(settings.dataset, trained, settings.rows)
+    order = np.random.default_rng(0).permutation(len(data.test))
+    texts, labels = taken(*texts_of(data.test), order), labels_of(data.test)[order]
     progress(f"training on {len(data.train)} examples")
     classifier, _ = textclf_trains(checkpoint_folder(), data, "torch", settings.seeds[0])
-    singles = min(SINGLES_LONG if settings.long else SINGLES, len(texts))
+    singles = min(SINGLES_LONG if settings.long else SINGLES, len(labels))
     with tempfile.TemporaryDirectory(prefix="textclf-benchmark-") as folder:
         ways = predictors(classifier, Path(folder))
         timings, latencies = in_turns(ways, texts, labels, data, singles, settings.round_seeds)
-    return page(settings, timings, latencies, len(texts), said)
+    return page(settings, timings, latencies, len(labels), said)
+
+
+def taken(texts: Sequence[str], pairs: Sequence[str] | None, rows: Iterable[int]) -> Texts:
+    """Return some of the texts, in the order of the rows."""
+    chosen = [int(row) for row in rows]
+    return [texts[row] for row in chosen], None if pairs is None else [pairs[row] for row in chosen]
 
 
 def in_turns(
     ways: Mapping[str, Labels],
-    texts: Sequence[str],
+    texts: Texts,
     labels: NDArray[np.int64],
     data: TextData,
     singles: int,
@@ -112,7 +117,7 @@ def in_turns(
         seconds of each single text, by name.
     """
     for predict in ways.values():
-        predict(texts[:BATCH])
+        predict(taken(*texts, range(min(BATCH, len(labels)))))
     numbers = {name: number for number, name in enumerate(data.label_names)}
     base = np.asarray(ways[OURS](texts))
 
@@ -124,12 +129,12 @@ def in_turns(
     timings = alternate(every, seeds, Probe(), progress)
     latencies: dict[str, list[float]] = {name: [] for name in ways if name not in (STOCK, PIPELINE_BATCHED)}
     for seed in seeds:
-        for row in np.random.default_rng(seed).permutation(len(texts))[:singles]:
-            for name, taken in latencies.items():  # a text is predicted by every way in turn
-                one = [texts[int(row)]]
+        for row in np.random.default_rng(seed).permutation(len(labels))[:singles]:
+            one = taken(*texts, [row])
+            for name, seconds in latencies.items():  # a text is predicted by every way in turn
                 start = time.perf_counter()
                 ways[name](one)
-                taken.append(time.perf_counter() - start)
+                seconds.append(time.perf_counter() - start)
     return timings, latencies
 
 
@@ -175,7 +180,7 @@ def page(
     }
     return Result(
         "inference",
-        "Prediction: MiniLM on AG News",
+        f"Prediction: MiniLM on {TITLES[settings.dataset]}",
         blocks,
         content,
         lambda path: draw_bars(path, f"texts a second, by {settings.clock}", bars),

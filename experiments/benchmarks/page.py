@@ -30,6 +30,8 @@ class Settings:
     seeds: tuple[int, ...]
     """The seed of each round; rounds beyond the last begin again with the first."""
     threads: int
+    dataset: str = "ag_news"
+    """What fine-tuning and prediction are measured on."""
     output: Path = RESULTS
     long: bool = False
     """Whether this is the long form, which is written beside the short one."""
@@ -77,7 +79,8 @@ def write_result(result: Result, settings: Settings) -> Path:
     """Write JSON, picture and page of a table, whole or not at all, and return the page."""
     folder = settings.output
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{result.name}_long" if settings.long else result.name
+    of_data = "" if settings.dataset == "ag_news" else f"_{settings.dataset.rpartition('/')[2]}"
+    name = f"{result.name}{of_data}{'_long' * settings.long}"
     made = environment()
     blocks: list[Block] = [Heading(1, result.title), Code(settings.command), Paragraph(_machine(made, settings))]
     blocks += result.blocks

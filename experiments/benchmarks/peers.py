@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ from textclf.data.dataset import TextData
 BATCH = 32
 LONGEST = 128
 LEARNING_RATE = 2e-4
+Texts = tuple[list[str], list[str] | None]
+"""Texts, and their second halves where they are pairs."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def fine_tune(
 
     def encode(rows: dict[str, list[str]]) -> Any:
         padding = "max_length" if settings.padded else False
-        return tokenizer(rows["text"], padding=padding, truncation=True, max_length=LONGEST)
+        return tokenizer(rows["text"], rows.get("text_pair"), padding=padding, truncation=True, max_length=LONGEST)
 
     columns = [name for name in data.train.column_names if name != "label"]
     train = data.train.map(encode, batched=True, remove_columns=columns, load_from_cache_file=False)
@@ -109,13 +111,16 @@ def _printer() -> Any:
     return PrinterCallback
 
 
-def stock_loop(model: Any, tokenizer: Any, texts: Sequence[str], batch_size: int = BATCH) -> NDArray[np.float32]:
+def stock_loop(model: Any, tokenizer: Any, texts: Texts, batch_size: int = BATCH) -> NDArray[np.float32]:
     """Predict as the documentation's loop does: in the order given, padded to the longest of each batch, float32."""
+    firsts, seconds = texts
     model.eval()
     found = []
-    for start in range(0, len(texts), batch_size):
+    for start in range(0, len(firsts), batch_size):
+        part = slice(start, start + batch_size)
         batch = tokenizer(
-            list(texts[start : start + batch_size]),
+            firsts[part],
+            None if seconds is None else seconds[part],
             padding=True,
             truncation=True,
             max_length=LONGEST,
@@ -126,12 +131,16 @@ def stock_loop(model: Any, tokenizer: Any, texts: Sequence[str], batch_size: int
     return np.concatenate(found)
 
 
-def pipeline_labels(model: Any, tokenizer: Any, batch_size: int) -> Callable[[Sequence[str]], list[str]]:
+def pipeline_labels(model: Any, tokenizer: Any, batch_size: int) -> Callable[[Texts], list[str]]:
     """Return what predicts labels with `transformers.pipeline`."""
     pipe = pipeline("text-classification", model=model, tokenizer=tokenizer, device=model.device)
 
-    def labels(texts: Sequence[str]) -> list[str]:
-        found: Any = pipe(list(texts), batch_size=batch_size, truncation=True, max_length=LONGEST)
+    def labels(texts: Texts) -> list[str]:
+        firsts, seconds = texts
+        given: Any = firsts
+        if seconds is not None:
+            given = [{"text": one, "text_pair": other} for one, other in zip(firsts, seconds, strict=True)]
+        found: Any = pipe(given, batch_size=batch_size, truncation=True, max_length=LONGEST)
         return [one["label"] for one in found]
 
     return labels

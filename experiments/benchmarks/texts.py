@@ -25,12 +25,16 @@ TELLING = 40
 SYLLABLES = [a + b for a, b in itertools.product("bdfgklmnprstvz", "aeiou")]
 
 
-def real_data(dataset: str, bundled: str, train: int, test: int) -> tuple[TextData, str]:
+BUNDLED = {"ag_news": "headlines", "imdb": "reviews", "glue/rte": "entailment"}
+"""What takes the place of a dataset of the Hub where that cannot be had."""
+TITLES = {"ag_news": "AG News", "imdb": "IMDb", "glue/rte": "RTE"}
+
+
+def real_data(dataset: str, train: int, test: int) -> tuple[TextData, str]:
     """Return a dataset of the Hub, or bundled data where it cannot be had, with a few examples for validation.
 
     Args:
-        dataset: A choice of `dataset=`.
-        bundled: The choice to use without the Hub.
+        dataset: A choice of `dataset=` that `BUNDLED` has.
         train: Most examples to train on.
         test: Most examples to test on.
 
@@ -41,8 +45,8 @@ def real_data(dataset: str, bundled: str, train: int, test: int) -> tuple[TextDa
         data, said = _load(dataset, train), f"Texts: {dataset} from the Hub"
     except (ArtifactError, DataError):
         data, said = (
-            _load(bundled, train),
-            f"Texts: the bundled {bundled}, since {dataset} could not be had from the Hub",
+            _load(BUNDLED[dataset], train),
+            f"Texts: the bundled {BUNDLED[dataset]}, since {dataset} could not be had from the Hub",
         )
     order = np.random.default_rng(0)
     kept = order.permutation(len(data.test))[:test]

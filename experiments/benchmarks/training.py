@@ -76,12 +76,12 @@ def peer_settings(device: str) -> dict[str, HFSettings]:
 
 def ways(checkpoint: str, data: TextData, device: str = "cpu") -> list[Way]:
     """Return the ways to fine-tune, ours first."""
-    texts, _ = texts_of(data.test)
+    texts, pairs = texts_of(data.test)
     labels = labels_of(data.test)
 
     def judge(done: tuple[TransformerClassifier, float]) -> Mapping[str, Any]:
         classifier, seconds = done
-        right = classifier.predict_proba(texts).argmax(axis=1) == labels
+        right = classifier.predict_proba(texts, pairs).argmax(axis=1) == labels
         return {"right": right, "accuracy": float(right.mean()), "loop_seconds": seconds}
 
     def ours(engine: str) -> Any:
@@ -98,7 +98,7 @@ def measure(settings: Settings) -> Result:
     """Train in turns and compare."""
     checkpoint = checkpoint_folder()
     tested = min(TEST_ROWS_LONG if settings.long else TEST_ROWS, max(16, 4 * settings.rows))
-    data, said = real_data("ag_news", "headlines", settings.rows, tested)
+    data, said = real_data(settings.dataset, settings.rows, tested)
     probe = Probe()
     small = replace(data, train=data.train.select(range(min(BATCH, len(data.train)))))
     for way in ways(checkpoint, small):
@@ -112,7 +112,7 @@ def measure(settings: Settings) -> Result:
     memory = peak_memory(watched, MEMORY_STEPS * BATCH if settings.rows >= BATCH else settings.rows)
     classifier, _ = textclf_trains(checkpoint, small, "torch", 0)
     shape = shape_of(classifier.model.config)
-    lengths = classifier.tokenize(texts_of(data.train)[0], None).lengths
+    lengths = classifier.tokenize(*texts_of(data.train)).lengths
     measured = Measurements(
         timings=timings,
         memory=memory,

@@ -12,7 +12,7 @@ from experiments.benchmarks.memory import Measured
 from experiments.benchmarks.page import Result, Settings, draw_bars, plain_timings, table, turns_note
 from experiments.benchmarks.peers import BATCH, LEARNING_RATE, LONGEST
 from experiments.benchmarks.rounds import Gap, Timings, accuracy_gap, rates, times_as_fast
-from experiments.benchmarks.texts import VALIDATED
+from experiments.benchmarks.texts import TITLES, VALIDATED
 from textclf.documents.document import Block, Paragraph
 
 OURS = "textclf, trainer=torch"
@@ -120,7 +120,7 @@ def training_page(settings: Settings, measured: Measurements) -> Result:
     }
     return Result(
         "training",
-        "Training: MiniLM on AG News",
+        f"Training: MiniLM on {TITLES[settings.dataset]}",
         blocks,
         content,
         lambda path: draw_bars(path, f"examples a second, by {settings.clock}", bars),

@@ -40,8 +40,8 @@ def tiny(monkeypatch, tiny_checkpoint):
     def checkpoint(folder, kind, layers=None):
         return shutil.copytree(tiny_checkpoint, folder)
 
-    def data(dataset, bundled, train, test):
-        return make_data(train=train, evaluation=max(test, 16)), "Texts: tiny."
+    def data(dataset, train, test):
+        return make_data(train=train, evaluation=max(test, 16), pairs=dataset == "glue/rte"), "Texts: tiny."
 
     def in_this_process(module, function, *arguments, limit_bytes=0):
         work = getattr(sys.modules[f"experiments.benchmarks.{module}"], function)
@@ -64,17 +64,18 @@ def tiny(monkeypatch, tiny_checkpoint):
     monkeypatch.setitem(classical.FASTTEXT, "bucket", 100_000)
 
 
-def run(monkeypatch, capsys, folder, *arguments):
+def run(monkeypatch, capsys, folder, *arguments, name=None):
     """Run the command as from a shell; return the page and the numbers."""
+    name = name or arguments[0]
     monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments, "--threads", "1", "--output", str(folder)])
     monkeypatch.setattr("os.environ", dict(command.os.environ))
     command.main()
-    page = (folder / f"{arguments[0]}.md").read_text("utf-8")
+    page = (folder / f"{name}.md").read_text("utf-8")
     assert capsys.readouterr().out.strip() == page.strip()
-    assert (folder / f"{arguments[0]}.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "python -m experiments.benchmarks" in page
     assert str(folder.parent) not in page  # nobody else has these folders
-    return page, json.loads((folder / f"{arguments[0]}.json").read_text("utf-8"))
+    return page, json.loads((folder / f"{name}.json").read_text("utf-8"))
 
 
 @pytest.mark.slow
@@ -102,6 +103,31 @@ def test_inference_ways_agree(tiny, monkeypatch, capsys, tmp_path):
     single = found["single_text_milliseconds"]
     assert set(single) == {inference.OURS, inference.OURS_ONNX, inference.OURS_INT8, inference.PIPELINE}
     assert all(0 < one["median"] <= one["p95"] and one["texts"] == 60 for one in single.values())
+
+
+@pytest.mark.slow
+def test_pairs_of_texts_are_trained_on_and_predicted_in_every_way(tiny, monkeypatch, capsys, tmp_path):
+    given = ("--dataset", "glue/rte", "--rows", "32", "--rounds", "1")
+    page, found = run(monkeypatch, capsys, tmp_path / "out", "training", *given, name="training_rte")
+    assert page.startswith("# Training: MiniLM on RTE")
+    assert {own[0]["accuracy"] > 0 for own in found["timings"].values()} == {True}
+    page, found = run(monkeypatch, capsys, tmp_path / "out", "inference", *given, name="inference_rte")
+    assert page.startswith("# Prediction: MiniLM on RTE")
+    for way in (inference.STOCK, inference.PIPELINE, inference.PIPELINE_BATCHED):
+        assert found["timings"][way][0]["agreement"] == 1.0, way
+
+
+def test_all_tables_are_measured_on_each_dataset_and_their_commands_say_it(monkeypatch):
+    measured = []
+    monkeypatch.setattr(command, "measure", lambda table, dataset, given: measured.append((table, dataset)))
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "all", "--rounds", "3"])
+    monkeypatch.setattr("os.environ", dict(command.os.environ))
+    command.main()
+    assert measured[:4] == [("training", "ag_news"), ("training", "imdb"), ("training", "glue/rte"),
+                            ("inference", "ag_news")]  # fmt: skip
+    assert measured[-1] == ("scaling", "ag_news")
+    assert command._words("training", "imdb") == ["--dataset", "imdb", "--rounds", "3"]
+    assert command._words("training", "ag_news") == ["--rounds", "3"]
 
 
 @pytest.mark.slow
@@ -201,7 +227,7 @@ def test_fasttext_gets_one_line_an_example():
     ]
 
 
-@pytest.mark.parametrize("wrong", [["--rows", "0"], ["--seeds", "one"], ["--rounds", "-1"]])
+@pytest.mark.parametrize("wrong", [["--rows", "0"], ["--dataset", "mnist"], ["--seeds", "one"], ["--rounds", "-1"]])
 def test_options_that_cannot_be_are_refused(monkeypatch, capsys, wrong):
     monkeypatch.setattr(sys, "argv", ["benchmarks", "training", *wrong])
     with pytest.raises(SystemExit):

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import pytest_sessionfinish, sentences
+from tests.conftest import sentences
 from textclf.data.load import load
 from textclf.errors import TextclfError
 
@@ -291,7 +291,6 @@ def main() -> None:
         if (seconds := time.monotonic() - began) > SECONDS:
             wrong.append((seed, f"it took {seconds:.0f} s"))
     print("\n" + json.dumps(wrong))
-    pytest_sessionfinish()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import pytest_sessionfinish
 from tests.reliability import crowd, fuzz
 from tests.reliability.attacks import ATTACKS, Attacker, leaks
 from tests.reliability.comparing import differences
@@ -299,10 +298,7 @@ def main() -> None:
     said = parser.parse_args()
     scratch = said.folder or Path(tempfile.mkdtemp(prefix="textclf-torture-"))
     scratch.mkdir(parents=True, exist_ok=True)
-    try:
-        sys.exit(_do(said, scratch))
-    finally:
-        pytest_sessionfinish()
+    sys.exit(_do(said, scratch))
 
 
 def _do(said: argparse.Namespace, scratch: Path) -> int:
