@@ -202,27 +202,34 @@ def test_every_option_says_what_it_is():
                 assert said, f"{options.__name__}.{field.target.id} has no docstring under it"
 
 
+def overrides_of(study):
+    own = ["dataset=files", "dataset.name=m", "dataset.train=train.%language%.csv"] if study == "multilingual" else []
+    return [f"study={study}", *own]
+
+
 @pytest.mark.parametrize("study", sorted(STUDIES))
 def test_each_study_composes_builds_and_says_what_it_asks(study):
-    overrides = [f"study={study}"]
-    if study == "multilingual":
-        overrides += ["dataset=files", "dataset.name=m", "dataset.train=train.%language%.csv"]
-    cfg = compose("config", overrides, return_hydra_config=True)
+    cfg = compose("config", overrides_of(study), return_hydra_config=True)
     assert cfg.hydra.mode.name == "MULTIRUN"
     assert cfg.experiment == study
     built = build_all(cfg)
     assert set(built) == set(GROUPS)
     build(cfg, "compare")
+    assert set(str(cfg.hydra.sweeper.params.get("model", "bert")).split(",")) <= EXPECTED["model"]
     text = (EXPERIMENTS / "study" / f"{study}.yaml").read_text()
     assert text.splitlines()[0] == "# @package _global_"
     assert text.splitlines()[1].startswith("# ")
-    params = cfg.hydra.sweeper.params
-    for key, values in params.items():
-        if key == "seed":
-            assert all(seed.isdecimal() for seed in str(values).split(","))
-        if key in ("model", "dataset.max_train_examples"):
-            for value in str(values).split(","):
-                build_all(compose("config", [*overrides, f"{key}={value}"]))
+    assert all(seed.isdecimal() for seed in str(cfg.hydra.sweeper.params.get("seed", "1")).split(","))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", sorted(STUDIES))
+def test_each_value_that_a_study_combines_builds(study):
+    overrides = overrides_of(study)
+    params = compose("config", overrides, return_hydra_config=True).hydra.sweeper.params
+    for key in {"model", "dataset.max_train_examples"} & params.keys():
+        for value in str(params[key]).split(","):
+            build_all(compose("config", [*overrides, f"{key}={value}"]))
 
 
 def test_the_study_of_sets_of_labels_takes_its_data_and_any_other():

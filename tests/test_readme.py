@@ -226,6 +226,7 @@ F1 = "macro F1, mean ± sd"
 TRAINING, INFERENCE, CLASSICAL = (f"speed/{page}.md" for page in ("training", "inference", "classical"))
 ENCODING = "speed/encoding.md"
 OURS = "textclf, predict_proba"
+TRAINED = "textclf, trainer=torch"
 MEASURED = {  # page: (figure, report, row, column), or (figure, report, words before)
     "README.md": [
         ("0.718", "baseline_vs_transformer/runs.csv", "minilm", "test/macro_f1"),
@@ -306,9 +307,20 @@ MEASURED = {  # page: (figure, report, row, column), or (figure, report, words b
         ("29", "table_calibration.md", "about these very test examples, and up to "),
     ],
     "docs/speed.md": [
-        ("21.7", TRAINING, "textclf, trainer=torch", "examples/s"),
-        ("2.74", TRAINING, "textclf, trainer=torch", "× the example script"),
-        ("1.65", TRAINING, "textclf, trainer=torch", "× the best settings"),
+        ("21.7", TRAINING, TRAINED, "examples/s"),
+        ("2.74", TRAINING, TRAINED, "× the example script"),
+        ("1.65", TRAINING, TRAINED, "× the best settings"),
+        ("9.5", "speed/training_imdb.md", TRAINED, "examples/s"),
+        ("1.24", "speed/training_imdb.md", TRAINED, "× the example script"),
+        ("16.4", "speed/training_rte.md", TRAINED, "examples/s"),
+        ("2.37", "speed/training_rte.md", TRAINED, "× the example script"),
+        ("1.62", "speed/training_rte.md", TRAINED, "× the best settings"),
+        ("74", "speed/inference_rte.md", OURS, "texts/s"),
+        ("2.04", "speed/inference_rte.md", OURS, "× stock loop"),
+        ("2.05", "speed/inference_rte.md", OURS, "× pipeline"),
+        ("99", INFERENCE, "textclf, exported to onnx", "texts/s"),
+        ("2.78", INFERENCE, "textclf, exported to onnx", "× stock loop"),
+        ("3.11", INFERENCE, "textclf, exported to onnx", "× pipeline"),
         ("78", INFERENCE, OURS, "texts/s"),
         ("2.15", INFERENCE, OURS, "× stock loop"),
         ("2.75", INFERENCE, OURS, "× pipeline"),

@@ -191,6 +191,8 @@ FAMILIES = {
     ),
 }
 """By a short name: the model type, its options, and what makes its tokenizer."""
+OFTEN = ("bert", "distilbert", "roberta", "xlnet", "deberta", "deberta-v3", "xlm-roberta", "modernbert")
+"""Those of the choices of `model=`; all are tried in the slow tests."""
 
 
 def make_checkpoint(name, folder, tokenizer=None, **changes):

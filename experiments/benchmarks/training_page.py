@@ -134,8 +134,8 @@ def _few(examples: int, settings: Settings) -> str:
     known = settings.output / "training_long.md"
     where = f"{known.name} has it over more examples" if known.is_file() else "make bench-long compares it over more"
     return (
-        f"{examples:,} examples in one epoch are few to train on: these accuracies show that all ways learn, and their "
-        f"intervals are wide; {where}."
+        f"{examples:,} examples in one epoch are few to train on: these accuracies compare the ways, are far from what "
+        f"MiniLM reaches, and have wide intervals; {where}."
     )
 
 

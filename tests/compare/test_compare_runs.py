@@ -11,7 +11,9 @@ import pandas as pd
 import psutil
 import pytest
 
+from tests.commands import call
 from tests.compare.factory import guess, labels_of, write_run
+from textclf.compare.__main__ import main
 from textclf.compare.compare_runs import compare
 from textclf.compare.options import CompareOptions
 from textclf.documents.document import Heading, to_html
@@ -114,7 +116,7 @@ def cli(*arguments, cwd):
     )  # fmt: skip
 
 
-def test_the_command_by_hand(tmp_path):
+def test_the_command_by_hand(tmp_path, monkeypatch, capsys):
     write_runs(tmp_path / "runs")
     (tmp_path / "runs" / "broken").mkdir()
     (tmp_path / "runs" / "broken" / "run.json").write_text("{")
@@ -124,11 +126,13 @@ def test_the_command_by_hand(tmp_path):
     assert "left out:" in done.stdout
     assert "broken/run.json is damaged" in done.stdout
     assert "compare.reference=nobody is none of these setups" in done.stdout
-    refused = cli("nowhere", cwd=tmp_path)
-    assert refused.returncode == 1
-    assert "there is no such folder" in refused.stderr
-    assert "Traceback" not in refused.stderr + done.stderr
-    assert cli(cwd=tmp_path).returncode == 2
+    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(tmp_path)
+    code, _, said = call(main, "textclf.compare", ("nowhere",), monkeypatch, capsys)
+    assert code == 1
+    assert "there is no such folder" in said
+    assert "Traceback" not in said
+    assert call(main, "textclf.compare", (), monkeypatch, capsys)[0] == 2
 
 
 def test_many_runs_are_compared_in_little_memory(tmp_path):

@@ -20,6 +20,7 @@ from textclf.tracking.record import RunRecord
 pytestmark = pytest.mark.drawn
 
 ODD_NAMES = ["a $x$ b", "n" * 60, "bert learning_rate=2e-05 max_length=128 warmup_fraction=0.06 epochs=12", "模型"]
+MANY_NAMES = [f"setup{k} learning_rate=1e-05 max_length={k}" for k in range(31)]
 
 
 @pytest.fixture(autouse=True)
@@ -223,8 +224,11 @@ def test_agreement_is_the_mean_over_pairs_of_seeds():
 
 @pytest.mark.parametrize(
     ("names", "seeds", "num_labels"),
-    [(["one"], 1, 2), (ODD_NAMES, 2, 3), ([f"setup{k} learning_rate=1e-05 max_length={k}" for k in range(31)], 1, 41)],
-    ids=["one", "odd", "many"],
+    [
+        pytest.param(["one"], 1, 2, id="one"),
+        pytest.param(ODD_NAMES, 2, 3, id="odd"),
+        pytest.param(MANY_NAMES, 1, 41, id="many", marks=pytest.mark.slow),
+    ],
 )
 def test_every_picture_is_drawn(names, seeds, num_labels, tmp_path):
     test = many(names, seeds, num_labels)

@@ -35,7 +35,7 @@ def case(trials, name):
     [
         ("kill", 0.93, False),
         pytest.param("full", 0.7, True, marks=pytest.mark.slow),
-        ("broken", 0.5, False),
+        pytest.param("broken", 0.5, False, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_survives_a_fault_at_one_of_its_writes(trials, kind, share, lasting):

@@ -262,7 +262,9 @@ def test_what_is_read_of_long_texts(engine, reading, seen, tiny_checkpoint):
     assert result.truncated_share == (0 if "long_text" in reading else 1)
 
 
-@pytest.mark.parametrize("imbalance", [one for one in Imbalance if one is not Imbalance.asymmetric])  # for sets
+@pytest.mark.parametrize(  # asymmetric is for sets
+    "imbalance", seldom([one for one in Imbalance if one is not Imbalance.asymmetric], [Imbalance.class_weights])
+)
 def test_engines_agree_on_windows_and_rare_classes(imbalance, tiny_checkpoint):
     """With parts of a step too, the loss of each step is the same in both."""
     curves = []

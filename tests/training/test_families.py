@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import make_data
 from tests.sparing import seldom
-from tests.tiny_checkpoints import FAMILIES, make_checkpoint
+from tests.tiny_checkpoints import FAMILIES, OFTEN, make_checkpoint
 from textclf.models.families import load_classifier
 from textclf.models.options import LongText, TransformerModel
 from textclf.models.transformer.loading import load_checkpoint
@@ -13,8 +13,6 @@ from textclf.training.fit import check, train
 from textclf.training.options import Device, HFTrainer, Precision, TorchTrainer
 from textclf.training.result import RunContext
 
-OFTEN = ("bert", "distilbert", "roberta", "xlnet", "deberta", "deberta-v3", "xlm-roberta", "modernbert")
-"""Those of the choices of `model=`; all are tried in the slow tests."""
 KINDS = {
     "single": {"max_length": 32},
     "pair": {"max_length": 32},

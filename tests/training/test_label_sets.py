@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tests.conftest import SET_NAMES, make_data, make_set_data, write_jsonl
+from tests.sparing import seldom
 from tests.tiny_checkpoints import make_checkpoint
 from tests.training.checkpoints.resuming import FAST, cut_off, differences, fit, tiny
 from textclf import load_classifier
@@ -137,7 +138,7 @@ def test_each_engine_learns_sets_in_each_precision(engine, precision, tiny_check
     assert named == [{SET_NAMES[k] for k in np.flatnonzero(row >= 0.5)} for row in found]
 
 
-@pytest.mark.parametrize("imbalance", Imbalance)
+@pytest.mark.parametrize("imbalance", seldom(Imbalance, [Imbalance.class_weights, Imbalance.asymmetric]))
 def test_engines_agree_on_sets_read_in_windows(imbalance, tiny_checkpoint):
     """With parts of a step and smoothing too, the loss of each step is the same in both, and so are the weights."""
     found = []

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from tests.tiny_checkpoints import FAMILIES, make_checkpoint
+from tests.sparing import seldom
+from tests.tiny_checkpoints import FAMILIES, OFTEN, make_checkpoint
 from textclf.errors import ConfigError
 from textclf.models.options import TransformerModel
 from textclf.models.transformer.loading import load_checkpoint, open_checkpoint
@@ -32,7 +33,7 @@ def trained(model):
     return {name for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", seldom(FAMILIES, OFTEN))
 def test_each_family_has_embeddings_layers_and_a_head(family, fresh):
     model = fresh(family)
     depths = depths_of(model)
@@ -51,7 +52,7 @@ def test_each_family_has_embeddings_layers_and_a_head(family, fresh):
     assert all(depths.of[name] == 0 for name in tables)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", seldom(FAMILIES, OFTEN))
 def test_what_is_frozen_gets_no_gradient_and_the_rest_does(family, fresh):
     model = fresh(family)
     everything = trained(model)

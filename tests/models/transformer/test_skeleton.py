@@ -9,7 +9,8 @@ import torch
 from transformers import BertConfig
 
 from tests.conftest import unlisted
-from tests.tiny_checkpoints import FAMILIES, make_checkpoint
+from tests.sparing import seldom
+from tests.tiny_checkpoints import FAMILIES, OFTEN, make_checkpoint
 from textclf.errors import ArtifactError, ConfigError
 from textclf.models.families import load_classifier
 from textclf.models.options import TransformerModel
@@ -45,7 +46,7 @@ def options(folder, **changes):
     return TransformerModel(name="x", checkpoint=str(folder), **{"max_length": 32, **changes})
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", seldom(FAMILIES, OFTEN))
 def test_the_longest_input_is_the_true_one(family, checkpoint):
     longest = LONGEST[family]
     if longest is None:
@@ -81,7 +82,7 @@ def passes_in_training(folder, dropout):
     return [classifier.model(**batch).logits for _ in range(2)]
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in ("bigbird", "canine")])
+@pytest.mark.parametrize("family", seldom([one for one in FAMILIES if one not in ("bigbird", "canine")], OFTEN))
 def test_dropout_can_be_turned_off_and_on_in_full(family, checkpoint):
     """But for BigBird, whose attention is random too; CANINE's tokenizer takes a second to be made."""
     first, second = passes_in_training(checkpoint(family), 0.0)
