@@ -38,7 +38,7 @@ calibration: $(INSTALLED) ## Simulate how often the tests of a comparison are wr
 benchmark: $(INSTALLED) ## Time a comparison of 200 runs with 25,000 test predictions each
 	$(BIN)/python experiments/comparison_benchmark.py
 
-bench: $(INSTALLED) ## Time textclf beside the programs that it would replace (15 minutes)
+bench: $(INSTALLED) ## Time textclf beside the programs that it would replace (an hour and more)
 	$(BIN)/python -m experiments.benchmarks all
 
 bench-long: $(INSTALLED) ## The same with more rows, seeds and sizes (hours)

@@ -30,6 +30,7 @@ TWICE = {"__init__", "__main__", "options", "report", "plots"}
 LONG = 500
 KNOWS = {"hydra": {"experiment", "doors"}, "mlflow": {"tracking"}}
 SMALL = 60
+LIBRARIES = ("datasets", "pandas", "pyarrow", "numpy", "textclf")
 ONE_OF_A_KIND = ("app.pages.", "data.readers.")  # a page each, a format each
 
 
@@ -152,6 +153,12 @@ def test_only_one_room_knows_hydra_and_mlflow(library):
         room(name) for name, tree in modules().items() if any(t.split(".")[0] == library for t in imported(tree))
     }
     assert knowing <= KNOWS[library]
+
+
+def test_scipy_is_imported_before_the_libraries_that_skops_would_look_through():
+    """A second of a small run of a classical model; a sorter of imports would put it behind them."""
+    order = list(imported(modules()["data.dataset"]))
+    assert order.index("scipy.special") < min(k for k, name in enumerate(order) if name.split(".")[0] in LIBRARIES)
 
 
 def test_options_hold_no_verbs():
