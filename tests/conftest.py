@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import importlib
 import json
 import os
 import shutil
@@ -38,20 +39,8 @@ for name in (
 ):
     os.environ.pop(name, None)
 
-import scipy.special  # noqa: E402, F401, I001  (first, as in textclf.data.dataset)
-import datasets  # noqa: E402
-import torch  # noqa: E402
-from transformers import BertConfig, BertModel  # noqa: E402
-
-from tests import sparing  # noqa: E402
-from textclf.data.dataset import TextData  # noqa: E402
-from textclf.documents import plotting  # noqa: E402
-from textclf.evaluation import evaluate  # noqa: E402
-from textclf.tracking.mlflow.store import open_store  # noqa: E402
-from textclf.tracking.options import MlflowTracker  # noqa: E402
-
-datasets.disable_progress_bars()
-sparing.draw_pixels()
+# Large libraries are imported where they are needed: the process that shares tests out to workers needs none of them,
+# and the workers do not start before it has read this file.
 
 GOOD = ["lovely", "great", "fine", "superb"]
 BAD = ["awful", "poor", "dull", "broken"]
@@ -86,6 +75,9 @@ def unlisted(folder):
 
 def make_tiny_bert(folder):
     """Write a random two-layer BERT with a tokenizer of letters and a few words."""
+    import torch
+    from transformers import BertConfig, BertModel
+
     folder.mkdir(parents=True, exist_ok=True)
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + [str(d) for d in range(10)]
     words = [*GOOD, *BAD, *THINGS, "number", "is", "and", "it", "stays", "that", "way"]
@@ -101,9 +93,30 @@ def make_tiny_bert(folder):
     return folder
 
 
-def pytest_collection_finish():
-    """Spare what was imported from the collections of garbage that libraries ask for: half a second each."""
+def pytest_pycollect_makemodule():
+    """Before the first module of tests is imported: scipy comes first, as in textclf.data.dataset."""
+    import scipy.special  # noqa: F401
+
+    gc.disable()  # what is imported is no garbage
+
+
+def pytest_collection_finish(session):
+    """Spare what was imported from the collections of garbage, and have fewer: they took an eighth of the suite."""
+    if hasattr(session.config, "workerinput"):  # a worker, which runs tests of all rooms
+        from tests.reliability.zygote import IMPORTED
+
+        for name in IMPORTED:
+            importlib.import_module(name)
     gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def kept():
+    """What a module's tests have imported and cached stays: every training collects garbage, and would look through it."""
+    yield
     gc.freeze()
 
 
@@ -111,6 +124,9 @@ def pytest_collection_finish():
 def pictures(request, monkeypatch):
     """Pictures are of one pixel, but in modules marked `drawn`: drawing takes a third of a small run."""
     if request.node.get_closest_marker("drawn"):
+        from tests import sparing
+        from textclf.documents import plotting
+
         monkeypatch.setattr(plotting, "_write", sparing.DRAW)
         monkeypatch.setattr(plotting, "_svg", sparing.SKETCH)
 
@@ -119,6 +135,8 @@ def pictures(request, monkeypatch):
 def measurements(request, mlflow_environment, monkeypatch):  # in this order, so that the environment is restored last
     """Speed is measured a few times, but in modules marked `measured`: it takes a fifth of a small run."""
     if not request.node.get_closest_marker("measured"):
+        from textclf.evaluation import evaluate
+
         monkeypatch.setattr(evaluate, "SINGLES", 3)
         monkeypatch.setattr(evaluate, "MOST_REPEATS", 1)
 
@@ -133,6 +151,9 @@ def browser():
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory):
     """The database of a new MLflow store: making one takes seconds."""
+    from textclf.tracking.mlflow.store import open_store
+    from textclf.tracking.options import MlflowTracker
+
     root = tmp_path_factory.mktemp("made")
     open_store(MlflowTracker(directory=str(root)))
     return root / "mlflow.db"
@@ -162,6 +183,12 @@ def mlflow_environment():
 @pytest.fixture(scope="session", autouse=True)
 def hub():
     """The repositories of the loopback Hub: a checkpoint, a dataset with and one without validation."""
+    import datasets
+
+    from tests import sparing
+
+    datasets.disable_progress_bars()
+    sparing.draw_pixels()
     make_tiny_bert(HUB / "models" / "tests" / "tiny-bert")
     full = HUB / "datasets" / "tests" / "reviews" / "data"
     for split, rows in {"train": sentences(80), "validation": sentences(20, 80), "test": sentences(40, 100)}.items():
@@ -190,6 +217,9 @@ def tiny_checkpoint(hub):
 
 def make_data(train=64, evaluation=24, pairs=False):
     """Return a small `TextData` of two classes."""
+    import datasets
+
+    from textclf.data.dataset import TextData
 
     def split(count, start):
         rows = sentences(count, start)
@@ -208,6 +238,9 @@ SET_NAMES = ("good", "seat", "light")
 
 def make_set_data(train=70, evaluation=48):
     """Return a small `TextData` of sets of three labels, some of them empty: is it good, is it a seat, is it a light."""
+    import datasets
+
+    from textclf.data.dataset import TextData
 
     def split(count, start):
         texts = [row["text"] for row in sentences(count, start)]

@@ -3,6 +3,8 @@ from dataclasses import replace
 import datasets
 import numpy as np
 import pytest
+from scipy.stats import fisher_exact
+from statsmodels.stats.multitest import multipletests
 
 from textclf.data.dataset import TextData
 from textclf.evaluation.predictions import Predictions
@@ -34,6 +36,15 @@ def test_wilson_interval_by_hand():
     assert Proportion(0, 0).interval == (0.0, 1.0)
     assert Proportion(5, 5).interval[1] == 1.0
     assert str(Proportion(0, 0)) == "–"
+
+
+def test_p_values_are_fishers_corrected_by_holm():
+    data, test = sliced(800, 0.15)
+    found = slice_scores(data, test, 30, 0.05)
+    tables = [[[part.count, part.total - part.count] for part in (one.right, one.rest)] for one in found]
+    corrected = multipletests([fisher_exact(table).pvalue for table in tables], method="holm")[1]
+    assert [one.p for one in found] == pytest.approx(corrected.tolist(), rel=1e-12)
+    assert len({one.p for one in found}) > 1, "a case that tells the order of the p-values"
 
 
 def test_a_worse_part_is_marked_and_the_others_are_not():

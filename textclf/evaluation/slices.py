@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact
-from statsmodels.stats.multitest import multipletests
 
 from textclf.data.dataset import TextData, texts_of
 from textclf.data.options import LANGUAGE_COLUMN
@@ -80,12 +79,21 @@ def slice_scores(data: TextData, test: Tested, fewest: int, alpha: float) -> tup
             found.append((by, value, Proportion(hits, total), rest))
     if not found:
         return ()
-    p_values = [_p_value(own, rest) for _, _, own, rest in found]
-    beyond, corrected, *_ = multipletests(p_values, alpha=alpha, method="holm")
+    corrected = _holm([_p_value(own, rest) for _, _, own, rest in found])
     return tuple(
-        Slice(by, value, own, rest, min(1.0, float(p)), bool(rejected) and _is_less(own, rest))
-        for (by, value, own, rest), p, rejected in zip(found, corrected, beyond, strict=True)
+        Slice(by, value, own, rest, p, p <= alpha and _is_less(own, rest))
+        for (by, value, own, rest), p in zip(found, corrected, strict=True)
     )
+
+
+def _holm(p_values: list[float]) -> list[float]:
+    """Return p-values corrected for their number, without the search for garbage of statsmodels' `multipletests`.
+
+    That takes 0.2 s in a process that has imported what a run needs.
+    """
+    order = np.argsort(p_values)
+    steps = np.take(p_values, order) * np.arange(len(order), 0, -1)
+    return np.minimum(np.maximum.accumulate(steps), 1)[np.argsort(order)].tolist()
 
 
 def _is_less(own: Proportion, rest: Proportion) -> bool:
