@@ -1,11 +1,13 @@
 """What a killed process left is taken away; what one still writes is left alone, and nobody else writes it."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -73,7 +75,7 @@ def test_a_number_that_another_process_has_by_now_says_nothing(monkeypatch, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_what_another_machine_writes_is_left_alone_for_a_day(monkeypatch, tmp_path):
+def test_what_another_machine_writes_is_left_alone_while_its_time_is_new(monkeypatch, tmp_path):
     target = tmp_path / "out.csv"
     with monkeypatch.context() as patch:
         patch.setattr(unfinished, "_machine", lambda: "abcdef")
@@ -83,8 +85,56 @@ def test_what_another_machine_writes_is_left_alone_for_a_day(monkeypatch, tmp_pa
     assert left.exists()
     with pytest.raises(ArtifactError, match="another machine"), claimed(target):
         pass
-    os.utime(left, (1_000_000, 1_000_000))
+    os.utime(left, (time.time() - unfinished.ABANDONED_SECONDS - 60,) * 2)
     begin(target)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_new_time_is_given_to_what_is_being_written_and_no_longer(folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(unfinished, "BEAT_SECONDS", 0.0)
+    with claimed(Path("out"), folder) as written:
+        os.utime(written, (1_000_000, 1_000_000))
+        monkeypatch.chdir("/")  # a relative name means what it meant
+        unfinished._heart.beat()
+        written = tmp_path / written
+        assert abs(written.stat().st_mtime - time.time()) < 60
+        assert written in unfinished._heart._kept
+        monkeypatch.chdir(tmp_path)
+    unfinished._heart.beat()
+    assert written not in unfinished._heart._kept
+
+
+HOLDING = """\
+import sys, time
+from pathlib import Path
+from textclf.system import unfinished
+unfinished.BEAT_SECONDS = 0.2
+with unfinished.claimed(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_slow_writer_on_another_machine_keeps_its_target_and_a_dead_one_loses_it(monkeypatch, tmp_path):
+    target = tmp_path / "out"
+    with subprocess.Popen([sys.executable, "-c", HOLDING, str(target)], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout.readline() == b"held\n"
+            monkeypatch.setattr(unfinished, "_machine", lambda: "abcdef")  # this one, as seen from there
+            monkeypatch.setattr(unfinished, "ABANDONED_SECONDS", 2.0)
+            time.sleep(3)  # nothing is written meanwhile
+            with pytest.raises(ArtifactError, match="another machine"), claimed(target):
+                pass
+        finally:
+            other.kill()
+    (left,) = tmp_path.iterdir()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ArtifactError), claimed(target):
+            break
+        time.sleep(0.2)
     assert not left.exists()
 
 

@@ -1,7 +1,8 @@
 """Names for what is being written, each of which says who writes it, so that what a killed process left is taken away.
 
 Such a name begins with a dot, lies beside the target and ends as it does: `.4242-1764194000-3fa2c1-0a1b.out.parquet` is
-written by process 4242, begun at that second, on that machine.
+written by process 4242, begun at that second, on that machine. There it is seen whether that process lives; elsewhere
+it is told from the heartbeat, which gives what the process writes a new time each minute.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import shutil
 import socket
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from pathlib import Path
 import psutil
 
 from textclf.errors import ArtifactError
+from textclf.system.memory import start_thread
 
 WRITER = r"(?P<pid>\d+)-(?P<started>\d+)-(?P<machine>[0-9a-f]{6})-[0-9a-f]{4}"
 PREFIX = re.compile(rf"\.(?:{WRITER}|[0-9a-f]{{8}})\.")
@@ -31,8 +34,10 @@ FORMER = re.compile(r"\.(?P<name>.+)\.(?:(?P<pid>\d+)\.part|unfinished)")
 """Names of earlier versions: of predictions, and of exports."""
 TOLERANCE_SECONDS = 3
 """By how much the start of one process may seem to differ, since it is told by a clock that is set."""
-ABANDONED_SECONDS = 86_400.0
-"""After so long without a change, what a process of another machine writes has lost it."""
+BEAT_SECONDS = 60.0
+"""How often what this process writes gets a new time."""
+ABANDONED_SECONDS = 900.0
+"""After so long without a new time, the process of another machine that wrote it is taken for dead."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LONGEST_NAME = 180
 """Bytes of a target's name that are kept; file systems take 255 in all."""
@@ -47,7 +52,7 @@ def begin(target: Path) -> Path:
     for path in _beside(target):
         if _writer_of(path) is None:
             _remove(path)
-    return target.with_name(f".{_writer()}.{_tail(target.name)}")
+    return _heart.keep(target.with_name(f".{_writer()}.{_tail(target.name)}"))
 
 
 @contextmanager
@@ -144,7 +149,53 @@ def new_temporary_folder(prefix: str) -> Path:
         with contextlib.suppress(OSError):
             if (said := named.fullmatch(entry.name)) and _is_own_folder(entry) and _writer_in(said, entry.path) is None:
                 shutil.rmtree(entry.path)
-    return Path(tempfile.mkdtemp(prefix=f"{prefix}{_writer()}-"))
+    return _heart.keep(Path(tempfile.mkdtemp(prefix=f"{prefix}{_writer()}-")))
+
+
+class _Heart:
+    """Gives all that this process writes a new time, until it is written, for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Path, float] = {}
+        self._beats = False
+        self._lock = threading.Lock()
+
+    def keep(self, path: Path) -> Path:
+        """Return a path that is written to from now on, once it is among those that are kept."""
+        with self._lock:
+            if not self._beats:
+                with contextlib.suppress(MemoryError, RuntimeError):  # what is written may still be, without a thread
+                    start_thread(threading.Thread(target=self._beat_on, name="heartbeat", daemon=True))
+                    self._beats = True
+            self._kept[path.absolute()] = time.monotonic()
+        return path
+
+    def beat(self) -> None:
+        """Give what is there a new time, and forget what is not: it is written, or was given up."""
+        with self._lock:
+            kept = list(self._kept.items())
+        gone = []
+        for path, since in kept:
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                if time.monotonic() - since >= BEAT_SECONDS:  # it may be a name that is not written to yet
+                    gone.append(path)
+            except OSError:
+                continue  # a network drive that is away for a moment
+        with self._lock:
+            for path in gone:
+                self._kept.pop(path, None)
+
+    def _beat_on(self) -> None:
+        while True:
+            time.sleep(BEAT_SECONDS)
+            self.beat()
+
+
+_heart = _Heart()
+if hasattr(os, "register_at_fork"):  # a child has no thread but its own, and its parent keeps what it writes
+    os.register_at_fork(after_in_child=_heart.__init__)
 
 
 def _writer() -> str:
@@ -200,7 +251,7 @@ def _writer_in(said: re.Match[str], path: Path | str) -> str | None:
     try:
         changed = os.stat(path).st_mtime
         if parts.get("machine") not in (None, _machine()):
-            return "on another machine" if time.time() - changed < ABANDONED_SECONDS else None
+            return "on another machine" if _time_beside(path) - changed < ABANDONED_SECONDS else None
         process = psutil.Process(int(parts["pid"]))
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
@@ -210,6 +261,15 @@ def _writer_in(said: re.Match[str], path: Path | str) -> str | None:
         return f"number {process.pid}" if same else None
     except (psutil.Error, OSError, OverflowError):
         return None
+
+
+def _time_beside(path: Path | str) -> float:
+    """Return the time by the clock of a path's file system, which is the same for all machines that share it."""
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(path)) as probe:
+            return os.fstat(probe.fileno()).st_mtime
+    except OSError:
+        return time.time()
 
 
 def _is_own_folder(entry: os.DirEntry[str]) -> bool:
