@@ -189,6 +189,7 @@ def hub():
 
     datasets.disable_progress_bars()
     sparing.draw_pixels()
+    sparing.make_one_store(WORLD)
     make_tiny_bert(HUB / "models" / "tests" / "tiny-bert")
     full = HUB / "datasets" / "tests" / "reviews" / "data"
     for split, rows in {"train": sentences(80), "validation": sentences(20, 80), "test": sentences(40, 100)}.items():
@@ -217,8 +218,9 @@ def tiny_checkpoint(hub):
 
 def make_data(train=64, evaluation=24, pairs=False):
     """Return a small `TextData` of two classes."""
-    import datasets
+    import pyarrow as pa
 
+    from textclf.data.arrow_tables import dataset_of
     from textclf.data.dataset import TextData
 
     def split(count, start):
@@ -227,7 +229,7 @@ def make_data(train=64, evaluation=24, pairs=False):
         if pairs:
             columns["text_pair"] = [f"it is {row['label']}" for row in rows]
         columns["label"] = [int(row["label"] == "positive") for row in rows]
-        return datasets.Dataset.from_dict(columns)
+        return dataset_of(pa.table(columns))
 
     parts = {"train": split(train, 0), "validation": split(evaluation, 1000), "test": split(evaluation, 2000)}
     return TextData("tiny", label_names=("negative", "positive"), source="tests", **parts)
@@ -238,8 +240,9 @@ SET_NAMES = ("good", "seat", "light")
 
 def make_set_data(train=70, evaluation=48):
     """Return a small `TextData` of sets of three labels, some of them empty: is it good, is it a seat, is it a light."""
-    import datasets
+    import pyarrow as pa
 
+    from textclf.data.arrow_tables import dataset_of
     from textclf.data.dataset import TextData
 
     def split(count, start):
@@ -250,11 +253,8 @@ def make_set_data(train=70, evaluation=48):
             lambda words: words[4] == "lamp",
         )
         labels = [[k for k, test in enumerate(tests) if test(text.split())] for text in texts]
-        columns = {"example": list(range(count)), "text": texts, "label": labels}
-        kinds = {"example": datasets.Value("int64"), "text": datasets.Value("string")}
-        return datasets.Dataset.from_dict(
-            columns, datasets.Features({**kinds, "label": datasets.List(datasets.Value("int64"))})
-        )
+        coded = pa.array(labels, pa.list_(pa.int64()))
+        return dataset_of(pa.table({"example": list(range(count)), "text": texts, "label": coded}))
 
     parts = {"train": split(train, 0), "validation": split(evaluation, 1000), "test": split(evaluation, 2000)}
     return TextData("tiny-sets", label_names=SET_NAMES, source="tests", **parts)

@@ -286,11 +286,11 @@ def _partitions(table: pa.Table, repeats: int) -> NDArray[np.int64]:
 
 def _fingerprint(path: Path, labels: NDArray, names: list[str]) -> str:
     """Return the fingerprint of the test set of a run whose record has none, from its predictions."""
-    from datasets import Dataset
-
+    from textclf.data.arrow_tables import dataset_of
     from textclf.data.dataset import fingerprint_of
 
     table = parquet.read_table(path)
-    texts = {name: table[name].to_pylist() for name in ("text", "text_pair") if name in table.column_names}
+    texts = table.select([name for name in ("text", "text_pair") if name in table.column_names])
+    kind = pa.list_(pa.int64()) if labels.ndim == 2 else pa.int64()
     own = [np.flatnonzero(row).tolist() for row in labels] if labels.ndim == 2 else labels
-    return fingerprint_of(names, Dataset.from_dict({**texts, "label": own}))
+    return fingerprint_of(names, dataset_of(texts.append_column("label", pa.array(own, kind))))

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from textclf.data.arrow_tables import take_rows
 from textclf.data.folds import Fold, Folds
 from textclf.data.label_descriptions import in_words
-from textclf.data.selection import take_rows
 from textclf.data.text_columns import UNNAMED, TextColumns
 
 IN_MEMORY_BYTES = 256_000_000
@@ -28,9 +28,9 @@ BATCH = 4096
 """Rows that are read at once; fingerprints depend on it."""
 SPLITS = ("train", "validation", "test")
 PART = 1000
+"""Texts that are read at once."""
 MOST_NAMED = 6
 """Classes that a person is told of by name; of more only their number and sizes are said."""
-"""Texts that are read at once."""
 
 
 @dataclass(frozen=True)

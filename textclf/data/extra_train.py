@@ -11,6 +11,7 @@ import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 
+from textclf.data.arrow_tables import take_rows
 from textclf.data.column_names import find_columns
 from textclf.data.dataset import TextData
 from textclf.data.file_dataset import kind_of, read_split, reader_of
@@ -20,7 +21,7 @@ from textclf.data.labels import SEVERAL, Classes, coded_labels, labels_from
 from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions, FilesDataset, Task
 from textclf.data.prepare import check_known, kept_rows
 from textclf.data.rejected import RejectedRows
-from textclf.data.selection import NO_VALUE, take_rows
+from textclf.data.selection import NO_VALUE
 from textclf.errors import DataError, listed
 
 log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeGuard
 import numpy as np
 import pandas as pd
 from datasets import Dataset
+from datasets.fingerprint import Hasher
 
 from textclf.data.column_names import check_columns, find_columns, text_columns, wanted_columns
 from textclf.data.dataset import SPLITS
@@ -77,7 +78,7 @@ def described(content: Any) -> str | None:
     if content is None:
         return None
     if isinstance(content, Dataset):
-        return f"Dataset of {len(content)} rows, {content._fingerprint}"
+        return f"Dataset of {len(content)} rows, {content._fingerprint if content.cache_files else _digest(content)}"
     kind = "DataFrame" if isinstance(content, pd.DataFrame) else "pair of lists" if _is_pair(content) else "list"
     digest = hashlib.blake2b(digest_size=8)
     count = 0
@@ -85,6 +86,12 @@ def described(content: Any) -> str | None:
         digest.update(json.dumps(row.values, default=str).encode())
         count += 1
     return f"{kind} of {count} rows, {digest.hexdigest()}"
+
+
+def _digest(content: Dataset) -> str:
+    """Return a digest of a dataset that lies in memory: the name that it has itself may be a random one."""
+    rows = content.with_format("arrow")[:]
+    return Hasher.hash(rows.combine_chunks().replace_schema_metadata(None))
 
 
 def _check_kind(content: Any, split: str) -> None:

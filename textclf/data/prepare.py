@@ -15,6 +15,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from textclf.data import rejected
+from textclf.data.arrow_tables import take_rows
 from textclf.data.column_names import check_columns, find_columns, label_columns, text_columns, wanted_columns
 from textclf.data.dataset import TextData
 from textclf.data.label_descriptions import check_descriptions
@@ -48,7 +49,7 @@ from textclf.data.partitions import joined, make_folds
 from textclf.data.readers.arrow import FILE_COLUMN, LINE_COLUMN, start_of
 from textclf.data.readers.source import SAMPLED_ROWS
 from textclf.data.rejected import MAX_WRITTEN, RejectedRows, Rejection, place
-from textclf.data.selection import select_rows, take_rows
+from textclf.data.selection import select_rows
 from textclf.data.splits import rows_of_pool, rows_of_splits
 from textclf.data.text_columns import TextColumns
 from textclf.errors import DataError, cut, first_line, listed, looks_like

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 
+from textclf.data.arrow_tables import dataset_of, take_rows
 from textclf.data.labels import MISSING, CodedColumn
 from textclf.data.options import LANGUAGE_COLUMN, DatasetOptions
 
@@ -60,22 +61,10 @@ def select_rows(
             name: take_rows(pa.chunked_array([column]) if isinstance(column, pa.Array) else column, rows)
             for name, column in extra.items()
         }
-        return Dataset(pa.table({name: parts[name] for name in order}))  # type: ignore[arg-type]
+        return dataset_of(pa.table({name: parts[name] for name in order}))
     texts = raw.select_columns(columns)
     if options.title_column:
         texts = texts.with_format("arrow").map(titled, batched=True, batch_size=10_000).with_format(None)
     texts = texts.select_columns(list(names.values())).rename_columns({name: own for own, name in names.items()})
-    beside = Dataset(pa.table(extra))  # type: ignore[arg-type]
+    beside = dataset_of(pa.table(extra))
     return concatenate_datasets([texts, beside], axis=1).select(rows).select_columns(order)
-
-
-def take_rows(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedArray:
-    """Return the chosen rows of a column, ascending, as one chunk; the others are not copied."""
-    ends = np.cumsum([len(chunk) for chunk in column.chunks])
-    cuts = np.searchsorted(rows, ends)
-    parts, first, done = [], 0, 0
-    for chunk, end, cut in zip(column.chunks, ends.tolist(), cuts.tolist(), strict=True):
-        if cut > done:
-            parts.append(chunk.take(pa.array(rows[done:cut] - first)))
-        first, done = end, cut
-    return pa.chunked_array([pa.concat_arrays(parts)] if parts else [], column.type)

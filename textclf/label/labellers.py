@@ -11,6 +11,7 @@ import pyarrow as pa
 from datasets import Dataset
 from omegaconf import DictConfig
 
+from textclf.data.arrow_tables import dataset_of
 from textclf.data.dataset import TextData
 from textclf.data.label_descriptions import check_descriptions
 from textclf.data.text_columns import TextColumns
@@ -154,7 +155,7 @@ def _split(
     columns = {"text": pa.array(texts, pa.string())}
     if pairs is not None:
         columns["text_pair"] = pa.array(pairs, pa.string())
-    return Dataset(pa.table(columns | {"label": answers, "example": pa.array(np.arange(len(texts)))}))
+    return dataset_of(pa.table(columns | {"label": answers, "example": pa.array(np.arange(len(texts)))}))
 
 
 def labels_of_words(given: Sequence[str], file: str | None) -> dict[str, str]:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
-from datasets import Dataset
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.modules.input_module import InputModule
 from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
 from transformers import PrinterCallback
 
+from textclf.data.arrow_tables import dataset_of
 from textclf.data.dataset import TextData, labels_of, texts_of
 from textclf.errors import ConfigError, DataError
 from textclf.models.cleaning import cleaned
@@ -161,12 +162,14 @@ def _train(
     encoder: SentenceEncoder, texts: list[str], pairs: Pairs, options: SetfitModel, seed: int
 ) -> tuple[tuple[int, float], ...]:
     """Train an encoder in place, and return the losses of single steps, as (step, loss)."""
-    rows = Dataset.from_dict(
-        {
-            "text": [texts[number] for number in pairs.first],
-            "other": [texts[number] for number in pairs.second],
-            "label": pairs.labels,
-        }
+    rows = dataset_of(
+        pa.table(
+            {
+                "text": [texts[number] for number in pairs.first],
+                "other": [texts[number] for number in pairs.second],
+                "label": pairs.labels,
+            }
+        )
     )
     steps = -(-len(rows) // options.batch_size)
     with temporary_folder("textclf-setfit-") as folder, encoder.in_training():

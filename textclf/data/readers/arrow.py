@@ -15,6 +15,7 @@ import pyarrow as pa
 from datasets import Dataset, config
 
 from textclf.data import rejected
+from textclf.data.arrow_tables import dataset_of
 from textclf.data.readers import encoding as encodings
 from textclf.data.readers.exports import labels_in
 from textclf.data.readers.source import BadRow, Row, encodable, is_missing
@@ -188,7 +189,7 @@ def _batch(
 
 def in_memory(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Dataset:
     """Return the batches as a dataset in memory."""
-    return Dataset(pa.Table.from_batches(list(batches), schema))  # type: ignore[arg-type]
+    return dataset_of(pa.Table.from_batches(list(batches), schema))
 
 
 def cached(
