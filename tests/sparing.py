@@ -1,8 +1,10 @@
-"""What tests spare themselves: pictures of more than one pixel, speed that is measured often, cases like others."""
+"""What tests spare themselves: pictures of more than a pixel, speed measured often, MLflow stores made anew, like cases."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,24 @@ def draw_pixels() -> None:
 def measure_little() -> None:
     """Measure speed a few times: it takes a fifth of a small run."""
     evaluate.SINGLES, evaluate.MOST_REPEATS = 3, 1
+
+
+def make_one_store(folder: Path) -> None:
+    """Make the first MLflow store alone, and copy it to a folder and from there: making one takes more than a second."""
+    from textclf.tracking.mlflow import database  # here, since most of what spares itself something needs no MLflow
+
+    make, known = database._make, folder / "mlflow.db"
+
+    def made(path: Path) -> None:
+        if known.exists():
+            shutil.copy(known, path)
+            return
+        make(path)
+        half = known.with_suffix(".half")
+        shutil.copy(path, half)
+        half.rename(known)
+
+    database._make = made
 
 
 def seldom(cases: Iterable[Any], always: Collection[Any]) -> list[Any]:

@@ -19,6 +19,9 @@ from textclf.tracking.mlflow.store import open_store, run_folders_of
 from textclf.tracking.options import MlflowTracker
 from textclf.ui import command
 
+MAKE = database._make
+"""What makes a store, before the tests have it copied."""
+
 
 def half_made(path: Path) -> Path:
     """Plant what is left of a store whose making was killed in the middle of its steps."""
@@ -35,6 +38,12 @@ def half_made(path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def still(monkeypatch):
     monkeypatch.setattr(database, "QUIET_SECONDS", 0.1)
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch):
+    """Stores are made as they are outside of the tests."""
+    monkeypatch.setattr(database, "_make", MAKE)
 
 
 @pytest.mark.slow
