@@ -8,8 +8,10 @@ imported when it starts. `build_experiment` finds every mistake and reports them
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from typing import Any
+from urllib.parse import unquote
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -51,6 +53,12 @@ SCHEMAS: dict[tuple[str, str], type] = {
     ("analysis", "analysis_options"): AnalysisOptions,
     ("compare", "compare_options"): CompareOptions,
 }
+
+PLAIN = "textclf.plain"
+"""Reads JSON that is written as in an address, `${textclf.plain:%7B%22gr%C3%BCn%22%3A%201%7D}`, and does nothing else.
+
+Hydra's overrides have no words for a mapping with such a key.
+"""
 
 
 def build(cfg: DictConfig, group: str) -> Any:
@@ -141,7 +149,8 @@ class RunConfig(RunOptions):
 
 
 def register() -> None:
-    """Make the options known to Hydra."""
+    """Make the options known to Hydra, and the way to say a mapping with any keys in an override."""
+    OmegaConf.register_new_resolver(PLAIN, lambda said: json.loads(unquote(said)), replace=True)
     store = ConfigStore.instance()
     for (group, name), options in {(None, "run_options"): RunConfig, **SCHEMAS}.items():
         node = OmegaConf.structured(options)

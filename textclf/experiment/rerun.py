@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from textclf.errors import ArtifactError, ConfigError, listed
-from textclf.experiment.config import SCHEMAS
+from textclf.experiment.config import PLAIN, SCHEMAS
 from textclf.experiment.options import RunOptions
 from textclf.system.environment import environment
 from textclf.system.places import TRUST, AtHand, places_in
@@ -24,7 +25,7 @@ from textclf.tracking.run_start import code_digest, differences
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """Names of options."""
 SAYABLE_KEY = re.compile(r"[A-Za-z0-9_\-./\\(){}\[\]:=, +$%*@?|]+")
-"""Keys that Hydra's grammar can be told, some of the signs behind a backslash."""
+"""Keys that Hydra's grammar can be told, some of the signs behind a backslash; mappings with others go by `PLAIN`."""
 WORDS = "dataset.label_descriptions."
 """Options of a record that are words about labels, each by its label, and lead to no place."""
 
@@ -84,6 +85,8 @@ def _own(given: Sequence[str]) -> set[str]:
 def value_said(value: Any) -> str:
     """Return a plain value in the words of Hydra's overrides."""
     if isinstance(value, Mapping):
+        if not all(SAYABLE_KEY.fullmatch(str(key)) for key in value):
+            return f"${{{PLAIN}:{quote(json.dumps(value), safe='').replace('~', '%7E')}}}"
         return "{" + ",".join(f"{_key_said(key)}:{value_said(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(value_said, value)) + "]"
@@ -96,11 +99,6 @@ def value_said(value: Any) -> str:
 
 def _key_said(key: Any) -> str:
     """Return a key of a mapping in the words of Hydra's overrides, which know no quotes for keys."""
-    if not SAYABLE_KEY.fullmatch(str(key)):
-        raise ArtifactError(
-            f"The record has a mapping with the key {str(key)!r}, which cannot be said to Hydra on a command line. "
-            f"Give the options in its config.yaml yourself, from a config of your own (--config-dir)."
-        )
     return re.sub(r"([\\(){}\[\]:=, ])", r"\\\1", str(key))
 
 
