@@ -10,7 +10,7 @@ from tests.tiny_checkpoints import make_checkpoint
 from textclf.models.options import TransformerModel
 from textclf.models.transformer.head import order_of
 from textclf.models.transformer.loading import load_checkpoint, open_checkpoint
-from textclf.models.transformer.skeleton import weights_of_labels
+from textclf.models.transformer.skeleton import skeleton, weights_of_labels
 
 TEXTS = ["a lovely film", "number 3 is a broken lamp"]
 
@@ -26,7 +26,7 @@ def fine_tuned(request, tmp_path_factory):
     make_checkpoint(request.param, folder / "base")
     classifier = load(folder / "base", ("bad", "good", "so-so"), seed=7)
     with torch.no_grad():
-        for name in weights_of_labels(classifier.model.config):
+        for name in weights_of_labels(classifier.model):
             classifier.model.get_parameter(name).normal_()  # so that the classes differ
     classifier.save(folder / "tuned")
     return folder / "tuned", classifier.predict_proba(TEXTS)
@@ -50,7 +50,7 @@ def test_the_same_order_is_kept_to_the_bit(fine_tuned, caplog):
 
 def test_other_classes_get_a_new_head(fine_tuned, caplog):
     folder, _ = fine_tuned
-    names = weights_of_labels(load(folder, ("bad", "good", "so-so")).model.config)
+    names = weights_of_labels(load(folder, ("bad", "good", "so-so")).model)
     with caplog.at_level(logging.INFO):
         heads = [
             torch.cat([load(folder, ("x", "y", "z"), seed).model.get_parameter(n).flatten() for n in names])
@@ -90,4 +90,4 @@ def test_classes_are_the_same_by_name(own, wanted, order):
 
 def test_the_weights_with_a_row_for_each_label(tiny_checkpoint):
     config = open_checkpoint(TransformerModel(name="x", checkpoint=str(tiny_checkpoint), max_length=32)).config
-    assert weights_of_labels(config) == ["classifier.weight", "classifier.bias"]
+    assert weights_of_labels(skeleton(config)) == ["classifier.weight", "classifier.bias"]

@@ -39,7 +39,7 @@ def test_each_family_has_embeddings_layers_and_a_head(family, fresh):
     depths = depths_of(model)
     assert set(depths.of) == {name for name, _ in model.named_parameters(remove_duplicate=False)}
     assert set(depths.of.values()) == set(range(depths.head + 1))
-    assert all(depths.of[name] == depths.head for name in weights_of_labels(model.config))
+    assert all(depths.of[name] == depths.head for name in weights_of_labels(model))
     assert (number_of_layers(model) is None) == (family in NO_LIST)
     assert depths.head == (2 if family in NO_LIST else 3)
     table = "char_embeddings" if family == "canine" else None

@@ -112,7 +112,7 @@ def load_checkpoint(
             f"Checkpoint {options.checkpoint!r} lacks weights of its own classifier ({listed(sorted(not_loaded), 3)}), "
             f"which would be random, since nothing is trained. Choose another one."
         )
-    match_head(model, weights_of_labels(config), not_loaded, names, label_names, seed, fits)
+    match_head(model, weights_of_labels(model), not_loaded, names, label_names, seed, fits)
     if options.keep_layers:
         model = keep_layers(model, options.keep_layers)
     if options.dropout is not None:

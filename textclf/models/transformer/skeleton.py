@@ -190,9 +190,13 @@ def check_dropout(model: PreTrainedModel) -> None:
         )
 
 
-def weights_of_labels(config: PretrainedConfig) -> list[str]:
-    """Return the names of the weights that have a row for each label, such as `classifier.weight`."""
-    more = type(config).from_dict(config.to_dict())
-    more.num_labels = len(config.id2label or {}) + 1
-    shapes, wider = ({n: w.shape for n, w in skeleton(c).named_parameters()} for c in (config, more))
-    return [name for name, shape in shapes.items() if wider[name] != shape]
+def weights_of_labels(model: PreTrainedModel) -> list[str]:
+    """Return the names of the weights that have a row for each label, such as `classifier.weight`.
+
+    Args:
+        model: A whole classifier, as its configuration describes it.
+    """
+    more = type(model.config).from_dict(model.config.to_dict())
+    more.num_labels = len(model.config.id2label or {}) + 1
+    wider = {name: weight.shape for name, weight in skeleton(more).named_parameters()}
+    return [name for name, weight in model.named_parameters() if weight.shape != wider[name]]
