@@ -196,6 +196,14 @@ def test_temporary_folders_of_dead_processes_go_and_others_stay(dead, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["textclf-features-abc"]
 
 
+def test_a_temporary_folder_goes_with_its_process(tmp_path):
+    code = "from textclf.system.unfinished import new_temporary_folder; print(new_temporary_folder('textclf-run-'))"
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert Path(done.stdout.strip()).parent == tmp_path
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_is_filled_with_all_of_it_or_nothing(tmp_path):
     def refuse():
         if (folder / "report.md").exists():

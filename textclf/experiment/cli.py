@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
 import re
@@ -184,7 +183,6 @@ def is_follower() -> bool:
 def follower_overrides() -> list[str]:
     """Return overrides that keep a data-parallel follower from writing or saying anything of its own."""
     folder = new_temporary_folder("textclf-follower-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return [f"hydra.run.dir={folder}", "hydra.output_subdir=null", "hydra/job_logging=none"]
 
 

@@ -7,6 +7,7 @@ it is told from the heartbeat, which gives what the process writes a new time ea
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import hashlib
@@ -134,7 +135,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
     """Give a folder among the system's temporary files, removed in the end; those of killed processes go first."""
-    folder = new_temporary_folder(prefix)
+    folder = _new_folder(prefix)
     try:
         yield folder
     finally:
@@ -142,6 +143,13 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
 
 
 def new_temporary_folder(prefix: str) -> Path:
+    """Return such a folder as `temporary_folder` gives, which is there until the process ends."""
+    folder = _new_folder(prefix)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _new_folder(prefix: str) -> Path:
     """Return a new folder among the system's temporary files, once those of killed processes are removed."""
     place = Path(tempfile.gettempdir())
     named = re.compile(rf"{re.escape(prefix)}{WRITER}-.*")

@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -12,7 +13,7 @@ from textclf.compare.compare_runs import compare
 from textclf.compare.options import CompareOptions
 from textclf.compare.runs import read_run
 from textclf.errors import ArtifactError
-from textclf.tracking.mlflow.store import VIEW_STATE, VIEW_TAG, _folder, newest_runs_page, run_folders_of
+from textclf.tracking.mlflow.store import VIEW_STATE, VIEW_TAG, _fetched, _folder, newest_runs_page, run_folders_of
 from textclf.tracking.options import MlflowTracker
 from textclf.tracking.start import start_run
 
@@ -62,6 +63,18 @@ def test_from_a_server_they_are_downloaded(store):
     folder = _folder(client, run.info.run_id, "mlflow-artifacts:/somewhere")
     assert not str(folder).startswith(run.info.artifact_uri.removeprefix("file://"))
     assert read_run(folder).record.model == "a"
+
+
+def test_what_lies_elsewhere_is_copied_until_the_process_ends_and_what_is_here_is_read_where_it_lies(monkeypatch):
+    copies = []
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", lambda uri, dst_path, tracking_uri: dst_path or uri)
+    monkeypatch.setattr("atexit.register", lambda remove, folder, **options: copies.append(folder))
+    elsewhere = _fetched("mlflow-artifacts:/1/models/m-1/artifacts", "http://127.0.0.1:9")
+    assert copies == [elsewhere]
+    elsewhere.rmdir()
+    for here in ("/runs/1/artifacts", "file:///runs/1/artifacts"):
+        assert str(_fetched(here, "http://127.0.0.1:9")) == str(Path(here))
+    assert len(copies) == 1
 
 
 def test_what_is_not_there_is_told(store, tmp_path, monkeypatch):

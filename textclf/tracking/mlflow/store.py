@@ -22,6 +22,7 @@ from mlflow.store.artifact import http_artifact_repo, mlflow_artifacts_repo
 from mlflow.tracking import MlflowClient
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import MlflowHostCreds
+from mlflow.utils.uri import is_local_uri
 
 from textclf.errors import ArtifactError, ConfigError, did_you_mean, first_line, listed
 from textclf.models.saved import DESCRIPTION
@@ -393,7 +394,8 @@ def _folder(client: MlflowClient, run_id: str, artifact_uri: str) -> Path | None
     names = {file.path for file in client.list_artifacts(run_id)}
     if RUN_FILE not in names:
         return None
-    folder = new_temporary_folder(f"textclf-{run_id}-")
+    folder = new_temporary_folder("textclf-run-") / run_id
+    folder.mkdir()
     for name in names & {RUN_FILE, PREDICTIONS_FILE}:
         client.download_artifacts(run_id, name, str(folder))
     return folder
@@ -416,7 +418,7 @@ def run_folder(run_id: str, tracking_uri: str | None = None) -> Path:
     for logged in reversed(run.outputs.model_outputs if run.outputs else []):
         return model_folder(f"models:/{logged.model_id}", uri)
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id, tracking_uri=uri))
+        folder = _fetched(run.info.artifact_uri, uri)
     except (MlflowException, OSError) as error:
         raise ArtifactError(
             f"The artifacts of run {run_id} cannot be downloaded from {uri}: {first_line(error)}"
@@ -442,7 +444,7 @@ def model_folder(name: str, tracking_uri: str | None = None) -> Path:
     uri = store_to_read(tracking_uri)
     client = MlflowClient(uri, uri)
     try:
-        found = Path(mlflow.artifacts.download_artifacts(_source(client, name), tracking_uri=uri))
+        found = _fetched(_source(client, name), uri)
     except (MlflowException, OSError) as error:
         try:
             models = [
@@ -461,6 +463,12 @@ def model_folder(name: str, tracking_uri: str | None = None) -> Path:
         raise ArtifactError(f"{name} is no model of textclf's: there is no {DESCRIPTION} in it.")
     folder = described[0].parent
     return folder.parent if folder.name == CLASSIFIER else folder
+
+
+def _fetched(artifacts: str, uri: str) -> Path:
+    """Return the folder of artifacts: where they lie, or a copy that is there until the process ends."""
+    copy = None if is_local_uri(artifacts, False) else str(new_temporary_folder("textclf-model-"))
+    return Path(mlflow.artifacts.download_artifacts(artifacts, dst_path=copy, tracking_uri=uri))
 
 
 def _source(client: MlflowClient, name: str) -> str:
