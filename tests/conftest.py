@@ -2,7 +2,6 @@
 
 import atexit
 import gc
-import importlib
 import json
 import os
 import shutil
@@ -103,12 +102,12 @@ def pytest_pycollect_makemodule():
 def pytest_collection_finish(session):
     """Spare what was imported from the collections of garbage, and have fewer: they took an eighth of the suite."""
     if hasattr(session.config, "workerinput"):  # a worker, which runs tests of all rooms
-        from tests.reliability.zygote import IMPORTED
+        from tests.reliability.zygote import IMPORTED, OF_TRANSFORMERS, import_all
 
-        for name in IMPORTED:
-            importlib.import_module(name)
-    gc.collect()
-    gc.freeze()
+        import_all((*IMPORTED, *OF_TRANSFORMERS))
+    else:
+        gc.collect()
+        gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     gc.enable()
 

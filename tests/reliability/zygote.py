@@ -1,10 +1,11 @@
-"""A process that has imported everything and forks a child for each attempt, so that a run costs no imports.
+"""A process that has imported what runs need and forks a child for each attempt, so that a run costs no imports.
 
 python -m tests.reliability.zygote        reads requests from stdin, a line of JSON each, and answers likewise
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,19 @@ from tests.reliability.faults import Fault, arm
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
-    "textclf.run", "textclf.experiment.experiment", "textclf.experiment.sweep.callback", "textclf.models.classical.pipeline", "textclf.models.transformer.classifier",
-    "textclf.training.classical", "textclf.training.torch_engine", "textclf.training.hf_engine", "textclf.tracking.mlflow.tracked_run", "textclf.compare.compare_runs",
-    "textclf.data.file_dataset", "textclf.models.transformer.loading", "textclf.models.classical.hashed_tfidf", "textclf.experiment.results",
-    "textclf.experiment.set_results", "textclf.experiment.leaderboard.trend", "textclf.training.plots", "tests.sparing", "transformers.models.bert.modeling_bert",
-    "transformers", "skops.io", "mlflow", "matplotlib.pyplot", "PIL.PngImagePlugin", "sklearn.naive_bayes", "pandas",
+    "textclf.run", "textclf.experiment.experiment", "textclf.experiment.sweep.callback", "textclf.models.classical.pipeline",
+    "textclf.training.classical", "textclf.tracking.mlflow.tracked_run", "textclf.compare.compare_runs",
+    "textclf.data.file_dataset", "textclf.models.classical.hashed_tfidf", "textclf.experiment.results",
+    "textclf.experiment.set_results", "textclf.experiment.leaderboard.trend", "textclf.training.plots", "tests.sparing",
+    "skops.io", "mlflow", "matplotlib.pyplot", "PIL.PngImagePlugin", "sklearn.naive_bayes", "pandas",
 )  # fmt: skip
-"""What a run needs, torch last used by the children alone: the zygote itself computes nothing."""
+"""What every run needs."""
+OF_TRANSFORMERS = (
+    "textclf.models.transformer.classifier", "textclf.training.torch_engine", "textclf.training.hf_engine",
+    "textclf.models.transformer.loading", "transformers.models.bert.modeling_bert", "transformers",
+)  # fmt: skip
+"""What one with a transformer needs beside it. torch is used by the children alone: the zygote itself computes nothing."""
+CLASSICAL = {"majority", "naive_bayes", "nb_svm", "tfidf_logreg", "tfidf_svm"}
 
 
 @dataclass(frozen=True)
@@ -220,18 +228,29 @@ def _status(code: int) -> int:
     return -os.WTERMSIG(code) if os.WIFSIGNALED(code) else os.WEXITSTATUS(code)
 
 
-def main() -> None:
-    """Import everything, then fork a child for each request until stdin ends."""
-    for name in IMPORTED:
+def import_all(names: Iterable[str]) -> None:
+    """Import modules for good: no collection of garbage looks through them."""
+    gc.disable()
+    for name in names:
         importlib.import_module(name)
-    import gc
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
+
+def _may_load_transformer(arguments: list[Any]) -> bool:
+    """Whether a command may train or load a transformer, by the models that it names; one that names none may."""
+    models = [str(given).removeprefix("model=") for given in arguments if str(given).startswith("model=")]
+    return not models or not CLASSICAL.issuperset(",".join(models).split(","))
+
+
+def main() -> None:
+    """Import what every run needs, then fork a child for each request until stdin ends."""
     from textclf.system.environment import git_commit
     from textclf.tracking.run_start import code_digest
 
+    import_all(IMPORTED)
     code_digest(), git_commit()  # asked once, so that an edit under way makes no difference between two attempts
-    gc.collect()
-    gc.freeze()
     ended: dict[int, int] = {}
     started: set[int] = set()
     print("ready", flush=True)
@@ -248,6 +267,8 @@ def main() -> None:
         answer: dict[str, Any] = {}
         pid = request.get("pid", 0)
         if request["do"] == "start":
+            if _may_load_transformer(request["args"]) and OF_TRANSFORMERS[0] not in sys.modules:
+                import_all(OF_TRANSFORMERS)
             pid = os.fork()
             if pid == 0:
                 try:
