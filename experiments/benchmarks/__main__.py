@@ -32,7 +32,7 @@ SIZES: dict[str, tuple[Size, Size]] = {
     "training": (Size(384, 3), Size(4000, 3)),
     "inference": (Size(256, 3), Size(4000, 5)),
     "encoding": (Size(256, 3), Size(4000, 5)),
-    "classical": (Size(25_000, 1), Size(25_000, 5)),
+    "classical": (Size(25_000, 3), Size(25_000, 5)),
     "startup": (Size(64, 3), Size(520, 5)),
     "busy": (Size(200, 3), Size(520, 5)),
     "scaling": (Size(16_000, 3), Size(1_000_000, 3)),
