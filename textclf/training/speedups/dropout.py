@@ -67,4 +67,5 @@ class _Dropout(torch.autograd.Function):
 def _scaled_or_dropped(values: torch.Tensor, draws: torch.Tensor, cut: int) -> torch.Tensor:
     """Return the values whose draw is at least the cut, scaled so that their expectation stays; 0 for the others."""
     kept = torch.ge(draws, cut + LOWEST, out=torch.empty_like(values, memory_format=torch.contiguous_format))
-    return kept.mul_(STEPS / (STEPS - cut)).mul_(values)
+    nothing = values.new_zeros(())  # scales and drops in one pass over the memory, and in bfloat16 rounds once
+    return torch.addcmul(nothing, values, kept, value=STEPS / (STEPS - cut), out=kept)
