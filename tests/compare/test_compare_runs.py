@@ -2,10 +2,7 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import psutil
@@ -109,25 +106,19 @@ def test_several_test_sets_stand_apart(tmp_path):
     assert (tmp_path / "out" / "figures" / "two_x_scores.png").exists()
 
 
-def cli(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "textclf.compare", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin"},
-    )  # fmt: skip
-
-
 def test_the_command_by_hand(tmp_path, monkeypatch, capsys):
     write_runs(tmp_path / "runs")
     (tmp_path / "runs" / "broken").mkdir()
     (tmp_path / "runs" / "broken" / "run.json").write_text("{")
-    done = cli("runs", "--metric", "accuracy", "--reference", "nobody", "--output", "out", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "a beats b by" in done.stdout
-    assert "left out:" in done.stdout
-    assert "broken/run.json is damaged" in done.stdout
-    assert "compare.reference=nobody is none of these setups" in done.stdout
-    assert "Traceback" not in done.stderr
     monkeypatch.chdir(tmp_path)
+    options = ("--metric", "accuracy", "--reference", "nobody", "--output", "out")
+    code, said, err = call(main, "textclf.compare", ("runs", *options), monkeypatch, capsys)
+    assert code == 0, err
+    assert "a beats b by" in said
+    assert "left out:" in said
+    assert "broken/run.json is damaged" in said
+    assert "compare.reference=nobody is none of these setups" in said
+    assert "Traceback" not in err
     code, _, said = call(main, "textclf.compare", ("nowhere",), monkeypatch, capsys)
     assert code == 1
     assert "there is no such folder" in said

@@ -4,8 +4,6 @@ import csv
 import json
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tests.commands import call
 from tests.compare.factory import guess, labels_of
+from textclf.compare.__main__ import main
 from textclf.compare.compare_table import compare_table
 from textclf.compare.options import CompareOptions, TableOptions
 from textclf.errors import ArtifactError, ConfigError, DataError
@@ -23,30 +23,27 @@ PUBLIC = ROOT / "experiments" / "tables" / "mteb_few_shot.csv"
 REPORT = ROOT / "experiments" / "results" / "mteb_few_shot"
 
 
-def run(*words, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "textclf.compare", *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Does the command in the test's folder, and returns the exit status and what it said on stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: call(main, "textclf.compare", words, monkeypatch, capsys)
 
 
-def test_the_committed_report_is_what_its_command_writes(tmp_path):
+def test_the_committed_report_is_what_its_command_writes(tmp_path, run):
     (tmp_path / "experiments" / "tables").mkdir(parents=True)
     shutil.copy(PUBLIC, tmp_path / "experiments" / "tables")
     command = next(line for line in (REPORT / "report.md").read_text().splitlines() if line.startswith("python -m"))
-    ended = run(*shlex.split(command)[3:], cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
+    status, out, err = run(*shlex.split(command)[3:])
+    assert status == 0, err
     made = tmp_path / "experiments" / "results" / "mteb_few_shot"
     for name in ("report.md", "pairs.csv", "setups.csv", "scores.csv", "figures/data/Emotion_shots_16_scores.csv"):
         assert (made / name).read_text() == (REPORT / name).read_text(), name
     pictures = {path.name for path in (REPORT / "figures").glob("*.png")}
     assert pictures == {path.name for path in (made / "figures").glob("*.png")}
     assert len(pictures) == 3
-    assert "multilingual-e5-base beats LaBSE by" in ended.stdout
-    assert "note: " in ended.stdout
+    assert "multilingual-e5-base beats LaBSE by" in out
+    assert "note: " in out
 
 
 def test_the_public_table_says_what_was_published():
@@ -114,13 +111,13 @@ def test_predictions_that_lack_examples_or_the_metric_are_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_table_of_one_setup_is_refused_and_one_of_several_left_out(tmp_path):
+def test_a_table_of_one_setup_is_refused_and_one_of_several_left_out(tmp_path, run):
     path = tmp_path / "t.csv"
     path.write_text("system,seed,accuracy\na,1,0.8\na,2,0.9\n")
-    ended = run("--table", path, cwd=tmp_path)
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1
-    assert "there is one setup only (a)" in ended.stderr
+    status, _, err = run("--table", path)
+    assert status == 1
+    assert err.count("\n") == 1
+    assert "there is one setup only (a)" in err
     path.write_text("dataset,system,seed,accuracy\nx,a,1,0.8\ny,a,1,0.9\ny,b,1,0.7\n")
     written = compare_table(path, output=tmp_path / "out", title="T", latex=True)
     assert written.problems == ("x: there is one setup only (a).",)
@@ -149,7 +146,7 @@ def test_a_report_is_never_overwritten_and_its_texts_are_no_markup(tmp_path):
         (["--table", "t.csv", "--column", "acc"], 1, "--column acc: write ROLE=NAME"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(tmp_path, words, status, said):
-    ended = run(*words, cwd=tmp_path)
-    assert ended.returncode == status
-    assert said in ended.stderr
+def test_options_that_do_not_go_together_are_refused(run, words, status, said):
+    ended, _, err = run(*words)
+    assert ended == status
+    assert said in err
