@@ -418,7 +418,7 @@ def run_folder(run_id: str, tracking_uri: str | None = None) -> Path:
     for logged in reversed(run.outputs.model_outputs if run.outputs else []):
         return model_folder(f"models:/{logged.model_id}", uri)
     try:
-        folder = _fetched(run.info.artifact_uri, uri)
+        folder = _fetched(run.info.artifact_uri or f"runs:/{run_id}/", uri)
     except (MlflowException, OSError) as error:
         raise ArtifactError(
             f"The artifacts of run {run_id} cannot be downloaded from {uri}: {first_line(error)}"
